@@ -1,0 +1,108 @@
+"""A schema as a typed tree: the part of Avro that our events use, and nothing else.
+
+The generator writes classes from it and the codec checks values against it. Whoever needs another Avro type adds it
+here, and both type checker and tests then point at the places that must learn it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, cast
+
+ScalarName: TypeAlias = Literal["boolean", "int", "long", "string", "uuid"]
+FieldType: TypeAlias = "Scalar | Array | Nullable | Record"
+
+NO_DEFAULT: Final = object()
+_SCALARS: Mapping[str, ScalarName] = {
+    "boolean": "boolean",
+    "int": "int",
+    "long": "long",
+    "string": "string",
+}
+
+
+class UnknownTypeError(ValueError):
+    """A schema uses an Avro type that our events do not use so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value of its own: number, text, truth, uuid."""
+
+    name: ScalarName
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Any number of values of one type."""
+
+    items: FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class Nullable:
+    """A value, or null."""
+
+    of: FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record; `default` is NO_DEFAULT where the schema gives none."""
+
+    name: str
+    type: FieldType
+    doc: str
+    default: object
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Named fields; equal where name, docs, types and defaults are."""
+
+    full_name: str
+    doc: str
+    fields: tuple[Field, ...]
+
+    @property
+    def name(self) -> str:
+        """Give the name without its namespace."""
+        return self.full_name.rpartition(".")[2]
+
+
+def read_record(schema: Mapping[str, Any]) -> Record:
+    """Turn the JSON of an event's schema into its tree.
+
+    Raises:
+        UnknownTypeError: It uses a type that is not in this module, or a field has no doc.
+    """
+    return _record(schema, schema["namespace"], {})
+
+
+def _record(schema: Mapping[str, Any], namespace: str, known: dict[str, Record]) -> Record:
+    full_name = f"{schema.get('namespace', namespace)}.{schema['name']}"
+    fields: list[Field] = []
+    for field in cast("Sequence[Mapping[str, Any]]", schema["fields"]):
+        where = f"{full_name}.{field['name']}"
+        if not (field.get("doc") and schema.get("doc")):
+            raise UnknownTypeError(f"{where}: write a doc on the record and on the field: meaning and unit")
+        kind = _type(field["type"], namespace, known, where)
+        fields.append(Field(field["name"], kind, field["doc"], field.get("default", NO_DEFAULT)))
+    return known.setdefault(full_name, Record(full_name, schema["doc"], tuple(fields)))
+
+
+def _type(avro: object, namespace: str, known: dict[str, Record], where: str) -> FieldType:
+    match avro:
+        case str() if avro in _SCALARS:
+            return Scalar(_SCALARS[avro])
+        case str() if (full_name := avro if "." in avro else f"{namespace}.{avro}") in known:
+            return known[full_name]
+        case {"type": "string", "logicalType": "uuid"}:
+            return Scalar("uuid")
+        case {"type": "array", "items": items}:
+            return Array(_type(items, namespace, known, where))
+        case {"type": "record"}:
+            return _record(cast("Mapping[str, Any]", avro), namespace, known)
+        case ["null", other]:
+            return Nullable(_type(other, namespace, known, where))
+        case _:
+            raise UnknownTypeError(f"{where}: the type {avro} is not in use; add it to schemas/fields.py")
