@@ -17,7 +17,11 @@ from itertools import product
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import (
+    parse_schema,
+    schemaless_reader,  # pyright: ignore[reportUnknownVariableType] - fastavro leaves IO without its parameter
+    schemaless_writer,  # pyright: ignore[reportUnknownVariableType]
+)
 from fastavro.types import Schema
 
 from schemas.contracts import ROOT

@@ -858,6 +858,68 @@ class OrderReserved(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderPaymentClosed(Event):
+    """The payment of an order under cancellation is known to need nothing more."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "waybill.order.OrderPaymentClosed"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderStockClosed(Event):
+    """The stock of an order under cancellation is known to need nothing more."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "waybill.order.OrderStockClosed"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PaymentCharged(Event):
     """The provider took the money."""
 
@@ -1147,6 +1209,8 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
         "waybill.order.OrderConfirmed": OrderConfirmed,
         "waybill.order.OrderPlaced": OrderPlaced,
         "waybill.order.OrderReserved": OrderReserved,
+        "waybill.order.OrderPaymentClosed": OrderPaymentClosed,
+        "waybill.order.OrderStockClosed": OrderStockClosed,
         "waybill.payment.PaymentCharged": PaymentCharged,
         "waybill.payment.PaymentDeclined": PaymentDeclined,
         "waybill.payment.PaymentRefunded": PaymentRefunded,
@@ -1179,6 +1243,8 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.order.OrderConfirmed", 1): "order.events.v1/OrderConfirmed.v1.avsc",
         ("waybill.order.OrderPlaced", 1): "order.events.v1/OrderPlaced.v1.avsc",
         ("waybill.order.OrderReserved", 1): "order.events.v1/OrderReserved.v1.avsc",
+        ("waybill.order.OrderPaymentClosed", 1): "order.private/OrderPaymentClosed.v1.avsc",
+        ("waybill.order.OrderStockClosed", 1): "order.private/OrderStockClosed.v1.avsc",
         ("waybill.payment.PaymentCharged", 1): "payment.events.v1/PaymentCharged.v1.avsc",
         ("waybill.payment.PaymentDeclined", 1): "payment.events.v1/PaymentDeclined.v1.avsc",
         ("waybill.payment.PaymentRefunded", 1): "payment.events.v1/PaymentRefunded.v1.avsc",

@@ -90,7 +90,7 @@ def _record(schema: Mapping[str, Any], namespace: str, known: dict[str, Record])
     return known.setdefault(full_name, Record(full_name, schema["doc"], tuple(fields)))
 
 
-def _type(avro: object, namespace: str, known: dict[str, Record], where: str) -> FieldType:
+def _type(avro: Any, namespace: str, known: dict[str, Record], where: str) -> FieldType:  # noqa: ANN401 - JSON
     match avro:
         case str() if avro in _SCALARS:
             return Scalar(_SCALARS[avro])
@@ -101,7 +101,7 @@ def _type(avro: object, namespace: str, known: dict[str, Record], where: str) ->
         case {"type": "array", "items": items}:
             return Array(_type(items, namespace, known, where))
         case {"type": "record"}:
-            return _record(cast("Mapping[str, Any]", avro), namespace, known)
+            return _record(avro, namespace, known)
         case ["null", other]:
             return Nullable(_type(other, namespace, known, where))
         case _:

@@ -1,4 +1,4 @@
-"""Writes `schemas/events.py`, one class an event, from the current version of each `.avsc` file.
+"""Writes `schemas/events.py`, one class an event, from the current version of each `.avsc` file; and docs/events.md.
 
 The classes are plain frozen dataclasses: no base class that does something at run time, no reflection when an event is
 encoded. docs/decisions/0003 says why the generator is ours.
@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from schemas.contracts import ROOT, Contract, ContractError, by_event, load
+from schemas.document import document
 from schemas.event import Event
 from schemas.fields import NO_DEFAULT, Array, Field, FieldType, Nullable, Record, Scalar, UnknownTypeError, read_record
 
 EVENTS_FILE = ROOT / "events.py"
+DOCUMENT_FILE = ROOT.parent / "docs" / "events.md"
 
 _HEADER = '''\
 """The event classes. Generated from the `.avsc` files: change those, then run `python -m schemas generate`."""
@@ -51,9 +53,14 @@ def generate(root: Path = ROOT) -> str:
     return _format("\n\n".join(blocks))
 
 
-def is_fresh() -> bool:
-    """Tell whether `schemas/events.py` is what `generate` gives today."""
-    return EVENTS_FILE.exists() and EVENTS_FILE.read_text(encoding="utf-8") == generate()
+def stale() -> dict[Path, str]:
+    """Give the text of each generated file that is not what the contracts make of it today.
+
+    Raises:
+        ContractError: As `generate`.
+    """
+    fresh = {EVENTS_FILE: generate(), DOCUMENT_FILE: document(load())}
+    return {path: text for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
 
 
 def _shared_records(events: Iterable[Record]) -> list[Record]:
@@ -129,7 +136,9 @@ def _declare(field: Field, record: Record) -> str:
     declared = f"{field.name}: {_annotation(field.type)}"
     if field.default is NO_DEFAULT:
         return declared
-    return f"{declared} = {tuple(field.default) if isinstance(field.default, list) else field.default!r}"
+    if isinstance(field.type, (Array, Record)) and field.default != []:
+        raise ContractError(f"{record.full_name}.{field.name}: the default of an array is [], and a record has none")
+    return f"{declared} = {'()' if isinstance(field.type, Array) else repr(field.default)}"
 
 
 def _annotation(kind: FieldType) -> str:

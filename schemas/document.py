@@ -1,0 +1,65 @@
+"""Writes docs/events.md: what a subscriber reads before the first line of code."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from schemas.contracts import Contract, by_event
+from schemas.fields import NO_DEFAULT, Array, FieldType, Nullable, Record, Scalar, read_record
+
+_HEAD = """\
+# Events
+
+Generated from the `.avsc` files by `python -m schemas generate`; do not edit.
+
+One folder of `schemas/` is a topic, one file a version of an event. A record's key is the id of the aggregate it
+happened to, its value is a zero byte, the schema's id in the registry (4 bytes, big-endian) and Avro binary. The
+registry's subject is topic and record name: `order.events.v1-waybill.order.OrderPlaced`. Every version of an event can
+be read with the schema of every other version. Amounts are integers in minor units. No event holds personal data.
+
+Events about one aggregate are in one partition, in the order of their versions. Nothing else is ordered.
+"""
+
+
+def document(contracts: Sequence[Contract]) -> str:
+    """Give the text of the document on the current version of each event, topic by topic; private events last."""
+    current = [versions[-1] for versions in by_event(contracts).values()]
+    current.sort(key=lambda contract: (contract.topic is None, contract.source))
+    parts = [_HEAD]
+    for folder, events in groupby(current, key=lambda contract: contract.source.partition("/")[0]):
+        parts.extend(_topic(folder, list(events)))
+    return "\n".join(parts)
+
+
+def _topic(folder: str, events: Iterable[Contract]) -> Iterator[str]:
+    first, *_ = events = list(events)
+    yield f"## {folder if first.topic else f'{folder}: kept in the outbox, never published'}\n"
+    yield f"Aggregate `{first.schema['aggregate']}`, key `{first.schema['key']}`.\n"
+    for event in events:
+        record = read_record(event.schema)
+        yield f"### {event.name} (v{event.version})\n"
+        yield f"{record.doc}\n"
+        yield "| Field | Type | Meaning |\n|---|---|---|"
+        yield "\n".join(_rows(record, "")) + "\n"
+
+
+def _rows(record: Record, path: str) -> Iterator[str]:
+    for field in record.fields:
+        default = "" if field.default is NO_DEFAULT else f", default {field.default!r}".replace("None", "null")
+        yield f"| {path}`{field.name}` | {_text(field.type)}{default} | {field.doc} |"
+        match field.type:
+            case Array(Record() as inner) | (Record() as inner):
+                yield from _rows(inner, f"{path}`{field.name}`.")
+            case _:
+                pass
+
+
+def _text(kind: FieldType) -> str:
+    match kind:
+        case Scalar(name):
+            return name
+        case Array(items):
+            return f"array of {_text(items)}"
+        case Nullable(of):
+            return f"{_text(of)} or null"
+        case Record():
+            return kind.name
