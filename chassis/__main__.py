@@ -1,0 +1,7 @@
+"""`python -m chassis`."""
+
+import sys
+
+from chassis.program import main
+
+main(sys.argv[1:])

@@ -1,0 +1,87 @@
+"""Who is calling: a signed bearer token becomes a Caller."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+from django.http import HttpRequest
+from ninja.security import HttpBearer
+
+from chassis.outcomes import Code
+from chassis.problem import Problem
+from chassis.settings import settings
+
+ALGORITHMS = ["EdDSA", "RS256"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The subject of a token and what it may do."""
+
+    subject: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        """Tell whether the token carries the scope."""
+        return scope in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise a 403 where the scope is missing."""
+        if not self.may(scope):
+            raise Problem(403, Code.FORBIDDEN, f"the token lacks the scope {scope!r}")
+
+
+class Bearer(HttpBearer):
+    """Check the Authorization header; the Caller stands in `request.auth`."""
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        """Return the caller; raises a 401 that says what is wrong with the token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthenticated("send Authorization: Bearer <token>")
+        return self.authenticate(request, token.strip())
+
+    def authenticate(self, request: HttpRequest, token: str) -> Caller:  # noqa: ARG002 - the library's signature
+        """Verify signature, issuer, audience and expiry."""
+        try:
+            claims = jwt.decode(
+                token,
+                _key(token),
+                algorithms=ALGORITHMS,
+                issuer=settings().token_issuer,
+                audience=settings().token_audience,
+                options={"require": ["sub", "exp"]},
+            )
+        except jwt.PyJWTError as error:
+            raise _unauthenticated(str(error)) from None
+        return Caller(str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()))
+
+
+def _key(token: str) -> Any:
+    key_id = jwt.get_unverified_header(token).get("kid")
+    url = settings().jwks_url
+    if url:
+        return _client(url).get_signing_key_from_jwt(token).key
+    for key in _keys(settings().jwks_file).keys:
+        if key.key_id == key_id or key_id is None:
+            return key.key
+    raise jwt.InvalidKeyError(f"no key with kid {key_id!r} in the JWKS")
+
+
+@cache
+def _client(url: str) -> jwt.PyJWKClient:
+    return jwt.PyJWKClient(url, cache_keys=True, timeout=5)
+
+
+@cache
+def _keys(path: str | None) -> jwt.PyJWKSet:
+    if not path:
+        raise jwt.InvalidKeyError("no keys to check tokens with: set WAYBILL_JWKS_FILE or WAYBILL_JWKS_URL")
+    return jwt.PyJWKSet.from_dict(json.loads(Path(path).read_text()))
+
+
+def _unauthenticated(detail: str) -> Problem:
+    return Problem(401, Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})

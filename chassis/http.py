@@ -1,0 +1,240 @@
+"""What every REST interface here has in common: request ids, problem+json, lists with cursors, ETags, health.
+
+Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
+from ninja import NinjaAPI, Schema
+from ninja.errors import HttpError, ValidationError
+from pydantic import ConfigDict
+
+from chassis import health, metrics
+from chassis.auth import Bearer, Caller
+from chassis.outcomes import Code, CommandRefused
+from chassis.problem import Problem
+from chassis.service import Service
+from chassis.settings import settings
+from chassis.telemetry import Cause, new_id
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+LONGEST_REQUEST_ID = 128
+urlpatterns: list[URLPattern | URLResolver] = []
+
+
+class Body(Schema):
+    """A request body: a field that is not known is an error, not a typing mistake that goes unseen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> None:
+    """Put the service's API, its documentation and the health paths under Django's URLs."""
+    ninja = NinjaAPI(
+        title=service.name.replace("_", " ").capitalize(),
+        description=(api.__doc__ or "").strip(),
+        version="1",
+        docs_url="/docs",
+        openapi_url="/openapi.json",
+        auth=Bearer(),
+        urls_namespace=service.name,
+    )
+    ninja.add_router("/v1", api.router)
+    for kind, handler in HANDLERS.items():
+        ninja.add_exception_handler(kind, handler)
+    urlpatterns[:] = [
+        *(path(name, _health(f"/{name}", ready)) for name in ("livez", "readyz", "metrics")),
+        path("", ninja.urls),
+    ]
+
+
+def _health(name: str, ready: health.Ready) -> Callable[[HttpRequest], HttpResponse]:
+    def view(_: HttpRequest) -> HttpResponse:
+        status, kind, body = health.answer(name, ready)
+        return HttpResponse(body, status=status, content_type=kind)
+
+    return view
+
+
+def answer(status: int, body: Mapping[str, Any], *, version: int | str | None = None, **headers: str) -> HttpResponse:
+    """Return a JSON answer; `version` becomes the ETag, keywords become headers (`retry_after` → Retry-After)."""
+    response = HttpResponse(json.dumps(body, cls=DjangoJSONEncoder), status=status, content_type="application/json")
+    if version is not None:
+        response.headers["ETag"] = f'"{version}"'
+    for name, value in headers.items():
+        response.headers[name.replace("_", "-").title()] = value
+    return response
+
+
+def unchanged(request: HttpRequest, version: int | str) -> HttpResponse | None:
+    """Return the 304 that If-None-Match asks for, or None."""
+    if f'"{version}"' in request.headers.get("If-None-Match", ""):
+        return HttpResponse(status=304, headers={"ETag": f'"{version}"'})
+    return None
+
+
+def page(
+    request: HttpRequest, rows: QuerySet[Any], column: str, limit: int, cursor: str | None
+) -> tuple[list[Any], str | None]:
+    """Return up to `limit` rows by a unique column (`-column`: falling) and the link to the next page.
+
+    Raises a 422 where the cursor is not one of ours.
+    """
+    name, falling = column.lstrip("-"), column.startswith("-")
+    if cursor is not None:
+        try:
+            after = rows.model._meta.get_field(name).to_python(base64.urlsafe_b64decode(cursor).decode())
+        except (binascii.Error, ValueError, Exception):  # noqa: BLE001 - to_python raises Django's own
+            raise not_valid("cursor", "not a cursor of this list; start again without it") from None
+        rows = rows.filter(**{f"{name}__{'lt' if falling else 'gt'}": after})
+    found = list(rows.order_by(column)[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    query = request.GET.copy()
+    query["cursor"] = base64.urlsafe_b64encode(str(getattr(found[limit - 1], name)).encode()).decode()
+    return found[:limit], f"{request.path}?{query.urlencode()}"
+
+
+def not_valid(field: str, detail: str, code: Code = Code.NOT_VALID) -> Problem:
+    """Return a 422 that names the field."""
+    return Problem(422, code, f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
+
+
+def caller(request: HttpRequest) -> Caller:
+    """Return who is calling."""
+    return request.auth  # pyright: ignore[reportAttributeAccessIssue] - set by Bearer
+
+
+def cause(request: HttpRequest) -> Cause:
+    """Return the cause of what this request leads to."""
+    request_id = request_id_of(request)
+    return Cause(
+        correlation_id=request_id,
+        request_id=request_id,
+        actor=caller(request).subject,
+        traceparent=request.headers.get("traceparent"),
+        tracestate=request.headers.get("tracestate"),
+    )
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """Return the request's id: the client's own, or one made here."""
+    return request.META["waybill.request_id"]
+
+
+def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Give every request an id, and every answer a log line and a place in the metrics (Django middleware)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if 0 < len(given) <= LONGEST_REQUEST_ID and given.isprintable() else new_id()
+        request.META["waybill.request_id"] = request_id
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = get_response(request)
+            if request.META.pop("waybill.connection_lost", False):
+                # The server closed an idle connection: nothing was written on it, and a key guards what acts.
+                response = get_response(request)
+            if response.headers.get("Content-Type", "").startswith("text/html") and response.status_code >= 400:  # noqa: PLR2004 - errors
+                response = _plain(response.status_code).response(request_id)
+            response.headers["X-Request-ID"] = request_id
+            _note(request, response, time.perf_counter() - started)
+        return response
+
+    return middleware
+
+
+def _plain(status: int) -> Problem:
+    """Replace Django's own HTML pages."""
+    if status == 404:  # noqa: PLR2004 - not found
+        return Problem(404, Code.NOT_FOUND, "no such path; /docs lists what there is")
+    if status == 400:  # noqa: PLR2004 - bad request
+        return Problem(400, Code.NOT_VALID, "the request could not be read")
+    return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
+
+
+def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    route = request.resolver_match.route if request.resolver_match else "unmatched"
+    status = str(response.status_code)
+    metrics.observe("http_request_seconds", seconds, method=request.method or "", route=route, status=status)
+    if not route.endswith(("livez", "readyz", "metrics")):
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _problem(request: HttpRequest, problem: Problem) -> HttpResponse:
+    return problem.response(request_id_of(request))
+
+
+def _refused(request: HttpRequest, error: CommandRefused) -> HttpResponse:
+    return _problem(request, Problem.of(error.refused))
+
+
+def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [{"field": _field(e["loc"]), "detail": str(e["msg"])} for e in error.errors]
+    first = errors[0] if errors else {"field": "body", "detail": "not valid"}
+    detail = f"{first['field']}: {first['detail']}"
+    return _problem(request, Problem(422, Code.NOT_VALID, detail, errors=errors))
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """Return `lines[0].quantity` for ("body", "order", "lines", 0, "quantity")."""
+    parts = location[2:] if location[0] == "body" else location[1:]
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".") or "body"
+
+
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 400:  # noqa: PLR2004 - raised where the body is no JSON
+        return _problem(request, Problem(400, Code.MALFORMED_JSON, "the body is not valid JSON"))
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == 405 else Code.NOT_VALID  # noqa: PLR2004
+    return _problem(request, Problem(error.status_code, code, str(error)))
+
+
+def _too_large(request: HttpRequest, _: Exception) -> HttpResponse:
+    limit = settings().max_body_bytes
+    return _problem(request, Problem(413, Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes"))
+
+
+def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    connected = connection.connection is not None
+    connection.close()
+    if connected and not request.META.get("waybill.retried"):
+        request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
+    log.warning("database unavailable", reason=str(error).strip().splitlines()[0])
+    detail = "our database is away; nothing was done, try again"
+    return _problem(request, Problem(503, Code.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "1"}))
+
+
+def _defect(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.exception("defect", path=request.path, error=repr(error))
+    return _problem(request, _plain(500))
+
+
+HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
+    Problem: _problem,
+    CommandRefused: _refused,
+    ValidationError: _validation,
+    HttpError: _http,
+    RequestDataTooBig: _too_large,
+    OperationalError: _database_away,
+    InterfaceError: _database_away,
+    Exception: _defect,
+}

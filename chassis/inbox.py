@@ -1,0 +1,110 @@
+"""Received once, and parked where it could not be handled (django-outbox-pattern's `Received`).
+
+A row is written in the transaction of the effect. A message that is parked stands FAILED with its reason and its bytes,
+and later messages of its key are parked behind it, so that a redrive can release them in sequence.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+from django.db import connection
+from django_outbox_pattern.choices import StatusChoice
+
+from chassis.outcomes import Unreadable
+
+# A message that comes again returns nothing, whether it was handled or parked.
+RECEIVE = """
+INSERT INTO received (id, msg_id, headers, body, added, expires_at, retry, status)
+SELECT uuidv7(), msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS new (msg_id, headers, body)
+ON CONFLICT (msg_id) DO NOTHING
+RETURNING msg_id
+"""
+
+PARKED_KEYS = """
+SELECT headers->>'topic', headers->>'key' FROM received
+WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
+"""
+
+FORGET = "DELETE FROM received WHERE expires_at < now() AND status <> -1"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record as it came from a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: dict[str, str]
+    value: bytes | None
+    timestamp_ms: int
+
+    @property
+    def event_type(self) -> str | None:
+        """Return the event's Avro full name, where the header is there."""
+        return self.headers.get("ce_type")
+
+    @cached_property
+    def event_id(self) -> str:
+        """Return the event's id; raises Unreadable where the header is missing or no UUID."""
+        given = self.headers.get("ce_id", "")
+        try:
+            return str(UUID(given))
+        except ValueError:
+            raise Unreadable(f"header ce_id is {given!r}, not a UUID") from None
+
+    @property
+    def place(self) -> str:
+        """Return where the record stands, for logs and as the id of one that has none."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
+    """Note the messages as received; returns the event ids that are here for the first time."""
+    ids = {f"{consumer}:{m.event_id}": m.event_id for m in messages}
+    if not ids:
+        return set()
+    nothing = [None] * len(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(RECEIVE, [keep_days, StatusChoice.SUCCEEDED, list(ids), nothing, nothing])
+        return {ids[row[0]] for row in cursor.fetchall()}
+
+
+def parked_keys(consumer: str, messages: Iterable[Message]) -> set[tuple[str, str]]:
+    """Return the (topic, key) pairs among these that already have a parked message."""
+    with connection.cursor() as cursor:
+        cursor.execute(PARKED_KEYS, [list({m.key for m in messages}), consumer])
+        return set(cursor.fetchall())
+
+
+def park(consumer: str, message: Message, reason: str, *, keep_days: int) -> None:
+    """Keep a message that could not be handled, with the reason, until an operator redrives it."""
+    try:
+        message_id = f"{consumer}:{message.event_id}"
+    except Unreadable:
+        message_id = f"{consumer}:{message.place}"
+    headers = {
+        "consumer": consumer,
+        "topic": message.topic,
+        "key": message.key,
+        "place": message.place,
+        "reason": reason[:8000],
+        "record": message.headers,
+    }
+    body = {"value": None if message.value is None else base64.b64encode(message.value).decode()}
+    with connection.cursor() as cursor:
+        values = [keep_days, StatusChoice.FAILED, [message_id], [json.dumps(headers)], [json.dumps(body)]]
+        cursor.execute(RECEIVE, values)
+
+
+def forget() -> int:
+    """Remove the ids of messages that are older than the inbox remembers; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET)
+        return cursor.rowcount

@@ -1,0 +1,25 @@
+"""What every row of a service is: an aggregate's, or a copy of another service's data."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class AggregateRow(models.Model):
+    """One row an aggregate: what its events fold to, and how many there are."""
+
+    aggregate_type: ClassVar[str]
+
+    version = models.IntegerField(default=0)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class CopyRow(models.Model):
+    """One row of another service's data, kept from its events."""
+
+    class Meta:
+        abstract = True

@@ -1,0 +1,70 @@
+"""What can come of a command or a message other than events, and every error code that a client can see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.events import Event
+
+
+class Code(StrEnum):
+    """Name an error for programs; stable once published."""
+
+    MALFORMED_JSON = "malformed_json"
+    NOT_VALID = "not_valid"
+    BODY_TOO_LARGE = "body_too_large"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
+    STALE_VERSION = "stale_version"
+    UNKNOWN_SKU = "unknown_sku"
+    MIXED_CURRENCIES = "mixed_currencies"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    CURRENCY_NOT_SOLD = "currency_not_sold"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    TOO_LATE = "too_late"
+    ALREADY_EXISTS = "already_exists"
+    NOT_LISTED = "not_listed"
+    STOCK_TOO_LOW = "stock_too_low"
+    CONFLICT = "conflict"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing follows from the command, and that is right."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command cannot be carried out; a client sees it, an operator finds the event parked."""
+
+    code: Code
+    detail: str
+    field: str | None = None
+
+
+Decision = Sequence[Event] | Ignored | Refused
+
+
+class CommandRefused(Exception):
+    """Carry a refusal out of the transaction, which is rolled back."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(f"{refused.code}: {refused.detail}")
+        self.refused = refused
+
+
+class Unavailable(Exception):
+    """The world is broken (a database, a provider, a mail server): try again later, count nothing against the record."""
+
+
+class Unreadable(Exception):
+    """The message itself is broken: park it."""

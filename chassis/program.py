@@ -1,0 +1,158 @@
+"""`python -m chassis <service> web|consumer|worker|migrate`: start, signals, stop."""
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Any
+
+import structlog
+
+from chassis.settings import Settings, configure_django, read
+from chassis.telemetry import configure_logging
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, and no right on
+# the sequence.
+SERVICE_GRANTS = """
+GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations FROM {role};
+GRANT SELECT, INSERT ON outbox TO {role};
+GRANT SELECT ON outbox_cursor, schema_id, django_migrations TO {role};
+"""
+RELAY_GRANTS = """
+GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT ON outbox, schema_id TO {role};
+GRANT SELECT, UPDATE ON outbox_cursor TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON published TO {role};
+GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() TO {role};
+"""
+
+
+def main(argv: list[str]) -> None:
+    """Run one program of a service until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m chassis", description=__doc__)
+    parser.add_argument("service", help="package of the service, as in `billing_service`")
+    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "manage"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="for `manage`: a Django management command")
+    given = parser.parse_args(argv)
+    if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
+        parser.error(f"no service {given.service!r} here: there is no {given.service}/service.py")
+    settings = read(Settings)
+    configure_logging(f"{given.service}.{given.program}", settings.log_level)
+    programs: dict[str, Callable[[str, Settings], None]] = {
+        "web": web,
+        "consumer": partial(_loop, "consumer"),
+        "worker": partial(_loop, "worker"),
+        "migrate": migrate,
+        "manage": partial(manage, given.rest),
+    }
+    programs[given.program](given.service, settings)
+
+
+def load(name: str, settings: Settings) -> Any:
+    """Configure Django for the service and return its plan."""
+    configure_django((name,), settings.database_url, max_body_bytes=settings.max_body_bytes)
+    return import_module(f"{name}.service").service
+
+
+def web(name: str, settings: Settings) -> None:
+    """Serve the API: a parent that listens and one process that answers, with `web_threads` threads."""
+    import granian
+    import ninja
+    from granian.constants import Interfaces
+
+    server = granian.Granian(
+        f"chassis.program:wsgi:{name}",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=settings.web_threads,
+        blocking_threads_idle_timeout=3600,  # a thread keeps its database connection
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        websockets=False,
+        log_access=False,
+        static_path_route="/static",
+        static_path_mount=Path(ninja.__file__).parent / "static",
+    )
+    server.serve(target_loader=partial(wsgi, name), wrap_loader=False)
+
+
+def wsgi(name: str, *_: object) -> Any:
+    """Return the WSGI application; runs in the process that answers."""
+    settings = read(Settings)
+    configure_logging(f"{name}.web", settings.log_level)
+    _end_with_parent()
+    service = load(name, settings)
+    from django.core.handlers.wsgi import WSGIHandler
+
+    from chassis.http import serve_api
+    from chassis.readiness import database_ready
+
+    serve_api(service, import_module(f"{name}.api"), database_ready)
+    return WSGIHandler()
+
+
+def _end_with_parent() -> None:
+    """Leave no orphan on the port where the parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=lambda: (parent.join(), os._exit(1)), name="parent", daemon=True).start()
+
+
+def _loop(kind: str, name: str, settings: Settings) -> None:
+    """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
+    stop = Flag()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service = load(name, settings)
+    from chassis import consumer, health, worker
+    from chassis.readiness import database_ready
+
+    health.serve(settings.host, settings.port, database_ready)
+    {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop)
+    log.info("stopped")
+
+
+def migrate(name: str, settings: Settings) -> None:
+    """Bring the database to this version's tables as their owner, and give the programs' roles their rights."""
+    if not settings.owner_database_url:
+        raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
+    configure_django((name,), settings.owner_database_url)
+    from django.core.management import call_command
+    from django.db import connection
+    from psycopg import sql
+
+    call_command("migrate", verbosity=0, interactive=False)
+    with connection.cursor() as cursor:
+        for grants, role in ((SERVICE_GRANTS, settings.service_role), (RELAY_GRANTS, settings.relay_role)):
+            if role:
+                database = sql.Identifier(connection.settings_dict["NAME"])
+                statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))
+                cursor.execute(statement.as_string(cursor.connection))
+    log.info("migrated", database=connection.settings_dict["NAME"])
+
+
+def manage(rest: list[str], name: str, settings: Settings) -> None:
+    """Run a Django management command for the service."""
+    configure_django((name,), settings.owner_database_url or settings.database_url)
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage", *rest])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

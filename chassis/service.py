@@ -1,0 +1,119 @@
+"""The plan of a service, and the checks on it.
+
+A service is four modules: `domain` decides, `reactions` turn events into commands, `models` hold the rows; `worker`,
+where there is one, does what is due. (`api` imports the plan: the web program alone needs it.) Nothing is declared twice: the topics to consume follow from
+the events reacted to, and what a worker has to do follows from the events that ask for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+from schemas.events import Event
+
+Key = Any  # the primary key of a row: str or UUID
+Rows = Mapping[str, Mapping[Key, Any]]  # aggregate type → key → row or None
+
+
+class Command(Protocol):
+    """Ask for something to be done; says which rows it is decided on."""
+
+    def rows(self) -> Mapping[str, Sequence[Key]]:
+        """Return aggregate type → keys. The first key of the first type is the aggregate that the command is for."""
+        ...
+
+
+class Copy:
+    """State a fact of another service that is kept as it came: a row, decided by nobody here."""
+
+
+Reaction = Callable[[Any], Command | Copy | None]
+Attempt = Callable[[Any, Any], Command | None]
+Marked = TypeVar("Marked", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something a worker does for one aggregate once an event asked for it."""
+
+    name: str
+    event: type[Event]
+    delay: timedelta
+    attempt: Attempt
+
+
+def on(event: type[Event]) -> Callable[[Marked], Marked]:
+    """Mark a function as the reaction to an event."""
+
+    def mark(function: Marked) -> Marked:
+        function.__dict__["reacts_to"] = event
+        return function
+
+    return mark
+
+
+def after(event: type[Event], *, delay: timedelta = timedelta()) -> Callable[[Marked], Marked]:
+    """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
+
+    The function takes the aggregate's state and the event, may block and may be called twice; it returns the command
+    that tells what came of it, or None where there is nothing left to do. It raises Unavailable to be called again.
+    """
+
+    def mark(function: Marked) -> Marked:
+        function.__dict__["due_after"] = (event, delay)
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Service:
+    """Hold the modules of a service and what follows from them."""
+
+    name: str
+    domain: ModuleType
+    reactions: ModuleType
+    models: ModuleType
+    worker: ModuleType | None = None
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """Return aggregate type → Django model."""
+        models = [m for m in vars(self.models).values() if isinstance(m, type) and m.__module__ == self.models.__name__]
+        return {m.aggregate_type: m for m in models if hasattr(m, "aggregate_type")}  # pyright: ignore[reportAttributeAccessIssue] - just asked
+
+    @cached_property
+    def reaction_to(self) -> dict[str, tuple[type[Event], Reaction]]:
+        """Return event type → (event class, reaction)."""
+        found: dict[str, tuple[type[Event], Reaction]] = {}
+        for function in vars(self.reactions).values():
+            event = getattr(function, "reacts_to", None)
+            if event is None:
+                continue
+            if event.event_type in found:
+                raise TypeError(f"{self.name}: two reactions to {event.event_type}; one event, one reaction")
+            found[event.event_type] = (event, function)
+        return found
+
+    @cached_property
+    def topics(self) -> list[str]:
+        """Return the topics to consume."""
+        return sorted({event.topic for event, _ in self.reaction_to.values() if event.topic})
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """Return task name → what the worker does."""
+        functions = vars(self.worker).values() if self.worker else ()
+        marked = [f for f in functions if hasattr(f, "due_after")]
+        return {f.__name__: Task(f.__name__, f.due_after[0], f.due_after[1], f) for f in marked}
+
+    @cached_property
+    def due_after(self) -> dict[type[Event], list[Task]]:
+        """Return event class → the tasks that it asks for."""
+        found: dict[type[Event], list[Task]] = {}
+        for task in self.tasks.values():
+            found.setdefault(task.event, []).append(task)
+        return found

@@ -1,0 +1,101 @@
+"""Typed settings, read from the environment (`WAYBILL_…`) once, and the Django settings built from them."""
+
+from functools import cache
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(BaseSettings):
+    """Read every field from the variable of its name, in capitals, behind `WAYBILL_`."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYBILL_", frozen=True, extra="ignore")
+
+
+class Settings(Environment):
+    """Hold what every program of a service is told by its environment."""
+
+    service: str = Field(default="", description="Name of the service, as in `billing_service`.")
+    database_url: str = Field(description="PostgreSQL URL of the service's own database, with the program's role.")
+    owner_database_url: str | None = Field(default=None, description="The owner's URL; only `migrate` needs it.")
+    service_role: str | None = Field(default=None, description="Role that `migrate` grants the service's rights to.")
+    relay_role: str | None = Field(default=None, description="Role that `migrate` grants the relay's rights to.")
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…].")
+    registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")
+    host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
+    web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
+    relay_hint: str | None = Field(default=None, description="host:port of the relay's UDP socket; lost without harm.")
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
+    inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
+    worker_threads: int = Field(default=16, ge=1, description="Outside calls that one worker makes at once.")
+    worker_poll_seconds: float = Field(default=0.02, gt=0, description="Pause between two looks for due rows.")
+    retry_seconds: float = Field(default=1.0, gt=0, description="Wait after a failed attempt; doubles up to 60 s.")
+    jwks_file: str | None = Field(default=None, description="JWKS with the issuer's public keys, as a file.")
+    jwks_url: str | None = Field(default=None, description="The same, fetched and cached.")
+    token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
+    token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
+    max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
+    currencies: tuple[str, ...] = Field(
+        default=("EUR", "USD", "GBP", "CHF", "SEK", "JPY"), description="ISO 4217 codes that the shop sells in."
+    )
+
+
+SomeSettings = TypeVar("SomeSettings", bound=Environment)
+
+
+@cache
+def read(kind: type[SomeSettings]) -> SomeSettings:
+    """Return the settings of that kind; leaves the program with one line a variable that is missing or malformed."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        lines = [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SystemExit("\n".join(["cannot start, the environment is incomplete or malformed:", *lines])) from None
+
+
+def settings() -> Settings:
+    """Return this process's settings."""
+    return read(Settings)
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's description of the database behind a PostgreSQL URL."""
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {"connect_timeout": 5},
+    }
+
+
+def configure_django(services: tuple[str, ...], url: str, *, max_body_bytes: int = 1_000_000) -> None:
+    """Configure Django for these services on one database: no sessions, no users, no settings module."""
+    import django
+    from django.conf import settings as django_settings
+
+    django_settings.configure(
+        ALLOWED_HOSTS=["*"],  # the gateway in front decides on host names
+        DATABASES={"default": database(url)},
+        DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        INSTALLED_APPS=["django.contrib.staticfiles", "ninja", "django_outbox_pattern", "chassis", *services],
+        LOGGING_CONFIG=None,
+        MIDDLEWARE=["chassis.http.request_context"],
+        ROOT_URLCONF="chassis.http",
+        SECRET_KEY="unused: nothing is signed with it",  # noqa: S106 - no sessions, no cookies, no forms
+        STATIC_URL="/static/",
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        TIME_ZONE="UTC",
+        USE_TZ=True,
+    )
+    django.setup()

@@ -1,0 +1,69 @@
+"""One JSON line per log event, and the thread of causes that runs from a request through every event it leads to."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+import uuid_utils
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Say what led to an event; travels in the outbox's metadata and in the record's headers."""
+
+    correlation_id: str
+    causation_id: str | None = None
+    request_id: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """Return what is known, ready for JSON."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def of_event(cls, event_id: str, headers: Mapping[str, str]) -> "Cause":
+        """Return the cause of whatever a received event leads to."""
+        return cls(
+            correlation_id=headers.get("ce_correlationid", event_id),
+            causation_id=event_id,
+            traceparent=headers.get("traceparent"),
+            tracestate=headers.get("tracestate"),
+        )
+
+
+def new_id() -> str:
+    """Return a new UUIDv7."""
+    return str(uuid_utils.uuid7())
+
+
+def configure_logging(program: str, level: str = "info") -> None:
+    """Send every log event of this process, the libraries' too, to stdout as JSON lines."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.dict_tracebacks,
+    ]
+    threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(program=program)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+        )
+    )
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)

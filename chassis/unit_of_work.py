@@ -1,0 +1,186 @@
+"""The one corridor: commands in, rows and events out, in one transaction.
+
+For a whole batch: load every row that any command names, locked, one SELECT a table in the sequence of their keys;
+decide in memory, each decision seeing what the ones before it decided; write the changed rows in bulk, then append the
+events. So 200 messages cost as many round trips as one.
+
+What is relied on:
+- A row is locked before its aggregate's positions are taken, so position sequence is version sequence (the relay needs
+  nothing more). A row that is not there yet cannot be locked; two who create it at once meet at the outbox's unique
+  (aggregate, version), one of them loses, and `retried` lets it try again on what the winner left.
+- Rows are written before events are appended, so a transaction waits for the other's row before it takes positions.
+- Locks are taken table by table in the sequence of names, and within a table by key, so two batches rarely deadlock;
+  where they do, PostgreSQL breaks it and `retried` tries again.
+- A refusal raises, and rolls everything back. The caller of a batch then goes through it one by one.
+
+Turned down: an abstract unit of work with repositories (one more language between the reader and the SQL), and saving
+row by row (340 events/s against 6,600).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+import structlog
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from chassis import deadlines, outbox
+from chassis.models import AggregateRow, CopyRow
+from chassis.outbox import Appended
+from chassis.outcomes import CommandRefused, Decision, Ignored, Refused
+from chassis.service import Command, Copy, Key, Service
+from chassis.telemetry import Cause
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+Place = tuple[str, str]  # aggregate type and key, as in the outbox
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """A command, and what led to it."""
+
+    command: Command
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What was decided on a command, and the row of its aggregate afterwards (None where there is none)."""
+
+    decision: Decision
+    row: Any
+
+
+def lost_a_race(error: BaseException) -> bool:
+    """Tell whether the same work may succeed when done again at once: another transaction was quicker."""
+    cause = error.__cause__
+    if isinstance(error, IntegrityError) and isinstance(cause, psycopg.errors.UniqueViolation):
+        return cause.diag.constraint_name == "outbox_one_event_a_version"
+    return isinstance(error, OperationalError) and isinstance(
+        cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
+    )
+
+
+def retried(function: Callable[P, R]) -> Callable[P, R]:
+    """Run the function again, a few times, where it lost a race; only for functions that open the transaction."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if connection.in_atomic_block:
+            return function(*args, **kwargs)
+        return again(function, *args, **kwargs)
+
+    again = retry(
+        retry=retry_if_exception(lost_a_race),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(0.005, 0.5),
+        reraise=True,
+    )(lambda f, *args, **kwargs: f(*args, **kwargs))
+    return guarded
+
+
+@retried
+def handle(service: Service, commands: Sequence[Caused]) -> list[Handled]:
+    """Decide on the commands one after the other and write what follows, in one transaction.
+
+    Raises CommandRefused where one is refused, with nothing written. Joins the transaction that is open, if one is.
+    """
+    with transaction.atomic(savepoint=False):
+        rows = _load(service, commands)
+        changed: dict[Place, AggregateRow] = {}
+        appended: list[Appended] = []
+        handled: list[Handled] = []
+        for caused in commands:
+            decision = _decide(service, caused, rows, changed, appended)
+            aggregate_type, keys = next(iter(caused.command.rows().items()))
+            handled.append(Handled(decision, rows.get((aggregate_type, str(keys[0])))))
+        _save(changed.values())
+        outbox.append(appended)
+        deadlines.schedule(service, appended)
+    return handled
+
+
+def keep(service: Service, copies: Sequence[Copy]) -> None:
+    """Write copies of other services' data, the last one of each key; inside the open transaction."""
+    rows: dict[Place, CopyRow] = {}
+    for copy in copies:
+        for row in service.models.to_rows(copy):
+            rows[type(row).__name__, str(row.pk)] = row
+    _save(rows.values())
+
+
+def _load(service: Service, commands: Sequence[Caused]) -> dict[Place, AggregateRow]:
+    wanted: dict[str, set[Key]] = {}
+    for caused in commands:
+        for aggregate_type, keys in caused.command.rows().items():
+            wanted.setdefault(aggregate_type, set()).update(keys)
+    found: dict[Place, AggregateRow] = {}
+    for aggregate_type, keys in sorted(wanted.items()):
+        locked = service.tables[aggregate_type].objects.select_for_update().filter(pk__in=keys).order_by("pk")
+        found |= {(aggregate_type, str(row.pk)): row for row in locked}
+    return found
+
+
+def _decide(
+    service: Service,
+    caused: Caused,
+    rows: dict[Place, AggregateRow],
+    changed: dict[Place, AggregateRow],
+    appended: list[Appended],
+) -> Decision:
+    command = caused.command
+    before = {
+        aggregate_type: {key: rows.get((aggregate_type, str(key))) for key in keys}
+        for aggregate_type, keys in command.rows().items()
+    }
+    state = service.models.to_state(before)
+    decision: Decision = service.domain.decide(command, state)
+    match decision:
+        case Refused():
+            raise CommandRefused(decision)
+        case Ignored(reason=reason):
+            log.debug("ignored", command=type(command).__name__, reason=reason)
+            return decision
+        case events:
+            for event in events:
+                state = service.domain.evolve(state, event)
+    for row in service.models.to_rows(state):
+        place = (row.aggregate_type, str(row.pk))
+        _carry_over(row, rows.get(place))
+        rows[place] = changed[place] = row
+    for event in events:
+        row = rows[event.aggregate_type, event.aggregate_id]
+        row.version += 1
+        appended.append(Appended(event, row.version, caused.cause))
+    return decision
+
+
+def _carry_over(row: AggregateRow, before: AggregateRow | None) -> None:
+    """Keep what the state does not know: the version and the times."""
+    now = timezone.now()
+    row.version = before.version if before else 0
+    row.created_at = before.created_at if before else now
+    row.updated_at = now
+
+
+def _save(rows: Iterable[AggregateRow | CopyRow]) -> None:
+    """Insert or update, one statement a table.
+
+    An insert that meets a row which was not there at load overwrites it only until the append, where the version that
+    both took rolls this transaction back.
+    """
+    by_model: dict[type[Any], list[Any]] = {}
+    for row in rows:
+        by_model.setdefault(type(row), []).append(row)
+    for model, batch in sorted(by_model.items(), key=lambda item: item[0].__name__):
+        pk = model._meta.pk.name
+        columns = [f.name for f in model._meta.concrete_fields if f.name not in {pk, "created_at"}]
+        model.objects.bulk_create(
+            sorted(batch, key=lambda row: row.pk), update_conflicts=True, unique_fields=[pk], update_fields=columns
+        )

@@ -1,0 +1,12 @@
+"""Settings that only the inventory service needs."""
+
+from pydantic import Field
+
+from chassis.settings import Environment
+
+
+class InventorySettings(Environment):
+    """Bounds of what a product may be."""
+
+    product_max_stock: int = Field(default=1_000_000_000, ge=1, description="Units on hand at most.")
+    product_max_price: int = Field(default=10**12, ge=1, description="Price of one unit at most, in minor units.")

@@ -1,0 +1,21 @@
+"""What is due at the mail server; between transactions, never inside one."""
+
+from chassis.service import after
+from notification_service import mailer
+from notification_service.domain import Kind, Notices, RecordFailure, RecordSent, Status
+from notification_service.models import ContactRow
+from schemas.events import NotificationRequested
+
+
+@after(NotificationRequested)
+def send(notices: Notices, asked: NotificationRequested) -> RecordSent | RecordFailure | None:
+    """Hand the mail to the mail server, unless that is settled."""
+    kind = Kind(asked.kind)
+    if notices.status(kind) is not Status.PENDING:
+        return None
+    contact = ContactRow.objects.filter(customer_id=asked.customer_id).first()
+    if contact is None:
+        return RecordFailure(order_id=asked.order_id, kind=kind, code="no_address")
+    if mailer.send(contact.email, asked):
+        return RecordSent(order_id=asked.order_id, kind=kind)
+    return RecordFailure(order_id=asked.order_id, kind=kind, code="address_refused")

@@ -1,0 +1,345 @@
+"""An order's life.
+
+PENDING until its stock is held, RESERVED until its payment is charged, then CHARGED and CONFIRMED in one step.
+Out of stock ends a PENDING order as CANCELLED at once: there is nothing to give back.
+A client, a declined payment or the deadline turns a PENDING or RESERVED order to CANCELLING; once the stock and the
+payment both need nothing more, it is CANCELLED.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from chassis.outcomes import Code, Decision, Ignored, Refused
+from chassis.service import Copy
+from schemas.events import (
+    OrderCancellationStarted,
+    OrderCancelled,
+    OrderCharged,
+    OrderConfirmed,
+    OrderLine,
+    OrderPaymentClosed,
+    OrderPlaced,
+    OrderReserved,
+    OrderStockClosed,
+)
+
+
+class Status(StrEnum):
+    """Where an order stands; each value says who moves it on."""
+
+    NONE = "NONE"
+    """Not placed. A client places it."""
+    PENDING = "PENDING"
+    """Waits for the inventory, which holds the stock or says that it is short."""
+    RESERVED = "RESERVED"
+    """Waits for the payment."""
+    CHARGED = "CHARGED"
+    """Only inside the transaction that also confirms."""
+    CONFIRMED = "CONFIRMED"
+    """Ended well."""
+    CANCELLING = "CANCELLING"
+    """Waits for stock and payment to be given back. For long: look at the payment, a refund may need attention."""
+    CANCELLED = "CANCELLED"
+    """Ended, with nothing held and nothing charged."""
+
+
+class Reason(StrEnum):
+    """Why an order was cancelled."""
+
+    CUSTOMER_REQUEST = "CUSTOMER_REQUEST"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PAYMENT_DECLINED = "PAYMENT_DECLINED"
+    DEADLINE_PASSED = "DEADLINE_PASSED"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What is known of one order. Amounts are minor units."""
+
+    order_id: UUID
+    status: Status = Status.NONE
+    customer_id: str = ""
+    lines: tuple[OrderLine, ...] = ()
+    total: int = 0
+    currency: str = ""
+    payment_method: str = ""
+    cancellation_reason: str | None = None
+    stock_closed: bool = False
+    payment_closed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price(Copy):
+    """What one product costs, as the inventory says; no price where it is not for sale."""
+
+    sku: str
+    unit_price: int | None
+    currency: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderCommand:
+    """Ask something of one order."""
+
+    order_id: UUID
+
+    def rows(self) -> Mapping[str, Sequence[UUID]]:
+        """Name the order."""
+        return {"order": (self.order_id,)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaceOrder(OrderCommand):
+    """Take an order at these prices."""
+
+    customer_id: str
+    lines: tuple[OrderLine, ...]
+    currency: str
+    payment_method: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelOrder(OrderCommand):
+    """Cancel for the client, who is told when it is too late."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpireOrder(OrderCommand):
+    """Cancel what is still open at its deadline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkReserved(OrderCommand):
+    """Note that the stock is held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkOutOfStock(OrderCommand):
+    """Note that the stock is short."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkCharged(OrderCommand):
+    """Note that the payment is charged."""
+
+    charge_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkDeclined(OrderCommand):
+    """Note that the payment was declined."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkStockReleased(OrderCommand):
+    """Note that no stock is held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkPaymentReturned(OrderCommand):
+    """Note that nothing is charged: the payment was voided or refunded."""
+
+
+Command = (
+    PlaceOrder
+    | CancelOrder
+    | ExpireOrder
+    | MarkReserved
+    | MarkOutOfStock
+    | MarkCharged
+    | MarkDeclined
+    | MarkStockReleased
+    | MarkPaymentReturned
+)
+
+OrderEvent = (
+    OrderPlaced
+    | OrderReserved
+    | OrderCharged
+    | OrderConfirmed
+    | OrderCancellationStarted
+    | OrderStockClosed
+    | OrderPaymentClosed
+    | OrderCancelled
+)
+
+UNDER_CANCELLATION = Ignored("the order is being cancelled: what was done is undone by its own compensation")
+ENDED = Ignored("the order has ended")
+
+
+def decide(command: Command, order: Order) -> Decision:
+    """Return what follows from the command, for every pair of command and status."""
+    match command, order.status:
+        case PlaceOrder(), Status.NONE:
+            return _placed(command)
+        case (
+            PlaceOrder(),
+            Status.PENDING | Status.RESERVED | Status.CHARGED | Status.CONFIRMED | Status.CANCELLING | Status.CANCELLED,
+        ):
+            return Refused(Code.ALREADY_EXISTS, f"order {order.order_id} is already placed")
+
+        case CancelOrder(), Status.PENDING | Status.RESERVED:
+            return [_cancellation(order, Reason.CUSTOMER_REQUEST)]
+        case CancelOrder(), Status.CHARGED | Status.CONFIRMED:
+            return Refused(Code.TOO_LATE, f"order {order.order_id} is {order.status} and can no longer be cancelled")
+        case CancelOrder(), Status.CANCELLING | Status.CANCELLED:
+            return Ignored("already cancelled")
+
+        case ExpireOrder(), Status.PENDING | Status.RESERVED:
+            return [_cancellation(order, Reason.DEADLINE_PASSED)]
+        case ExpireOrder(), Status.CHARGED | Status.CONFIRMED | Status.CANCELLING | Status.CANCELLED:
+            return ENDED
+
+        case MarkReserved(), Status.PENDING:
+            return [
+                OrderReserved(
+                    order_id=order.order_id,
+                    customer_id=order.customer_id,
+                    total=order.total,
+                    currency=order.currency,
+                    payment_method=order.payment_method,
+                )
+            ]
+        case MarkReserved(), Status.RESERVED | Status.CHARGED | Status.CONFIRMED:
+            return Ignored("already reserved")
+        case MarkReserved(), Status.CANCELLING | Status.CANCELLED:
+            return UNDER_CANCELLATION
+
+        case MarkOutOfStock(), Status.PENDING:
+            return [_cancelled(order, Reason.OUT_OF_STOCK)]
+        case MarkOutOfStock(), Status.CANCELLING:
+            return Ignored("the release that was asked for will be answered too")
+        case MarkOutOfStock(), Status.CANCELLED:
+            return ENDED
+        case MarkOutOfStock(), Status.RESERVED | Status.CHARGED | Status.CONFIRMED:
+            return Refused(Code.CONFLICT, f"order {order.order_id} is {order.status}: its stock was held before")
+
+        case MarkCharged(charge_id=charge_id), Status.RESERVED:
+            return [
+                OrderCharged(order_id=order.order_id, charge_id=charge_id, total=order.total, currency=order.currency),
+                OrderConfirmed(
+                    order_id=order.order_id,
+                    customer_id=order.customer_id,
+                    lines=order.lines,
+                    total=order.total,
+                    currency=order.currency,
+                ),
+            ]
+        case MarkCharged(), Status.CANCELLING | Status.CANCELLED:
+            return UNDER_CANCELLATION
+        case MarkCharged(), Status.CHARGED | Status.CONFIRMED:
+            return Ignored("already charged")
+        case MarkCharged(), Status.PENDING:
+            return Refused(Code.CONFLICT, f"order {order.order_id} is PENDING: no payment was asked for")
+
+        case MarkDeclined(), Status.RESERVED:
+            return [_cancellation(order, Reason.PAYMENT_DECLINED)]
+        case ((MarkDeclined() | MarkPaymentReturned()), Status.CANCELLING):
+            return _payment_closed(order)
+        case MarkDeclined(), Status.CANCELLED:
+            return ENDED
+        case MarkDeclined(), Status.PENDING | Status.CHARGED | Status.CONFIRMED:
+            return Refused(Code.CONFLICT, f"order {order.order_id} is {order.status}: a decline cannot be")
+
+        case MarkPaymentReturned(), Status.CANCELLED:
+            return ENDED
+        case MarkPaymentReturned(), Status.PENDING | Status.RESERVED | Status.CHARGED | Status.CONFIRMED:
+            return Refused(Code.CONFLICT, f"order {order.order_id} is {order.status}: nobody asked for the money back")
+
+        case MarkStockReleased(), Status.CANCELLING:
+            return _stock_closed(order)
+        case MarkStockReleased(), Status.CANCELLED:
+            return ENDED
+        case MarkStockReleased(), Status.PENDING | Status.RESERVED | Status.CHARGED | Status.CONFIRMED:
+            return Refused(Code.CONFLICT, f"order {order.order_id} is {order.status}: nobody asked for a release")
+
+        case (
+            (
+                CancelOrder()
+                | ExpireOrder()
+                | MarkReserved()
+                | MarkOutOfStock()
+                | MarkCharged()
+                | MarkDeclined()
+                | MarkStockReleased()
+                | MarkPaymentReturned()
+            ),
+            Status.NONE,
+        ):
+            return Refused(Code.NOT_FOUND, "there is no such order")
+
+
+def evolve(order: Order, event: OrderEvent) -> Order:
+    """Return the order after the event."""
+    match event:
+        case OrderPlaced():
+            return replace(
+                order,
+                status=Status.PENDING,
+                customer_id=event.customer_id,
+                lines=event.lines,
+                total=event.total,
+                currency=event.currency,
+                payment_method=event.payment_method,
+            )
+        case OrderReserved():
+            return replace(order, status=Status.RESERVED)
+        case OrderCharged():
+            return replace(order, status=Status.CHARGED)
+        case OrderConfirmed():
+            return replace(order, status=Status.CONFIRMED)
+        case OrderCancellationStarted(reason=reason):
+            declined = reason == Reason.PAYMENT_DECLINED
+            return replace(order, status=Status.CANCELLING, cancellation_reason=reason, payment_closed=declined)
+        case OrderStockClosed():
+            return replace(order, stock_closed=True)
+        case OrderPaymentClosed():
+            return replace(order, payment_closed=True)
+        case OrderCancelled(reason=reason):
+            return replace(
+                order, status=Status.CANCELLED, cancellation_reason=reason, stock_closed=True, payment_closed=True
+            )
+
+
+def _placed(command: PlaceOrder) -> Decision:
+    total = sum(line.quantity * line.unit_price for line in command.lines)
+    if total >= 2**63:
+        return Refused(Code.AMOUNT_TOO_LARGE, f"the total of {total} minor units is more than can be charged", "lines")
+    return [
+        OrderPlaced(
+            order_id=command.order_id,
+            customer_id=command.customer_id,
+            lines=command.lines,
+            total=total,
+            currency=command.currency,
+            payment_method=command.payment_method,
+        )
+    ]
+
+
+def _cancellation(order: Order, reason: Reason) -> OrderCancellationStarted:
+    return OrderCancellationStarted(
+        order_id=order.order_id, customer_id=order.customer_id, lines=order.lines, reason=reason
+    )
+
+
+def _cancelled(order: Order, reason: str | None) -> OrderCancelled:
+    return OrderCancelled(order_id=order.order_id, customer_id=order.customer_id, reason=reason or "")
+
+
+def _stock_closed(order: Order) -> Decision:
+    if order.stock_closed:
+        return Ignored("the stock is known to be released")
+    if order.payment_closed:
+        return [_cancelled(order, order.cancellation_reason)]
+    return [OrderStockClosed(order_id=order.order_id)]
+
+
+def _payment_closed(order: Order) -> Decision:
+    if order.payment_closed:
+        return Ignored("the payment is known to be returned")
+    if order.stock_closed:
+        return [_cancelled(order, order.cancellation_reason)]
+    return [OrderPaymentClosed(order_id=order.order_id)]

@@ -1,0 +1,18 @@
+"""Settings that only the order service needs."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from chassis.settings import Environment
+
+
+class OrderSettings(Environment):
+    """Bounds of an order, and how long it may stand open."""
+
+    order_deadline: timedelta = Field(
+        default=timedelta(minutes=30),
+        description="ISO 8601 duration after which an order that is not confirmed is cancelled.",
+    )
+    order_max_lines: int = Field(default=100, ge=1, description="Lines of one order at most.")
+    order_max_quantity: int = Field(default=10_000, ge=1, description="Units of one line at most.")

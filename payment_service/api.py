@@ -1,0 +1,67 @@
+"""Read payments. A customer sees their own; the scope `operations` sees all."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from chassis import http
+from payment_service.models import PaymentRow
+
+router = Router(tags=["payments"])
+
+
+class PaymentOut(http.Schema):
+    """An order's payment. The amount is in minor units of the currency."""
+
+    order_id: UUID
+    status: str
+    amount: int
+    currency: str
+    charge_id: str | None
+    refund_id: str | None
+    decline_code: str | None
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class PaymentsOut(http.Schema):
+    """A page of payments, newest order first, and the link to the next."""
+
+    items: list[PaymentOut]
+    next: str | None
+
+
+@router.get("/payments", response=PaymentsOut)
+def list_payments(
+    request: HttpRequest,
+    order_id: Annotated[UUID | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query()] = None,
+) -> HttpResponse:
+    """List payments, of one order where `order_id` is given."""
+    caller = http.caller(request)
+    rows = PaymentRow.objects.all()
+    if not caller.may("operations"):
+        rows = rows.filter(customer_id=caller.subject)
+    if order_id is not None:
+        rows = rows.filter(order_id=order_id)
+    found, following = http.page(request, rows, "-order_id", limit, cursor)
+    return http.answer(200, {"items": [_view(row) for row in found], "next": following})
+
+
+def _view(row: PaymentRow) -> dict[str, Any]:
+    return {
+        "order_id": row.order_id,
+        "status": row.status,
+        "amount": row.amount,
+        "currency": row.currency,
+        "charge_id": row.charge_id,
+        "refund_id": row.refund_id,
+        "decline_code": row.decline_code,
+        "version": row.version,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }

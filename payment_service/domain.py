@@ -1,0 +1,243 @@
+"""A payment's life.
+
+REQUESTED once the stock of its order is held; the provider makes it CHARGED or DECLINED.
+A cancellation that comes first makes it VOIDED; one that comes after the charge, REFUNDING and then REFUNDED.
+One that meets a REQUESTED payment never guesses whether a call is under way: VOIDING asks the provider, by the charge's
+own key, and it is either VOIDED for good or had been charged after all, and is refunded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from chassis.outcomes import Code, Decision, Ignored, Refused
+from schemas.events import (
+    PaymentCharged,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundRequested,
+    PaymentRequested,
+    PaymentVoided,
+    PaymentVoidRequested,
+)
+
+
+class Status(StrEnum):
+    """Where a payment stands; each value says who moves it on."""
+
+    NONE = "NONE"
+    """Nothing asked for. The order's reservation asks."""
+    REQUESTED = "REQUESTED"
+    """The worker is asking the provider. For long: is the provider reachable?"""
+    CHARGED = "CHARGED"
+    """Paid; final, unless the order is cancelled."""
+    DECLINED = "DECLINED"
+    """Not paid. Final."""
+    VOIDING = "VOIDING"
+    """The worker is asking the provider to bar the charge."""
+    VOIDED = "VOIDED"
+    """Never charged, and never will be. Final."""
+    REFUNDING = "REFUNDING"
+    """The worker is paying back. For long: look at the provider, the money is owed."""
+    REFUNDED = "REFUNDED"
+    """Paid back. Final."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payment:
+    """What is known of one order's payment. Amounts are minor units."""
+
+    order_id: UUID
+    status: Status = Status.NONE
+    customer_id: str = ""
+    amount: int = 0
+    currency: str = ""
+    payment_method: str = ""
+    charge_id: str | None = None
+    refund_id: str | None = None
+    decline_code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaymentCommand:
+    """Ask something of one order's payment."""
+
+    order_id: UUID
+
+    def rows(self) -> Mapping[str, Sequence[UUID]]:
+        """Name the payment."""
+        return {"payment": (self.order_id,)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestPayment(PaymentCommand):
+    """Charge the customer."""
+
+    customer_id: str
+    amount: int
+    currency: str
+    payment_method: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReturnPayment(PaymentCommand):
+    """See to it that nothing is or stays charged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordCharge(PaymentCommand):
+    """Note that the provider has charged."""
+
+    charge_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordDecline(PaymentCommand):
+    """Note that the provider has declined."""
+
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordVoid(PaymentCommand):
+    """Note that the provider has barred the charge."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordRefund(PaymentCommand):
+    """Note that the provider has paid back."""
+
+    refund_id: str
+
+
+Command = RequestPayment | ReturnPayment | RecordCharge | RecordDecline | RecordVoid | RecordRefund
+PaymentEvent = (
+    PaymentRequested
+    | PaymentCharged
+    | PaymentDeclined
+    | PaymentVoidRequested
+    | PaymentVoided
+    | PaymentRefundRequested
+    | PaymentRefunded
+)
+
+
+def decide(command: Command, payment: Payment) -> Decision:
+    """Return what follows from the command, for every pair of command and status."""
+    order_id = command.order_id
+    match command, payment.status:
+        case RequestPayment(), Status.NONE:
+            return [
+                PaymentRequested(
+                    order_id=order_id,
+                    customer_id=command.customer_id,
+                    amount=command.amount,
+                    currency=command.currency,
+                    payment_method=command.payment_method,
+                )
+            ]
+        case RequestPayment(), Status.VOIDED:
+            return Ignored("the cancellation overtook the request")
+        case (
+            RequestPayment(),
+            Status.REQUESTED | Status.CHARGED | Status.DECLINED | Status.VOIDING | Status.REFUNDING | Status.REFUNDED,
+        ):
+            return Ignored("already requested")
+
+        case ReturnPayment(), Status.NONE:
+            return [PaymentVoided(order_id=order_id)]
+        case ReturnPayment(), Status.REQUESTED:
+            return [PaymentVoidRequested(order_id=order_id)]
+        case ReturnPayment(), Status.CHARGED:
+            return [PaymentRefundRequested(order_id=order_id)]
+        case ReturnPayment(), Status.DECLINED:
+            return Ignored("nothing was charged, and the order has been told")
+        case ReturnPayment(), Status.VOIDING | Status.VOIDED | Status.REFUNDING | Status.REFUNDED:
+            return Ignored("already on its way back")
+
+        case RecordCharge(charge_id=charge_id), Status.REQUESTED:
+            return [_charged(payment, charge_id)]
+        case RecordCharge(charge_id=charge_id), Status.VOIDING:
+            return [_charged(payment, charge_id), PaymentRefundRequested(order_id=order_id)]
+        case RecordCharge(), Status.CHARGED | Status.REFUNDING | Status.REFUNDED:
+            return Ignored("the charge is known")
+        case RecordCharge(), Status.NONE | Status.DECLINED | Status.VOIDED:
+            return _unexpected(payment, "charged")
+
+        case RecordDecline(code=code), Status.REQUESTED:
+            return [PaymentDeclined(order_id=order_id, code=code)]
+        case RecordDecline(), Status.VOIDING:
+            return [PaymentVoided(order_id=order_id)]
+        case RecordDecline(), Status.DECLINED | Status.VOIDED:
+            return Ignored("the decline is known")
+        case RecordDecline(), Status.NONE | Status.CHARGED | Status.REFUNDING | Status.REFUNDED:
+            return _unexpected(payment, "declined")
+
+        case RecordVoid(), Status.VOIDING:
+            return [PaymentVoided(order_id=order_id)]
+        case RecordVoid(), Status.VOIDED:
+            return Ignored("the void is known")
+        case (
+            RecordVoid(),
+            Status.NONE | Status.REQUESTED | Status.CHARGED | Status.DECLINED | Status.REFUNDING | Status.REFUNDED,
+        ):
+            return _unexpected(payment, "voided")
+
+        case RecordRefund(refund_id=refund_id), Status.REFUNDING:
+            return [
+                PaymentRefunded(
+                    order_id=order_id,
+                    customer_id=payment.customer_id,
+                    refund_id=refund_id,
+                    amount=payment.amount,
+                    currency=payment.currency,
+                )
+            ]
+        case RecordRefund(), Status.REFUNDED:
+            return Ignored("the refund is known")
+        case (
+            RecordRefund(),
+            Status.NONE | Status.REQUESTED | Status.CHARGED | Status.DECLINED | Status.VOIDING | Status.VOIDED,
+        ):
+            return _unexpected(payment, "refunded")
+
+
+def evolve(payment: Payment, event: PaymentEvent) -> Payment:
+    """Return the payment after the event."""
+    match event:
+        case PaymentRequested():
+            return replace(
+                payment,
+                status=Status.REQUESTED,
+                customer_id=event.customer_id,
+                amount=event.amount,
+                currency=event.currency,
+                payment_method=event.payment_method,
+            )
+        case PaymentCharged(charge_id=charge_id):
+            return replace(payment, status=Status.CHARGED, charge_id=charge_id)
+        case PaymentDeclined(code=code):
+            return replace(payment, status=Status.DECLINED, decline_code=code)
+        case PaymentVoidRequested():
+            return replace(payment, status=Status.VOIDING)
+        case PaymentVoided():
+            return replace(payment, status=Status.VOIDED)
+        case PaymentRefundRequested():
+            return replace(payment, status=Status.REFUNDING)
+        case PaymentRefunded(refund_id=refund_id):
+            return replace(payment, status=Status.REFUNDED, refund_id=refund_id)
+
+
+def _charged(payment: Payment, charge_id: str) -> PaymentCharged:
+    return PaymentCharged(
+        order_id=payment.order_id,
+        customer_id=payment.customer_id,
+        charge_id=charge_id,
+        amount=payment.amount,
+        currency=payment.currency,
+    )
+
+
+def _unexpected(payment: Payment, said: str) -> Refused:
+    return Refused(Code.CONFLICT, f"the provider says {said}, payment {payment.order_id} is {payment.status}")
