@@ -5,11 +5,11 @@ import os
 import sys
 from typing import Final
 
-from schemas.contracts import ContractError, load
+from schemas.contracts import load
+from schemas.fields import ContractError
 from schemas.reach import Unreachable
 
 # Each step imports its own module when it runs: Kafka, HTTP and PostgreSQL clients together take half a second.
-# ruff: noqa: PLC0415
 
 _OK: Final = 0
 _MISMATCH: Final = 1
@@ -17,8 +17,8 @@ _USAGE: Final = 2
 _DEPENDENCY_DOWN: Final = 4
 
 _EPILOG: Final = """\
-To add an event: write schemas/<topic>/<Event>.v1.avsc, then `generate`, then `check`.
-To change one:   copy it to <Event>.v2.avsc, add fields with a default there, then `generate`, then `check`.
+To add an event: write schemas/<topic>/<Event>.v1.avsc, then `generate`, `check`, `python -m tests.contracts.golden`.
+To change one:   copy it to <Event>.v2.avsc, add fields with a default there, then the same.
                  Never edit a file that is deployed: what was written with it must stay readable.
 To deploy:       `topics`, then `register`, then the new programs.
 
@@ -26,7 +26,7 @@ exit codes: 0 done, 1 a contract is broken or a generated file is stale, 2 usage
 """
 
 
-class _Usage(Exception):  # noqa: N818 - exit code 2
+class _Usage(Exception):
     """The command cannot run as it was called."""
 
 
@@ -120,7 +120,7 @@ def _register(chosen: argparse.Namespace) -> int:
 
     urls = [url.strip() for url in _variable("WAYBILL_OWNER_DATABASE_URLS").split(",") if url.strip()]
     try:
-        lines = register.register(_variable("WAYBILL_REGISTRY_URL"), urls, chosen.wait)
+        lines = register.register(load(), _variable("WAYBILL_REGISTRY_URL"), urls, chosen.wait)
     except register.RegistrationRefused as error:
         return _fail(error, _MISMATCH)
     _say(*lines)

@@ -36,7 +36,7 @@ _SCALARS: Mapping[str, type] = {"boolean": bool, "int": int, "long": int, "strin
 _SHOWN_CHARACTERS = 40
 
 
-class UnreadableEvent(ValueError):  # noqa: N818 - an outcome with a name of its own, as consumers report it
+class UnreadableEvent(ValueError):
     """These bytes are no event that this code can read; retrying does not help."""
 
     def __init__(self, reason: str) -> None:
@@ -45,7 +45,7 @@ class UnreadableEvent(ValueError):  # noqa: N818 - an outcome with a name of its
         self.reason = reason
 
 
-class UnwritableEvent(ValueError):  # noqa: N818 - the counterpart of UnreadableEvent
+class UnwritableEvent(ValueError):
     """A value does not fit the schema of its event; the message names event, field and value."""
 
 
@@ -54,6 +54,7 @@ def encode(event: Event) -> bytes:
 
     Raises:
         UnwritableEvent: A field is of the wrong type or out of the range of its Avro type.
+
     """
     schema, record, shape = _writer(event.event_type)
     problem = None
@@ -75,16 +76,25 @@ def decode(event_type: str, schema_version: int, payload: bytes) -> Event:
 
     Raises:
         UnreadableEvent: Type or version is not known here, or the bytes do not hold such an event.
+
     """
-    writer, reader, event_class = _reader(event_type, schema_version)
+    writer, current, event_class = _reader(event_type, schema_version)
     buffer = BytesIO(payload)
     try:
-        datum = schemaless_reader(buffer, writer, reader)
+        datum = schemaless_reader(buffer, writer, None)
+        end = buffer.tell()
+        if current is not None:
+            # Read twice: while it resolves, fastavro passes over fields that are gone without checking their length.
+            datum = schemaless_reader(BytesIO(payload), writer, current)
         event = event_class.from_avro(cast("Mapping[str, Any]", datum))
     except (EOFError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
         raise UnreadableEvent(f"{event_type} v{schema_version}: {_reason(error)} in {len(payload)} bytes") from error
-    if left := len(payload) - buffer.tell():
+    if left := len(payload) - end:
         raise UnreadableEvent(f"{event_type} v{schema_version}: {left} of {len(payload)} bytes are left over")
+    _, record, shape = _writer(event_type)
+    # An Avro int on the wire can be longer than 32 bits, and fastavro reads it all the same.
+    if not _fits(shape, cast("Mapping[str, Any]", datum)) and (problem := _wrong_record(record, event, "")):
+        raise UnreadableEvent(f"{event_type} v{schema_version}: {problem}")
     return event
 
 
@@ -98,6 +108,7 @@ def unframe(value: bytes) -> tuple[int, bytes]:
 
     Raises:
         UnreadableEvent: The value does not start with the Confluent header.
+
     """
     if len(value) < _FRAME.size:
         raise UnreadableEvent(f"a value of {len(value)} bytes is shorter than the Confluent header of {_FRAME.size}")
@@ -222,4 +233,4 @@ def _show(value: object) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return "the bytes end early" if isinstance(error, EOFError) else str(error) or type(error).__name__
+    return "the bytes end early" if isinstance(error, (EOFError, IndexError)) else str(error) or type(error).__name__

@@ -15,8 +15,8 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from avro.errors import AvroException
 from avro.schema import Schema, parse
 
-from schemas.contracts import Contract, ContractError, by_event
-from schemas.fields import Array, FieldType, Nullable, Record, Scalar, read_record
+from schemas.contracts import Contract, by_event
+from schemas.fields import Array, ContractError, FieldType, Nullable, Record, Scalar, read_record
 
 
 def problems(contracts: Iterable[Contract]) -> Iterator[str]:
@@ -24,6 +24,7 @@ def problems(contracts: Iterable[Contract]) -> Iterator[str]:
 
     Raises:
         ContractError: A file is not a valid Avro schema.
+
     """
     for versions in by_event(contracts).values():
         parsed = {contract.version: _parse(contract) for contract in versions}

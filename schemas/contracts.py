@@ -13,13 +13,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
+from schemas.fields import ContractError
+
 ROOT = Path(__file__).parent
 
 _FILE_NAME = re.compile(r"(?P<name>[A-Z][A-Za-z0-9]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
-
-
-class ContractError(ValueError):
-    """An `.avsc` file breaks a rule; the message names the file and the way out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +47,7 @@ def load(root: Path = ROOT) -> list[Contract]:
 
     Raises:
         ContractError: A file is no schema of an event, or the versions of an event do not fit together.
+
     """
     contracts = [_read(root, path) for path in root.glob("*/*.avsc")]
     contracts.sort(key=lambda contract: (contract.source.partition("/")[0], contract.event_type, contract.version))

@@ -1,14 +1,14 @@
 """What all event classes share; the classes themselves are generated into `schemas.events`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 
 # Not an ABC: `case OrderPlaced():` is an isinstance test, and ABCMeta makes each several times slower.
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something that happened to one aggregate, told as one record."""
-
-    __slots__ = ()
 
     topic: ClassVar[str | None]
     """The topic it is published to; None for a private event, which never leaves its service."""

@@ -20,8 +20,8 @@ _SCALARS: Mapping[str, ScalarName] = {
 }
 
 
-class UnknownTypeError(ValueError):
-    """A schema uses an Avro type that our events do not use so far."""
+class ContractError(ValueError):
+    """An `.avsc` file breaks a rule; the message names the place and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def read_record(schema: Mapping[str, Any]) -> Record:
     """Turn the JSON of an event's schema into its tree.
 
     Raises:
-        UnknownTypeError: It uses a type that is not in this module, or a field has no doc.
+        ContractError: It uses a type that is not in this module, or a field has no doc.
+
     """
     return _record(schema, schema["namespace"], {})
 
@@ -84,13 +85,13 @@ def _record(schema: Mapping[str, Any], namespace: str, known: dict[str, Record])
     for field in cast("Sequence[Mapping[str, Any]]", schema["fields"]):
         where = f"{full_name}.{field['name']}"
         if not (field.get("doc") and schema.get("doc")):
-            raise UnknownTypeError(f"{where}: write a doc on the record and on the field: meaning and unit")
+            raise ContractError(f"{where}: write a doc on the record and on the field: meaning and unit")
         kind = _type(field["type"], namespace, known, where)
         fields.append(Field(field["name"], kind, field["doc"], field.get("default", NO_DEFAULT)))
     return known.setdefault(full_name, Record(full_name, schema["doc"], tuple(fields)))
 
 
-def _type(avro: Any, namespace: str, known: dict[str, Record], where: str) -> FieldType:  # noqa: ANN401 - JSON
+def _type(avro: Any, namespace: str, known: dict[str, Record], where: str) -> FieldType:
     match avro:
         case str() if avro in _SCALARS:
             return Scalar(_SCALARS[avro])
@@ -105,4 +106,4 @@ def _type(avro: Any, namespace: str, known: dict[str, Record], where: str) -> Fi
         case ["null", other]:
             return Nullable(_type(other, namespace, known, where))
         case _:
-            raise UnknownTypeError(f"{where}: the type {avro} is not in use; add it to schemas/fields.py")
+            raise ContractError(f"{where}: the type {avro} is not in use; add it to schemas/fields.py")

@@ -10,10 +10,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from schemas.contracts import ROOT, Contract, ContractError, by_event, load
+from schemas.contracts import ROOT, Contract, by_event, load
 from schemas.document import document
 from schemas.event import Event
-from schemas.fields import NO_DEFAULT, Array, Field, FieldType, Nullable, Record, Scalar, UnknownTypeError, read_record
+from schemas.fields import (
+    NO_DEFAULT,
+    Array,
+    ContractError,
+    Field,
+    FieldType,
+    Nullable,
+    Record,
+    Scalar,
+    read_record,
+)
 
 EVENTS_FILE = ROOT / "events.py"
 DOCUMENT_FILE = ROOT.parent / "docs" / "events.md"
@@ -30,24 +40,20 @@ from uuid import UUID
 from schemas.event import Event
 '''
 _PYTHON_NAMES = {"boolean": "bool", "int": "int", "long": "int", "string": "str", "uuid": "UUID"}
-_TAKEN = {name for name in dir(Event) if not name.startswith("__")}
+_TAKEN = {*Event.__annotations__, *vars(Event)}
 _LINE_LENGTH = 120
 
 
-def generate(root: Path = ROOT) -> str:
-    """Give the text of the module for the contracts below a folder.
+def generate(contracts: Sequence[Contract]) -> str:
+    """Give the text of the module for the contracts, as `load` orders them.
 
     Raises:
-        ContractError: A file breaks a rule, or two records of one name differ.
+        ContractError: A schema cannot become a class, or two records of one name differ.
+
     """
-    contracts = load(root)
     current = [versions[-1] for versions in by_event(contracts).values()]
-    try:
-        records = {contract.event_type: read_record(contract.schema) for contract in current}
-        parts = _shared_records(records.values())
-    except UnknownTypeError as error:
-        raise ContractError(str(error)) from None
-    blocks = [_HEADER, *(_class(record, None) for record in parts)]
+    records = {contract.event_type: read_record(contract.schema) for contract in current}
+    blocks = [_HEADER, *(_class(record, None) for record in _shared_records(records.values()))]
     blocks += [_class(records[contract.event_type], contract) for contract in current]
     blocks += [_tables(contracts, current)]
     return _format("\n\n".join(blocks))
@@ -57,9 +63,11 @@ def stale() -> dict[Path, str]:
     """Give the text of each generated file that is not what the contracts make of it today.
 
     Raises:
-        ContractError: As `generate`.
+        ContractError: A file breaks a rule.
+
     """
-    fresh = {EVENTS_FILE: generate(), DOCUMENT_FILE: document(load())}
+    contracts = load()
+    fresh = {EVENTS_FILE: generate(contracts), DOCUMENT_FILE: document(contracts)}
     return {path: text for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
 
 
@@ -164,7 +172,7 @@ def _to_avro(kind: FieldType, value: str) -> str:
         case Scalar() | Nullable(Scalar()):
             return value
         case Array() | Nullable():
-            raise UnknownTypeError(f"{value}: neither arrays nor records may be nullable or nested; leave them empty")
+            raise ContractError(f"{value}: neither arrays nor records may be nullable or nested; leave them empty")
 
 
 def _from_avro(kind: FieldType, value: str) -> str:

@@ -8,11 +8,11 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 T = TypeVar("T")
 
 
-class Unreachable(Exception):  # noqa: N818 - the state of the world, and no mistake of the caller's
+class Unreachable(Exception):
     """A broker, registry or database did not answer before the deadline."""
 
 
-class NotYet(Exception):  # noqa: N818 - it asks for another attempt
+class NotYet(Exception):
     """The part is away or still starting, as one attempt found it."""
 
 
@@ -21,6 +21,7 @@ def until_reached(part: str, attempt: Callable[[], T], deadline_seconds: float) 
 
     Raises:
         Unreachable: The deadline passed; the message names the part and the last reason.
+
     """
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),

@@ -13,7 +13,7 @@ import httpx2
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from schemas.contracts import Contract, load
+from schemas.contracts import Contract
 from schemas.reach import NotYet, until_reached
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
@@ -31,20 +31,26 @@ _UPSERT: Final = """
 """
 
 
-class RegistrationRefused(Exception):  # noqa: N818 - what registry or database answered
+class RegistrationRefused(Exception):
     """The registry refuses a schema, or a database cannot take the ids; repeating does not help."""
 
 
-def register(registry_url: str, owner_database_urls: Sequence[str], deadline_seconds: float) -> list[str]:
-    """Register every version of every public event, keep the ids in each database, and give a line on each step.
+def register(
+    contracts: Sequence[Contract],
+    registry_url: str,
+    owner_database_urls: Sequence[str],
+    deadline_seconds: float,
+) -> list[str]:
+    """Register the public ones of the contracts, keep their ids in each database, and give a line on each step.
 
     Safe to repeat; blocks while registry and databases start, up to the deadline for each.
 
     Raises:
         RegistrationRefused: A schema breaks the registry's rule, or a database has no table for the ids.
         Unreachable: Registry or database did not answer before the deadline.
+
     """
-    contracts = [contract for contract in load() if contract.topic is not None]
+    contracts = [contract for contract in contracts if contract.topic is not None]
     with httpx2.Client(timeout=_CALL_SECONDS, headers=_CONTENT_TYPE) as client:
         registry = _Registry(client, registry_url.rstrip("/"))
         lines, ids = until_reached(registry.name, lambda: _register_all(registry, contracts), deadline_seconds)
@@ -61,7 +67,7 @@ class _Registry:
         self._url = url
         self.name = f"the registry at {httpx2.URL(url).copy_with(userinfo=b'')}"
 
-    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
+    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """Give the JSON of an answer; raises NotYet or RegistrationRefused."""
         try:
             answer = self._client.request(method, self._url + path, json=body)

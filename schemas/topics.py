@@ -47,7 +47,7 @@ TOPICS: Final = (
 )
 
 
-class TopicRefused(Exception):  # noqa: N818 - what the broker answered
+class TopicRefused(Exception):
     """The broker answered, and does not let us create a topic."""
 
 
@@ -57,6 +57,7 @@ def create_missing(bootstrap: str, deadline_seconds: float) -> list[str]:
     Raises:
         TopicRefused: The broker refuses a topic.
         Unreachable: No broker answered before the deadline.
+
     """
     admin = AdminClient(
         {

@@ -1,0 +1,118 @@
+"""The registry knows every public schema, refuses what breaks subscribers, and its ids stand in the databases."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from schemas.contracts import Contract, load
+from schemas.register import COMPATIBILITY, RegistrationRefused, register
+from tests.unit.schemas.samples import add, remove, write_versions
+
+DEADLINE_SECONDS = 30.0
+NOTE = {"name": "note", "type": ["null", "string"], "default": None}
+
+
+@pytest.fixture
+def database_url(owner_database_url: str) -> Iterator[str]:
+    """Give a connection to a table `schema_id` of the test's own."""
+    own = f"schema_id_{uuid4().hex}"
+    with psycopg.connect(owner_database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {own}")
+        connection.execute(
+            f"CREATE TABLE {own}.schema_id (event_type text, schema_version integer, schema_id integer NOT NULL, "
+            "PRIMARY KEY (event_type, schema_version))",
+        )
+        separator = "&" if "?" in owner_database_url else "?"
+        yield f"{owner_database_url}{separator}options={quote(f'-csearch_path={own}')}"
+        connection.execute(f"DROP SCHEMA {own} CASCADE")
+
+
+@pytest.fixture
+def own_topic(tmp_path: Path) -> str:
+    """Give a topic that no other test registers under, as a folder of contracts."""
+    return f"order.test-{tmp_path.name}-{uuid4().hex[:8]}.v1"
+
+
+def _contracts(root: Path, topic: str) -> list[Contract]:
+    shutil.rmtree(root / topic, ignore_errors=True)
+    (root / "order.events.v1").rename(root / topic)
+    return load(root)
+
+
+def _ids(url: str) -> dict[tuple[str, int], int]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT event_type, schema_version, schema_id FROM schema_id").fetchall()
+    return {(event_type, version): schema_id for event_type, version, schema_id in rows}
+
+
+def test_every_public_schema_gets_an_id_and_no_private_one(registry_url: str, database_url: str) -> None:
+    register(load(), registry_url, [database_url], DEADLINE_SECONDS)
+    public = {(contract.event_type, contract.version) for contract in load() if contract.topic}
+    ids = _ids(database_url)
+    assert ids.keys() == public
+    for contract in load():
+        if contract.topic:
+            schema_id = ids[contract.event_type, contract.version]
+            assert httpx2.get(f"{registry_url}/schemas/ids/{schema_id}").json()["schema"]
+
+
+def test_registering_again_changes_nothing(registry_url: str, database_url: str) -> None:
+    register(load(), registry_url, [database_url], DEADLINE_SECONDS)
+    before = _ids(database_url)
+    lines = register(load(), registry_url, [database_url], DEADLINE_SECONDS)
+    assert _ids(database_url) == before
+    assert lines[-1].endswith(f"0 of {len(before)} ids are new or changed")
+
+
+def test_a_compatible_version_is_registered_beside_the_first(
+    registry_url: str, database_url: str, tmp_path: Path, own_topic: str
+) -> None:
+    contracts = _contracts(write_versions(tmp_path, add(NOTE)), own_topic)
+    register(contracts, registry_url, [database_url], DEADLINE_SECONDS)
+    assert len(set(_ids(database_url).values())) == 2
+
+
+def test_an_incompatible_version_is_refused_and_no_id_is_kept(
+    registry_url: str, database_url: str, tmp_path: Path, own_topic: str
+) -> None:
+    contracts = _contracts(write_versions(tmp_path, remove("currency")), own_topic)
+    with pytest.raises(RegistrationRefused, match="answered 409 to POST /subjects") as refused:
+        register(contracts, registry_url, [database_url], DEADLINE_SECONDS)
+    assert "\n" not in str(refused.value)
+    assert _ids(database_url) == {}
+
+
+def test_a_registry_shared_with_others_keeps_its_default(
+    registry_url: str, database_url: str, tmp_path: Path, own_topic: str
+) -> None:
+    with httpx2.Client(base_url=f"{registry_url}/") as registry:
+        stranger = {"schema": '{"type": "record", "name": "Stranger", "fields": []}'}
+        registry.post(f"subjects/stranger-{own_topic}/versions", json=stranger).raise_for_status()
+        registry.put("config", json={"compatibility": "NONE"}).raise_for_status()
+        try:
+            contracts = _contracts(write_versions(tmp_path, add(NOTE)), own_topic)
+            register(contracts, registry_url, [database_url], DEADLINE_SECONDS)
+            assert registry.get("config").json()["compatibilityLevel"] == "NONE"
+            level = registry.get(f"config/{contracts[0].subject}").json()["compatibilityLevel"]
+            assert level == COMPATIBILITY
+        finally:
+            registry.put("config", json={"compatibility": COMPATIBILITY}).raise_for_status()
+
+
+def test_an_address_that_is_no_confluent_api_is_named(registry_url: str) -> None:
+    wrong = registry_url.replace("/apis/ccompat/v7", "/nowhere")
+    with pytest.raises(RegistrationRefused, match="answered 404 to GET /config"):
+        register(load(), wrong, [], DEADLINE_SECONDS)
+
+
+def test_a_database_that_was_not_migrated_is_named(registry_url: str, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP TABLE schema_id")
+    with pytest.raises(RegistrationRefused, match=r"database \S+: no table schema_id; migrate it first"):
+        register(load(), registry_url, [database_url], DEADLINE_SECONDS)
