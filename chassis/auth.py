@@ -34,6 +34,13 @@ class Caller:
             raise Problem(403, Code.FORBIDDEN, f"the token lacks the scope {scope!r}")
 
 
+def caller_of(request: HttpRequest) -> Caller:
+    """Return who is calling; the token was checked before the endpoint ran."""
+    found: object = getattr(request, "auth", None)
+    assert isinstance(found, Caller)
+    return found
+
+
 class Bearer(HttpBearer):
     """Check the Authorization header; the Caller stands in `request.auth`."""
 

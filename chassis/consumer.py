@@ -91,12 +91,14 @@ def _message(raw: confluent_kafka.Message) -> Message | None:
     if error is not None:
         log.warning("kafka", error=error.str(), retriable=error.retriable())
         return None
-    headers = {name: (value or b"").decode(errors="replace") for name, value in raw.headers() or ()}
+    headers = {name: _text(value) for name, value in raw.headers() or ()}
     topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
-    key = raw.key() or b""
-    key = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
-    return Message(topic, partition, offset, key, headers, raw.value(), raw.timestamp()[1])  # pyright: ignore[reportArgumentType] - bytes without a deserializer
+    return Message(topic, partition, offset, _text(raw.key()), headers, raw.value(), raw.timestamp()[1])
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
 
 
 def _until_the_world_is_well(

@@ -23,7 +23,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
 
 from chassis import health, metrics
-from chassis.auth import Bearer, Caller
+from chassis.auth import Bearer, caller_of
 from chassis.outcomes import Code, CommandRefused
 from chassis.problem import Problem
 from chassis.service import Service
@@ -113,18 +113,13 @@ def not_valid(field: str, detail: str, code: Code = Code.NOT_VALID) -> Problem:
     return Problem(422, code, f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
 
 
-def caller(request: HttpRequest) -> Caller:
-    """Return who is calling."""
-    return request.auth  # pyright: ignore[reportAttributeAccessIssue] - set by Bearer
-
-
 def cause(request: HttpRequest) -> Cause:
     """Return the cause of what this request leads to."""
     request_id = request_id_of(request)
     return Cause(
         correlation_id=request_id,
         request_id=request_id,
-        actor=caller(request).subject,
+        actor=caller_of(request).subject,
         traceparent=request.headers.get("traceparent"),
         tracestate=request.headers.get("tracestate"),
     )
@@ -224,7 +219,7 @@ def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _defect(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.exception("defect", path=request.path, error=repr(error))
+    log.error("defect", path=request.path, exc_info=error)
     return _problem(request, _plain(500))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 
+from chassis.auth import caller_of
 from chassis.outcomes import Code
 from chassis.problem import Problem
 from chassis.unit_of_work import retried
@@ -25,7 +26,7 @@ LONGEST_KEY = 255
 # commits between this statement's snapshot and the lock, its row is not seen, and the insert at the end fails.
 TAKE = """
 SELECT pg_try_advisory_xact_lock(hashtextextended(%(caller)s || ' ' || %(path)s || ' ' || %(key)s, 0)),
-       (SELECT jsonb_build_object('fingerprint', fingerprint, 'status', status, 'headers', headers, 'body', body)
+       (SELECT jsonb_build_object('fingerprint', fingerprint, 'status', status, 'headers', headers, 'body', body)::text
         FROM idempotency_key
         WHERE caller = %(caller)s AND path = %(path)s AND key = %(key)s
           AND created_at > clock_timestamp() - make_interval(hours => %(hours)s))
@@ -57,13 +58,13 @@ def idempotent(
 
     @retried
     def once(request: HttpRequest, key: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        caller: str = request.auth.subject  # pyright: ignore[reportAttributeAccessIssue] - set by Bearer
+        caller = caller_of(request).subject
         fingerprint = hashlib.sha256(request.body).hexdigest()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(TAKE, {"caller": caller, "path": request.path, "key": key, "hours": KEPT_HOURS})
             free, kept = cursor.fetchone()
             if kept is not None:
-                return _again(kept if isinstance(kept, dict) else json.loads(kept), fingerprint)
+                return _again(json.loads(kept), fingerprint)
             if not free:
                 raise _in_use()
             answer = view(request, *args, **kwargs)
@@ -82,10 +83,8 @@ def _again(kept: dict[str, Any], fingerprint: str) -> HttpResponse:
         raise Problem(
             422, Code.IDEMPOTENCY_KEY_REUSED, "this Idempotency-Key was used with another body; take a new key"
         )
-    answer = HttpResponse(kept["body"], status=kept["status"])
-    answer.headers.update(kept["headers"])
-    answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+    headers = {**kept["headers"], "Idempotent-Replayed": "true"}
+    return HttpResponse(kept["body"], status=kept["status"], headers=headers)
 
 
 def _in_use() -> Problem:

@@ -12,7 +12,7 @@ from functools import cached_property
 from uuid import UUID
 
 from django.db import connection
-from django_outbox_pattern.choices import StatusChoice
+from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from chassis.outcomes import Unreadable
 

@@ -1,5 +1,6 @@
 """What every row of a service is: an aggregate's, or a copy of another service's data."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -10,9 +11,9 @@ class AggregateRow(models.Model):
 
     aggregate_type: ClassVar[str]
 
-    version = models.IntegerField(default=0)
-    created_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
+    version: "models.IntegerField[int, int]" = models.IntegerField(default=0)
+    created_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+    updated_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
 
     class Meta:
         abstract = True

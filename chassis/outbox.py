@@ -21,6 +21,7 @@ from schemas.events import Event
 from schemas.topics import TOPICS
 
 HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
+LIMIT_BYTES: dict[str | None, int] = {topic.name: topic.max_message_bytes for topic in TOPICS}
 
 # Positions follow the array's sequence, so versions of one aggregate get rising positions. The guard on
 # synchronous_commit keeps out rows that another session could read, the relay publish, and a crash then remove.
@@ -77,7 +78,7 @@ def append(events: Sequence[Appended]) -> None:
 def _row(appended: Appended) -> tuple[Any, ...]:
     event = appended.event
     payload = codec.encode(event)
-    limit = TOPICS[event.topic].max_message_bytes if event.topic else None
+    limit = LIMIT_BYTES.get(event.topic)
     if limit is not None and len(payload) + HEADER_BYTES > limit:
         raise AppendRefused(
             f"{event.event_type} {event.aggregate_id} takes {len(payload)} bytes; {event.topic} takes {limit}"

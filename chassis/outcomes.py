@@ -63,7 +63,7 @@ class CommandRefused(Exception):
 
 
 class Unavailable(Exception):
-    """The world is broken (a database, a provider, a mail server): try again later, count nothing against the record."""
+    """The world is broken (a database, a provider, a mail server): try again, count nothing against the record."""
 
 
 class Unreadable(Exception):

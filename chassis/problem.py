@@ -54,6 +54,6 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = list(self.errors)
-        answer = HttpResponse(json.dumps(body), status=self.status, content_type="application/problem+json")
-        answer.headers.update(self.headers)
-        return answer
+        return HttpResponse(
+            json.dumps(body), status=self.status, content_type="application/problem+json", headers=dict(self.headers)
+        )

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import Any
+from types import FrameType
+from typing import Any, LiteralString
 
 import structlog
 
@@ -22,7 +24,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, and no right on
 # the sequence.
-SERVICE_GRANTS = """
+SERVICE_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
@@ -30,7 +32,7 @@ REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations FROM {role};
 GRANT SELECT, INSERT ON outbox TO {role};
 GRANT SELECT ON outbox_cursor, schema_id, django_migrations TO {role};
 """
-RELAY_GRANTS = """
+RELAY_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT ON outbox, schema_id TO {role};
@@ -70,7 +72,6 @@ def load(name: str, settings: Settings) -> Any:
 def web(name: str, settings: Settings) -> None:
     """Serve the API: a parent that listens and one process that answers, with `web_threads` threads."""
     import granian
-    import ninja
     from granian.constants import Interfaces
 
     server = granian.Granian(
@@ -80,15 +81,23 @@ def web(name: str, settings: Settings) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=settings.web_threads,
-        blocking_threads_idle_timeout=3600,  # a thread keeps its database connection
+        blocking_threads_idle_timeout=600,  # a thread keeps its database connection
         respawn_failed_workers=True,
         workers_kill_timeout=10,
         websockets=False,
         log_access=False,
-        static_path_route="/static",
-        static_path_mount=Path(ninja.__file__).parent / "static",
+        static_path_route=["/static"],
+        static_path_mount=[_ninja_folder() / "static"],
     )
     server.serve(target_loader=partial(wsgi, name), wrap_loader=False)
+
+
+def _ninja_folder() -> Path:
+    """Return where the API's documentation page is; importing it here would need Django's settings."""
+    found = find_spec("ninja")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 def wsgi(name: str, *_: object) -> Any:
@@ -116,8 +125,12 @@ def _end_with_parent() -> None:
 def _loop(kind: str, name: str, settings: Settings) -> None:
     """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
     stop = Flag()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     service = load(name, settings)
     from chassis import consumer, health, worker
     from chassis.readiness import database_ready
@@ -138,7 +151,11 @@ def migrate(name: str, settings: Settings) -> None:
 
     call_command("migrate", verbosity=0, interactive=False)
     with connection.cursor() as cursor:
-        for grants, role in ((SERVICE_GRANTS, settings.service_role), (RELAY_GRANTS, settings.relay_role)):
+        rights: dict[LiteralString, str | None] = {
+            SERVICE_GRANTS: settings.service_role,
+            RELAY_GRANTS: settings.relay_role,
+        }
+        for grants, role in rights.items():
             if role:
                 database = sql.Identifier(connection.settings_dict["NAME"])
                 statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))

@@ -1,8 +1,9 @@
 """The plan of a service, and the checks on it.
 
-A service is four modules: `domain` decides, `reactions` turn events into commands, `models` hold the rows; `worker`,
-where there is one, does what is due. (`api` imports the plan: the web program alone needs it.) Nothing is declared twice: the topics to consume follow from
-the events reacted to, and what a worker has to do follows from the events that ask for it.
+A service is three modules: `domain` decides, `reactions` turn events into commands, `models` hold the rows; `worker`,
+where there is one, does what is due. (`api` imports the plan: the web program alone needs it.)
+Nothing is declared twice: the topics to consume follow from the events reacted to, and what a worker has to do follows
+from the events that ask for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,8 +83,8 @@ class Service:
     @cached_property
     def tables(self) -> dict[str, Any]:
         """Return aggregate type → Django model."""
-        models = [m for m in vars(self.models).values() if isinstance(m, type) and m.__module__ == self.models.__name__]
-        return {m.aggregate_type: m for m in models if hasattr(m, "aggregate_type")}  # pyright: ignore[reportAttributeAccessIssue] - just asked
+        own = (m for m in vars(self.models).values() if getattr(m, "__module__", None) == self.models.__name__)
+        return {m.aggregate_type: m for m in own if hasattr(m, "aggregate_type")}
 
     @cached_property
     def reaction_to(self) -> dict[str, tuple[type[Event], Reaction]]:

@@ -47,9 +47,15 @@ class Settings(Environment):
 SomeSettings = TypeVar("SomeSettings", bound=Environment)
 
 
-@cache
 def read(kind: type[SomeSettings]) -> SomeSettings:
     """Return the settings of that kind; leaves the program with one line a variable that is missing or malformed."""
+    found = _read(kind)
+    assert isinstance(found, kind)
+    return found
+
+
+@cache
+def _read(kind: type[Environment]) -> Environment:
     try:
         return kind()
     except ValidationError as error:

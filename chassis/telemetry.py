@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import structlog
 import uuid_utils
 
+# Without the values of local variables: they hold personal data, and fill pages.
+TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -46,7 +51,7 @@ def configure_logging(program: str, level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        TRACEBACKS,
     ]
     threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     structlog.configure(

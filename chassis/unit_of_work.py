@@ -26,7 +26,7 @@ import psycopg
 import structlog
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from chassis import deadlines, outbox
 from chassis.models import AggregateRow, CopyRow
@@ -76,12 +76,12 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         return again(function, *args, **kwargs)
 
-    again = retry(
+    again = Retrying(
         retry=retry_if_exception(lost_a_race),
         stop=stop_after_attempt(8),
         wait=wait_random_exponential(0.005, 0.5),
         reraise=True,
-    )(lambda f, *args, **kwargs: f(*args, **kwargs))
+    )
     return guarded
 
 

@@ -7,6 +7,7 @@ from ninja import Path, Query, Router
 from pydantic import AfterValidator, Field
 
 from chassis import http
+from chassis.auth import caller_of
 from chassis.idempotency import idempotent
 from chassis.outcomes import Code
 from chassis.problem import Problem
@@ -133,7 +134,7 @@ def change_stock(request: HttpRequest, sku: Annotated[Sku, Path()], stock: Stock
 
 
 def _changed(request: HttpRequest, command: domain.Command, *, status: int) -> HttpResponse:
-    http.caller(request).require("inventory")
+    caller_of(request).require("inventory")
     (handled,) = handle(service, [Caused(command, http.cause(request))])
     row = handled.row
     return http.answer(status, _view(row), version=_tag(row), location=f"/v1/products/{row.sku}")

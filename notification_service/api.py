@@ -10,6 +10,7 @@ from ninja import Query, Router
 from pydantic import AfterValidator, Field
 
 from chassis import http
+from chassis.auth import caller_of
 from chassis.outcomes import Code
 from chassis.problem import Problem
 from notification_service.models import ContactRow, NotificationRow
@@ -62,7 +63,7 @@ def list_notifications(
     cursor: Annotated[str | None, Query()] = None,
 ) -> HttpResponse:
     """List notifications, of one order where `order_id` is given; `limit` counts orders."""
-    caller = http.caller(request)
+    caller = caller_of(request)
     rows = NotificationRow.objects.all()
     if not caller.may("operations"):
         rows = rows.filter(customer_id=caller.subject)
@@ -75,14 +76,14 @@ def list_notifications(
 @router.put("/contacts/me", response={200: ContactOut})
 def keep_contact(request: HttpRequest, contact: ContactIn) -> HttpResponse:
     """Say where the caller wants to be reached."""
-    ContactRow.objects.update_or_create(customer_id=http.caller(request).subject, defaults={"email": contact.email})
+    ContactRow.objects.update_or_create(customer_id=caller_of(request).subject, defaults={"email": contact.email})
     return http.answer(200, {"email": contact.email})
 
 
 @router.get("/contacts/me", response=ContactOut)
 def read_contact(request: HttpRequest) -> HttpResponse:
     """Read where the caller is reached."""
-    row = ContactRow.objects.filter(customer_id=http.caller(request).subject).first()
+    row = ContactRow.objects.filter(customer_id=caller_of(request).subject).first()
     if row is None:
         raise Problem(404, Code.NOT_FOUND, "no contact is kept; PUT one")
     return http.answer(200, {"email": row.email})

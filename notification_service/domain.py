@@ -1,7 +1,7 @@
 """The life of one order's notifications.
 
-Each kind of news is told at most once: PENDING when it is asked for, SENT once the mail server has taken it, FAILED where
-it can never be told (no address, or one that is refused).
+Each kind of news is told at most once: PENDING when it is asked for, SENT once the mail server has taken it, FAILED
+where it can never be told (no address, or one that is refused).
 Addresses are looked up when a mail is written and stand in no event.
 """
 

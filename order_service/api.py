@@ -8,6 +8,7 @@ from ninja import Query, Router
 from pydantic import Field
 
 from chassis import http
+from chassis.auth import caller_of
 from chassis.idempotency import idempotent
 from chassis.outbox import history
 from chassis.outcomes import Code
@@ -90,11 +91,11 @@ class EventsOut(http.Schema):
 @idempotent
 def place_order(request: HttpRequest, order: OrderIn) -> HttpResponse:
     """Take an order at today's prices; it is confirmed or cancelled a moment later."""
-    http.caller(request).require("orders")
+    caller_of(request).require("orders")
     lines, currency = _priced(order)
     command = domain.PlaceOrder(
         order_id=UUID(new_id()),
-        customer_id=http.caller(request).subject,
+        customer_id=caller_of(request).subject,
         lines=lines,
         currency=currency,
         payment_method=order.payment_method,
@@ -150,7 +151,7 @@ def read_history(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 def _visible(request: HttpRequest) -> Any:
-    caller = http.caller(request)
+    caller = caller_of(request)
     rows = OrderRow.objects.all()
     return rows if caller.may("orders:all") else rows.filter(customer_id=caller.subject)
 

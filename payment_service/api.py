@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from chassis import http
+from chassis.auth import caller_of
 from payment_service.models import PaymentRow
 
 router = Router(tags=["payments"])
@@ -42,7 +43,7 @@ def list_payments(
     cursor: Annotated[str | None, Query()] = None,
 ) -> HttpResponse:
     """List payments, of one order where `order_id` is given."""
-    caller = http.caller(request)
+    caller = caller_of(request)
     rows = PaymentRow.objects.all()
     if not caller.may("operations"):
         rows = rows.filter(customer_id=caller.subject)
