@@ -1,4 +1,4 @@
-"""Where the real parts are that these suites run on; a suite whose part is not named is skipped, and says so."""
+"""Where the real parts are that these suites run on; a suite whose part is not named does not run, and says so."""
 
 import os
 
