@@ -1,0 +1,99 @@
+"""What the broker is asked: whether it answers, and what each topic takes."""
+
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AclOperation,  # pyright: ignore[reportPrivateImportUsage] - exported, but not in the stub's __all__
+    AdminClient,
+    ConfigResource,  # pyright: ignore[reportPrivateImportUsage]
+    ResourceType,  # pyright: ignore[reportPrivateImportUsage]
+)
+
+ANSWER_SECONDS: Final = 2.0
+DEFAULT_MAX_BYTES: Final = 1_048_588  # Kafka's own default, for a relay that may not read a topic's configuration
+
+SILENT: Final = logging.getLogger("outbox_relay.librdkafka")  # it writes a line an attempt; ours are a line a change
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
+
+class BrokerTrouble(Exception):  # noqa: N818 - the world's failure, not an error of ours
+    """The broker takes nothing for now, or a producer is spent; nothing is known to be wrong with a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What the broker said of one topic, and when (monotonic seconds)."""
+
+    exists: bool
+    writable: bool
+    max_bytes: int
+    asked_at: float = field(default_factory=time.monotonic)
+
+
+def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
+    """Ask for existence, rights and size limit of topics; blocks up to 4 s. Raises BrokerTrouble.
+
+    The client is made for the occasion: this is asked rarely, and an idle one costs threads and connections.
+    """
+    if not names:
+        return {}
+    options: Any = {"bootstrap.servers": bootstrap, "logger": SILENT}  # the stub knows no logger, nor its futures' types
+    client: Any = AdminClient(options)
+    wanted = TopicCollection(sorted(names))
+    described = client.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)
+    operations = {name: _operations(future) for name, future in described.items()}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name, may in operations.items() if may]
+    limits: dict[str, int] = {}
+    if resources:
+        for resource, future in client.describe_configs(resources, request_timeout=ANSWER_SECONDS).items():
+            limits[str(resource.name)] = _limit(future)
+    return {
+        name: Topic(
+            exists=may is not None,
+            writable=may is not None and AclOperation.WRITE in may,
+            max_bytes=limits.get(name, DEFAULT_MAX_BYTES),
+        )
+        for name, may in operations.items()
+    }
+
+
+def _operations(future: Any) -> list[Any] | None:
+    try:
+        return list(future.result().authorized_operations or ())
+    except KafkaException as error:
+        match _code(error):
+            case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.TOPIC_EXCEPTION:
+                return None
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return []
+            case _:
+                raise BrokerTrouble(reason_of(error)) from None
+    except ValueError:  # a name that Kafka does not take
+        return None
+
+
+def _limit(future: Any) -> int:
+    try:
+        return int(future.result()["max.message.bytes"].value)
+    except KafkaException as error:
+        if _code(error) in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART}:
+            return DEFAULT_MAX_BYTES
+        raise BrokerTrouble(reason_of(error)) from None
+
+
+def _code(error: KafkaException) -> int:
+    told: Any = error.args[0]
+    return int(told.code())
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what librdkafka says, on one line."""
+    cause = error if isinstance(error, KafkaException) else error.__cause__ or error
+    told: Any = cause.args[0] if cause.args else cause
+    return " ".join((told.str() if isinstance(told, KafkaError) else str(told)).split())

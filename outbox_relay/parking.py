@@ -1,0 +1,207 @@
+"""Which records the broker would refuse for their own sake, and where they wait.
+
+Failures are of two kinds, never mixed up. Where the world is broken (broker away, not enough replicas, throttled,
+registry or database down) nothing is published and nothing is parked, however long it lasts. Where one record is broken
+(larger than its topic takes, no such topic, no right to write there) that record is parked in `published`
+(django-outbox-pattern's table, status FAILED) with the reason, and every later one of the same aggregate is parked
+behind it: record n+1 never reaches the log while record n was refused. All other aggregates flow.
+
+A refusal must be known *before* producing. A producer that meets one has later records of the key in its queue, and
+where they share a batch the broker refuses innocent keys with it. So the broker is asked for what a topic takes when the
+topic is first seen, when a producer is built, and again before a record is parked on older knowledge. Where it refuses
+all the same (a limit lowered meanwhile), the producer ends without letting anything past, and the rows in flight are
+sent again one by one, each awaited: what is refused then is parked as `refused`.
+
+A topic that does not exist is given a grace, in which the relay waits: topics are made by a deployment step, and one
+that is deleted and made again should not cost anybody a redrive.
+
+A parked row holds its position; the event itself stays in the outbox. Parked rows and cursor are written in one
+transaction, so a position is passed only when its record was acknowledged or stands here.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import psycopg
+
+from chassis import metrics
+from outbox_relay.broker import Topic, describe
+from outbox_relay.records import Records, Row
+
+FRESH_SECONDS: Final = 1.0
+ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to the limit is measured exactly
+
+# -1 and 2 are django_outbox_pattern's StatusChoice.FAILED and SUCCEEDED: what has not succeeded holds its aggregate.
+# A far `expires_at`, because that library forgets what has expired. The event's id makes a repeated INSERT harmless.
+PARK: Final = """
+INSERT INTO published (id, version, destination, body, added, expires_at, retry, status, headers)
+VALUES (%s, NULL, left(%s, 255), %s, clock_timestamp(), clock_timestamp() + interval '100 years', 0, -1, %s)
+ON CONFLICT (id) DO NOTHING
+"""
+PARKED: Final = """
+SELECT body->>'aggregate_type', body->>'aggregate_id', headers->>'reason', count(*)::int
+FROM published WHERE status <> 2 GROUP BY 1, 2, 3
+"""
+
+
+class Reason(StrEnum):
+    """Why a record is parked. All wait for an operator's `outbox redrive`, which sends an aggregate's in order."""
+
+    TOO_LARGE = "too_large"  # raise the topic's max.message.bytes, or accept that this event is not published
+    UNKNOWN_TOPIC = "unknown_topic"  # create the topic (`python -m schemas topics`)
+    NOT_AUTHORISED = "not_authorised"  # grant the relay's principal Write on the topic
+    REFUSED = "refused"  # read `detail`: the broker's own words
+    BEHIND = "behind"  # nothing: moves on with the record it waits for
+
+
+class Refusal(NamedTuple):
+    """Why the broker would not take a record, and in which words an operator is told."""
+
+    reason: Reason
+    detail: str
+
+
+class Parked(NamedTuple):
+    """A row that is not sent, and why."""
+
+    row: Row
+    refusal: Refusal
+
+
+@dataclass(slots=True)
+class Division:
+    """What becomes of some rows, in their order: sent, parked, or left, from `held_from` on, until the world is well."""
+
+    send: Sequence[Row] = ()
+    park: list[Parked] = field(default_factory=list[Parked])
+    held_from: int | None = None
+    held_for: str = ""
+
+
+class Parking:
+    """Know the topics' limits and the aggregates that have a parked record."""
+
+    def __init__(self, bootstrap: str, grace_seconds: float) -> None:
+        """Know nothing yet."""
+        self._bootstrap = bootstrap
+        self._grace_seconds = grace_seconds
+        self._topics: dict[str, Topic] = {}
+        self._unknown_since: dict[str, float] = {}
+        self._aggregates: set[tuple[str, str]] = set()
+        self._refused: dict[int, Refusal] = {}  # by position: learnt from the broker's answer
+
+    @property
+    def smallest_limit(self) -> int | None:
+        """Return the smallest `max.message.bytes` among the topics seen; None before the first."""
+        return min((topic.max_bytes for topic in self._topics.values() if topic.exists), default=None)
+
+    def load(self, connection: psycopg.Connection) -> None:
+        """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""
+        rows = connection.execute(PARKED).fetchall()
+        self._aggregates = {(kind, key) for kind, key, _, _ in rows}
+        counts: Counter[str] = Counter()
+        for _, _, reason, count in rows:
+            counts[reason] += count
+        for reason in Reason:
+            metrics.put("outbox_parked", counts[reason], reason=reason)
+
+    def ask_again(self) -> None:
+        """Read the limits of all topics seen so far anew; blocks up to 4 s. Raises BrokerTrouble."""
+        self._ask(self._topics)
+
+    def refuse(self, position: int, detail: str) -> None:
+        """Remember that the broker refused the record at this position when it was sent alone."""
+        self._refused[position] = Refusal(Reason.REFUSED, detail)
+
+    def learn(self, names: Collection[str]) -> None:
+        """Ask for topics not seen before; blocks up to 4 s where there are any. Raises BrokerTrouble."""
+        self._ask([name for name in names if name not in self._topics])
+
+    def divide(self, rows: Sequence[Row], records: Records) -> Division:
+        """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
+        public = [row for row in rows if row.topic is not None]
+        if self._nothing_to_fear(public):
+            return Division(public)
+        send: list[Row] = []
+        division = Division(send)
+        for index, row in enumerate(rows):
+            if row.topic is None:
+                continue
+            aggregate = (row.aggregate_type, row.aggregate_id)
+            if aggregate in self._aggregates:
+                refusal = Refusal(Reason.BEHIND, "waits for an earlier record of its aggregate")
+            else:
+                refusal = self._refusal(row, records, row.topic)
+            if refusal is None:
+                send.append(row)
+            elif self._in_grace(row.topic, refusal):
+                division.held_from, division.held_for = index, refusal.detail
+                break
+            else:
+                self._aggregates.add(aggregate)
+                division.park.append(Parked(row, refusal))
+        return division
+
+    def store(self, connection: psycopg.Connection, parked: Sequence[Parked]) -> None:
+        """Write parked rows; call it inside the transaction that moves the cursor. Raises psycopg.Error."""
+        with connection.cursor() as cursor:
+            cursor.executemany(PARK, [_columns(row, refusal) for row, refusal in parked])
+        for row, refusal in parked:
+            self._refused.pop(row.position, None)
+            metrics.inc("outbox_parked", reason=refusal.reason)
+
+    def _nothing_to_fear(self, rows: Sequence[Row]) -> bool:
+        if self._aggregates or self._refused or not rows:
+            return not rows
+        topics = [self._topics[name] for name in {row.topic for row in rows if row.topic is not None}]
+        room = min(topic.max_bytes for topic in topics) - ROOM_BYTES
+        return all(topic.exists and topic.writable for topic in topics) and max(row.size for row in rows) <= room
+
+    def _refusal(self, row: Row, records: Records, name: str) -> Refusal | None:
+        if row.position in self._refused:
+            return self._refused[row.position]
+        refusal = _against(self._topics[name], row, records, name)
+        if refusal is not None and time.monotonic() - self._topics[name].asked_at > FRESH_SECONDS:
+            self._ask([name])
+            refusal = _against(self._topics[name], row, records, name)
+        return refusal
+
+    def _ask(self, names: Collection[str]) -> None:
+        described = describe(self._bootstrap, names)
+        self._topics |= described
+        for name, topic in described.items():
+            if topic.exists:
+                self._unknown_since.pop(name, None)
+
+    def _in_grace(self, name: str, refusal: Refusal) -> bool:
+        if refusal.reason is not Reason.UNKNOWN_TOPIC:
+            return False
+        now = time.monotonic()
+        return now - self._unknown_since.setdefault(name, now) < self._grace_seconds
+
+
+def _against(topic: Topic, row: Row, records: Records, name: str) -> Refusal | None:
+    if not topic.exists:
+        return Refusal(Reason.UNKNOWN_TOPIC, f"topic {name} does not exist; create it with: python -m schemas topics")
+    if not topic.writable:
+        return Refusal(Reason.NOT_AUTHORISED, f"not allowed to write to topic {name}; grant Write to the relay")
+    if row.size + ROOM_BYTES > topic.max_bytes and (size := records.size(row)) > topic.max_bytes:
+        return Refusal(Reason.TOO_LARGE, f"{size} bytes, and topic {name} takes {topic.max_bytes} (max.message.bytes)")
+    return None
+
+
+def _columns(row: Row, refusal: Refusal) -> tuple[str | None, ...]:
+    body = {
+        "position": row.position,
+        "aggregate_type": row.aggregate_type,
+        "aggregate_id": row.aggregate_id,
+        "aggregate_version": row.aggregate_version,
+        "event_type": row.event_type,
+    }
+    headers = {"reason": refusal.reason, "detail": refusal.detail}
+    return row.event_id, row.topic, json.dumps(body), json.dumps(headers)

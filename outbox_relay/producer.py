@@ -1,0 +1,143 @@
+"""The producer's life: built, used for as long as it is sound, thrown away, built anew.
+
+librdkafka's idempotent producer keeps the order of a key for as long as nothing fails for good. Its settings here are
+chosen for what happens when something does:
+
+    max.in.flight=1             A second request is sent only when the fate of the first is known. With more, a broker
+                                that holds no state for a producer yet accepts the second after refusing the first, and
+                                version 3 stands on the topic without version 2. Costs nothing in rate: what waits for a
+                                request under way leaves as one larger batch (520,000 records/s with 1, as with 5).
+    enable.gapless.guarantee    A refusal ends the producer, and nothing behind it leaves its queue.
+    message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
+    linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
+                                themselves whenever there is more to send than the broker has acknowledged.
+    batch.size                  No batch may be larger than the smallest `max.message.bytes` among the topics: the broker
+                                refuses a batch as a whole, innocent keys included.
+    partitioner=murmur2_random  The Java clients' choice: a key keeps its partition if Debezium takes the relay's place.
+
+What a stale producer still had on the wire when it was thrown away may arrive: as copies, and in order, because it is at
+most one request for a partition, and Kafka takes that whole or not at all.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from outbox_relay.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
+from outbox_relay.cursor import Cursor
+from outbox_relay.parking import Parked
+from outbox_relay.records import Records, Row
+
+QUEUE_RECORDS: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records on their way, and the cursor that becomes durable when they have arrived."""
+
+    cursor: Cursor
+    rows: int = 0
+    parked: list[Parked] = field(default_factory=list[Parked])
+    topics: Counter[str | None] = field(default_factory=Counter[str | None])
+    oldest_epoch: float | None = None
+    sent_at: float = field(default_factory=time.monotonic)
+    acknowledged: int = 0
+    error: KafkaError | None = None
+
+    @property
+    def arrived(self) -> bool:
+        """Say whether every record was acknowledged."""
+        return self.acknowledged == self.rows
+
+    def delivered(self, error: KafkaError | None, _: Message) -> None:
+        """Count one delivery; called by librdkafka, also with an exception pending, so it calls nothing itself."""
+        if error is None:
+            self.acknowledged += 1
+        elif self.error is None:
+            self.error = error
+
+
+class Sender:
+    """One producer from its making to its end."""
+
+    def __init__(self, bootstrap: str, service: str, batch_bytes: int) -> None:
+        """Build the producer; blocks up to 2 s, and raises BrokerTrouble where the broker does not answer."""
+        self.batch_bytes = batch_bytes
+        self.last_error = ""
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": f"outbox_relay {service}",
+                "acks": "all",
+                "batch.size": batch_bytes,
+                "compression.type": "lz4",
+                "enable.gapless.guarantee": True,
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "max.in.flight": 1,
+                "message.max.bytes": 1_000_000_000,  # each topic's own limit is held against every row before
+                "message.timeout.ms": 0,
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": QUEUE_RECORDS,  # bounded by the batches in flight
+                "reconnect.backoff.max.ms": 1_000,
+                "socket.nagle.disable": True,
+                "error_cb": self._noticed,
+                "logger": SILENT,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        """Return the sender."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Drop what has not been acknowledged: nothing more leaves once this returns."""
+        self._producer.purge()
+        self._drain()
+        del self._producer
+
+    def check(self) -> None:
+        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerTrouble where it does not answer."""
+        try:
+            self._producer.list_topics(timeout=ANSWER_SECONDS)
+        except (KafkaException, SystemError) as error:
+            raise BrokerTrouble(self.last_error or reason_of(error)) from None
+        self.last_error = ""
+
+    def send(self, batch: Batch, rows: Iterable[Row], records: Records) -> None:
+        """Hand rows to the producer, in order; raises BrokerTrouble where it is spent."""
+        produce, delivered, value, headers = self._producer.produce, batch.delivered, records.value, records.headers
+        batch.sent_at = time.monotonic()
+        try:
+            for row in rows:
+                assert row.topic is not None
+                produce(row.topic, value(row), row.aggregate_id, headers=headers(row), on_delivery=delivered)
+                batch.rows += 1
+        except (KafkaException, BufferError) as error:
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+
+    def poll(self, seconds: float) -> None:
+        """Serve deliveries; blocks until one comes or the time is over. Raises BrokerTrouble where it is spent."""
+        try:
+            self._producer.poll(seconds)
+        except (KafkaException, SystemError) as error:
+            # A fatal error comes out of poll as an exception; a callback served on the way out makes a SystemError of it.
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+
+    def _drain(self) -> None:
+        for _ in range(10):
+            try:
+                if not self._producer.poll(0):
+                    return
+            except (KafkaException, SystemError):
+                continue
+
+    def _noticed(self, error: KafkaError) -> None:
+        self.last_error = f"{error.name()}: {error.str()}"

@@ -1,0 +1,99 @@
+"""Stand by, lead, and start again after every failure: what keeps a relay going for as long as its process lives."""
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from chassis import metrics
+from outbox_relay.broker import BrokerTrouble
+from outbox_relay.condition import Condition
+from outbox_relay.hint import Hint
+from outbox_relay.leadership import Leadership
+from outbox_relay.parking import Parking
+from outbox_relay.producer import Sender
+from outbox_relay.relay import Memory, NewShift, Shift
+from outbox_relay.server import PositionsUnsafe, check_server
+from outbox_relay.settings import RelaySettings
+
+log: Any = structlog.get_logger()
+
+BATCH_BYTES: Final = 1_000_000  # of one request; smaller where a topic takes less
+PAUSE_SECONDS: Final = (0.1, 5.0)
+
+
+class Program:
+    """Serve one database until told to stop; the world's failures never end it."""
+
+    def __init__(self, settings: RelaySettings, stopping: Event, condition: Condition) -> None:
+        """Prepare; touches nothing yet."""
+        self._settings = settings
+        self._stopping = stopping
+        self._condition = condition
+        self._parking = Parking(settings.kafka_bootstrap, settings.relay_topic_grace_seconds)
+        self._failures = 0
+        self._memory = Memory()
+
+    def run(self) -> None:
+        """Stand by, lead, and start again after every failure; blocks until told to stop."""
+        settings = self._settings
+        while not self._stopping.is_set():
+            try:
+                with Leadership(settings.database_url, settings.relay_stale_seconds) as leadership:
+                    if leadership.take(self._stand_by, self._stopping.is_set):
+                        self._lead(leadership)
+            except psycopg.Error as error:
+                self._condition.trouble("database", _one_line(error))
+                self._pause()
+            except PositionsUnsafe as error:
+                self._condition.trouble("database", str(error))
+                self._stopping.wait(PAUSE_SECONDS[1])
+
+    def _stand_by(self, seconds: float) -> None:
+        self._condition.well("database", "broker", "topic", "schema")
+        self._stopping.wait(seconds)
+
+    def _lead(self, leadership: Leadership) -> None:
+        check_server(leadership.connection)
+        with Hint(self._settings.relay_hint) as hint:
+            while not self._stopping.is_set():
+                try:
+                    self._work_a_shift(leadership, hint)
+                except BrokerTrouble as trouble:
+                    metrics.inc("outbox_publish_failures_total", reason="broker")
+                    self._condition.trouble("broker", str(trouble))
+                    self._pause(leadership.beat)
+                except NewShift as reason:
+                    log.info("relay_renews_producer", reason=str(reason))
+
+    def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
+        limit = self._parking.smallest_limit
+        batch_bytes = BATCH_BYTES if limit is None else min(BATCH_BYTES, limit)
+        with Sender(self._settings.kafka_bootstrap, self._settings.service, batch_bytes) as sender:
+            sender.check()
+            self._parking.ask_again()
+            shift = Shift(self._settings, leadership, sender, hint, self._parking, self._condition, self._memory)
+            try:
+                shift.work(self._stopping)
+            except BrokerTrouble:
+                shift.blame()
+                raise
+            finally:
+                if shift.settled_rows:
+                    self._failures = 0
+
+    def _pause(self, beat: Callable[[], None] | None = None) -> None:
+        least, most = PAUSE_SECONDS
+        until = time.monotonic() + min(most, least * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            self._stopping.wait(min(left, 1.0))
+            if beat is not None:
+                beat()
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

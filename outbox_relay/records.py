@@ -1,0 +1,111 @@
+"""What a record on Kafka looks like: CloudEvents 1.0 in binary mode around a Confluent frame.
+
+One row of the outbox is one record. PostgreSQL writes the text forms (id, time, the metadata's fields), which costs it
+less than it would cost Python; headers that are the same for every record of a relay are built once.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+import psycopg
+
+from schemas.codec import frame
+
+# Large payloads are left out and read apart, so that a batch of rows has a bound in bytes without a window over it.
+COLUMNS: Final = """
+    position, event_id::text, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
+    CASE WHEN topic IS NOT NULL AND octet_length(payload) <= 8192 THEN payload END AS payload,
+    octet_length(payload) AS size,
+    metadata->>'correlation_id' AS correlation_id, metadata->>'causation_id' AS causation_id,
+    metadata->>'traceparent' AS traceparent, metadata->>'tracestate' AS tracestate,
+    to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at,
+    date_part('epoch', recorded_at) AS recorded_epoch
+"""
+
+SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM schema_id"
+
+
+class Row(NamedTuple):
+    """One row of the outbox, as COLUMNS selects it."""
+
+    position: int
+    event_id: str
+    topic: str | None
+    aggregate_type: str
+    aggregate_id: str
+    aggregate_version: int
+    event_type: str
+    schema_version: int
+    payload: bytes | None  # None: private, or large and not read yet
+    size: int
+    correlation_id: str | None
+    causation_id: str | None
+    traceparent: str | None
+    tracestate: str | None
+    recorded_at: str
+    recorded_epoch: float
+
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class Records:
+    """Turn rows into keys, values and headers, with the schema ids that registration left in the database."""
+
+    def __init__(self, service: str) -> None:
+        """Build the headers that all records of this service share."""
+        self._constant: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_source", f"/waybill/{service}".encode()),
+            ("content-type", b"application/avro"),
+        ]
+        self._frames: dict[tuple[str, int], bytes] = {}
+
+    def load(self, connection: psycopg.Connection) -> None:
+        """Read the schema ids anew."""
+        rows = connection.execute(SCHEMA_IDS).fetchall()
+        self._frames = {(event_type, version): frame(schema_id, b"") for event_type, version, schema_id in rows}
+
+    def unregistered(self, types: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Return those of these event types and versions whose schema id is not known."""
+        return {kind for kind in types if kind not in self._frames}
+
+    def value(self, row: Row) -> bytes:
+        """Return the framed payload, which must have been read."""
+        assert row.payload is not None
+        return self._frames[row.event_type, row.schema_version] + row.payload
+
+    def headers(self, row: Row) -> Headers:
+        """Return the record's headers."""
+        headers: Headers = [
+            *self._constant,
+            ("ce_id", row.event_id),
+            ("ce_type", row.event_type),
+            ("ce_subject", row.aggregate_id),
+            ("ce_time", row.recorded_at),
+            ("ce_sequence", str(row.aggregate_version)),
+        ]
+        if row.correlation_id:
+            headers.append(("ce_correlationid", row.correlation_id))
+        if row.causation_id:
+            headers.append(("ce_causationid", row.causation_id))
+        if row.traceparent:
+            headers.append(("traceparent", row.traceparent))
+        if row.tracestate:
+            headers.append(("tracestate", row.tracestate))
+        return headers
+
+    def size(self, row: Row) -> int:
+        """Return an upper bound of the bytes that the broker counts for a record sent alone, before compression."""
+        headers = sum(len(name) + len(value or b"") + _VARINTS for name, value in self.headers(row))
+        return _BATCH_HEADER + _VARINTS * 3 + len(row.aggregate_id.encode()) + row.size + _FRAME + headers
+
+
+_BATCH_HEADER = 61  # a record batch of version 2
+_VARINTS = 10  # two lengths of up to five bytes
+_FRAME = 5
+
+
+def types_of(rows: Sequence[Row]) -> set[tuple[str, int]]:
+    """Return the event types and versions that these rows put on Kafka."""
+    return {(row.event_type, row.schema_version) for row in rows if row.topic is not None}
