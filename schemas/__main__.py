@@ -105,11 +105,11 @@ def _check(_: argparse.Namespace) -> int:
 
 
 def _topics(chosen: argparse.Namespace) -> int:
-    from schemas import topics
+    from schemas import create_topics
 
     try:
-        lines = topics.create_missing(_variable("WAYBILL_KAFKA_BOOTSTRAP"), chosen.wait)
-    except topics.TopicRefused as error:
+        lines = create_topics.create_missing(_variable("WAYBILL_KAFKA_BOOTSTRAP"), chosen.wait)
+    except create_topics.TopicRefused as error:
         return _fail(error, _MISMATCH)
     _say(*lines)
     return _OK

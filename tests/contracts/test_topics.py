@@ -4,7 +4,8 @@ from typing import Any, cast
 
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from schemas.topics import TOPICS, create_missing
+from schemas.create_topics import create_missing
+from schemas.topics import TOPICS
 
 DEADLINE_SECONDS = 30.0
 

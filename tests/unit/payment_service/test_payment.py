@@ -1,0 +1,85 @@
+from uuid import UUID
+
+from chassis.outcomes import Ignored, Refused
+from payment_service.domain import (
+    Payment,
+    RecordCharge,
+    RecordDecline,
+    RecordRefund,
+    RecordVoid,
+    RequestPayment,
+    ReturnPayment,
+    Status,
+    decide,
+    evolve,
+)
+from schemas.events import (
+    PaymentCharged,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundRequested,
+    PaymentRequested,
+    PaymentVoided,
+    PaymentVoidRequested,
+)
+from tests.support.pairs import reachable
+from tests.support.scenario import Scenario
+
+ID = UUID(int=1)
+TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}
+REQUESTED = PaymentRequested(**TERMS, payment_method="tok_ok")
+CHARGED = PaymentCharged(**TERMS, charge_id="ch_1")
+REFUNDED = PaymentRefunded(**TERMS, refund_id="re_1")
+VOIDED = PaymentVoided(order_id=ID)
+VOID_REQUESTED = PaymentVoidRequested(order_id=ID)
+REFUND_REQUESTED = PaymentRefundRequested(order_id=ID)
+DECLINED = PaymentDeclined(order_id=ID, code="card_declined")
+REQUEST = RequestPayment(**TERMS, payment_method="tok_ok")
+RETURN = ReturnPayment(order_id=ID)
+CHARGE = RecordCharge(order_id=ID, charge_id="ch_1")
+DECLINE = RecordDecline(order_id=ID, code="card_declined")
+VOID = RecordVoid(order_id=ID)
+REFUND = RecordRefund(order_id=ID, refund_id="re_1")
+payment = Scenario(decide, evolve, Payment(order_id=ID))
+
+
+def test_a_payment_is_requested_then_charged_or_declined():
+    payment.when(REQUEST).then(REQUESTED)
+    payment.given(REQUESTED).when(CHARGE).then(CHARGED)
+    payment.given(REQUESTED).when(DECLINE).then(DECLINED)
+
+
+def test_a_cancellation_that_came_first_is_never_charged():
+    payment.when(RETURN).then(VOIDED)
+    payment.given(VOIDED).when(REQUEST).then(Ignored)
+
+
+def test_a_cancellation_never_guesses_whether_a_call_is_under_way():
+    payment.given(REQUESTED).when(RETURN).then(VOID_REQUESTED)
+    payment.given(REQUESTED, VOID_REQUESTED).when(VOID).then(VOIDED)
+
+
+def test_a_charge_that_had_happened_after_all_is_refunded():
+    payment.given(REQUESTED, VOID_REQUESTED).when(CHARGE).then(CHARGED, REFUND_REQUESTED)
+    payment.given(REQUESTED, VOID_REQUESTED, CHARGED, REFUND_REQUESTED).when(REFUND).then(REFUNDED)
+
+
+def test_a_charged_payment_is_refunded_once():
+    refunding = payment.given(REQUESTED, CHARGED)
+    refunding.when(RETURN).then(REFUND_REQUESTED)
+    refunding.given(REFUND_REQUESTED).when(RETURN).then(Ignored)
+    refunding.given(REFUND_REQUESTED, REFUNDED).when(REFUND).then(Ignored)
+
+
+def test_a_declined_payment_has_nothing_to_return():
+    payment.given(REQUESTED, DECLINED).when(RETURN).then(Ignored)
+
+
+def test_a_provider_that_contradicts_what_is_known_is_refused():
+    payment.given(REQUESTED, VOID_REQUESTED, VOIDED).when(CHARGE).then(Refused)
+    payment.given(REQUESTED, CHARGED).when(VOID).then(Refused)
+
+
+def test_every_state_that_can_be_reached_decides_every_command():
+    states = reachable(decide, evolve, Payment(order_id=ID), [REQUEST, RETURN, CHARGE, DECLINE, VOID, REFUND])
+    assert {state.status for state in states} == set(Status)
