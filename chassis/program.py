@@ -17,7 +17,8 @@ from typing import Any, LiteralString
 
 import structlog
 
-from chassis.settings import Settings, configure_django, read
+from chassis.django_settings import configure_django
+from chassis.settings import Settings, read
 from chassis.telemetry import configure_logging
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
