@@ -1,0 +1,210 @@
+"""The devstack's commands: arguments, signals and printing only. `make run`, `up`, `down` and `reset` call them.
+
+Exit codes: 0 done, 1 trouble (one line says which), 2 usage, 128 + signal where a signal ended it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from devstack import demo, download, screen, stack, supervisor, tokens
+from devstack.folder import CHECKOUT, Folder
+from devstack.trouble import Interrupted, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TITLES = {
+    "order": "Orders, API docs",
+    "inventory": "Inventory, API docs",
+    "payment": "Payments, API docs",
+    "notification": "Notifications, API docs",
+    "provider": "Payment provider (simulated)",
+    "mailbox": "Mailbox",
+    "registry": "Schema registry",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's shape."""
+    top = argparse.ArgumentParser(prog="python -m devstack", description=(__doc__ or "").splitlines()[0])
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, about in (
+        ("run", "start everything, stay until Ctrl-C, stop everything"),
+        ("up", "start everything in the background, return when ready"),
+    ):
+        command = verbs.add_parser(verb, help=about)
+        command.add_argument("--only", default="", metavar="PARTS", help="such as postgres,kafka or order,inventory")
+        command.add_argument("--no-demo", action="store_true", help="list no demo catalogue and place no order")
+        command.add_argument("--verbose", action="store_true", help="show how long each part took")
+    verbs.add_parser("down", help="stop everything")
+    verbs.add_parser("reset", help="stop everything and remove the data")
+    verbs.add_parser("status", help="show the programs; exit 1 unless all of them run")
+    verbs.add_parser("download", help="fetch Kafka and the registry, start nothing")
+    verbs.add_parser("lock", help="resolve Kafka's and the registry's versions anew (for maintainers)")
+    token = verbs.add_parser("token", help="print a bearer token of this stack")
+    token.add_argument("--sub", required=True, help="who it speaks for")
+    token.add_argument("--scope", default="orders", help="space-separated (default: orders)")
+    token.add_argument("--seconds", type=int, default=tokens.LIFETIME_SECONDS, help="how long it is good for")
+    environment = verbs.add_parser("env", help="print the environment of a program, such as order.web, for a shell")
+    environment.add_argument("program")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = parser().parse_args(arguments)
+    interruptible()
+    try:
+        return VERBS[given.verb](Folder.find(), given)
+    except Trouble as trouble:
+        screen.complain(str(trouble), trouble.details)
+        return 1
+    except Interrupted as interrupted:
+        screen.say("stopped")
+        return 128 + interrupted.signal_number
+
+
+def interruptible() -> None:
+    """Turn the first signal that asks us to stop into an exception; ignore those that follow while we stop."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    for number in STOPPING:
+        # Under nohup a closed terminal is none of our business.
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
+            signal.signal(number, stop)
+
+
+def up(folder: Folder, given: argparse.Namespace) -> int:
+    """Start in the background."""
+    started = stack.up(folder, only=given.only, with_demo=not given.no_demo)
+    if started.was_running:
+        screen.say(f"already running in {folder.path}; make down stops it")
+    else:
+        report(started, verbose=given.verbose)
+    show_urls(started.state)
+    return 0
+
+
+def run(folder: Folder, given: argparse.Namespace) -> int:
+    """Start, place an order, stay, stop."""
+    try:
+        started = stack.up(folder, only=given.only, with_demo=not given.no_demo)
+        if started.was_running:
+            raise Trouble(f"already running in the background in {folder.path}; make down stops it")
+        report(started, verbose=given.verbose)
+        if not given.no_demo and "order" in started.state["urls"]:
+            demo.place_order(started.state)
+        show_urls(started.state)
+        screen.say("running; Ctrl-C stops everything")
+        while supervisor.is_running(folder):
+            time.sleep(1)
+    except Interrupted:
+        screen.say("stopping")
+        stack.down(folder)
+        raise
+    # Somebody else's make down, or a supervisor that was killed: either way nothing of it may stay.
+    if stack.down(folder):
+        raise Trouble(f"the supervisor ended, so everything was stopped; its log: {folder.log}/supervisor.log")
+    screen.say("stopped by another command")
+    return 0
+
+
+def report(started: stack.Started, *, verbose: bool) -> None:
+    """Say how long the start took, and what took longest."""
+    slowest = sorted(started.timings.items(), key=lambda item: -item[1])
+    for name, seconds in slowest if verbose else ():
+        screen.say(f"  {name:<24} {seconds:6.2f} s")
+    longest = f" (longest: {slowest[0][0]}, {slowest[0][1]:.1f} s)" if slowest else ""
+    screen.say(f"ready in {started.seconds:.1f} s{longest}")
+
+
+def show_urls(state: Mapping[str, Mapping[str, str]]) -> None:
+    """Print where everything is, and a request ready to paste."""
+    urls = state["urls"]
+    rows = [(TITLES[name], f"{url}/v1/docs" if "docs" in TITLES[name] else url) for name, url in urls.items()]
+    if rows:
+        screen.show_table(("What", "Where"), rows)
+    if "order" in urls:
+        screen.show()
+        screen.show(demo.curl(state))
+
+
+def down(folder: Folder, _given: argparse.Namespace) -> int:
+    """Stop."""
+    screen.say("stopped" if stack.down(folder) else "nothing is running")
+    return 0
+
+
+def reset(folder: Folder, _given: argparse.Namespace) -> int:
+    """Stop and wipe."""
+    stack.reset(folder)
+    screen.say(f"removed the data of {folder.path}")
+    return 0
+
+
+def status(folder: Folder, _given: argparse.Namespace) -> int:
+    """Show the programs."""
+    if not supervisor.is_running(folder):
+        screen.say("nothing is running")
+        return 1
+    programs = supervisor.processes(folder)
+    rows = [(name, str(info["statename"]).lower(), str(info["pid"] or "")) for name, info in programs.items()]
+    screen.show_table(("Program", "Is", "Pid"), rows)
+    return 0 if all(info["statename"] == "RUNNING" for info in programs.values()) else 1
+
+
+def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
+    """Download what is missing."""
+    for part, home in download.fetch(("kafka", "registry")).items():
+        screen.say(f"{part}: {home}")
+    return 0
+
+
+def lock(_folder: Folder, _given: argparse.Namespace) -> int:
+    """Write the lock anew."""
+    download.write_lock()
+    screen.say(f"wrote {download.LOCK.relative_to(CHECKOUT)}")
+    return 0
+
+
+def token(folder: Folder, given: argparse.Namespace) -> int:
+    """Print a token."""
+    if not tokens.jwks_file(folder.data).exists():
+        raise Trouble(f"{folder.path} holds no stack; start one with make up")
+    screen.show(tokens.mint(folder.data, given.sub, given.scope, given.seconds))
+    return 0
+
+
+def print_environment(folder: Folder, given: argparse.Namespace) -> int:
+    """Print a program's environment as shell commands."""
+    for name, value in stack.environment(folder, given.program).items():
+        screen.show(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+VERBS = {
+    "run": run,
+    "up": up,
+    "down": down,
+    "reset": reset,
+    "status": status,
+    "download": fetch,
+    "lock": lock,
+    "token": token,
+    "env": print_environment,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

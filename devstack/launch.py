@@ -1,0 +1,155 @@
+"""Start parts and do steps, each as soon as what it needs is ready; the first failure ends all.
+
+One thread a task: it waits for the tasks it needs, starts its program, asks until it is ready. What takes its time is
+the programs' own start, so nothing is gained by anything cleverer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections import deque
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from devstack import leftovers, probes, supervisor
+from devstack.folder import CHECKOUT
+from devstack.parts import Part, Step, inherited
+from devstack.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from devstack.folder import Folder
+
+POLL_SECONDS = 0.05
+# A program may die once or twice on its way up, say while a killed server's memory is still being given back.
+DEATHS_ALLOWED = 4
+LOG_LINES = 12
+
+
+class Cancelled(Exception):  # noqa: N818 - nothing went wrong here
+    """Give up waiting: another task failed, or the user wants to stop."""
+
+
+class Launch:
+    """Bring up a plan of parts and steps."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        plan: Sequence[Part | Step],
+        functions: Mapping[str, Callable[[], None]],
+        report: Callable[[str, float], None],
+    ) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.functions = functions
+        self.report = report
+        self.cancelled = threading.Event()
+        self.futures: dict[str, Future[None]] = {}
+
+    def run(self) -> None:
+        """Return once everything is ready. May block for minutes; a signal's exception passes through.
+
+        Raises:
+            Trouble: something did not get ready.
+        """
+        with ThreadPoolExecutor(max(1, len(self.plan))) as pool:
+            complete = threading.Event()
+            for task in self.plan:
+                self.futures[task.name] = pool.submit(self.bring_up, task, complete)
+            complete.set()
+            try:
+                # Short waits, so that a signal is seen at once on every system.
+                pending = set(self.futures.values())
+                while pending and not self.failed():
+                    _, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+            finally:
+                self.cancelled.set()
+        if failure := self.failed():
+            raise failure
+
+    def failed(self) -> BaseException | None:
+        """Return what went wrong first, as far as is known."""
+        for future in self.futures.values():
+            if future.done() and (error := future.exception()) and not isinstance(error, Cancelled):
+                return error
+        return None
+
+    def bring_up(self, task: Part | Step, complete: threading.Event) -> None:
+        """Wait for what the task needs, then do it."""
+        complete.wait()
+        for name in task.needs:
+            while not self.futures[name].done():
+                self.pause()
+            if self.futures[name].exception():
+                raise Cancelled
+        started = time.monotonic()
+        if isinstance(task, Part):
+            self.start(task)
+        elif task.command:
+            self.execute(task)
+        else:
+            self.functions[task.name]()
+        self.report(task.name, time.monotonic() - started)
+
+    def start(self, part: Part) -> None:
+        """Start a program and ask until it is ready."""
+        if prepare := self.functions.get(part.name):
+            prepare()
+        supervisor.call(self.folder, "startProcess", part.name, False)  # noqa: FBT003 - XML-RPC has no keywords
+        deadline = time.monotonic() + part.deadline_seconds
+        pids: set[int] = set()
+        asked_at = 0.0
+        while not probes.is_ready(part.probe):
+            now = time.monotonic()
+            if now - asked_at > 0.5:
+                asked_at = now
+                pids.add(supervisor.processes(self.folder)[part.name]["pid"])
+            if len(pids - {0}) >= DEATHS_ALLOWED:
+                raise self.trouble(part.name, f"{part.name} keeps ending while it starts")
+            if now > deadline:
+                raise self.trouble(part.name, f"{part.name} was not ready within {part.deadline_seconds:.0f} s")
+            self.pause()
+
+    def execute(self, step: Step) -> None:
+        """Run a step's command to its end."""
+        log = self.folder.log / f"{step.name}.log"
+        environment = {**inherited(), leftovers.MARK: str(self.folder.path), **step.environment}
+        with log.open("wb") as stream:
+            process = subprocess.Popen(  # noqa: S603
+                step.command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            )
+        deadline = time.monotonic() + step.deadline_seconds
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    raise self.trouble(step.name, f"{step.name} was not done within {step.deadline_seconds:.0f} s")
+                self.pause()
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        if process.returncode != 0:
+            raise self.trouble(step.name, f"{step.name} failed")
+
+    def pause(self) -> None:
+        """Wait a moment, and give up where everything is being given up."""
+        if self.cancelled.wait(POLL_SECONDS):
+            raise Cancelled
+
+    def trouble(self, name: str, line: str) -> Trouble:
+        """Return the trouble with the log's last lines."""
+        log = self.folder.log / f"{name}.log"
+        return Trouble(f"{line}; the end of {log}:", last_lines(log))
+
+
+def last_lines(log: Path) -> tuple[str, ...]:
+    """Return the end of a log."""
+    with suppress(OSError), log.open(errors="replace") as stream:
+        return tuple(line.rstrip() for line in deque(stream, LOG_LINES))
+    return ()

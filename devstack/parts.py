@@ -1,0 +1,245 @@
+"""What the stack consists of, as data: programs that stay, steps that end, and what each one waits for.
+
+    postgres ── databases ── *.migrate ─┬─ *.web, *.worker
+    kafka ───── topics ─────────────────┼─ *.consumer
+    registry ── schemas (needs migrate) ┴─ *.relay
+    provider, mailbox                      need nothing
+
+Nothing here starts anything. `tier` is the order of stopping, highest first: doors, then relays, then what they use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from devstack.folder import CHECKOUT
+from devstack.ports import HOST
+from devstack.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+SERVICES = ("order", "inventory", "payment", "notification")
+WITH_WORKER = ("order", "payment", "notification")
+INFRASTRUCTURE = ("postgres", "kafka", "registry", "provider", "mailbox")
+CONFLUENT_API = "/apis/ccompat/v7"
+OUTSIDE = {"payment.worker": "provider", "notification.worker": "mailbox"}
+ISSUER, AUDIENCE = "waybill-devstack", "waybill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A program that the supervisor keeps running; its name is the key in state.json."""
+
+    name: str
+    command: tuple[str, ...]
+    probe: str  # http://… answers 200; tcp://… accepts; postgresql://… lets us in
+    tier: int
+    needs: frozenset[str] = frozenset()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float = 60
+    stop_signal: str = "TERM"
+    user: str = ""  # whom it runs as where that is not ourselves
+    directory: Path = CHECKOUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Something that ends and must have succeeded; without a command it is a function of `stack.py`."""
+
+    name: str
+    needs: frozenset[str]
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where this stack's parts are: what `plan` puts into commands and environments."""
+
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+    jwks_file: Path
+    data: Path
+    given: Mapping[str, str] = field(default_factory=dict)  # postgres, kafka, registry → URL of one not ours
+    log_level: str = "info"
+
+    def http(self, part: str) -> str:
+        """Return the base URL of a part."""
+        return f"http://{HOST}:{self.ports[part]}"
+
+    @property
+    def superuser(self) -> str:
+        """Return the URL of the database server as its superuser."""
+        own = f"postgresql://postgres:{self.secrets['postgres']}@{HOST}:{self.ports.get('postgres', 0)}/postgres"
+        return self.given.get("postgres", own)
+
+    @property
+    def kafka(self) -> str:
+        """Return Kafka's bootstrap address."""
+        return self.given.get("kafka", f"{HOST}:{self.ports.get('kafka', 0)}")
+
+    @property
+    def registry(self) -> str:
+        """Return the registry's base URL, without the path of its Confluent API."""
+        own = f"http://{HOST}:{self.ports.get('registry', 0)}"
+        return self.given.get("registry", own).rstrip("/").removesuffix(CONFLUENT_API)
+
+    def database(self, service: str, role: str) -> str:
+        """Return the URL of a service's database for one of its roles: owner, service or relay."""
+        server = urlsplit(self.superuser)
+        address = server.netloc.rpartition("@")[2]
+        user = f"{service}_{role}"
+        return urlunsplit(("postgresql", f"{user}:{self.secrets[user]}@{address}", f"/{service}", server.query, ""))
+
+
+def port_names(chosen: Iterable[str]) -> list[str]:
+    """Return what the named parts need ports for; a `.hint` is a UDP socket."""
+    extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"]}
+    listed = [port for name in chosen for port in (name, *extra.get(name, ()))]
+    return listed + [f"{service}.hint" for service in services_of(listed)]
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every part."""
+    programs = [
+        f"{service}.{kind}"
+        for service in SERVICES
+        for kind in ("web", "consumer", "relay", "worker")
+        if kind != "worker" or service in WITH_WORKER
+    ]
+    return (*INFRASTRUCTURE, *programs)
+
+
+def select(only: str) -> tuple[str, ...]:
+    """Return the parts that a comma-separated list names, with what they need; none named means all.
+
+    A service's name stands for all of its programs.
+
+    Raises:
+        Trouble: a name is unknown.
+    """
+    chosen: set[str] = set()
+    for name in filter(None, (word.strip() for word in only.split(","))):
+        matching = {part for part in names() if name == part or part.startswith(f"{name}.")}
+        if not matching:
+            raise Trouble(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *SERVICES))}")
+        chosen |= matching
+    if services_of(chosen):
+        chosen |= {"postgres", "kafka", "registry"}
+    chosen |= {OUTSIDE[name] for name in chosen & OUTSIDE.keys()}
+    return tuple(part for part in names() if part in chosen or not chosen)
+
+
+def services_of(chosen: Iterable[str]) -> tuple[str, ...]:
+    """Return the services of which a program was chosen."""
+    first = {name.partition(".")[0] for name in chosen}
+    return tuple(service for service in SERVICES if service in first)
+
+
+def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
+    """Return what one program of a service is told: every address, and the URL of its own role only."""
+    environment = {
+        "WAYBILL_SERVICE": f"{service}_service",
+        "WAYBILL_KAFKA_BOOTSTRAP": site.kafka,
+        "WAYBILL_REGISTRY_URL": site.registry + CONFLUENT_API,
+        "WAYBILL_JWKS_FILE": str(site.jwks_file),
+        "WAYBILL_TOKEN_ISSUER": ISSUER,
+        "WAYBILL_TOKEN_AUDIENCE": AUDIENCE,
+        "WAYBILL_LOG_LEVEL": site.log_level,
+    }
+    if hint := site.ports.get(f"{service}.hint"):
+        environment["WAYBILL_RELAY_HINT"] = f"{HOST}:{hint}"
+    if service == "payment" and "provider" in site.ports:
+        environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
+    if service == "notification" and "mailbox.smtp" in site.ports:
+        environment |= {"WAYBILL_SMTP_HOST": HOST, "WAYBILL_SMTP_PORT": str(site.ports["mailbox.smtp"])}
+    if kind == "migrate":
+        environment |= {
+            "WAYBILL_DATABASE_URL": site.database(service, "owner"),
+            "WAYBILL_OWNER_DATABASE_URL": site.database(service, "owner"),
+            "WAYBILL_SERVICE_ROLE": f"{service}_service",
+            "WAYBILL_RELAY_ROLE": f"{service}_relay",
+        }
+    else:
+        environment["WAYBILL_DATABASE_URL"] = site.database(service, "relay" if kind == "relay" else "service")
+        environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
+    return environment
+
+
+def program(site: Site, service: str, kind: str) -> Part:
+    """Return one program of a service."""
+    name = f"{service}.{kind}"
+    needs = {"web": (), "worker": (), "consumer": ("topics",), "relay": ("topics", "schemas")}[kind]
+    is_relay = kind == "relay"
+    return Part(
+        name=name,
+        command=python("outbox_relay") if is_relay else python("chassis", f"{service}_service", kind),
+        probe=f"{site.http(name)}/readyz",
+        tier=2 if is_relay else 3,
+        needs=frozenset({f"{service}.migrate", *needs}),
+        environment=service_environment(site, service, kind),
+    )
+
+
+def simulator(site: Site, name: str) -> Part:
+    """Return a piece of the outside world: the payment provider, or the customers' mailbox."""
+    environment = {"STACK_HOST": HOST, "STACK_PORT": str(site.ports[name]), "STACK_FILE": str(site.data / f"{name}.sqlite")}
+    if name == "mailbox":
+        environment["STACK_SMTP_PORT"] = str(site.ports["mailbox.smtp"])
+    return Part(
+        name=name,
+        command=python(f"devstack.{name}"),
+        probe=f"{site.http(name)}/livez",
+        tier=1,
+        environment=environment,
+    )
+
+
+def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> list[Step]:
+    """Return what must have been done before the services' programs may start."""
+    migrated = frozenset(f"{service}.migrate" for service in services)
+    owners = ",".join(site.database(service, "owner") for service in services)
+    return [
+        *(
+            Step(
+                name=f"{service}.migrate",
+                needs=frozenset({"databases"}),
+                command=python("chassis", f"{service}_service", "migrate"),
+                environment=service_environment(site, service, "migrate"),
+            )
+            for service in services
+        ),
+        Step(
+            name="topics",
+            needs=running & {"kafka"},
+            command=python("schemas", "topics"),
+            environment={"WAYBILL_KAFKA_BOOTSTRAP": site.kafka},
+        ),
+        Step(
+            name="schemas",
+            needs=(running & {"registry"}) | migrated,
+            command=python("schemas", "register"),
+            environment={
+                "WAYBILL_REGISTRY_URL": site.registry + CONFLUENT_API,
+                "WAYBILL_OWNER_DATABASE_URLS": owners,
+            },
+        ),
+    ]
+
+
+def python(*module: str) -> tuple[str, ...]:
+    """Return the command that runs a module in this environment."""
+    return (sys.executable, "-m", *module)
+
+
+def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the user's environment as the stack's programs get it: without what would mislead them."""
+    misleading = ("PG", "MAKE", "MFLAGS", "DJANGO_SETTINGS_MODULE", "PYTEST_", "SUPERVISOR_")
+    return {name: value for name, value in environment.items() if not name.startswith(misleading)}

@@ -1,0 +1,210 @@
+"""Start, stop and wipe a stack: the order of things, and what to do when one of them fails.
+
+    up     one command at a time (lock) → clear what a killed run left → ports, secrets → supervisor → launch → demo
+           → state.json; whatever fails on the way, everything that was started is stopped again
+    down   remove state.json → stop tier by tier → stop what escaped the supervisor
+    reset  down, then remove the data
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from devstack import demo, download, java, leftovers, parts, postgres, preflight, screen, state, supervisor, tokens
+from devstack.folder import Folder, read_json, remove_orphaned_data, write_json
+from devstack.launch import Launch
+from devstack.parts import Part, Site, Step
+from devstack.ports import choose
+from devstack.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# Parts that somebody else may supply, containers for one: taken as given, neither started nor stopped.
+GIVEN = {
+    "postgres": "WAYBILL_POSTGRES_URL",
+    "kafka": "WAYBILL_KAFKA_BOOTSTRAP",
+    "registry": "WAYBILL_REGISTRY_URL",
+}
+
+
+@dataclass
+class Started:
+    """What `up` has to tell."""
+
+    state: dict[str, Any]
+    was_running: bool = False
+    seconds: float = 0
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
+    """Start the stack and return when all of it is ready; a running one is left as it is. May block for minutes.
+
+    Raises:
+        Trouble: it cannot be started; nothing of it is left running.
+    """
+    chosen = parts.select(only)
+    with folder.locked():
+        if supervisor.is_running(folder) and (known := read_json(folder.state_file)):
+            return Started(known, was_running=True)
+        given = {name: url for name, variable in GIVEN.items() if (url := os.environ.get(variable))}
+        own = [name for name in chosen if name not in given]
+        homes = download.fetch(own)
+        started_at = time.monotonic()
+        clear(folder)
+        folder.prepare()
+        remove_orphaned_data()
+        preflight.check_memory(own)
+        site = settle(folder, own, given)
+        result = Started({})
+        with stopped_on_failure(folder):
+            if "postgres" in own:
+                postgres.prepare_for_root(folder)
+            plan, functions = make_plan(site, folder, own, homes)
+            supervisor.write_config(folder, [task for task in plan if isinstance(task, Part)])
+            supervisor.start(folder)
+            Launch(folder, plan, functions, result.timings.__setitem__).run()
+            result.state = describe(site, folder, own)
+            if with_demo and {"inventory.web", "order.web"} <= set(own):
+                began = time.monotonic()
+                demo.list_catalogue(result.state)
+                result.timings["demo catalogue"] = time.monotonic() - began
+            result.state = state.write(folder, result.state)
+        result.seconds = time.monotonic() - started_at
+    return result
+
+
+def down(folder: Folder) -> bool:
+    """Stop the stack in order and return when no process of it is left; tell whether there was one."""
+    if not folder.path.is_dir():
+        return False
+    with folder.locked():
+        return clear(folder)
+
+
+def reset(folder: Folder) -> None:
+    """Stop the stack and remove its data."""
+    if folder.path.is_dir():
+        with folder.locked():
+            clear(folder)
+            folder.wipe()
+
+
+def clear(folder: Folder) -> bool:
+    """Stop whatever lives of the stack, with or without a supervisor; tell whether anything did."""
+    folder.state_file.unlink(missing_ok=True)
+    running = supervisor.is_running(folder)
+    if running:
+        supervisor.stop(folder)
+    left = leftovers.stop(folder.path)
+    if left and not running:
+        screen.say(f"stopped {left} processes that an earlier run had left behind")
+    return running or left > 0
+
+
+@contextmanager
+def stopped_on_failure(folder: Folder) -> Iterator[None]:
+    """Leave no half-started stack behind, whatever ends the start: trouble, a signal, a mistake of ours."""
+    try:
+        yield
+    except BaseException:
+        clear(folder)
+        raise
+
+
+def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> Site:
+    """Choose ports and secrets, or take those of the last start, and keep them with the data."""
+    kept = read_json(folder.stack_file)
+    needed = parts.port_names(chosen)
+    ports = choose(needed, kept.get("ports", {}), os.environ)
+    roles = [f"{service}_{role}" for service in parts.SERVICES for role in postgres.ROLES]
+    fresh = {name: secrets.token_hex(16) for name in ("postgres", *roles)}
+    fresh["kafka"] = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    content = {"ports": {**kept.get("ports", {}), **ports}, "secrets": {**fresh, **kept.get("secrets", {})}}
+    write_json(folder.stack_file, content)
+    tokens.prepare(folder.data)
+    return make_site(folder, ports, content["secrets"], given)
+
+
+def make_site(folder: Folder, ports: Mapping[str, int], known: Mapping[str, str], given: Mapping[str, str]) -> Site:
+    """Return where everything of this stack is."""
+    return Site(
+        ports=ports,
+        secrets=known,
+        given=given,
+        data=folder.data,
+        jwks_file=tokens.jwks_file(folder.data),
+        log_level=os.environ.get("WAYBILL_LOG_LEVEL", "info"),
+    )
+
+
+def make_plan(
+    site: Site, folder: Folder, chosen: Sequence[str], homes: Mapping[str, Any]
+) -> tuple[list[Part | Step], dict[str, Callable[[], None]]]:
+    """Return what to start and to do, and the functions behind the tasks that have no command."""
+    makers: dict[str, Callable[[], Part]] = {
+        "postgres": lambda: postgres.part(site, folder),
+        "kafka": lambda: java.kafka(site, folder, homes["kafka"]),
+        "registry": lambda: java.registry(site, folder, homes["registry"]),
+        "provider": lambda: parts.simulator(site, "provider"),
+        "mailbox": lambda: parts.simulator(site, "mailbox"),
+    }
+    functions: dict[str, Callable[[], None]] = {
+        "postgres": lambda: postgres.prepare(site, folder),
+        "kafka": lambda: java.prepare_kafka(site, folder, homes["kafka"]),
+        "databases": lambda: postgres.create_databases(site),
+    }
+    plan: list[Part | Step] = [makers[name]() for name in chosen if name in makers]
+    own = frozenset(chosen)
+    if "postgres" in own | site.given.keys():
+        plan.append(Step(name="databases", needs=own & {"postgres"}))
+    if services := parts.services_of(chosen):
+        plan += parts.steps(site, services, own)
+        plan += [parts.program(site, *name.split(".")) for name in chosen if name not in makers]
+    return plan, functions
+
+
+def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any]:
+    """Return what state.json says, without the processes."""
+    services = parts.services_of(chosen)
+    urls = {service: site.http(f"{service}.web") for service in services if f"{service}.web" in chosen}
+    urls |= {name: site.http(name) for name in ("provider", "mailbox") if name in chosen}
+    if "registry" in (*chosen, *site.given):
+        urls["registry"] = site.registry
+    has_databases = "postgres" in (*chosen, *site.given)
+    return {
+        "urls": urls,
+        "kafka": site.kafka if "kafka" in (*chosen, *site.given) else "",
+        "databases": {name: site.database(name, "service") for name in parts.SERVICES} if has_databases else {},
+        "processes": {},
+        "tokens": tokens.demo(folder.data),
+    }
+
+
+def environment(folder: Folder, name: str) -> dict[str, str]:
+    """Return the environment of one program of a stack that was started, or of its `order.migrate`.
+
+    For tests that run a program themselves beside the stack's infrastructure: ports that the stack did not choose
+    are chosen now.
+
+    Raises:
+        Trouble: the stack was never started.
+    """
+    kept = read_json(folder.stack_file)
+    if not kept:
+        raise Trouble(f"{folder.path} holds no stack; start one with make up")
+    given = {part: url for part, variable in GIVEN.items() if (url := os.environ.get(variable))}
+    service, _, kind = name.partition(".")
+    ports = kept["ports"]
+    missing = [port for port in (name, f"{service}.hint") if kind != "migrate" and port not in ports]
+    ports = {**ports, **choose(missing, {}, {})}
+    site = make_site(folder, ports, kept["secrets"], given)
+    return parts.service_environment(site, service, kind)
