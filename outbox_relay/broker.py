@@ -22,7 +22,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 
 
-class BrokerTrouble(Exception):  # noqa: N818 - the world's failure, not an error of ours
+class BrokerTrouble(Exception):
     """The broker takes nothing for now, or a producer is spent; nothing is known to be wrong with a record."""
 
 
@@ -43,7 +43,8 @@ def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
     """
     if not names:
         return {}
-    options: Any = {"bootstrap.servers": bootstrap, "logger": SILENT}  # the stub knows no logger, nor its futures' types
+    # The stub knows no logger, nor its futures' types.
+    options: Any = {"bootstrap.servers": bootstrap, "logger": SILENT}
     client: Any = AdminClient(options)
     wanted = TopicCollection(sorted(names))
     described = client.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)

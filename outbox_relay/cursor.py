@@ -82,8 +82,8 @@ class Cursor:
     def passing(self, visible: Sequence[int], holders: Holders, seen_to: int | None, now: float) -> "Cursor":
         """Return the cursor after one snapshot.
 
-        `visible` are the snapshot's positions among the gaps and above the cursor, ascending; `holders` were read before
-        it was taken; `seen_to` is where it was cut short, or None for a whole one.
+        `visible` are the snapshot's positions among the gaps and above the cursor, ascending; `holders` were read
+        before it was taken; `seen_to` is where it was cut short, or None for a whole one.
         """
         if not self.gaps and visible and visible[-1] - self.position == len(visible):
             return Cursor(visible[-1])

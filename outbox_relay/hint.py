@@ -24,9 +24,9 @@ class Hint:
             return
         host, _, port = address.rpartition(":")
         bell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the datagrams.
+        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
         bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bell.setblocking(False)
+        bell.settimeout(0)
         try:
             bell.bind((host, int(port)))
         except (OSError, ValueError, OverflowError) as error:

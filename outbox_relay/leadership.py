@@ -5,8 +5,8 @@ cursor, all on that one session. PostgreSQL gives the lock back when the session
 followed at the standby's next look (half a second), with no time-out involved.
 
 A leader that freezes keeps its session, and so the lock. PostgreSQL's own time-outs do not help: they free the lock of
-one frozen while idle, but not of one frozen in the middle of a large fetch, nor in a transaction. So the leader writes a
-heartbeat every second, on the same session and in autocommit; a standby that sees it stale for longer than
+one frozen while idle, but not of one frozen in the middle of a large fetch, nor in a transaction. So the leader writes
+a heartbeat every second, on the same session and in autocommit; a standby that sees it stale for longer than
 `stale_after_seconds` ends the holder's session with pg_terminate_backend, and takes the lock only once PostgreSQL has
 given it back. It wants to see the same holder stale twice: a leader that has just taken over finds its predecessor's
 old heartbeat, and has not written its own.
@@ -115,7 +115,6 @@ class Leadership:
         standing_by = False
         while not stopping():
             if self._one(TRY, LOCK):
-                log.info("relay_leads", leader=self.name)
                 self.beat()
                 metrics.put("outbox_relay_leader", 1)
                 return True

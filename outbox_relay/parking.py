@@ -7,7 +7,7 @@ registry or database down) nothing is published and nothing is parked, however l
 behind it: record n+1 never reaches the log while record n was refused. All other aggregates flow.
 
 A refusal must be known *before* producing. A producer that meets one has later records of the key in its queue, and
-where they share a batch the broker refuses innocent keys with it. So the broker is asked for what a topic takes when the
+where they share a batch the broker refuses innocent keys with it. So the broker is asked what a topic takes when the
 topic is first seen, when a producer is built, and again before a record is parked on older knowledge. Where it refuses
 all the same (a limit lowered meanwhile), the producer ends without letting anything past, and the rows in flight are
 sent again one by one, each awaited: what is refused then is parked as `refused`.
@@ -33,6 +33,7 @@ from chassis import metrics
 from outbox_relay.broker import Topic, describe
 from outbox_relay.records import Records, Row
 
+BATCH_BYTES: Final = 1_000_000
 FRESH_SECONDS: Final = 1.0
 ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to the limit is measured exactly
 
@@ -75,7 +76,7 @@ class Parked(NamedTuple):
 
 @dataclass(slots=True)
 class Division:
-    """What becomes of some rows, in their order: sent, parked, or left, from `held_from` on, until the world is well."""
+    """What becomes of some rows, in order: sent, parked, or, from `held_from` on, left until the world is well."""
 
     send: Sequence[Row] = ()
     park: list[Parked] = field(default_factory=list[Parked])
@@ -94,11 +95,12 @@ class Parking:
         self._unknown_since: dict[str, float] = {}
         self._aggregates: set[tuple[str, str]] = set()
         self._refused: dict[int, Refusal] = {}  # by position: learnt from the broker's answer
+        self.singly = 0  # rows still to be sent one by one, because one among them was refused
 
     @property
-    def smallest_limit(self) -> int | None:
-        """Return the smallest `max.message.bytes` among the topics seen; None before the first."""
-        return min((topic.max_bytes for topic in self._topics.values() if topic.exists), default=None)
+    def smallest_limit(self) -> int:
+        """Return the smallest `max.message.bytes` among the topics seen, and no more than a batch should have."""
+        return min([BATCH_BYTES, *(topic.max_bytes for topic in self._topics.values() if topic.exists)])
 
     def load(self, connection: psycopg.Connection) -> None:
         """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""

@@ -11,12 +11,12 @@ chosen for what happens when something does:
     message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
     linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
                                 themselves whenever there is more to send than the broker has acknowledged.
-    batch.size                  No batch may be larger than the smallest `max.message.bytes` among the topics: the broker
+    batch.size                  No batch exceeds the smallest `max.message.bytes` among the topics, for the broker
                                 refuses a batch as a whole, innocent keys included.
     partitioner=murmur2_random  The Java clients' choice: a key keeps its partition if Debezium takes the relay's place.
 
-What a stale producer still had on the wire when it was thrown away may arrive: as copies, and in order, because it is at
-most one request for a partition, and Kafka takes that whole or not at all.
+What a stale producer still had on the wire when it was thrown away may arrive: as copies, and in order, because it is
+at most one request for a partition, and Kafka takes that whole or not at all.
 """
 
 import time
@@ -66,7 +66,7 @@ class Sender:
     """One producer from its making to its end."""
 
     def __init__(self, bootstrap: str, service: str, batch_bytes: int) -> None:
-        """Build the producer; blocks up to 2 s, and raises BrokerTrouble where the broker does not answer."""
+        """Build the producer; does not wait for the broker, see `check`."""
         self.batch_bytes = batch_bytes
         self.last_error = ""
         self._producer = Producer(
@@ -127,7 +127,7 @@ class Sender:
         try:
             self._producer.poll(seconds)
         except (KafkaException, SystemError) as error:
-            # A fatal error comes out of poll as an exception; a callback served on the way out makes a SystemError of it.
+            # A fatal error leaves poll as an exception; a callback served on the way out makes a SystemError of it.
             self._drain()
             raise BrokerTrouble(reason_of(error)) from None
 

@@ -15,14 +15,14 @@ from outbox_relay.hint import Hint
 from outbox_relay.leadership import Leadership
 from outbox_relay.parking import Parking
 from outbox_relay.producer import Sender
-from outbox_relay.relay import Memory, NewShift, Shift
+from outbox_relay.relay import NewShift, Shift
 from outbox_relay.server import PositionsUnsafe, check_server
 from outbox_relay.settings import RelaySettings
 
 log: Any = structlog.get_logger()
 
-BATCH_BYTES: Final = 1_000_000  # of one request; smaller where a topic takes less
-PAUSE_SECONDS: Final = (0.1, 5.0)
+PAUSE_SECONDS: Final = (0.1, 2.0)
+STEADY_SECONDS: Final = 5.0
 
 
 class Program:
@@ -35,7 +35,7 @@ class Program:
         self._condition = condition
         self._parking = Parking(settings.kafka_bootstrap, settings.relay_topic_grace_seconds)
         self._failures = 0
-        self._memory = Memory()
+        self._recorded = 0  # the highest position that this process made durable
 
     def run(self) -> None:
         """Stand by, lead, and start again after every failure; blocks until told to stop."""
@@ -57,7 +57,9 @@ class Program:
         self._stopping.wait(seconds)
 
     def _lead(self, leadership: Leadership) -> None:
-        check_server(leadership.connection)
+        check_server(leadership.connection, self._recorded)
+        self._condition.well("database")
+        log.info("relay_leads", leader=leadership.name)
         with Hint(self._settings.relay_hint) as hint:
             while not self._stopping.is_set():
                 try:
@@ -70,19 +72,19 @@ class Program:
                     log.info("relay_renews_producer", reason=str(reason))
 
     def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
-        limit = self._parking.smallest_limit
-        batch_bytes = BATCH_BYTES if limit is None else min(BATCH_BYTES, limit)
-        with Sender(self._settings.kafka_bootstrap, self._settings.service, batch_bytes) as sender:
+        self._parking.ask_again()
+        with Sender(self._settings.kafka_bootstrap, self._settings.service, self._parking.smallest_limit) as sender:
             sender.check()
-            self._parking.ask_again()
-            shift = Shift(self._settings, leadership, sender, hint, self._parking, self._condition, self._memory)
+            shift = Shift(self._settings, leadership, sender, hint, self._parking, self._condition)
+            started = time.monotonic()
             try:
                 shift.work(self._stopping)
             except BrokerTrouble:
                 shift.blame()
                 raise
             finally:
-                if shift.settled_rows:
+                self._recorded = shift.recorded_position
+                if shift.settled_rows or time.monotonic() - started > STEADY_SECONDS:
                     self._failures = 0
 
     def _pause(self, beat: Callable[[], None] | None = None) -> None:

@@ -4,7 +4,7 @@ One row of the outbox is one record. PostgreSQL writes the text forms (id, time,
 less than it would cost Python; headers that are the same for every record of a relay are built once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import psycopg
@@ -22,7 +22,14 @@ COLUMNS: Final = """
     date_part('epoch', recorded_at) AS recorded_epoch
 """
 
+_BATCH_HEADER: Final = 61  # a record batch of version 2
+_VARINTS: Final = 10  # two lengths of up to five bytes
+_FRAME: Final = 5
+
 SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM schema_id"
+
+
+Kind = tuple[str, int]  # event type and schema version
 
 
 class Row(NamedTuple):
@@ -45,6 +52,11 @@ class Row(NamedTuple):
     recorded_at: str
     recorded_epoch: float
 
+    @property
+    def kind(self) -> Kind:
+        """Return what its schema id is registered under."""
+        return self.event_type, self.schema_version
+
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -59,21 +71,21 @@ class Records:
             ("ce_source", f"/waybill/{service}".encode()),
             ("content-type", b"application/avro"),
         ]
-        self._frames: dict[tuple[str, int], bytes] = {}
+        self._frames: dict[Kind, bytes] = {}
 
     def load(self, connection: psycopg.Connection) -> None:
         """Read the schema ids anew."""
         rows = connection.execute(SCHEMA_IDS).fetchall()
         self._frames = {(event_type, version): frame(schema_id, b"") for event_type, version, schema_id in rows}
 
-    def unregistered(self, types: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Return those of these event types and versions whose schema id is not known."""
-        return {kind for kind in types if kind not in self._frames}
+    def unregistered(self, rows: Iterable[Row]) -> set[Kind]:
+        """Return the event types and versions among the public rows whose schema id is not known."""
+        return {row.kind for row in rows if row.topic is not None} - self._frames.keys()
 
     def value(self, row: Row) -> bytes:
         """Return the framed payload, which must have been read."""
         assert row.payload is not None
-        return self._frames[row.event_type, row.schema_version] + row.payload
+        return self._frames[row.kind] + row.payload
 
     def headers(self, row: Row) -> Headers:
         """Return the record's headers."""
@@ -99,13 +111,3 @@ class Records:
         """Return an upper bound of the bytes that the broker counts for a record sent alone, before compression."""
         headers = sum(len(name) + len(value or b"") + _VARINTS for name, value in self.headers(row))
         return _BATCH_HEADER + _VARINTS * 3 + len(row.aggregate_id.encode()) + row.size + _FRAME + headers
-
-
-_BATCH_HEADER = 61  # a record batch of version 2
-_VARINTS = 10  # two lengths of up to five bytes
-_FRAME = 5
-
-
-def types_of(rows: Sequence[Row]) -> set[tuple[str, int]]:
-    """Return the event types and versions that these rows put on Kafka."""
-    return {(row.event_type, row.schema_version) for row in rows if row.topic is not None}

@@ -5,7 +5,7 @@ because positions are taken while the aggregate's row is locked. A *shift* is on
 durable cursor, and then repeats
 
     fetch       every visible row that has not been passed, lowest position first, in one snapshot
-    produce     hand the rows over in that order, without waiting; at most `relay_batches_in_flight` batches are under way
+    produce     hand the rows over in that order, without waiting; `relay_batches_in_flight` batches may be under way
     settle      when all records of the oldest batch have been acknowledged, make the cursor that belongs to it durable
 
 until something breaks. Nothing is repaired in place: whatever breaks, the shift ends, its producer is thrown away, and
@@ -13,9 +13,9 @@ the next shift starts from the durable cursor. So there is one way back, it is u
 most the batches in flight.
 
 Why the order holds. Rows leave in position order within a snapshot. A row that becomes visible late belongs to another
-aggregate than everything that overtook it (whoever writes version n+1 has seen n committed), so it may be sent the moment
-it is seen. One producer, idempotent and gapless, keeps the order of what it was given; a new one starts only after the
-old one has dropped its queue, and it starts at or below everything that was not acknowledged.
+aggregate than everything that overtook it (whoever writes version n+1 has seen n committed), so it may be sent the
+moment it is seen. One producer, idempotent and gapless, keeps the order of what it was given; a new one starts only
+after the old one has dropped its queue, and it starts at or below everything that was not acknowledged.
 
 Why nothing is lost. The cursor (cursor.py) passes a position only when it was seen or proved dead. It is written only
 after every record below it was acknowledged by all in-sync replicas, or stands in `published` (parking.py). Each batch
@@ -36,15 +36,14 @@ On each failure:
 Waiting. A hint (hint.py) ends the wait at once. Without one the relay polls, after 2 ms at first and at a fiftieth of
 the time that it has been idle, up to 100 ms where hints work and 20 ms where not. `relay_stop_seconds` bounds a stop.
 
-Turned down: a status column (an UPDATE per event: 27,000/s in place of 142,000/s), deleting what was sent (no replay), a
-replication slot (fills the disk when nobody reads), waiting for gaps (a stranger's transaction delays everybody).
+Turned down: a status column (an UPDATE per event: 27,000/s in place of 142,000/s), deleting what was sent (no replay),
+a replication slot (fills the disk when nobody reads), waiting for gaps (a stranger's transaction delays everybody).
 """
 
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from threading import Event
 from typing import Any, Final
 
@@ -59,7 +58,7 @@ from outbox_relay.hint import Hint
 from outbox_relay.leadership import Leadership
 from outbox_relay.parking import Division, Parking
 from outbox_relay.producer import Batch, Sender
-from outbox_relay.records import COLUMNS, Records, Row, types_of
+from outbox_relay.records import COLUMNS, Records, Row
 from outbox_relay.server import PositionsUnsafe
 from outbox_relay.settings import RelaySettings
 
@@ -73,14 +72,16 @@ POLL_SECONDS: Final = 0.002
 IDLE_SECONDS: Final = {True: 0.1, False: 0.02}  # by whether hints work
 
 # Ascending, in one snapshot, and cut at the lowest positions: a later version never comes without the earlier one.
-FETCH: Final = f"SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s"
+FETCH: Final = f"""
+SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s
+"""  # noqa: S608 - columns are a constant
 FETCH_WITH_GAPS: Final = f"""
 (SELECT {COLUMNS} FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last)
    JOIN outbox ON position BETWEEN gap.first AND gap.last ORDER BY position LIMIT %(rows)s)
 UNION ALL
 (SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s
-"""
+"""  # noqa: S608
 LARGE: Final = "SELECT position, payload FROM outbox WHERE position = ANY(%s)"
 
 # Whoever may still commit a position holds this lock, prepared transactions included, and is named the same throughout.
@@ -92,7 +93,8 @@ WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExc
 
 LOAD: Final = "SELECT position, missing FROM outbox_cursor"
 RECORD: Final = """
-UPDATE outbox_cursor SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
+UPDATE outbox_cursor
+SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
 """
 
 
@@ -109,22 +111,14 @@ REFUSALS: Final = frozenset(
 )
 
 
-class NewShift(Exception):  # noqa: N818 - a turn of events, not an error
+class NewShift(Exception):
     """The producer must be replaced, and nothing is wrong with the world."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """What one shift hands to the next."""
-
-    recorded: int = 0  # the highest cursor written by this process
-    singly: int = 0  # rows still to be sent one by one, because one among them was refused
 
 
 class Shift:
     """One leader with one producer, from the durable cursor until something breaks."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a relay, put together in one place
+    def __init__(
         self,
         settings: RelaySettings,
         leadership: Leadership,
@@ -132,11 +126,10 @@ class Shift:
         hint: Hint,
         parking: Parking,
         condition: Condition,
-        memory: Memory,
     ) -> None:
         """Load what is durable, and write down who holds what is missing. Raises psycopg.Error."""
         self._settings, self._leadership, self._sender = settings, leadership, sender
-        self._hint, self._parking, self._condition, self._memory = hint, parking, condition, memory
+        self._hint, self._parking, self._condition = hint, parking, condition
         self._connection = leadership.connection
         self._fetching = self._connection.cursor(binary=True)
         self._records = Records(settings.service)
@@ -148,7 +141,11 @@ class Shift:
         self.settled_rows = 0
         self._acknowledged = 0
         self._progress_at = self._busy_at = self._due_at = time.monotonic()
-        condition.well("database")
+
+    @property
+    def recorded_position(self) -> int:
+        """Return the position that this shift last made durable."""
+        return self._recorded.position
 
     def work(self, stopping: Event) -> None:
         """Publish until told to stop; raises BrokerTrouble, NewShift or psycopg.Error when the shift is over."""
@@ -170,7 +167,7 @@ class Shift:
         if self._alone is not None:
             self._parking.refuse(self._alone.position, refused.str())
             raise NewShift(f"position {self._alone.position} was refused: {refused.str()}")
-        self._memory.singly = sum(batch.rows for batch in self._in_flight) + self._settings.relay_batch_rows
+        self._parking.singly = sum(batch.rows for batch in self._in_flight) + self._settings.relay_batch_rows
         raise NewShift(f"a record was refused ({refused.str()}): those in flight are sent one by one")
 
     def _load(self) -> Cursor:
@@ -178,17 +175,14 @@ class Shift:
         if found is None:
             raise PositionsUnsafe("outbox_cursor has no row; run: python -m chassis SERVICE migrate")
         position, missing = found
-        if position < self._memory.recorded:
-            log.error("relay_cursor_went_back", recorded=self._memory.recorded, found=position, way_out="outbox verify")
-        self._memory.recorded = position
         return Cursor.restored(position, missing, time.monotonic()).held_by(self._holders())
 
     def _advance(self) -> None:
-        limit = min(SINGLY_ROWS, self._settings.relay_batch_rows) if self._memory.singly else self._settings.relay_batch_rows
         holders = self._holders() if self._cursor.gaps else Holders()  # before the snapshot that probes them
-        rows, seen_to = self._fetch(limit)
+        rows, seen_to = self._fetch(SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows)
         self._parking.learn({row.topic for row in rows if row.topic is not None})
-        if (self._parking.smallest_limit or self._sender.batch_bytes) < self._sender.batch_bytes:
+        if self._parking.smallest_limit < self._sender.batch_bytes:
+            self._due_at = time.monotonic() + POLL_SECONDS
             if self._in_flight:
                 return  # fetched again when they have arrived
             raise NewShift("a topic takes less than the producer's batches")
@@ -201,7 +195,7 @@ class Shift:
             cursor = cursor.held_by(self._holders())  # after the later position was seen
         self._plan(len(rows), full=seen_to is not None, held=division.held_from is not None)
         if rows or cursor != self._cursor:
-            self._hand_over(cursor, rows, division)
+            self._hand_over(cursor, division)
 
     def _fetch(self, limit: int) -> tuple[list[Row], int | None]:
         values = {"position": self._cursor.position, "rows": limit}
@@ -214,28 +208,29 @@ class Shift:
         return _bounded(rows, rows[-1].position if len(rows) == limit else None)
 
     def _divide(self, rows: Sequence[Row]) -> Division:
-        types = types_of(rows)
-        if unregistered := self._records.unregistered(types):
-            self._records.load(self._connection)
-            unregistered = self._records.unregistered(types)
-        if not unregistered:
-            self._condition.well("schema")
-            division = self._parking.divide(rows, self._records)
-        else:
-            kinds = ", ".join(f"{name} v{version}" for name, version in sorted(unregistered))
-            self._condition.trouble("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
-            behind = next(i for i, row in enumerate(rows) if row.topic and (row.event_type, row.schema_version) in unregistered)
-            division = self._parking.divide(rows[:behind], self._records)
-            if division.held_from is None:
-                division.held_from = behind
-                return division
-        if division.held_from is None:
-            self._condition.well("topic")
-        else:
+        registered = self._count_registered(rows)
+        division = self._parking.divide(rows[:registered], self._records)
+        if division.held_from is not None:
             self._condition.trouble("topic", division.held_for)
+        else:
+            self._condition.well("topic")
+            division.held_from = registered if registered < len(rows) else None
         return division
 
-    def _hand_over(self, cursor: Cursor, rows: Sequence[Row], division: Division) -> None:
+    def _count_registered(self, rows: Sequence[Row]) -> int:
+        """Return how many rows stand before the first whose schema has no id yet."""
+        missing = self._records.unregistered(rows)
+        if missing:
+            self._records.load(self._connection)
+            missing = self._records.unregistered(rows)
+        if not missing:
+            self._condition.well("schema")
+            return len(rows)
+        kinds = ", ".join(f"{name} v{version}" for name, version in sorted(missing))
+        self._condition.trouble("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
+        return next(index for index, row in enumerate(rows) if row.topic and row.kind in missing)
+
+    def _hand_over(self, cursor: Cursor, division: Division) -> None:
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
         batch = Batch(cursor, parked=division.park, topics=Counter(row.topic for row in division.send))
         batch.oldest_epoch = division.send[0].recorded_epoch if division.send else None
@@ -244,10 +239,13 @@ class Shift:
         self._in_flight.append(batch)
         self._cursor = cursor
         send = self._with_payloads(division.send)
-        if not self._memory.singly:
+        if self._parking.singly:
+            self._send_singly(batch, send)
+        else:
             self._sender.send(batch, send, self._records)
-            return
-        for row in send:
+
+    def _send_singly(self, batch: Batch, rows: Sequence[Row]) -> None:
+        for row in rows:
             self._alone = row
             self._sender.send(batch, [row], self._records)
             while batch.error is None and not batch.arrived:
@@ -257,7 +255,7 @@ class Shift:
             if batch.error is not None:
                 raise BrokerTrouble(batch.error.str())
         self._alone = None
-        self._memory.singly = max(0, self._memory.singly - len(rows))
+        self._parking.singly = max(0, self._parking.singly - len(rows))
 
     def _with_payloads(self, rows: Sequence[Row]) -> Sequence[Row]:
         large = [row.position for row in rows if row.payload is None]
@@ -285,7 +283,6 @@ class Shift:
                 if parked:
                     self._parking.store(self._connection, parked)
                 self._connection.execute(RECORD, (cursor.position, cursor.missing))
-            self._memory.recorded = cursor.position
         self._recorded = cursor
         self._condition.well("broker")
         _measure(arrived, cursor)
@@ -296,7 +293,9 @@ class Shift:
         if rows:
             self._busy_at = now
         elif not self._in_flight and not held:
-            self._memory.singly = 0
+            self._parking.singly = 0
+            if self._sender.last_error:
+                self._sender.check()
             self._condition.well("broker", "topic", "schema")
         idle = (now - self._busy_at) / 50
         if held:

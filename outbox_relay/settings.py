@@ -18,10 +18,10 @@ class RelaySettings(Environment):
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     relay_batch_rows: int = Field(
-        default=1_000, ge=1, le=20_000, description="Rows fetched at once; beyond 2,000 the rate gains nothing."
+        default=2_000, ge=1, le=20_000, description="Rows fetched at once; beyond 2,000 the rate gains nothing."
     )
     relay_batches_in_flight: int = Field(
-        default=3, ge=1, le=20, description="Batches unacknowledged at once: with the rows above, the bound of memory."
+        default=2, ge=1, le=20, description="Batches unacknowledged at once: with the rows above, the bound of memory."
     )
     relay_stale_seconds: float = Field(
         default=8.0, ge=3, description="A heartbeat older than this is a frozen leader's; it is written every second."
