@@ -47,8 +47,8 @@ def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> None:
         title=service.name.replace("_", " ").capitalize(),
         description=(api.__doc__ or "").strip(),
         version="1",
-        docs_url="/docs",
-        openapi_url="/openapi.json",
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
         auth=Bearer(),
         urls_namespace=service.name,
     )
@@ -155,7 +155,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
 def _plain(status: int) -> Problem:
     """Replace Django's own HTML pages."""
     if status == 404:  # noqa: PLR2004 - not found
-        return Problem(404, Code.NOT_FOUND, "no such path; /docs lists what there is")
+        return Problem(404, Code.NOT_FOUND, "no such path; /v1/docs lists what there is")
     if status == 400:  # noqa: PLR2004 - bad request
         return Problem(400, Code.NOT_VALID, "the request could not be read")
     return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")

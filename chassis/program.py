@@ -39,7 +39,6 @@ GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT ON outbox, schema_id TO {role};
 GRANT SELECT, UPDATE ON outbox_cursor TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON published TO {role};
-GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() TO {role};
 """
 
 

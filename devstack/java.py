@@ -104,7 +104,8 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
     """Run Kafka's own formatting tool; what an interrupted one left is thrown away."""
     shutil.rmtree(folder.data / "kafka" / "log", ignore_errors=True)
     tool = kafka_java(folder, libraries, "-XX:TieredStopAtLevel=1")
-    command = [*tool, "kafka.tools.StorageTool", "format", "-t", site.secrets["kafka"], "-c", str(kafka_config(folder))]
+    identity = f"--cluster-id={site.secrets['kafka']}"  # in one word: it may begin with a dash
+    command = [*tool, "kafka.tools.StorageTool", "format", identity, "-c", str(kafka_config(folder))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["the formatting tool said nothing"]

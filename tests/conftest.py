@@ -1,0 +1,67 @@
+"""Fixtures on real parts. One stack a session: PostgreSQL, Kafka, registry and every program of the system.
+
+`WAYBILL_TEST_STACK=containers` takes PostgreSQL, Kafka and the registry from testcontainers instead of local parts.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The services' modules read their settings when imported; nothing connects to this address.
+os.environ.setdefault("WAYBILL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+
+from chassis.django_settings import configure_django
+
+configure_django(
+    ("order_service", "inventory_service", "payment_service", "notification_service"),
+    os.environ["WAYBILL_DATABASE_URL"],
+)
+
+from tests.support import containers, databases, stack as stacks
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[stacks.Stack]:
+    """The whole system, running."""
+    with (
+        tempfile.TemporaryDirectory(prefix="waybill-test-", ignore_cleanup_errors=True) as folder,
+        containers.given() as environment,
+        stacks.running(Path(folder), **environment) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: stacks.Stack) -> str:
+    """Kafka's bootstrap address."""
+    return stack.kafka
+
+
+@pytest.fixture(scope="session")
+def database_server(stack: stacks.Stack) -> databases.Server:
+    """The session's PostgreSQL, for databases of a test's own."""
+    return databases.Server(stack.superuser_url)
+
+
+@pytest.fixture
+def service_database(database_server: databases.Server) -> Iterator[databases.ServiceDatabase]:
+    """A fresh, migrated database of the order service."""
+    with database_server.fresh("order_service") as database:
+        yield database
+
+
+@pytest.fixture
+def order_database(service_database: databases.ServiceDatabase) -> Iterator[databases.ServiceDatabase]:
+    """The same, as this process's Django database."""
+    with databases.in_use(service_database.service_url):
+        yield service_database
+
+
+@pytest.fixture
+def inventory_database(database_server: databases.Server) -> Iterator[databases.ServiceDatabase]:
+    """A fresh, migrated database of the inventory service, as this process's Django database."""
+    with database_server.fresh("inventory_service") as database, databases.in_use(database.service_url):
+        yield database

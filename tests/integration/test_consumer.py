@@ -1,0 +1,138 @@
+"""Every event is applied exactly once; one that cannot be is parked, and all other keys flow."""
+
+import itertools
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection
+from django_outbox_pattern.models import Received
+
+from chassis import consumer, schema_ids
+from chassis.inbox import Message
+from chassis.settings import settings
+from chassis.telemetry import new_id
+from inventory_service.models import ProductRow, ReservationRow
+from inventory_service.service import service
+from schemas import codec
+from schemas.events import OrderConfirmed, OrderPlaced
+from tests.integration.test_unit_of_work import stocked
+from tests.support.orders import placed
+
+FAILED, SUCCEEDED = -1, 2
+WRITERS = {1: OrderPlaced, 2: OrderConfirmed}
+offsets = itertools.count()
+
+
+@pytest.fixture
+def inventory(inventory_database):
+    """A stock of lamps, and the schema ids as registration leaves them."""
+    with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
+        for schema_id, event in WRITERS.items():
+            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+    schema_ids._writers.cache_clear()
+    stocked("LAMP", 10)
+    return inventory_database
+
+
+def message(event, *, event_id=None, value=None, **headers):
+    schema_id = next(n for n, kind in WRITERS.items() if isinstance(event, kind))
+    framed = codec.frame(schema_id, codec.encode(event)) if value is None else value
+    given = {"ce_id": event_id or new_id(), "ce_type": event.event_type, **headers}
+    return Message(event.topic, 0, next(offsets), event.aggregate_id, given, framed, 0)
+
+
+def process(*messages):
+    consumer.process(service, messages, settings())
+
+
+def parked():
+    return [row.headers for row in Received.objects.filter(status=FAILED).order_by("id")]
+
+
+def reserved():
+    return ProductRow.objects.get(pk="LAMP").reserved
+
+
+def test_the_same_event_twice_is_applied_once(inventory):
+    once = message(placed())
+    process(once, once)
+    process(once)
+    assert reserved() == 2
+    assert Received.objects.filter(status=SUCCEEDED).count() == 1
+
+
+def test_the_inbox_row_and_the_effect_commit_together(inventory):
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as server:
+        server.execute("ALTER TABLE reservations ADD CONSTRAINT no CHECK (status = 'NEVER')")
+        process(message(placed()))
+        server.execute("ALTER TABLE reservations DROP CONSTRAINT no")
+    assert reserved() == 0
+    assert not Received.objects.filter(status=SUCCEEDED).exists()
+    assert "no" in parked()[0]["reason"]
+
+
+def test_types_that_nobody_reacts_to_leave_no_trace(inventory):
+    other = message(placed(), ce_type="waybill.order.OrderHidden")
+    process(other)
+    assert not Received.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\x00\x00", "short"),
+        (b"\x01\x00\x00\x00\x01rest", "magic"),
+        (b"\x00\x00\x00\x03\xe7rest", "999"),
+        (b"\x00\x00\x00\x00\x01\x04", ""),
+        (None, "empty"),
+    ],
+)
+def test_an_unreadable_message_is_parked_and_all_other_keys_flow(inventory, value, reason):
+    broken = placed()
+    bad = Message(
+        broken.topic, 0, next(offsets), broken.aggregate_id, message(broken).headers, value, 0
+    )
+    process(message(placed()), bad, message(placed()))
+    assert reserved() == 4
+    (headers,) = parked()
+    assert headers["key"] == broken.aggregate_id
+    assert reason in headers["reason"]
+
+
+def test_a_message_without_its_id_is_parked(inventory):
+    process(message(placed(), event_id="not-a-uuid"), message(placed()))
+    assert reserved() == 2
+    assert "ce_id" in parked()[0]["reason"]
+
+
+def test_later_messages_of_a_parked_key_wait_behind_it(inventory):
+    order_id = uuid4()
+    event = placed(order_id)
+    process(message(event, value=b"\x00\x00"))
+    process(message(event), message(placed()))
+    assert reserved() == 2
+    assert [headers["key"] for headers in parked()] == [str(order_id)] * 2
+    assert "behind" in parked()[1]["reason"]
+
+
+def test_a_refused_event_is_parked_with_the_reason(inventory):
+    event = placed()
+    confirmed = OrderConfirmed(
+        order_id=event.order_id, customer_id="ann", lines=event.lines, total=event.total, currency="EUR"
+    )
+    process(message(confirmed))
+    assert "nothing is held" in parked()[0]["reason"]
+    assert not ReservationRow.objects.exists()
+
+
+def test_the_worlds_failures_park_nothing(inventory):
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as server:
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'test_service'")
+    once = message(placed())
+    with pytest.raises(OperationalError):
+        process(once)
+    connection.close()
+    process(once)
+    assert reserved() == 2
+    assert parked() == []

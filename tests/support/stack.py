@@ -1,0 +1,111 @@
+"""The whole system on real parts, for one test session: started by the same command as a user's."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2 as httpx
+
+from tests.support.wait import wait_until
+
+CHECKOUT = Path(__file__).parents[2]
+START_SECONDS = 120
+
+
+class StartFailed(Exception):
+    """The stack did not come up."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack and what its state.json says."""
+
+    home: Path
+    environment: dict[str, str]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.home / "state.json").read_text())
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return self.state["urls"]
+
+    @property
+    def kafka(self) -> str:
+        return self.state["kafka"]
+
+    @property
+    def superuser_url(self) -> str:
+        """The database server as its superuser."""
+        given = self.environment.get("WAYBILL_POSTGRES_URL")
+        if given:
+            return given
+        kept = json.loads((self.home / "stack.json").read_text())
+        return f"postgresql://postgres:{kept['secrets']['postgres']}@127.0.0.1:{kept['ports']['postgres']}/postgres"
+
+    def database(self, name: str) -> str:
+        """One of the server's databases, as superuser."""
+        return urlunsplit(urlsplit(self.superuser_url)._replace(path=f"/{name}"))
+
+    def pid(self, process: str) -> int:
+        return self.state["processes"][process]
+
+    def token(self, subject: str, scope: str = "orders") -> str:
+        """A token of the stack's development issuer."""
+        return self._run("token", "--sub", subject, "--scope", scope).strip()
+
+    def client(self, service: str, token: str | None = None) -> httpx.Client:
+        """A client of one service; the demo customer's unless another token is given."""
+        token = token or self.state["tokens"]["customer"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.urls[service], headers=headers, timeout=10, trust_env=False)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "devstack", *arguments],
+            cwd=CHECKOUT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise StartFailed(f"devstack {' '.join(arguments)}: {done.stderr[-3000:]}{done.stdout[-1000:]}")
+        return done.stdout
+
+
+@contextmanager
+def running(home: Path, **environment: str):
+    """Start a stack in a folder; stops it and wipes its data whatever happens."""
+    stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment})
+    try:
+        stack._run("up")
+        yield stack
+    finally:
+        stack._run("reset")
+
+
+def sent(response: httpx.Response, status: int) -> Any:
+    """The answer's JSON; fails with the whole answer where the status is another."""
+    assert response.status_code == status, (response.status_code, response.text)
+    return response.json() if response.content else None
+
+
+def order_at_rest(client: httpx.Client, order_id: str, *, deadline_seconds: float = 60) -> dict[str, Any]:
+    """The order once it is CONFIRMED or CANCELLED."""
+
+    def look() -> dict[str, Any] | None:
+        order = sent(client.get(f"/v1/orders/{order_id}"), 200)
+        look.last = order["status"]
+        return order if order["status"] in {"CONFIRMED", "CANCELLED"} else None
+
+    look.last = "?"
+    return wait_until(look, deadline_seconds=deadline_seconds, what=f"order {order_id} at rest")
