@@ -75,7 +75,7 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
             result.state = describe(site, folder, own)
             if with_demo and {"inventory.web", "order.web"} <= set(own):
                 began = time.monotonic()
-                demo.list_catalogue(result.state)
+                demo.prepare(result.state)
                 result.timings["demo catalogue"] = time.monotonic() - began
             result.state = state.write(folder, result.state)
         result.seconds = time.monotonic() - started_at
