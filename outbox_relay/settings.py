@@ -24,7 +24,7 @@ class RelaySettings(Environment):
         default=2, ge=1, le=20, description="Batches unacknowledged at once: with the rows above, the bound of memory."
     )
     relay_stale_seconds: float = Field(
-        default=8.0, ge=3, description="A heartbeat older than this is a frozen leader's; it is written every second."
+        default=6.0, ge=3, description="A heartbeat older than this is a frozen leader's; it is written every second."
     )
     relay_stop_seconds: float = Field(
         default=5.0, ge=0, description="Time for the batches in flight at a stop; then they are left to the next start."

@@ -1,0 +1,100 @@
+"""The experiment that the cursor comes from, on the real relay: nothing lost, repeated or out of order."""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+
+from tests.integration.relay.parts import Outbox, append, read_topic, relay, repeated
+from tests.support.wait import wait_until
+
+WRITERS, AGGREGATES, SECONDS = 8, 50, 2.0
+
+FORGETS_GAPS = """
+from outbox_relay.__main__ import main
+from outbox_relay.cursor import Cursor
+def passing(self, visible, holders, seen_to, now):
+    return Cursor(max([self.position, *visible]))
+Cursor.passing = passing
+main()
+"""
+FORGETS_HOLDERS = """
+from outbox_relay.__main__ import main
+from outbox_relay.cursor import Cursor
+honest = Cursor.held_by
+Cursor.held_by = lambda self, holders: honest(self, frozenset())
+main()
+"""
+
+
+def write(outbox: Outbox, seed: int, stop: threading.Event, committed: set[tuple[str, int]]) -> None:
+    """Take positions while an aggregate is locked, stall, use savepoints, commit or roll back."""
+    rng = random.Random(seed)
+    with outbox.connect(autocommit=False) as connection:
+        while not stop.is_set():
+            aggregate = rng.randint(1, AGGREGATES)
+            (last,) = connection.execute(
+                "UPDATE proof_aggregate SET version = version + 10 WHERE id = %s RETURNING version", (aggregate,)
+            ).fetchone()
+            written = []
+            for step in range(rng.choice([1, 1, 1, 2, 3])):
+                version = last + step
+                if rng.random() < 0.1:
+                    with connection.transaction() as savepoint:
+                        append(connection, outbox.topic, str(aggregate), version)
+                        raise psycopg.Rollback(savepoint)
+                append(connection, outbox.topic, str(aggregate), version)
+                written.append((str(aggregate), version))
+            if rng.random() < 0.1:
+                stop.wait(rng.random() * 0.2)
+            if rng.random() < 0.15:
+                connection.rollback()
+            else:
+                connection.commit()
+                committed.update(written)
+
+
+def lost_repeated_reordered(outbox: Outbox, program: Sequence[str]) -> tuple[int, int, int]:
+    """Let the writers write under a relay and an unrelated open transaction; count what went wrong."""
+    outbox.execute("CREATE TABLE proof_aggregate (id int PRIMARY KEY, version int NOT NULL)")
+    outbox.execute("INSERT INTO proof_aggregate SELECT i, 0 FROM generate_series(1, %s) i", AGGREGATES)
+    outbox.execute("CREATE TABLE proof_unrelated (x int)")
+    outbox.execute("GRANT ALL ON proof_aggregate, proof_unrelated TO test_service")
+    stop, committed = threading.Event(), set[tuple[str, int]]()
+    threads = [threading.Thread(target=write, args=(outbox, seed, stop, committed)) for seed in range(WRITERS)]
+    with relay(outbox, program=program) as running, outbox.connect(autocommit=False) as unrelated:
+        running.wait_until_leading()
+        unrelated.execute("INSERT INTO proof_unrelated VALUES (1)")
+        until = time.monotonic() + SECONDS
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: time.monotonic() > until, deadline_seconds=SECONDS + 5, what="the time to write")
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        last = outbox.execute("SELECT max(position) FROM outbox")[0][0]
+        running.wait_for("cursor at rest", lambda: outbox.cursor() == (last, []))
+        unrelated.rollback()
+        assert running.stop() == 0, running.log
+    records = read_topic(outbox.kafka, outbox.topic)
+    newest: dict[str, int] = {}
+    reordered = 0
+    for record in records:
+        reordered += record.version <= newest.get(record.key, 0)
+        newest[record.key] = max(record.version, newest.get(record.key, 0))
+    lost = committed - {(record.key, record.version) for record in records}
+    assert len(committed) > 500
+    return len(lost), repeated(records), reordered
+
+
+def test_nothing_is_lost_repeated_or_reordered(outbox: Outbox):
+    assert lost_repeated_reordered(outbox, ("-m", "outbox_relay")) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mutant", [FORGETS_GAPS, FORGETS_HOLDERS], ids=["forgets gaps", "forgets holders"])
+def test_the_experiment_finds_a_cursor_that_loses_events(outbox: Outbox, mutant: str):
+    lost, _, _ = lost_repeated_reordered(outbox, ("-c", mutant))
+    assert lost > 0

@@ -1,0 +1,121 @@
+"""What the broker refuses for a record's own sake is parked in order; what the world refuses is not parked at all."""
+
+from django_outbox_pattern.choices import StatusChoice
+
+from outbox_relay.parking import PARK, PARKED
+from tests.integration.relay.parts import (
+    Outbox,
+    append,
+    append_many,
+    make_topic,
+    read_topic,
+    relay,
+    set_limit,
+    versions,
+)
+
+LIMIT = 10_000
+KNOWS_NOTHING = """
+from outbox_relay import parking
+from outbox_relay.__main__ import main
+parking._against = lambda *_: None
+main()
+"""
+
+
+def test_nothing_of_an_aggregate_passes_a_record_that_is_too_large_and_others_flow(outbox: Outbox):
+    set_limit(outbox.kafka, outbox.topic, LIMIT)
+    with outbox.connect() as writer:
+        for aggregate, version, size in [("a", 1, 20), ("a", 2, 20_000), ("b", 1, 20), ("a", 3, 20), ("b", 2, 20)]:
+            append(writer, outbox.topic, aggregate, version, size=size)
+        with relay(outbox):
+            outbox.wait_for_cursor(5)
+        with relay(outbox):  # what is parked is known to the next relay
+            append(writer, outbox.topic, "a", 4)
+            append(writer, outbox.topic, "b", 3)
+            outbox.wait_for_cursor(7)
+    assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1], "b": [1, 2, 3]}
+    assert outbox.parked() == [("a", 2, "too_large"), ("a", 3, "behind"), ("a", 4, "behind")]
+
+
+def test_many_small_records_pass_a_small_limit(outbox: Outbox):
+    other = make_topic(outbox.kafka, **{"max.message.bytes": str(LIMIT)})
+    with relay(outbox), outbox.connect() as writer:
+        append_many(writer, outbox.topic, 1_000)
+        outbox.wait_for_cursor(1_000)
+        for version in range(1, 101):
+            append(writer, other, "a", version, size=1_000)
+        outbox.wait_for_cursor(1_100)
+    assert versions(read_topic(outbox.kafka, other)) == {"a": list(range(1, 101))}
+    assert outbox.parked() == []
+
+
+def test_a_limit_lowered_behind_the_relays_back_costs_no_order(outbox: Outbox):
+    with relay(outbox) as running, outbox.connect() as writer:
+        append(writer, outbox.topic, "a", 1, size=50_000)
+        outbox.wait_for_cursor(1)
+        set_limit(outbox.kafka, outbox.topic, LIMIT)
+        for aggregate, version, size in [("a", 2, 20), ("a", 3, 50_000), ("b", 1, 20), ("a", 4, 20)]:
+            append(writer, outbox.topic, aggregate, version, size=size)
+        outbox.wait_for_cursor(5)
+        assert running.unready() is None
+    assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2], "b": [1]}
+    assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 3), ("a", 4)]
+
+
+def test_a_record_that_only_the_broker_finds_fault_with_is_parked_by_its_answer(outbox: Outbox):
+    set_limit(outbox.kafka, outbox.topic, LIMIT)
+    with outbox.connect() as writer:
+        for number in range(1, 6):
+            append(writer, outbox.topic, f"before-{number}", 1)
+        for aggregate, version, size in [("a", 1, 20), ("a", 2, 20_000), ("b", 1, 20), ("a", 3, 20), ("b", 2, 20)]:
+            append(writer, outbox.topic, aggregate, version, size=size)
+    with relay(outbox, program=("-c", KNOWS_NOTHING)) as running:
+        outbox.wait_for_cursor(10)
+        assert running.unready() is None
+    found = versions(read_topic(outbox.kafka, outbox.topic))
+    assert (found["a"], found["b"], len(found)) == ([1], [1, 2], 7)
+    assert outbox.parked() == [("a", 2, "refused"), ("a", 3, "behind")]
+
+
+def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
+    with relay(outbox) as running, outbox.connect() as writer:
+        append(writer, "test.not.there.v1", "a", 1)
+        running.wait_for("the reason", lambda: "test.not.there.v1 does not exist" in (running.unready() or ""))
+        made = make_topic(outbox.kafka, name="test.not.there.v1")
+        outbox.wait_for_cursor(1)
+        assert outbox.parked() == []
+        assert versions(read_topic(outbox.kafka, made)) == {"a": [1]}
+
+
+def test_an_unknown_topic_is_parked_after_the_grace_and_others_flow(outbox: Outbox):
+    with relay(outbox, WAYBILL_RELAY_TOPIC_GRACE_SECONDS="0.5") as running, outbox.connect() as writer:
+        append(writer, "test.never.v1", "a", 1)
+        append(writer, outbox.topic, "b", 1)
+        append(writer, outbox.topic, "a", 2)
+        append(writer, "no such/topic?", "c", 1)
+        outbox.wait_for_cursor(4)
+        assert running.unready() is None
+    assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1]}
+    assert outbox.parked() == [("a", 1, "unknown_topic"), ("a", 2, "behind"), ("c", 1, "unknown_topic")]
+
+
+def test_a_broker_that_is_away_parks_nothing_and_says_so(outbox: Outbox):
+    with relay(outbox, WAYBILL_KAFKA_BOOTSTRAP="127.0.0.1:1") as running, outbox.connect() as writer:
+        append(writer, outbox.topic, "a", 1)
+        running.wait_for("the reason", lambda: "broker" in (running.unready() or ""))
+        assert running.stop() == 0
+        assert len(running.events("relay_waits")) == 1
+    assert (outbox.cursor(), outbox.parked()) == ((0, []), [])
+
+
+def test_a_database_that_is_away_says_so(outbox: Outbox):
+    with relay(outbox, WAYBILL_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing") as running:
+        running.wait_for("the reason", lambda: "database: connection" in (running.unready() or ""))
+        assert running.stop() == 0
+        assert len(running.events("relay_waits")) == 1
+
+
+def test_the_statuses_are_those_of_django_outbox_pattern():
+    assert f"0, {StatusChoice.FAILED.value}, %s" in PARK
+    assert f"status <> {StatusChoice.SUCCEEDED.value}" in PARKED
