@@ -190,8 +190,8 @@ def test_a_record_carries_its_event_and_its_causes(outbox: Outbox):
         append(writer, outbox.topic, "ä", 1, metadata=causes)
         outbox.wait_for_cursor(1)
         event_id, payload, recorded_at = outbox.execute(
-            "SELECT event_id::text, payload, to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-            " FROM outbox"
+            "SELECT event_id::text, payload, to_char(recorded_at AT TIME ZONE 'UTC', %s) FROM outbox",
+            'YYYY-MM-DD"T"HH24:MI:SS.US"Z"',
         )[0]
     (record,) = read_topic(outbox.kafka, outbox.topic)
     assert record.key == "ä"
