@@ -1,0 +1,143 @@
+"""Three books that must agree once everything rests: the databases, the topics, the provider's ledger."""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import confluent_kafka
+import httpx2 as httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from schemas.topics import TOPICS
+from tests.support.stack import Stack
+
+SERVICES = ("order", "inventory", "payment", "notification")
+
+
+@dataclass
+class Books:
+    """What each book says, and what is wrong between them."""
+
+    faults: list[str] = field(default_factory=list)
+
+    def check(self, holds: bool, fault: str) -> None:  # noqa: FBT001 - the condition is the point
+        if not holds:
+            self.faults.append(fault)
+
+
+@contextlib.contextmanager
+def _reader(stack: Stack, service: str) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    with psycopg.connect(stack.state["databases"][service], row_factory=dict_row, autocommit=True) as session:
+        yield lambda query: session.execute(query).fetchall()
+
+
+def records(stack: Stack) -> dict[str, list[tuple[str, str, int]]]:
+    """Topic → (key, ce_id, ce_sequence) of every record, partition by partition."""
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": stack.kafka,
+            "group.id": "books",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    found: dict[str, list[tuple[str, str, int]]] = {topic.name: [] for topic in TOPICS}
+    try:
+        known = consumer.list_topics(timeout=10).topics
+        todo = {(topic, p) for topic in found for p in known[topic].partitions}
+        consumer.assign([confluent_kafka.TopicPartition(t, p, confluent_kafka.OFFSET_BEGINNING) for t, p in todo])
+        while todo:
+            for message in consumer.consume(1000, 1.0):
+                if message.error():
+                    if message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                        todo.discard((message.topic(), message.partition()))
+                    continue
+                headers = {name: value.decode() for name, value in message.headers()}
+                found[message.topic()].append((message.key().decode(), headers["ce_id"], int(headers["ce_sequence"])))
+    finally:
+        consumer.close()
+    return found
+
+
+def compare(stack: Stack) -> list[str]:
+    """Return every fault found; empty where the three books agree."""
+    books = Books()
+    topics = records(stack)
+    for service in SERVICES:
+        with _reader(stack, service) as read:
+            _outbox_against_topics(books, service, read, topics)
+            books.check(not read("SELECT 1 FROM received WHERE status = -1"), f"{service}: messages are parked")
+    with _reader(stack, "order") as read:
+        orders = {str(row["order_id"]): row for row in read("SELECT * FROM orders")}
+    with _reader(stack, "payment") as read:
+        payments = {str(row["order_id"]): row for row in read("SELECT * FROM payments")}
+    with _reader(stack, "inventory") as read:
+        reservations = {str(row["order_id"]): row for row in read("SELECT * FROM reservations")}
+        products = read("SELECT * FROM products")
+    _stock(books, reservations, products)
+    ledger = httpx.get(f"{stack.urls['provider']}/v1/ledger", trust_env=False).json()["items"]
+    _orders(books, orders, payments, reservations, ledger)
+    return books.faults
+
+
+def _outbox_against_topics(books: Books, service: str, read: Any, topics: dict[str, Any]) -> None:
+    rows = read(
+        "SELECT topic, aggregate_type, aggregate_id, aggregate_version, event_id::text FROM outbox ORDER BY position"
+    )
+    versions: dict[tuple[str, str], list[int]] = defaultdict(list)
+    public: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        versions[row["aggregate_type"], row["aggregate_id"]].append(row["aggregate_version"])
+        if row["topic"]:
+            public[row["topic"]].add(row["event_id"])
+    for place, seen in versions.items():
+        books.check(seen == list(range(1, len(seen) + 1)), f"{service} {place}: versions {seen}")
+    for topic, committed in public.items():
+        published = {event_id for _, event_id, _ in topics[topic]}
+        books.check(not committed - published, f"{topic}: {len(committed - published)} events lost")
+        books.check(not published - committed, f"{topic}: {len(published - committed)} events that nobody committed")
+        last: dict[str, int] = defaultdict(int)
+        first_sight: set[str] = set()
+        for key, event_id, version in topics[topic]:
+            if event_id in first_sight:
+                continue
+            first_sight.add(event_id)
+            books.check(version > last[key], f"{topic} {key}: version {version} after {last[key]}")
+            last[key] = version
+
+
+def _stock(books: Books, reservations: dict[str, Any], products: list[Any]) -> None:
+    held: dict[str, int] = defaultdict(int)
+    for reservation in reservations.values():
+        if reservation["status"] == "RESERVED":
+            for line in reservation["lines"]:
+                held[line["sku"]] += line["quantity"]
+    for product in products:
+        sku = product["sku"]
+        books.check(product["reserved"] == held[sku], f"{sku}: {product['reserved']} reserved, {held[sku]} held")
+        books.check(0 <= product["reserved"] <= product["on_hand"], f"{sku}: oversold")
+
+
+def _orders(books: Books, orders: Any, payments: Any, reservations: Any, ledger: list[dict[str, Any]]) -> None:
+    charged: dict[str, int] = defaultdict(int)
+    refunded: dict[str, int] = defaultdict(int)
+    for entry in ledger:
+        if entry.get("kind") == "charge" and entry["status"] == "charged":
+            charged[entry["order_id"]] += 1
+        if entry.get("kind") == "refund":
+            refunded[entry["order_id"]] += 1
+    for order_id, order in orders.items():
+        status = order["status"]
+        payment = payments.get(order_id, {}).get("status")
+        reservation = reservations.get(order_id, {}).get("status")
+        seen = f"order {order_id} {status}: payment {payment}, reservation {reservation}, "
+        seen += f"{charged[order_id]} charges, {refunded[order_id]} refunds"
+        books.check(status in {"CONFIRMED", "CANCELLED"}, f"{seen}: not at rest")
+        if status == "CONFIRMED":
+            books.check((charged[order_id], refunded[order_id], reservation) == (1, 0, "COMMITTED"), seen)
+        if status == "CANCELLED":
+            books.check(charged[order_id] == refunded[order_id], seen)
+            books.check(reservation in {"REJECTED", "RELEASED", None}, seen)
