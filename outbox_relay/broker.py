@@ -1,6 +1,7 @@
 """What the broker is asked: whether it answers, and what each topic takes."""
 
 import logging
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from confluent_kafka.admin import (
 )
 
 ANSWER_SECONDS: Final = 2.0
+LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES: Final = 1_048_588  # Kafka's own default, for a relay that may not read a topic's configuration
 
 SILENT: Final = logging.getLogger("outbox_relay.librdkafka")  # it writes a line an attempt; ours are a line a change
@@ -41,8 +43,10 @@ def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
 
     The client is made for the occasion: this is asked rarely, and an idle one costs threads and connections.
     """
+    found = {name: Topic(exists=False, writable=False, max_bytes=DEFAULT_MAX_BYTES) for name in names}
+    names = [name for name in names if LEGAL_NAME.fullmatch(name)]  # the client raises on an empty one
     if not names:
-        return {}
+        return found
     # The stub knows no logger, nor its futures' types.
     options: Any = {"bootstrap.servers": bootstrap, "logger": SILENT}
     client: Any = AdminClient(options)
@@ -54,13 +58,10 @@ def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
     if resources:
         for resource, future in client.describe_configs(resources, request_timeout=ANSWER_SECONDS).items():
             limits[str(resource.name)] = _limit(future)
-    return {
-        name: Topic(
-            exists=may is not None,
-            writable=may is not None and AclOperation.WRITE in may,
-            max_bytes=limits.get(name, DEFAULT_MAX_BYTES),
-        )
+    return found | {
+        name: Topic(exists=True, writable=AclOperation.WRITE in may, max_bytes=limits.get(name, DEFAULT_MAX_BYTES))
         for name, may in operations.items()
+        if may is not None
     }
 
 
@@ -75,8 +76,6 @@ def _operations(future: Any) -> list[Any] | None:
                 return []
             case _:
                 raise BrokerTrouble(reason_of(error)) from None
-    except ValueError:  # a name that Kafka does not take
-        return None
 
 
 def _limit(future: Any) -> int:

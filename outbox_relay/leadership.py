@@ -125,12 +125,14 @@ class Leadership:
             wait(LOOK_SECONDS)
         return False
 
-    def beat(self) -> None:
-        """Write the heartbeat if the last is a second old; raises psycopg.Error in a leader that was put out."""
+    def beat(self) -> bool:
+        """Write the heartbeat if the last is a second old, and say so; raises psycopg.Error in one that was put out."""
         now = time.monotonic()
-        if now - self._beaten_at >= BEAT_SECONDS:
+        due = now - self._beaten_at >= BEAT_SECONDS
+        if due:
             metrics.put("outbox_oldest_unpublished_seconds", self._one(BEAT, self.name))
             self._beaten_at = now
+        return due
 
     def _end_frozen_holder(self) -> None:
         holder = self._one(FROZEN_HOLDER, LOCK, self._stale_after_seconds)

@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from chassis import metrics
-from outbox_relay.broker import Topic, describe
+from outbox_relay.broker import LEGAL_NAME, Topic, describe
 from outbox_relay.records import Records, Row
 
 BATCH_BYTES: Final = 1_000_000
@@ -181,19 +181,21 @@ class Parking:
                 self._unknown_since.pop(name, None)
 
     def _in_grace(self, name: str, refusal: Refusal) -> bool:
-        if refusal.reason is not Reason.UNKNOWN_TOPIC:
-            return False
+        if refusal.reason is not Reason.UNKNOWN_TOPIC or not LEGAL_NAME.fullmatch(name):
+            return False  # a name that Kafka does not take will not be created either
         now = time.monotonic()
         return now - self._unknown_since.setdefault(name, now) < self._grace_seconds
 
 
 def _against(topic: Topic, row: Row, records: Records, name: str) -> Refusal | None:
     if not topic.exists:
-        return Refusal(Reason.UNKNOWN_TOPIC, f"topic {name} does not exist; create it with: python -m schemas topics")
+        return Refusal(Reason.UNKNOWN_TOPIC, f"topic {name!r} does not exist; create it with: python -m schemas topics")
     if not topic.writable:
-        return Refusal(Reason.NOT_AUTHORISED, f"not allowed to write to topic {name}; grant Write to the relay")
+        return Refusal(Reason.NOT_AUTHORISED, f"not allowed to write to topic {name!r}; grant Write to the relay")
     if row.size + ROOM_BYTES > topic.max_bytes and (size := records.size(row)) > topic.max_bytes:
-        return Refusal(Reason.TOO_LARGE, f"{size} bytes, and topic {name} takes {topic.max_bytes} (max.message.bytes)")
+        return Refusal(
+            Reason.TOO_LARGE, f"{size} bytes, and topic {name!r} takes {topic.max_bytes} (max.message.bytes)"
+        )
     return None
 
 

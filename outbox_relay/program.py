@@ -87,7 +87,7 @@ class Program:
                 if shift.settled_rows or time.monotonic() - started > STEADY_SECONDS:
                     self._failures = 0
 
-    def _pause(self, beat: Callable[[], None] | None = None) -> None:
+    def _pause(self, beat: Callable[[], object] | None = None) -> None:
         least, most = PAUSE_SECONDS
         until = time.monotonic() + min(most, least * 2**self._failures)
         self._failures = min(self._failures + 1, 10)

@@ -138,6 +138,7 @@ class Shift:
         self._cursor = self._recorded = self._load()
         self._in_flight: deque[Batch] = deque()
         self._alone: Row | None = None
+        self._stopping = Event()
         self.settled_rows = 0
         self._acknowledged = 0
         self._progress_at = self._busy_at = self._due_at = time.monotonic()
@@ -149,8 +150,11 @@ class Shift:
 
     def work(self, stopping: Event) -> None:
         """Publish until told to stop; raises BrokerTrouble, NewShift or psycopg.Error when the shift is over."""
+        self._stopping = stopping
         while not stopping.is_set():
-            self._leadership.beat()
+            if self._leadership.beat():
+                now = time.monotonic()
+                metrics.put("outbox_gap_seconds", max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0))
             if len(self._in_flight) < self._settings.relay_batches_in_flight and time.monotonic() >= self._due_at:
                 self._advance()
             self._settle()
@@ -249,6 +253,8 @@ class Shift:
             self._alone = row
             self._sender.send(batch, [row], self._records)
             while batch.error is None and not batch.arrived:
+                if self._stopping.is_set():
+                    raise NewShift("told to stop")
                 self._sender.poll(0.05)
                 self._watch()
                 self._leadership.beat()
@@ -285,7 +291,7 @@ class Shift:
                 self._connection.execute(RECORD, (cursor.position, cursor.missing))
         self._recorded = cursor
         self._condition.well("broker")
-        _measure(arrived, cursor)
+        _measure(arrived)
         self.settled_rows += sum(batch.rows for batch in arrived)
 
     def _plan(self, rows: int, *, full: bool, held: bool) -> None:
@@ -353,11 +359,9 @@ def _bounded(rows: list[Row], seen_to: int | None) -> tuple[list[Row], int | Non
     return rows, seen_to
 
 
-def _measure(arrived: Sequence[Batch], cursor: Cursor) -> None:
+def _measure(arrived: Sequence[Batch]) -> None:
     for batch in arrived:
         for topic, count in batch.topics.items():
             metrics.inc("outbox_published_total", count, topic=topic or "")
         if batch.oldest_epoch is not None:
             metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch)
-    now = time.monotonic()
-    metrics.put("outbox_gap_seconds", max((now - gap.seen_at for gap in cursor.gaps), default=0.0))

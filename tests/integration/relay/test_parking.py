@@ -81,7 +81,7 @@ def test_a_record_that_only_the_broker_finds_fault_with_is_parked_by_its_answer(
 def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
         append(writer, "test.not.there.v1", "a", 1)
-        running.wait_for("the reason", lambda: "test.not.there.v1 does not exist" in (running.unready() or ""))
+        running.wait_for("the reason", lambda: "'test.not.there.v1' does not exist" in (running.unready() or ""))
         made = make_topic(outbox.kafka, name="test.not.there.v1")
         outbox.wait_for_cursor(1)
         assert outbox.parked() == []
@@ -93,11 +93,16 @@ def test_an_unknown_topic_is_parked_after_the_grace_and_others_flow(outbox: Outb
         append(writer, "test.never.v1", "a", 1)
         append(writer, outbox.topic, "b", 1)
         append(writer, outbox.topic, "a", 2)
-        append(writer, "no such/topic?", "c", 1)
-        outbox.wait_for_cursor(4)
+        for key, name in [("c", "no such/topic?"), ("d", ""), ("e", "x" * 300)]:
+            append(writer, name, key, 1)
+        outbox.wait_for_cursor(6)
         assert running.unready() is None
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1]}
-    assert outbox.parked() == [("a", 1, "unknown_topic"), ("a", 2, "behind"), ("c", 1, "unknown_topic")]
+    assert outbox.parked() == [
+        ("a", 1, "unknown_topic"),
+        ("a", 2, "behind"),
+        *((key, 1, "unknown_topic") for key in "cde"),
+    ]
 
 
 def test_a_broker_that_is_away_parks_nothing_and_says_so(outbox: Outbox):
