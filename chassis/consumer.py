@@ -51,6 +51,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
             "bootstrap.servers": settings.kafka_bootstrap,
             "group.id": service.name,
             "client.id": f"{service.name}.consumer",
+            **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

@@ -20,7 +20,6 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
-    STALE_VERSION = "stale_version"
     UNKNOWN_SKU = "unknown_sku"
     MIXED_CURRENCIES = "mixed_currencies"
     CURRENCY_MISMATCH = "currency_mismatch"

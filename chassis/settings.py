@@ -28,6 +28,11 @@ class Settings(Environment):
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
     relay_hint: str | None = Field(default=None, description="host:port of the relay's UDP socket; lost without harm.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")
+    consumer_instance: str | None = Field(
+        default=None,
+        description="Name of this consumer within its group, kept over restarts: a killed one is back at once, where "
+        "a nameless one is waited for (10 s). No two at a time may have the same.",
+    )
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     worker_threads: int = Field(default=16, ge=1, description="Outside calls that one worker makes at once.")

@@ -7,6 +7,7 @@ commands and the removal of their due rows commit together.
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
 
@@ -24,22 +25,20 @@ from schemas.events import Event
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
 LEASE_SECONDS = 30.0  # longer than an attempt takes; one that takes longer may be made twice
+Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # from here on a row is logged as an error at each attempt: an operator should look
 
 
 def work(service: Service, settings: Settings, stop: Flag) -> None:
     """Do what is due until `stop` is set; attempts under way are finished first."""
-    under_way: dict[Future[Command | None], Claimed] = {}
     log.info("working", tasks=sorted(service.tasks))
     with ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="attempt") as threads:
-        while not stop.is_set() or under_way:
+        worker = Worker(service, settings, threads)
+        while not stop.is_set() or worker.busy:
             try:
                 if not stop.is_set():
-                    _start(service, settings, threads, under_way)
-                if under_way:
-                    finished, _ = wait(under_way, settings.worker_poll_seconds, FIRST_COMPLETED)
-                    _settle(service, settings, [(under_way.pop(f), f) for f in finished])
-                else:
+                    worker.start()
+                if not worker.settle():
                     stop.wait(settings.worker_poll_seconds)
             except WORLD as error:
                 log.warning("waiting", reason=str(error).strip().splitlines()[0])
@@ -47,21 +46,51 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
                 stop.wait(settings.retry_seconds)
 
 
-def _start(
-    service: Service, settings: Settings, threads: ThreadPoolExecutor, under_way: dict[Future[Command | None], Claimed]
-) -> None:
-    room = settings.worker_threads - len(under_way)
-    if not room:
-        return
-    claimed = deadlines.claim(room, lease_seconds=LEASE_SECONDS, retry_seconds=settings.retry_seconds)
-    for aggregate_type in sorted({c.event.aggregate_type for c in claimed}):
-        mine = [c for c in claimed if c.event.aggregate_type == aggregate_type]
-        table = service.tables[aggregate_type]
-        found = {str(row.pk): row for row in table.objects.filter(pk__in=[c.event.aggregate_id for c in mine])}
-        for c in mine:
-            row = found[c.event.aggregate_id]
-            state = service.models.to_state({aggregate_type: {row.pk: row}})
-            under_way[threads.submit(_attempt, service.tasks[c.task], state, c.event)] = c
+@dataclass
+class Worker:
+    """Attempts under way, and answers that are not recorded yet: kept until the database has them."""
+
+    service: Service
+    settings: Settings
+    threads: ThreadPoolExecutor
+    under_way: dict[Future[Command | None], Claimed] = field(default_factory=dict[Future[Command | None], Claimed])
+    answered: list[tuple[Claimed, Future[Command | None]]] = field(
+        default_factory=list[tuple[Claimed, Future[Command | None]]]
+    )
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything was started and is not recorded."""
+        return bool(self.under_way or self.answered)
+
+    def start(self) -> None:
+        """Claim as many due rows as there are free threads, and attempt them."""
+        room = self.settings.worker_threads - len(self.under_way)
+        if room <= 0:
+            return
+        claimed = deadlines.claim(room, lease_seconds=LEASE_SECONDS, retry_seconds=self.settings.retry_seconds)
+        for aggregate_type in sorted({c.event.aggregate_type for c in claimed}):
+            mine = [c for c in claimed if c.event.aggregate_type == aggregate_type]
+            table = self.service.tables[aggregate_type]
+            found = {str(row.pk): row for row in table.objects.filter(pk__in=[c.event.aggregate_id for c in mine])}
+            for c in mine:
+                row = found[c.event.aggregate_id]
+                state = self.service.models.to_state({aggregate_type: {row.pk: row}})
+                self.under_way[self.threads.submit(_attempt, self.service.tasks[c.task], state, c.event)] = c
+
+    def settle(self) -> bool:
+        """Wait a moment for answers and record them; tells whether there was anything to wait for."""
+        if not self.busy:
+            return False
+        finished, _ = wait(self.under_way, self.settings.worker_poll_seconds, FIRST_COMPLETED)
+        self.answered += [(self.under_way.pop(future), future) for future in finished]
+        done = [(claimed, future.result()) for claimed, future in self.answered if not future.exception()]
+        refused = _record(self.service, done)
+        failed = [(claimed, error) for claimed, future in self.answered if (error := future.exception())]
+        for claimed, error in [*failed, *refused]:
+            _failed(claimed, error, self.settings)
+        self.answered.clear()
+        return True
 
 
 def _attempt(task: Task, state: Any, event: Event) -> Command | None:
@@ -72,28 +101,21 @@ def _attempt(task: Task, state: Any, event: Event) -> Command | None:
         raise Unavailable(f"database: {error}") from error
 
 
-def _settle(service: Service, settings: Settings, finished: Sequence[tuple[Claimed, Future[Command | None]]]) -> None:
-    done: list[tuple[Claimed, Command | None]] = []
-    for claimed, future in finished:
-        error = future.exception()
-        if error is None:
-            done.append((claimed, future.result()))
-        else:
-            _failed(claimed, error, settings)
-    if not done:
-        return
+def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]:
+    """Record what came of the attempts, one by one where one of them is refused; returns the refused."""
     try:
-        _record(service, done)
-    except CommandRefused:
-        for one in done:
-            try:
-                _record(service, [one])
-            except CommandRefused as error:
-                _failed(one[0], error, settings)
+        _record_together(service, done)
+    except CommandRefused as error:
+        if len(done) == 1:
+            return [(done[0][0], error)]
+        return [refused for one in done for refused in _record(service, [one])]
+    return []
 
 
 @unit_of_work.retried
-def _record(service: Service, done: Sequence[tuple[Claimed, Command | None]]) -> None:
+def _record_together(service: Service, done: Done) -> None:
+    if not done:
+        return
     with transaction.atomic():
         unit_of_work.handle(service, [Caused(command, claimed.cause) for claimed, command in done if command])
         deadlines.finish([claimed for claimed, _ in done])

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from chassis.django_settings import configure_django
+from tests.support import containers, databases
+from tests.support import stack as stacks
+
 # The services' modules read their settings when imported; nothing connects to this address.
 os.environ.setdefault("WAYBILL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-
-from chassis.django_settings import configure_django
-
 configure_django(
     ("order_service", "inventory_service", "payment_service", "notification_service"),
     os.environ["WAYBILL_DATABASE_URL"],
 )
-
-from tests.support import containers, databases, stack as stacks
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from devstack.parts import names
-from tests.support import books
+from tests.support.books import until_they_agree
 from tests.support.load import orders_flowing
 from tests.support.stack import order_at_rest
 from tests.support.wait import wait_until
@@ -29,9 +29,4 @@ def test_orders_end_well_when_a_process_is_killed(shop, sku, process):
     assert load.wrong == []
     for order_id in load.placed:
         order_at_rest(shop.customer, order_id, deadline_seconds=90)
-    wait_until(
-        lambda: not (faults := books.compare(shop.stack)) or print(faults),
-        deadline_seconds=60,
-        what="books agree",
-        every_seconds=0.5,
-    )
+    until_they_agree(shop.stack)

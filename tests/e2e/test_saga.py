@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.e2e.conftest import key
-from tests.support import books
+from tests.support.books import until_they_agree
 from tests.support.stack import sent
 from tests.support.wait import wait_until
 
@@ -128,4 +128,4 @@ def test_one_correlation_id_runs_from_the_request_through_every_event(shop):
 
 
 def test_the_three_books_agree(shop):
-    wait_until(lambda: not books.compare(shop.stack), deadline_seconds=60, what="books agree", every_seconds=1)
+    until_they_agree(shop.stack)

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from schemas.topics import TOPICS
 from tests.support.stack import Stack
+from tests.support.wait import wait_until
 
 SERVICES = ("order", "inventory", "payment", "notification")
 
@@ -23,7 +24,7 @@ class Books:
 
     faults: list[str] = field(default_factory=list)
 
-    def check(self, holds: bool, fault: str) -> None:  # noqa: FBT001 - the condition is the point
+    def check(self, holds: bool, fault: str) -> None:
         if not holds:
             self.faults.append(fault)
 
@@ -81,6 +82,17 @@ def compare(stack: Stack) -> list[str]:
     ledger = httpx.get(f"{stack.urls['provider']}/v1/ledger", trust_env=False).json()["items"]
     _orders(books, orders, payments, reservations, ledger)
     return books.faults
+
+
+def until_they_agree(stack: Stack) -> None:
+    """Wait until nothing is wrong: what is under way needs a moment; fails with the faults that stay."""
+    faults: list[str] = []
+
+    def look() -> bool:
+        faults[:] = compare(stack)
+        return not faults
+
+    wait_until(look, deadline_seconds=60, what="the three books agree", every_seconds=0.5, seen=faults)
 
 
 def _outbox_against_topics(books: Books, service: str, read: Any, topics: dict[str, Any]) -> None:

@@ -101,11 +101,11 @@ def sent(response: httpx.Response, status: int) -> Any:
 
 def order_at_rest(client: httpx.Client, order_id: str, *, deadline_seconds: float = 60) -> dict[str, Any]:
     """The order once it is CONFIRMED or CANCELLED."""
+    seen: list[str] = []
 
     def look() -> dict[str, Any] | None:
         order = sent(client.get(f"/v1/orders/{order_id}"), 200)
-        look.last = order["status"]
+        seen[:] = [order["status"]]
         return order if order["status"] in {"CONFIRMED", "CANCELLED"} else None
 
-    look.last = "?"
-    return wait_until(look, deadline_seconds=deadline_seconds, what=f"order {order_id} at rest")
+    return wait_until(look, deadline_seconds=deadline_seconds, what=f"order {order_id} at rest", seen=seen)

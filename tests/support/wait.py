@@ -1,6 +1,6 @@
 """Wait for a condition, never for time to pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -8,13 +8,20 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 T = TypeVar("T")
 
 
-def wait_until(look: Callable[[], T], *, deadline_seconds: float, what: str, every_seconds: float = 0.05) -> T:
-    """Return what `look` sees once it is truthy; fails with the last thing seen when the deadline passes."""
-    seen: list[Any] = []
+def wait_until(
+    look: Callable[[], T],
+    *,
+    deadline_seconds: float,
+    what: str,
+    every_seconds: float = 0.05,
+    seen: Sequence[Any] | None = None,
+) -> T:
+    """Return what `look` sees once it is truthy; fails with the last thing seen (or `seen`) at the deadline."""
+    last: list[Any] = []
 
     def once() -> T:
-        seen[:] = [look()]
-        return seen[0]
+        last[:] = [look()]
+        return last[0]
 
     try:
         return Retrying(
@@ -23,4 +30,4 @@ def wait_until(look: Callable[[], T], *, deadline_seconds: float, what: str, eve
             wait=wait_fixed(every_seconds),
         )(once)
     except RetryError:
-        raise AssertionError(f"{what}: not within {deadline_seconds} s; last seen: {seen}") from None
+        raise AssertionError(f"{what}: not within {deadline_seconds} s; last seen: {seen or last}") from None

@@ -1,0 +1,56 @@
+"""A dead service stops only its own step; what is away is frozen here, so that nothing restarts it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tests.support.books import until_they_agree
+from tests.support.stack import Stack, sent
+
+
+@contextmanager
+def away(stack: Stack, *prefixes: str) -> Iterator[None]:
+    """Freeze every process whose name begins so, its children too, for the length of the block."""
+    named = [psutil.Process(pid) for name, pid in stack.state["processes"].items() if name.startswith(prefixes)]
+    family = [*named, *(child for parent in named for child in parent.children(recursive=True))]
+    try:
+        for member in family:
+            member.send_signal(signal.SIGSTOP)
+        yield
+    finally:
+        for member in family:
+            if member.is_running():
+                os.kill(member.pid, signal.SIGCONT)
+
+
+def test_orders_are_taken_while_everything_else_is_away_and_finish_afterwards(shop):
+    sku = shop.product(10)
+    with away(shop.stack, "kafka", "registry", "provider", "mailbox", "inventory", "payment", "notification"):
+        orders = [shop.order(sku) for _ in range(5)]
+        assert {sent(shop.customer.get(f"/v1/orders/{o['id']}"), 200)["status"] for o in orders} == {"PENDING"}
+    assert [shop.at_rest(order)["status"] for order in orders] == ["CONFIRMED"] * 5
+    shop.settled(sku, on_hand=5)
+    until_they_agree(shop.stack)
+
+
+@pytest.mark.parametrize("dead", ["notification", "registry", "mailbox"])
+def test_an_order_is_confirmed_while_what_it_does_not_need_is_away(shop, dead):
+    sku = shop.product(1)
+    with away(shop.stack, dead):
+        order = shop.order(sku)
+        assert shop.at_rest(order)["status"] == "CONFIRMED"
+    shop.until(lambda: shop.mails(order) == ["Your order is confirmed"], "the mail comes later")
+
+
+def test_payments_away_leaves_the_order_waiting_with_its_stock_held(shop):
+    sku = shop.product(1)
+    with away(shop.stack, "payment", "provider"):
+        order = shop.order(sku)
+        path = f"/v1/orders/{order['id']}"
+        shop.until(lambda: sent(shop.customer.get(path), 200)["status"] == "RESERVED", "RESERVED")
+        assert shop.stock(sku) == (1, 1)
+    assert shop.at_rest(order)["status"] == "CONFIRMED"
