@@ -49,6 +49,7 @@ def ask(method: str, url: str, token: str, body: object = None, *, key: str = ""
     Raises:
         Refused: the service said no.
         Trouble: nobody answers there.
+
     """
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     if method == "POST":
@@ -71,6 +72,7 @@ def prepare(state: Mapping[str, Mapping[str, str]]) -> None:
 
     Raises:
         Trouble: a service refuses, or the price list does not arrive.
+
     """
     inventory, staff = state["urls"]["inventory"], state["tokens"]["staff"]
     try:
@@ -115,6 +117,7 @@ def place_order(state: Mapping[str, Mapping[str, str]]) -> None:
 
     Raises:
         Trouble: it does not come to rest.
+
     """
     orders, customer = f"{state['urls']['order']}/v1/orders", state["tokens"]["customer"]
     try:

@@ -107,6 +107,7 @@ def fetch(parts: Iterable[str], *, lock: Path = LOCK) -> dict[str, Path]:
 
     Raises:
         Trouble: no network, a file that is not the one expected, or a cache that cannot be written.
+
     """
     downloads = read_lock(parts, lock)
     missing = [download for download in downloads if not is_whole(download.home)]
@@ -206,6 +207,7 @@ def fetch_file(context: MavenContext, artifact: Artifact) -> Path:
 
     Raises:
         Trouble: it cannot be had, or is another file than the one expected.
+
     """
     wanted = context.project(artifact.group, artifact.name).at_version(artifact.version)
     retrying = Retrying(

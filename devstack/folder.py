@@ -73,6 +73,7 @@ class Folder:
 
         Raises:
             Trouble: the path cannot be used.
+
         """
         # These end a value in the configuration of the supervisor, of Kafka or of the registry, however it is quoted.
         for path in (self.path, CHECKOUT):
@@ -96,6 +97,7 @@ class Folder:
 
         Raises:
             Trouble: the folder cannot be written.
+
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         else:
             self.write(answer, keep_alive=keep_alive)
 
-    def finish(self, answer: Answer, keep_alive: bool) -> None:  # noqa: FBT001 - call_later passes no keywords
+    def finish(self, answer: Answer, keep_alive: bool) -> None:
         """Give the answer that was held back."""
         self.waiting = None
         self.write(answer, keep_alive=keep_alive)
@@ -158,6 +158,7 @@ def parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
 
     Raises:
         ValueError: this is no HTTP request.
+
     """
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, version = first.split(" ")

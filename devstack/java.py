@@ -44,7 +44,6 @@ def kafka(site: Site, folder: Folder, libraries: Path) -> Part:
         command=(*kafka_java(folder, libraries, "-Xms256m", "-Xmx256m"), "kafka.Kafka", str(kafka_config(folder))),
         probe=f"tcp://{site.kafka}",
         tier=1,
-        deadline_seconds=90,
     )
 
 
@@ -67,6 +66,7 @@ def prepare_kafka(site: Site, folder: Folder, libraries: Path) -> None:
 
     Raises:
         Trouble: the storage cannot be formatted.
+
     """
     home = folder.data / "kafka"
     home.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
     tool = kafka_java(folder, libraries, "-XX:TieredStopAtLevel=1")
     identity = f"--cluster-id={site.secrets['kafka']}"  # in one word: it may begin with a dash
     command = [*tool, "kafka.tools.StorageTool", "format", identity, "-c", str(kafka_config(folder))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["the formatting tool said nothing"]
         raise Trouble(f"Kafka could not format {folder.data / 'kafka'}: {lines[-1]}", tuple(lines[-10:]))
@@ -135,5 +135,4 @@ def registry(site: Site, folder: Folder, home: Path) -> Part:
         ),
         probe=f"{site.http('registry')}{CONFLUENT_API}/subjects",
         tier=1,
-        deadline_seconds=90,
     )

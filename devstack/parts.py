@@ -10,6 +10,7 @@ Nothing here starts anything. `tier` is the order of stopping, highest first: do
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Part:
     tier: int
     needs: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
-    deadline_seconds: float = 60
+    deadline_seconds: float = 120
     stop_signal: str = "TERM"
     user: str = ""  # whom it runs as where that is not ourselves
     directory: Path = CHECKOUT
@@ -56,7 +57,8 @@ class Step:
     needs: frozenset[str]
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    deadline_seconds: float = 90
+    deadline_seconds: float = 120
+    kept_by_data: tuple[str, ...] = ()  # packages: while they and the lock are unchanged, once is enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,7 @@ def select(only: str) -> tuple[str, ...]:
 
     Raises:
         Trouble: a name is unknown.
+
     """
     chosen: set[str] = set()
     for name in filter(None, (word.strip() for word in only.split(","))):
@@ -213,6 +216,7 @@ def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> lis
                 needs=frozenset({"databases"}),
                 command=python("chassis", f"{service}_service", "migrate"),
                 environment=service_environment(site, service, "migrate"),
+                kept_by_data=("chassis", f"{service}_service"),
             )
             for service in services
         ),
@@ -230,8 +234,19 @@ def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> lis
                 "WAYBILL_REGISTRY_URL": site.registry + CONFLUENT_API,
                 "WAYBILL_OWNER_DATABASE_URLS": owners,
             },
+            kept_by_data=("schemas",),
         ),
     ]
+
+
+def digest(step: Step) -> str:
+    """Return what changes when the step's code, its packages' versions or its command do."""
+    found = hashlib.sha256("\0".join((*step.command, *step.environment)).encode())
+    sources = [path for package in step.kept_by_data for path in sorted((CHECKOUT / package).rglob("*.[pa]*"))]
+    for path in (*sources, CHECKOUT / "uv.lock"):
+        if path.suffix in {".py", ".avsc", ".lock"}:
+            found.update(b"%s\0%s" % (path.name.encode(), path.read_bytes()))
+    return found.hexdigest()
 
 
 def python(*module: str) -> tuple[str, ...]:

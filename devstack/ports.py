@@ -37,6 +37,7 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
 
     Raises:
         Trouble: a port that the user fixed is taken, or is none.
+
     """
     names = list(names)
     chosen: dict[str, int] = {}
@@ -52,7 +53,7 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
         if name not in chosen:
             is_udp = name.endswith(".hint")
             port = kept.get(name, 0)
-            while not FIRST <= port or port in chosen.values() or why_taken(port, is_udp=is_udp):
+            while not port >= FIRST or port in chosen.values() or why_taken(port, is_udp=is_udp):
                 port = random.randint(FIRST, LAST)  # noqa: S311 - a port is no secret
             chosen[name] = port
     return chosen
@@ -63,6 +64,7 @@ def parse(text: str, variable: str) -> int:
 
     Raises:
         Trouble: it is no port.
+
     """
     if text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16:
         return int(text)

@@ -86,6 +86,7 @@ def prepare(site: Site, folder: Folder) -> None:
 
     Raises:
         Trouble: the cluster cannot be made, or is another version's.
+
     """
     version = folder.postgres / "PG_VERSION"
     if version.exists():
@@ -119,7 +120,7 @@ def make_cluster(site: Site, folder: Folder) -> None:
             "--builtin-locale=C.UTF-8",
             "--locale=C",
         ]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]  # noqa: S603
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["initdb said nothing"]
             raise Trouble(f"PostgreSQL could not make {folder.postgres}: {lines[-1]}", tuple(lines[-10:]))
@@ -132,6 +133,7 @@ def prepare_for_root(folder: Folder) -> None:
 
     Raises:
         Trouble: this system does not let us.
+
     """
     if not is_root():
         return
@@ -155,6 +157,7 @@ def ensure_user() -> pwd.struct_passwd:
 
     Raises:
         Trouble: this system does not let us make one.
+
     """
     with suppress(KeyError):
         return pwd.getpwnam(USER)
@@ -163,7 +166,7 @@ def ensure_user() -> pwd.struct_passwd:
         ("adduser", "-S", "-D", "-H", "-s", "/sbin/nologin", USER),
     ):
         with suppress(OSError):
-            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+            subprocess.run(command, capture_output=True, check=False)
         with suppress(KeyError):
             return pwd.getpwnam(USER)
     raise Trouble(f"PostgreSQL does not run as root, and no user {USER!r} could be made; run as an ordinary user")
@@ -196,6 +199,7 @@ def create_databases(site: Site) -> None:
 
     Raises:
         psycopg.Error: the server is away or not ours to change.
+
     """
     with psycopg.connect(site.superuser, autocommit=True) as connection:
         existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}

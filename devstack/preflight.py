@@ -28,6 +28,7 @@ def check_memory(parts: Iterable[str]) -> None:
 
     Raises:
         Trouble: too little memory is free, or the process may not use enough.
+
     """
     chosen = list(parts)
     needed = sum(NEEDED_MB.get(part, PROGRAM_MB) for part in chosen)

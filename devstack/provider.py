@@ -203,6 +203,7 @@ def read_body(request: Request) -> dict[str, Any]:
 
     Raises:
         ValueError: it is no JSON object with the fields that the path asks for.
+
     """
     try:
         body = json.loads(request.body)

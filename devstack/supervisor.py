@@ -116,11 +116,12 @@ def command(*words: str) -> str:
     return shlex.join(words).replace("%", "%%")
 
 
-def call(folder: Folder, method: str, *arguments: object) -> Any:  # noqa: ANN401 - XML-RPC has no types
+def call(folder: Folder, method: str, *arguments: object) -> Any:
     """Call a method of the supervisor.
 
     Raises:
         OSError, HTTPException, xmlrpc.client.Error: see AWAY.
+
     """
     transport = SupervisorTransport(None, None, f"unix://{folder.socket}")
     # One proxy a call: they are cheap, and not to be shared between threads.
@@ -140,13 +141,14 @@ def start(folder: Folder, deadline_seconds: float = 20) -> None:
 
     Raises:
         Trouble: it does not come up.
+
     """
     folder.socket.unlink(missing_ok=True)
     environment = {**inherited(), leftovers.MARK: str(folder.path), "PYTHONUNBUFFERED": "1"}
     errors = folder.log / "supervisor.err"
     with errors.open("wb") as stream:
         # A session of its own: Ctrl-C and a closed terminal reach the command, which then stops everything in order.
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(folder.supervisor_config)],
             cwd=CHECKOUT,
             env=environment,

@@ -56,6 +56,7 @@ def read_key(data: Path) -> Ed25519PrivateKey:
 
     Raises:
         FileNotFoundError: the stack was never started.
+
     """
     key = serialization.load_pem_private_key((data / "issuer" / "key.pem").read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):

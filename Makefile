@@ -1,0 +1,50 @@
+# Prerequisites: Python 3.11+ and make. Everything else is fetched on first use: see docs/devstack.md.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; exit; }; done; \
+	command -v python3)
+RUN := .venv/bin/python -m
+ARGS ?=
+
+.PHONY: help
+help: ## Show this help
+	@echo 'make TARGET    (ARGS="..." passes arguments on)'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: .venv/.synced ## Start everything, place an order, stay until Ctrl-C, stop everything
+	@exec $(RUN) devstack run $(ARGS)
+
+.PHONY: up
+up: .venv/.synced ## Start everything in the background; return when it is ready
+	@exec $(RUN) devstack up $(ARGS)
+
+.PHONY: down
+down: .venv/.synced ## Stop what `make up` started; data stays
+	@exec $(RUN) devstack down
+
+.PHONY: reset
+reset: .venv/.synced ## Stop everything and wipe the data
+	@exec $(RUN) devstack reset
+
+.PHONY: test
+test: .venv/.synced ## Run all tests, on a stack of their own
+	@exec $(RUN) pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.synced ## Check format, style, types and who imports whom
+	@.venv/bin/ruff format --check
+	@.venv/bin/ruff check
+	@.venv/bin/basedpyright
+	@.venv/bin/lint-imports
+
+.PHONY: bench-saga
+bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED on the stack that is up
+	@exec $(RUN) benchmarks.saga $(ARGS)
+
+.venv/.synced: uv.lock devstack/environment.py
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo 'waybill: no python3 found; install Python 3.11 or newer, or make PYTHON=/path/to/it' >&2; exit 1; }
+	@"$(PYTHON)" devstack/environment.py
