@@ -23,7 +23,7 @@ SERVICES = parts.SERVICES
 COMPOSE = CHECKOUT / "docker-compose.kafka.yml"
 READY = ["CMD", "python", "deploy/ready.py"]
 
-# What each kind of program cannot do its work without; the order is the brief table of docs/containers.md.
+# What each kind of program cannot do its work without.
 NEEDS = {
     "web": {"DATABASE_URL", "HOST", "PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"},
     "consumer": {"DATABASE_URL", "HOST", "PORT", "KAFKA_BOOTSTRAP"},
@@ -243,6 +243,16 @@ def test_each_program_has_the_role_that_it_may_have(name):
     for variable, value in environment(name).items():
         if variable.endswith("DATABASE_URL"):
             _of_role(value, service, role)
+
+
+def test_a_relay_speaks_for_the_service_whose_database_it_reads():
+    for service in SERVICES:
+        assert environment(f"{service}-relay")["WAYBILL_SERVICE"] == f"{service}_service"
+
+
+def test_schemas_are_registered_through_the_confluent_api():
+    registry = f"http://registry:{environment('registry')['QUARKUS_HTTP_PORT']}{parts.CONFLUENT_API}"
+    assert environment("register")["WAYBILL_REGISTRY_URL"] == registry
 
 
 def test_registration_reaches_every_database_as_its_owner():

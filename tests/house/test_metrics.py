@@ -1,0 +1,65 @@
+"""Every metric that is used is declared, every declared one is used, and the names follow one rule."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import get_args
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from chassis.metrics import METRICS, Name
+from tests.house import CHECKOUT, SERVICES
+
+CALLS = {"inc": (Counter, Gauge), "put": (Gauge,), "observe": (Histogram,)}
+PARTS = ("consumer", "http", "outbox", "worker")
+# A thing that is counted or measured in itself needs no unit behind it; each with what one unit of it is.
+UNITLESS = {"outbox_parked": "publications", "outbox_relay_leader": "0 or 1"}
+SHAPE = re.compile(rf"({'|'.join(PARTS)})_[a-z_]+_(seconds|bytes|total)")
+
+
+def sources() -> list[Path]:
+    return [p for package in ("chassis", *SERVICES, "outbox_relay") for p in (CHECKOUT / package).rglob("*.py")]
+
+
+def uses() -> dict[str, list[tuple[str, str, set[str]]]]:
+    """Metric → place, call and labels of each use."""
+    found: defaultdict[str, list[tuple[str, str, set[str]]]] = defaultdict(list)
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="metrics"), attr=call), args=[first, *_]):
+                    assert isinstance(first, ast.Constant), f"{path}:{node.lineno}: name the metric where it is used"
+                    labels = {keyword.arg or "**" for keyword in node.keywords}
+                    found[first.value].append((f"{path.relative_to(CHECKOUT)}:{node.lineno}", call, labels))
+    return found
+
+
+def test_the_names_that_type_check_are_the_metrics_there_are():
+    assert list(get_args(Name)) == sorted(METRICS)
+    assert list(METRICS) == sorted(METRICS)
+
+
+def test_every_metric_that_is_used_is_declared_and_every_declared_one_is_used():
+    assert set(uses()) == set(METRICS)
+
+
+def test_every_use_fits_the_metrics_kind_and_labels():
+    for name, places in uses().items():
+        for place, call, labels in places:
+            assert METRICS[name].kind in CALLS[call], f"{place}: {call} on a {METRICS[name].kind.__name__}"
+            assert labels - {"amount"} == set(METRICS[name].labels), place
+
+
+def test_names_are_part_what_and_unit():
+    assert [name for name in METRICS if name not in UNITLESS and not SHAPE.fullmatch(name)] == []
+    assert set(UNITLESS) <= set(METRICS)
+
+
+def test_a_counter_ends_in_total_and_nothing_else_does():
+    for name, metric in METRICS.items():
+        assert name.endswith("_total") == (metric.kind is Counter), name
+
+
+def test_every_metric_says_what_it_means():
+    assert [name for name, metric in METRICS.items() if not metric.meaning.endswith(".")] == []

@@ -1,0 +1,102 @@
+"""The four services have the same rooms: who has walked through one can walk through all."""
+
+import ast
+import hashlib
+import subprocess
+from collections import defaultdict
+
+import pytest
+
+from tests.house import CHECKOUT, SERVICES
+
+ROOMS = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
+WITH_WORKER = {"order_service", "payment_service", "notification_service"}
+# What a service has beside the rooms, and why.
+OWN_ROOMS = {
+    "payment_service": {"provider"},  # the only outside call: the payment provider
+    "notification_service": {"mailer"},  # the only other one: the mail server
+}
+SAYS = ("Owns:", "Topics in:", "Topics out:")
+
+
+def tree(service: str, room: str) -> ast.Module:
+    return ast.parse((CHECKOUT / service / f"{room}.py").read_text())
+
+
+def public_names(service: str, room: str) -> set[str]:
+    """Functions, classes and assigned names of a module, without a leading underscore."""
+    found: set[str] = set()
+    for node in tree(service, room).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_rooms_are_the_same(service):
+    found = {path.stem for path in (CHECKOUT / service).glob("*.py")}
+    worker = {"worker"} if service in WITH_WORKER else set()
+    assert found == ROOMS | worker | OWN_ROOMS.get(service, set())
+    assert (CHECKOUT / service / "migrations" / "0001_initial.py").is_file()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_room_offers_the_same_names_in_every_service(service):
+    assert {"decide", "evolve", "Command"} <= public_names(service, "domain")
+    assert {"to_state", "to_rows"} <= public_names(service, "models")
+    assert {"router"} <= public_names(service, "api")
+    assert public_names(service, "service") == {"service"}
+    assert {name for name in public_names(service, "settings") if name.endswith("Settings")}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_domain_reads_in_the_same_sequence(service):
+    """The life in the docstring, then statuses, state, commands, decide, evolve."""
+    body = tree(service, "domain").body
+    assert len((ast.get_docstring(tree(service, "domain")) or "").splitlines()) >= 5
+    at = {node.name: n for n, node in enumerate(body) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    at |= {node.targets[0].id: n for n, node in enumerate(body) if isinstance(node, ast.Assign)}
+    statuses = [n for name, n in at.items() if name.endswith("Status")]
+    assert max(statuses) < at["Command"] < at["decide"] < at["evolve"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_says_what_it_owns_and_which_topics_go_in_and_out(service):
+    said = ast.get_docstring(tree(service, "__init__")) or ""
+    assert [word for word in SAYS if word not in said] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_topics_it_says_are_the_topics_it_has(service):
+    from importlib import import_module
+
+    from schemas.events import EVENTS
+
+    plan = import_module(f"{service}.service").service
+    lines = (ast.get_docstring(tree(service, "__init__")) or "").splitlines()
+    said = {line.partition(":")[0]: line.partition(": ")[2].rstrip(".") for line in lines}
+    assert said["Topics in"].split(", ") == plan.topics
+    own = {kind.topic for kind in EVENTS.values() if kind.aggregate_type in plan.tables and kind.topic}
+    assert said["Topics out"].split(", ") == sorted(own)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_reaction_is_named_as_its_event_and_says_its_line_of_the_saga(service):
+    for node in tree(service, "reactions").body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list:
+            (mark,) = node.decorator_list
+            event = mark.args[0].id  # type: ignore[attr-defined]
+            assert node.name == "".join(f"_{c.lower()}" if c.isupper() else c for c in event).lstrip("_")
+            assert ast.get_docstring(node)
+
+
+def test_no_two_files_have_the_same_bytes():
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    same: defaultdict[str, list[str]] = defaultdict(list)
+    for name in tracked.stdout.split():
+        path = CHECKOUT / name
+        if path.is_file() and (content := path.read_bytes()).strip():
+            same[hashlib.sha256(content).hexdigest()].append(name)
+    assert [names for names in same.values() if len(names) > 1] == []

@@ -1,0 +1,71 @@
+"""Who imports whom, by import-linter; and proof on a small house that each wall stops somebody."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.house import CHECKOUT, PACKAGES
+
+LINT = Path(sys.executable).with_name("lint-imports")
+# A line that breaks the wall of that name → the file that it is added to.
+BREAKS = {
+    "programs stand side by side on the chassis, the chassis on the schemas": [
+        ("order_service/api.py", "import payment_service.domain"),
+        ("chassis/outbox.py", "import inventory_service.service"),
+        ("schemas/codec.py", "import chassis.settings"),
+        ("outbox_relay/relay.py", "import order_service.domain"),
+    ],
+    "deciders and reactions are pure": [
+        ("payment_service/domain.py", "import django.db"),
+        ("order_service/reactions.py", "import chassis.unit_of_work"),
+        ("inventory_service/domain.py", "import chassis.idempotency"),  # reaches Django one step further on
+    ],
+    "taking a request reaches no Kafka, even indirectly": [
+        ("chassis/outbox.py", "import confluent_kafka"),  # which every api reaches through the unit of work
+        ("order_service/api.py", "import schemas.create_topics"),
+    ],
+    "the relay starts without Django": [("outbox_relay/program.py", "import chassis.outbox")],
+    "the local stack starts programs, it does not import them": [("devstack/stack.py", "import outbox_relay.relay")],
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(LINT), "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+def contracts() -> list[str]:
+    configured = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    return [contract["name"] for contract in configured["tool"]["importlinter"]["contracts"]]
+
+
+@pytest.fixture
+def copied_house(tmp_path: Path) -> Path:
+    """The sources alone, to break."""
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__", "*.avsc")
+        shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=ignored)
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_every_wall_stands():
+    done = lint(CHECKOUT)
+    assert done.returncode == 0, done.stdout
+    assert all(f"{name} KEPT" in done.stdout for name in contracts())
+
+
+def test_every_wall_is_proved():
+    assert sorted(BREAKS) == sorted(contracts())
+
+
+@pytest.mark.parametrize(("wall", "file", "line"), [(w, *each) for w, breaks in BREAKS.items() for each in breaks])
+def test_a_wall_stops_who_would_go_through(copied_house, wall, file, line):
+    broken = copied_house / file
+    broken.write_text(f"{broken.read_text()}\n\ndef _through() -> None:\n    {line}\n")
+    done = lint(copied_house)
+    assert f"{wall} BROKEN" in done.stdout, done.stdout
