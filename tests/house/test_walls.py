@@ -5,11 +5,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.house import CHECKOUT, PACKAGES
+from tests.house import CHECKOUT, PACKAGES, SERVICES
 
+PURE = ("domain", "reactions")
 LINT = Path(sys.executable).with_name("lint-imports")
 # A line that breaks the wall of that name → the file that it is added to.
 BREAKS = {
@@ -38,9 +40,12 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
 
 
+def configured() -> dict[str, Any]:
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]
+
+
 def contracts() -> list[str]:
-    configured = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
-    return [contract["name"] for contract in configured["tool"]["importlinter"]["contracts"]]
+    return [contract["name"] for contract in configured()["contracts"]]
 
 
 @pytest.fixture
@@ -57,6 +62,14 @@ def test_every_wall_stands():
     done = lint(CHECKOUT)
     assert done.returncode == 0, done.stdout
     assert all(f"{name} KEPT" in done.stdout for name in contracts())
+
+
+def test_the_walls_go_round_every_program():
+    assert set(configured()["root_packages"]) == set(PACKAGES)
+    layers, pure, requests, *_ = configured()["contracts"]
+    assert set(layers["layers"][0].split(" | ")) == {*SERVICES, "outbox_relay"}
+    assert set(pure["source_modules"]) == {f"{service}.{room}" for service in SERVICES for room in PURE}
+    assert set(requests["source_modules"]) == {f"{service}.api" for service in SERVICES}
 
 
 def test_every_wall_is_proved():
