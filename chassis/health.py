@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Thread
 
 from prometheus_client import REGISTRY, exposition
@@ -26,6 +27,20 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
             return 404, "text/plain", b"only /livez, /readyz and /metrics here\n"
 
 
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise SystemExit with one line where host:port cannot be listened on."""
+    with socket() as probe:
+        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SystemExit(_cannot(host, port, error)) from None
+
+
+def _cannot(host: str, port: int, error: OSError) -> str:
+    return f"cannot answer on {host}:{port}: {error.strerror}; set WAYBILL_HOST and WAYBILL_PORT to what is free here"
+
+
 def serve(host: str, port: int, ready: Ready) -> None:
     """Answer on host:port in a daemon thread; raises SystemExit with one line where the port is taken."""
 
@@ -44,5 +59,5 @@ def serve(host: str, port: int, ready: Ready) -> None:
     try:
         server = ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
-        raise SystemExit(f"cannot answer on {host}:{port}: {error.strerror}; set WAYBILL_PORT to a free one") from None
+        raise SystemExit(_cannot(host, port, error)) from None
     Thread(target=server.serve_forever, name="health", daemon=True).start()

@@ -23,6 +23,8 @@ from chassis.telemetry import configure_logging
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+DEPENDENCY_DOWN = 4
+
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, and no right on
 # the sequence.
 SERVICE_GRANTS: LiteralString = """
@@ -74,6 +76,9 @@ def web(name: str, settings: Settings) -> None:
     import granian
     from granian.constants import Interfaces
 
+    from chassis.health import refuse_taken_port
+
+    refuse_taken_port(settings.host, settings.port)  # granian's own answer to one is a panic
     server = granian.Granian(
         f"chassis.program:wsgi:{name}",
         address=settings.host,
@@ -146,10 +151,14 @@ def migrate(name: str, settings: Settings) -> None:
         raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
     configure_django((name,), settings.owner_database_url)
     from django.core.management import call_command
-    from django.db import connection
+    from django.db import OperationalError, connection
     from psycopg import sql
 
-    call_command("migrate", verbosity=0, interactive=False)
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except OperationalError as error:
+        print(f"cannot migrate: {str(error).strip().splitlines()[0]}", file=sys.stderr)  # noqa: T201 - for a person
+        sys.exit(DEPENDENCY_DOWN)
     with connection.cursor() as cursor:
         rights: dict[LiteralString, str | None] = {
             SERVICE_GRANTS: settings.service_role,

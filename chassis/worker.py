@@ -44,6 +44,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
                 log.warning("waiting", reason=str(error).strip().splitlines()[0])
                 connection.close()
                 stop.wait(settings.retry_seconds)
+    connection.close()
 
 
 @dataclass

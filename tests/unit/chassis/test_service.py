@@ -1,0 +1,32 @@
+import types
+
+import pytest
+
+from chassis.service import Service, on
+from inventory_service.service import service as inventory
+from order_service.service import service as order
+from schemas.events import OrderPlaced, StockReserved
+
+
+def test_topics_follow_from_the_events_reacted_to():
+    assert order.topics == ["inventory.events.v1", "inventory.products.v1", "payment.events.v1"]
+    assert inventory.topics == ["order.events.v1"]
+
+
+def test_tables_follow_from_the_rows():
+    assert set(inventory.tables) == {"product", "reservation"}
+    assert set(order.tables) == {"order"}
+
+
+def test_tasks_follow_from_the_worker():
+    assert [task.name for task in order.due_after[OrderPlaced]] == ["expire_order"]
+    assert inventory.tasks == {}
+
+
+def test_two_reactions_to_one_event_are_refused():
+    reactions = types.ModuleType("reactions")
+    reactions.first = on(StockReserved)(lambda event: None)
+    reactions.second = on(StockReserved)(lambda event: None)
+    plan = Service("twice", types.ModuleType("d"), reactions, types.ModuleType("m"))
+    with pytest.raises(TypeError, match="StockReserved"):
+        _ = plan.reaction_to
