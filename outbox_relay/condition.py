@@ -28,10 +28,10 @@ class Condition:
     def well(self, *parts: Part) -> None:
         """Note that parts work; logs where they were broken before."""
         for part in parts:
-            self._reasons.pop(part, None)
             since = self._since.pop(part, None)
             if since is not None:
                 log.info("relay_goes_on", waited_for=part, seconds=round(time.monotonic() - since, 3))
+            self._reasons.pop(part, None)
 
     def unready(self) -> str | None:
         """Return why the relay does not publish, on one line; None while it does, and while it stands by."""

@@ -79,13 +79,14 @@ def test_a_record_that_only_the_broker_finds_fault_with_is_parked_by_its_answer(
 
 
 def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
+    late = f"{outbox.topic}.late"
     with relay(outbox) as running, outbox.connect() as writer:
-        append(writer, "test.not.there.v1", "a", 1)
-        running.wait_for("the reason", lambda: "'test.not.there.v1' does not exist" in (running.unready() or ""))
-        made = make_topic(outbox.kafka, name="test.not.there.v1")
+        append(writer, late, "a", 1)
+        running.wait_for("the reason", lambda: f"'{late}' does not exist" in (running.unready() or ""))
+        make_topic(outbox.kafka, name=late)
         outbox.wait_for_cursor(1)
         assert outbox.parked() == []
-        assert versions(read_topic(outbox.kafka, made)) == {"a": [1]}
+        assert versions(read_topic(outbox.kafka, late)) == {"a": [1]}
 
 
 def test_an_unknown_topic_is_parked_after_the_grace_and_others_flow(outbox: Outbox):
