@@ -4,8 +4,8 @@ Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
 """
 
 import base64
-import binascii
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ValidationError as ValidationFailed
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import QuerySet
@@ -32,6 +33,9 @@ from chassis.telemetry import Cause, new_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 LONGEST_REQUEST_ID = 128
+LONGEST_TRACESTATE = 512
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+ONE_LINE = r"^[^\x00-\x1f\x7f]+$"  # text for people: no control characters, which PostgreSQL and mails refuse
 urlpatterns: list[URLPattern | URLResolver] = []
 
 
@@ -96,8 +100,8 @@ def page(
     name, falling = column.lstrip("-"), column.startswith("-")
     if cursor is not None:
         try:
-            after = rows.model._meta.get_field(name).to_python(base64.urlsafe_b64decode(cursor).decode())
-        except (binascii.Error, ValueError, Exception):  # noqa: BLE001 - to_python raises Django's own
+            after = rows.model._meta.get_field(name).to_python(_decoded(cursor))
+        except (ValueError, ValidationFailed):
             raise not_valid("cursor", "not a cursor of this list; start again without it") from None
         rows = rows.filter(**{f"{name}__{'lt' if falling else 'gt'}": after})
     found = list(rows.order_by(column)[: limit + 1])
@@ -106,6 +110,14 @@ def page(
     query = request.GET.copy()
     query["cursor"] = base64.urlsafe_b64encode(str(getattr(found[limit - 1], name)).encode()).decode()
     return found[:limit], f"{request.path}?{query.urlencode()}"
+
+
+def _decoded(cursor: str) -> str:
+    """Return what `page` encoded. Raises ValueError where it did not: PostgreSQL takes no NUL, and we write none."""
+    text = base64.urlsafe_b64decode(cursor).decode()
+    if not text.isprintable():
+        raise ValueError(text)
+    return text
 
 
 def not_valid(field: str, detail: str, code: Code = Code.NOT_VALID) -> Problem:
@@ -120,8 +132,19 @@ def cause(request: HttpRequest) -> Cause:
         correlation_id=request_id,
         request_id=request_id,
         actor=caller_of(request).subject,
-        traceparent=request.headers.get("traceparent"),
-        tracestate=request.headers.get("tracestate"),
+        **_trace(request),
+    )
+
+
+def _trace(request: HttpRequest) -> dict[str, str]:
+    """Return the W3C trace headers, where they are well-formed: they travel with every event from here on."""
+    parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    if not TRACEPARENT.fullmatch(parent):
+        return {}
+    return (
+        {"traceparent": parent, "tracestate": state}
+        if 0 < len(state) <= LONGEST_TRACESTATE
+        else {"traceparent": parent}
     )
 
 

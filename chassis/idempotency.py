@@ -50,10 +50,9 @@ def idempotent(
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         key = request.headers.get("Idempotency-Key", "")
-        if not 0 < len(key) <= LONGEST_KEY:
-            raise Problem(
-                400, Code.IDEMPOTENCY_KEY_MISSING, f"send an Idempotency-Key header of 1 to {LONGEST_KEY} characters"
-            )
+        if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+            detail = f"send an Idempotency-Key header of 1 to {LONGEST_KEY} printable ASCII characters"
+            raise Problem(400, Code.IDEMPOTENCY_KEY_MISSING, detail)
         return once(request, key, *args, **kwargs)
 
     @retried

@@ -29,7 +29,7 @@ def _sold_in(currency: str) -> str:
 
 
 Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(max_length=200, pattern=http.ONE_LINE)]
 UnitPrice = Annotated[int, Field(ge=0, le=limits.product_max_price)]
 Currency = Annotated[str, AfterValidator(_sold_in)]
 
@@ -53,7 +53,7 @@ class StockIn(http.Body):
 
     kind: Literal["received", "corrected"]
     quantity: Annotated[int, Field(ge=-limits.product_max_stock, le=limits.product_max_stock)]
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(max_length=200, pattern=http.ONE_LINE, description="Name nobody: it is published.")]
 
 
 class ProductOut(http.Schema):

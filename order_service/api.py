@@ -38,7 +38,7 @@ class OrderIn(http.Body):
     """An order to place. Prices are the shop's; `currency`, where given, must be the one they are in."""
 
     lines: Annotated[list[LineIn], Field(min_length=1, max_length=limits.order_max_lines)]
-    payment_method: Annotated[str, Field(min_length=1, max_length=255)]
+    payment_method: Annotated[str, Field(max_length=255, pattern=r"^[\x21-\x7e]+$")]
     currency: str | None = None
 
 

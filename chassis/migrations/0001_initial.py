@@ -41,6 +41,7 @@ CREATE TABLE outbox_cursor (
     heartbeat_at      timestamptz,
     updated_at        timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+COMMENT ON COLUMN outbox_cursor.missing IS 'the gaps below the position: first, last, first, last, …';
 INSERT INTO outbox_cursor DEFAULT VALUES;
 """
 

@@ -98,6 +98,11 @@ def test_a_field_that_is_not_known(shop, sku, nothing_written):
     problem(post(shop, body(sku, unit_price=1)), 422, "not_valid", "unit_price")
 
 
+@pytest.mark.parametrize("method", ["", "a\u0000b", "a\nb", "x" * 256, 5, None])
+def test_a_payment_method_that_cannot_be(shop, sku, nothing_written, method):
+    problem(post(shop, body(sku, payment_method=method)), 422, "not_valid", "payment_method")
+
+
 @pytest.mark.parametrize("given", ["42", "not-a-uuid", "01a1fdd7-926e-74b1-a257"])
 def test_an_id_that_is_no_uuid(shop, given):
     problem(shop.customer.get(f"/v1/orders/{given}"), 422, "not_valid", "order_id")
@@ -142,6 +147,12 @@ def test_the_same_key_again_answers_the_same_and_writes_once(shop, sku):
     problem(other, 422, "idempotency_key_reused")
 
 
+@pytest.mark.parametrize("given", ["", "k" * 256])
+def test_an_idempotency_key_that_cannot_be(shop, sku, nothing_written, given):
+    headers = {"Idempotency-Key": given}
+    problem(shop.customer.post("/v1/orders", json=body(sku), headers=headers), 400, "idempotency_key_missing")
+
+
 def test_a_refused_request_does_not_burn_its_key(shop, sku):
     headers = key()
     sent(shop.customer.post("/v1/orders", json=body("NO-SUCH"), headers=headers), 422)
@@ -157,10 +168,17 @@ def test_a_method_that_does_not_exist(shop):
     assert shop.customer.delete("/v1/orders").status_code == 405
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=%%%", "cursor=YQ==", "status=LOST"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "cursor=%%%", "cursor=YQ==", "cursor=AA==", "status=LOST"]
+)
 def test_a_list_that_cannot_be(shop, query):
     field = query.partition("=")[0]
     problem(shop.customer.get(f"/v1/orders?{query}"), 422, "not_valid", field)
+
+
+@pytest.mark.parametrize("cursor", ["AA==", "%FF", "YQ"])
+def test_a_cursor_that_nobody_gave(shop, cursor):
+    problem(shop.staff.get(f"/v1/products?cursor={cursor}"), 422, "not_valid", "cursor")
 
 
 def test_a_list_goes_on_where_it_stopped(shop, sku):
@@ -182,12 +200,15 @@ def test_a_list_goes_on_where_it_stopped(shop, sku):
         ({"unit_price": 10**13}, "unit_price"),
         ({"currency": "EURO"}, "currency"),
         ({"name": ""}, "name"),
+        ({"name": "a\u0000b"}, "name"),
+        ({"name": "\ud800"}, "name"),
         ({"sku": "a b"}, "sku"),
     ],
 )
 def test_a_product_that_cannot_be(shop, change, field):
     listing = {"sku": f"T-{uuid.uuid4().hex[:8]}", "name": "A", "unit_price": 1, "currency": "EUR", **change}
-    problem(shop.staff.post("/v1/products", json=listing, headers=key()), 422, "not_valid", field)
+    answer = shop.staff.post("/v1/products", content=json.dumps(listing), headers=key())
+    problem(answer, 422, "not_valid", field)
 
 
 def test_a_stock_below_what_is_held_or_nothing_is_refused(shop, sku):
