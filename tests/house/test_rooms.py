@@ -16,6 +16,7 @@ OWN_ROOMS = {
     "payment_service": {"provider"},  # the only outside call: the payment provider
     "notification_service": {"mailer"},  # the only other one: the mail server
 }
+VAGUE = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "impl")
 SAYS = ("Owns:", "Topics in:", "Topics out:")
 
 
@@ -100,3 +101,17 @@ def test_no_two_files_have_the_same_bytes():
         if path.is_file() and (content := path.read_bytes()).strip():
             same[hashlib.sha256(content).hexdigest()].append(name)
     assert [names for names in same.values() if len(names) > 1] == []
+
+
+def test_no_module_or_class_has_a_name_that_says_nothing():
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    paths = [CHECKOUT / name for name in tracked.stdout.split() if (CHECKOUT / name).is_file()]
+    assert [str(path) for path in paths if path.stem in VAGUE] == []
+    classes = [
+        f"{path.relative_to(CHECKOUT)}: {node.name}"
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    vague = ("Abstract", "Base"), ("Manager", "Helper", "Impl", "Base")
+    assert [one for one in classes if one.split(": ")[1].startswith(vague[0]) or one.endswith(vague[1])] == []
