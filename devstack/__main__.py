@@ -9,7 +9,9 @@ import argparse
 import shlex
 import signal
 import sys
+import tempfile
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from devstack import demo, download, screen, stack, supervisor, tokens
@@ -70,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as interrupted:
         screen.say("stopped")
         return 128 + interrupted.signal_number
+    except Exception as error:  # noqa: BLE001 - nobody is helped by a traceback on the screen
+        with tempfile.NamedTemporaryFile("w", prefix="waybill-", suffix=".log", delete=False) as file:
+            traceback.print_exc(file=file)
+        screen.complain(f"{type(error).__name__}: {error} (this should not happen; please report {file.name})")
+        return 1
 
 
 def interruptible() -> None:

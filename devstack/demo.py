@@ -108,7 +108,7 @@ def await_prices(state: Mapping[str, Mapping[str, str]]) -> None:
             if "not for sale" not in str(refused):
                 return
         if time.monotonic() > deadline:
-            raise Trouble(f"the order service heard of no prices within {DEADLINE_SECONDS} s; see the logs of the relays")
+            raise Trouble(f"no prices reached the order service within {DEADLINE_SECONDS} s; see the relays' logs")
         time.sleep(POLL_SECONDS)
 
 
@@ -141,7 +141,7 @@ def show_history(order: str, token: str) -> None:
         if is_at_rest:
             return
         time.sleep(POLL_SECONDS)
-    raise Trouble(f"the demo order did not come to rest within {DEADLINE_SECONDS} s; see GET {order}/events and the logs")
+    raise Trouble(f"the demo order did not rest within {DEADLINE_SECONDS} s; see GET {order}/events and the logs")
 
 
 def state_after(event: str) -> str:

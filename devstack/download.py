@@ -229,12 +229,12 @@ def fetch_file(context: MavenContext, artifact: Artifact) -> Path:
     except requests.RequestException as error:
         raise Trouble(f"cannot fetch {artifact.file}: {reason(error)}; {way_out}") from error
     except RuntimeError as error:
-        raise Trouble(f"cannot fetch {artifact.file}: not found in the repository; {way_out}") from error
+        raise Trouble(f"cannot fetch {artifact.file}: the repository does not have it; {way_out}") from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != artifact.sha256:
         raise Trouble(
-            f"{artifact.file} has SHA-256 {found[:16]}..., expected {artifact.sha256[:16]}...: the download was damaged "
-            "or changed on its way, and was thrown away; run this again, through another network if it stays"
+            f"{artifact.file} has SHA-256 {found[:16]}..., not {artifact.sha256[:16]}...: it was damaged or changed on "
+            "its way and was thrown away; run this again, through another network if it stays"
         )
     return path
 

@@ -41,8 +41,8 @@ def run(command, trouble, show=False):
 def main():
     """Bring .venv up to date; do nothing where the stamp is newer than the lock."""
     if sys.version_info < FLOOR:
-        have, want = ".".join(map(str, sys.version_info[:2])), ".".join(map(str, FLOOR))
-        fail("Python " + want + " or newer is needed and python3 is " + have + "; install one, or make PYTHON=/path/to/it")
+        have, want = (".".join(map(str, version[:2])) for version in (sys.version_info, FLOOR))
+        fail(f"Python {want} or newer is needed, python3 is {have}; install one, or make PYTHON=/path/to/it")
     try:
         import fcntl
 
@@ -61,11 +61,11 @@ def main():
         hint = "cannot make .venv; on Debian and Ubuntu: apt install python3-venv"
         run([sys.executable, "-m", "venv", VENV], hint)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "2"]
-        run(pip + ["uv==" + UV], "cannot install uv " + UV + " from PyPI: is the network up?")
+        run(pip + ["uv==" + UV], "cannot install uv " + UV + " from PyPI (is the network up?)")
     sys.stderr.write("installing what uv.lock names\n")
     # uv itself is not in the lock: --inexact lets it stay.
     sync = [uv, "sync", "--frozen", "--inexact", "--python", python]
-    run(sync, "cannot install what uv.lock names: is the network up?", show=sys.stderr.isatty())
+    run(sync, "cannot install what uv.lock names (is the network up?)", show=sys.stderr.isatty())
     open(STAMP, "w").close()
 
 

@@ -32,7 +32,8 @@ ROOT_DATA = Path("/var/lib/waybill")
 # A unix socket's path may have 108 bytes on Linux and 104 on macOS, the final zero included; the supervisor binds
 # a temporary name first: the path, a dot and its pid.
 SOCKET_PATH_BYTES = 90
-FORBIDDEN = frozenset("\"';,#\\\n")
+OWN = frozenset({"stack.json", "state.json", "data", "log", "run", "lock"})
+FORBIDDEN = frozenset("\"';,#%\\\n")
 
 
 class Folder:
@@ -68,8 +69,8 @@ class Folder:
         """Name the folder of PostgreSQL's data."""
         return (ROOT_DATA / self.key if os.geteuid() == 0 else self.data) / "postgres"
 
-    def prepare(self) -> None:
-        """Make the folders, for their owner only; refuse a folder that holds something else.
+    def check(self) -> None:
+        """Refuse a folder that holds something else, or whose path would break a configuration.
 
         Raises:
             Trouble: the path cannot be used.
@@ -77,17 +78,30 @@ class Folder:
         """
         # These end a value in the configuration of the supervisor, of Kafka or of the registry, however it is quoted.
         for path in (self.path, CHECKOUT):
-            if marks := FORBIDDEN & set(str(path)):
-                raise Trouble(f"{path}: the path may not contain {marks.pop()!r}; set WAYBILL_HOME to another folder")
+            if marks := sorted(FORBIDDEN & set(str(path))):
+                raise Trouble(f"{path}: the path may not contain {marks[0]!r}; set WAYBILL_HOME to another folder")
+        with suppress(FileNotFoundError):
+            try:
+                foreign = sorted({entry.name for entry in self.path.iterdir()} - OWN)
+            except NotADirectoryError:
+                raise Trouble(f"{self.path} is a file; set WAYBILL_HOME to a folder") from None
+            except PermissionError:
+                raise Trouble(f"{self.path} is somebody else's; set WAYBILL_HOME to a folder of yours") from None
+            if foreign and not self.stack_file.exists():
+                raise Trouble(f"{self.path} holds other files ({foreign[0]}); set WAYBILL_HOME to a folder of its own")
+
+    def prepare(self) -> None:
+        """Make the folders, for their owner only.
+
+        Raises:
+            Trouble: the path cannot be written.
+
+        """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            foreign = [entry.name for entry in self.path.iterdir()] if not self.stack_file.exists() else []
-            if set(foreign) - {"lock", "data", "log", "run", "state.json"}:
-                raise Trouble(f"{self.path} holds other files ({foreign[0]}, ...); set WAYBILL_HOME to an empty folder")
             for folder in (self.data, self.log, self.run, self.socket.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder you own") from error
+            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours") from error
         if self.socket.parent.stat().st_uid != os.getuid():
             raise Trouble(f"{self.socket.parent} belongs to somebody else; remove it or set TMPDIR to another folder")
 
@@ -103,7 +117,7 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = self.lock_file.open("w")
         except OSError as error:
-            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder you own") from error
+            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours") from error
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -59,7 +59,6 @@ class Answer:
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-
 class Connection(asyncio.Protocol):
     """One client's connection: requests are answered in the order they came."""
 

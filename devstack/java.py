@@ -115,6 +115,7 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
 def registry(site: Site, folder: Folder, home: Path) -> Part:
     """Return the registry. Its ids must outlive it, since they are in every record: a file, written at each commit."""
     settings = {
+        "java.awt.headless": "true",
         "java.util.logging.manager": "org.jboss.logmanager.LogManager",
         "quarkus.http.host": HOST,
         "quarkus.http.port": str(site.ports["registry"]),
@@ -130,7 +131,7 @@ def registry(site: Site, folder: Folder, home: Path) -> Part:
     return Part(
         name="registry",
         command=(
-            *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
+            *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             *(*options, "-jar", str(home / "quarkus-run.jar")),
         ),
         probe=f"{site.http('registry')}{CONFLUENT_API}/subjects",

@@ -104,7 +104,7 @@ class Launch:
         """Start a program and ask until it is ready."""
         if prepare := self.functions.get(part.name):
             prepare()
-        supervisor.call(self.folder, "startProcess", part.name, False)  # noqa: FBT003 - XML-RPC has no keywords
+        supervisor.call(self.folder, "startProcess", part.name, supervisor.NO_WAIT)
         deadline = time.monotonic() + part.deadline_seconds
         pids: set[int] = set()
         asked_at = time.monotonic()

@@ -121,8 +121,8 @@ async def run(host: str, port: int, smtp_port: int, store: str) -> None:
 
 def main() -> None:
     """Serve where the environment says."""
-    values = os.environ
-    asyncio.run(run(values["STACK_HOST"], int(values["STACK_PORT"]), int(values["STACK_SMTP_PORT"]), values["STACK_FILE"]))
+    told = os.environ
+    asyncio.run(run(told["STACK_HOST"], int(told["STACK_PORT"]), int(told["STACK_SMTP_PORT"]), told["STACK_FILE"]))
 
 
 if __name__ == "__main__":

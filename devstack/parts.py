@@ -193,7 +193,8 @@ def program(site: Site, service: str, kind: str) -> Part:
 
 def simulator(site: Site, name: str) -> Part:
     """Return a piece of the outside world: the payment provider, or the customers' mailbox."""
-    environment = {"STACK_HOST": HOST, "STACK_PORT": str(site.ports[name]), "STACK_FILE": str(site.data / f"{name}.sqlite")}
+    file = site.data / f"{name}.sqlite"
+    environment = {"STACK_HOST": HOST, "STACK_PORT": str(site.ports[name]), "STACK_FILE": str(file)}
     if name == "mailbox":
         environment["STACK_SMTP_PORT"] = str(site.ports["mailbox.smtp"])
     return Part(

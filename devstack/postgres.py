@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = "18"
 USER = "waybill"
+GIVEN_BY = "WAYBILL_POSTGRES_URL"
 ROLES = ("owner", "service", "relay")
 SETTINGS = {
     "listen_addresses": HOST,
@@ -198,9 +199,19 @@ def create_databases(site: Site) -> None:
     """Create what is missing of roles and databases; safe to repeat.
 
     Raises:
-        psycopg.Error: the server is away or not ours to change.
+        Trouble: the server is away or not ours to change.
 
     """
+    try:
+        create_missing(site)
+    except psycopg.Error as error:
+        said = str(error).strip().splitlines()[-1]
+        way_out = f"; is {GIVEN_BY} right?" if "postgres" in site.given else ""
+        raise Trouble(f"PostgreSQL does not let us make roles and databases: {said}{way_out}") from error
+
+
+def create_missing(site: Site) -> None:
+    """Create what is missing."""
     with psycopg.connect(site.superuser, autocommit=True) as connection:
         existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
         databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}

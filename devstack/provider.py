@@ -19,7 +19,7 @@ import os
 import sqlite3
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from devstack.http_server import Answer, Request, serve
@@ -118,7 +118,7 @@ class Provider:
         if known:
             return Answer(known["status"], json.loads(known["content"]))
         answer = self.charge(key, body) if path == "/v1/charges" else self.refund(key, body)
-        if answer.status < 500 and not (answer.content or {}).get("status") == "voided":  # noqa: PLR2004
+        if answer.status < 500 and answer.content["status"] != "voided":  # noqa: PLR2004
             self.db.execute(
                 "INSERT INTO answered VALUES (?, ?, ?, ?, ?)",
                 (path, key, canonical, answer.status, json.dumps(answer.content)),
@@ -129,19 +129,26 @@ class Provider:
         """Charge, unless the key was voided first or the token says otherwise."""
         if self.find("void", key):
             return Answer(409, {"status": "voided"})
-        token = body["payment_method"]
-        if token == "tok_error_then_ok" and self.db.execute(
-            "INSERT OR IGNORE INTO failed_once VALUES (?)", (key,)
-        ).rowcount:
-            return Answer(500, {"status": "error"})
-        if token in {"tok_ok", "tok_slow", "tok_timeout_then_ok", "tok_error_then_ok"}:
-            identity = self.record("charge", "ch", key, body)
-            content = {"id": identity, "status": "charged", **{name: body[name] for name in ("order_id", "amount", "currency")}}
-            is_lost = token == "tok_timeout_then_ok"
-            delays = {"tok_slow": self.delays.slow_seconds, "tok_timeout_then_ok": self.delays.timeout_seconds}
-            return Answer(200, content, after_seconds=delays.get(token, 0), hang_up=is_lost)
-        code = "card_declined" if token == "tok_declined" else "unknown_payment_method"
-        return Answer(402, {"status": "declined", "code": code})
+        match body["payment_method"]:
+            case "tok_ok":
+                return self.charged(key, body)
+            case "tok_slow":
+                return replace(self.charged(key, body), after_seconds=self.delays.slow_seconds)
+            case "tok_timeout_then_ok":
+                return replace(self.charged(key, body), after_seconds=self.delays.timeout_seconds, hang_up=True)
+            case "tok_error_then_ok":
+                fails = self.db.execute("INSERT OR IGNORE INTO failed_once VALUES (?)", (key,)).rowcount
+                return Answer(500, {"status": "error"}) if fails else self.charged(key, body)
+            case "tok_declined":
+                return Answer(402, {"status": "declined", "code": "card_declined"})
+            case _:
+                return Answer(402, {"status": "declined", "code": "unknown_payment_method"})
+
+    def charged(self, key: str, body: dict[str, Any]) -> Answer:
+        """Write the charge and return the answer that tells of it."""
+        identity = self.record("charge", "ch", key, body)
+        fields = {name: body[name] for name in ("order_id", "amount", "currency")}
+        return Answer(200, {"id": identity, "status": "charged", **fields})
 
     def void(self, key: str, body: dict[str, Any]) -> Answer:
         """Refuse where the key has charged; otherwise see to it that it never will."""
@@ -180,19 +187,22 @@ class Provider:
 
     def refunded(self, charge: str) -> int:
         """Return how much of a charge was given back."""
-        total: int = self.db.execute("SELECT coalesce(sum(amount), 0) FROM ledger WHERE charge_id = ?", (charge,)).fetchone()[0]
+        query = "SELECT coalesce(sum(amount), 0) FROM ledger WHERE charge_id = ?"
+        total: int = self.db.execute(query, (charge,)).fetchone()[0]
         return total
 
     def find(self, kind: str, key: str) -> sqlite3.Row | None:
         """Return what the key made, of one kind."""
-        row: sqlite3.Row | None = self.db.execute("SELECT * FROM ledger WHERE idempotency_key = ? AND kind = ?", (key, kind)).fetchone()
+        query = "SELECT * FROM ledger WHERE idempotency_key = ? AND kind = ?"
+        row: sqlite3.Row | None = self.db.execute(query, (key, kind)).fetchone()
         return row
 
     def record(self, kind: str, prefix: str, key: str, body: dict[str, Any], charge: str | None = None) -> str:
         """Write an entry and return its id."""
         identity = f"{prefix}_{uuid.uuid4().hex}"
         self.db.execute(
-            "INSERT INTO ledger (kind, id, idempotency_key, order_id, amount, currency, charge_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO ledger (kind, id, idempotency_key, order_id, amount, currency, charge_id, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (kind, identity, key, body["order_id"], body["amount"], body["currency"], charge, time.time()),
         )
         return identity

@@ -53,6 +53,7 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
 
     """
     chosen = parts.select(only)
+    folder.check()
     with folder.locked():
         if supervisor.is_running(folder) and (known := read_json(folder.state_file)):
             return Started(known, was_running=True)
@@ -87,7 +88,7 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
 
 def down(folder: Folder) -> bool:
     """Stop the stack in order and return when no process of it is left; tell whether there was one."""
-    if not folder.path.is_dir():
+    if not folder.stack_file.exists():
         return False
     with folder.locked():
         return clear(folder)
@@ -95,7 +96,7 @@ def down(folder: Folder) -> bool:
 
 def reset(folder: Folder) -> None:
     """Stop the stack and remove its data."""
-    if folder.path.is_dir():
+    if folder.stack_file.exists():
         with folder.locked():
             clear(folder)
             folder.wipe()

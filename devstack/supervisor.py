@@ -35,6 +35,8 @@ AWAY = (OSError, HTTPException, xmlrpc.client.Error)
 # Supervisor waits one second more after each failed start: with this many, days pass before it gives up.
 START_RETRIES = 1_000
 STOP_SECONDS = 20
+# XML-RPC has no keywords.
+NO_WAIT = False
 KEEPER = "state.keeper"
 
 
@@ -66,7 +68,7 @@ def write_config(folder: Folder, parts: Iterable[Part]) -> None:
         (
             f"eventlistener:{KEEPER}",
             {
-                "command": command(sys.executable, "-m", "devstack.state", str(folder.path)),
+                "command": shlex.join((sys.executable, "-m", "devstack.state", str(folder.path))),
                 "events": "PROCESS_STATE",
                 "buffer_size": "1000",
                 "autorestart": "true",
@@ -79,7 +81,9 @@ def write_config(folder: Folder, parts: Iterable[Part]) -> None:
     ]
     lines: list[str] = []
     for name, settings in sections:
-        lines += [f"[{name}]", *(f"{key}={value}" for key, value in settings.items()), ""]
+        # A per cent sign starts a name that supervisor would fill in.
+        values = ((key, str(value).replace("%", "%%")) for key, value in settings.items())
+        lines += [f"[{name}]", *(f"{key}={value}" for key, value in values), ""]
     folder.supervisor_config.touch(mode=0o600)
     folder.supervisor_config.write_text("\n".join(lines))
 
@@ -87,7 +91,7 @@ def write_config(folder: Folder, parts: Iterable[Part]) -> None:
 def program(folder: Folder, part: Part) -> dict[str, object]:
     """Return one program's section."""
     settings: dict[str, object] = {
-        "command": command(*part.command),
+        "command": shlex.join(part.command),
         "directory": part.directory,
         "autostart": "false",
         "autorestart": "true",
@@ -104,16 +108,11 @@ def program(folder: Folder, part: Part) -> dict[str, object]:
         "stdout_logfile_backups": "2",
     }
     if part.environment:
-        pairs = (f'{name}="{value.replace("%", "%%")}"' for name, value in part.environment.items())
+        pairs = (f'{name}="{value}"' for name, value in part.environment.items())
         settings["environment"] = ",".join(pairs)
     if part.user:
         settings["user"] = part.user
     return settings
-
-
-def command(*words: str) -> str:
-    """Quote a command as supervisor reads it, where a per cent sign starts a name to fill in."""
-    return shlex.join(words).replace("%", "%%")
 
 
 def call(folder: Folder, method: str, *arguments: object) -> Any:
@@ -191,7 +190,7 @@ def stop_tier(folder: Folder, names: list[str]) -> None:
     """Stop the programs and wait until none of them lives."""
     for name in names:
         with suppress(xmlrpc.client.Fault):  # it was not running
-            call(folder, "stopProcess", name, False)
+            call(folder, "stopProcess", name, NO_WAIT)
     deadline = time.monotonic() + STOP_SECONDS + 5
     while time.monotonic() < deadline and any(processes(folder)[name]["pid"] for name in names):
         time.sleep(0.05)

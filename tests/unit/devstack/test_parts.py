@@ -1,0 +1,110 @@
+"""The plan of the stack holds together: whatever a part waits for exists, and nobody is told another's secret."""
+
+from pathlib import Path
+
+import pytest
+
+from devstack import parts, stack
+from devstack.folder import Folder
+from devstack.parts import Part, Site, Step
+from devstack.postgres import ROLES
+from devstack.trouble import Trouble
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "stack")
+
+
+def site_of(folder: Folder, chosen: tuple[str, ...], **given: str) -> Site:
+    ports = {name: 20_000 + n for n, name in enumerate(parts.port_names(chosen))}
+    roles = [f"{service}_{role}" for service in parts.SERVICES for role in ROLES]
+    secrets = {name: f"secret-of-{name}" for name in ("postgres", "kafka", *roles)}
+    return stack.make_site(folder, ports, secrets, given)
+
+
+def plan_of(folder: Folder, only: str = "", **given: str) -> dict[str, Part | Step]:
+    chosen = tuple(name for name in parts.select(only) if name not in given)
+    homes = {"kafka": folder.path, "registry": folder.path}
+    plan, _ = stack.make_plan(site_of(folder, chosen, **given), folder, chosen, homes)
+    assert len({task.name for task in plan}) == len(plan)
+    return {task.name: task for task in plan}
+
+
+@pytest.mark.parametrize("only", ["", "postgres", "order", "payment.worker", "kafka,mailbox"])
+def test_everything_that_a_part_waits_for_is_in_the_plan(folder, only):
+    plan = plan_of(folder, only)
+    for task in plan.values():
+        assert task.needs <= plan.keys(), task.name
+
+
+def test_what_others_supply_is_neither_started_nor_waited_for(folder):
+    plan = plan_of(folder, postgres="postgresql://u:p@db/x", kafka="k:9092", registry="http://r/apis/ccompat/v7")
+    assert not plan.keys() & {"postgres", "kafka", "registry"}
+    for task in plan.values():
+        assert task.needs <= plan.keys(), task.name
+    assert plan["order.web"].environment["WAYBILL_DATABASE_URL"].endswith("@db/order")
+    assert plan["schemas"].environment["WAYBILL_REGISTRY_URL"] == "http://r/apis/ccompat/v7"
+
+
+def test_the_programs_have_the_names_that_tools_know():
+    assert parts.names() == (
+        "postgres", "kafka", "registry", "provider", "mailbox",
+        "order.web", "order.consumer", "order.relay", "order.worker",
+        "inventory.web", "inventory.consumer", "inventory.relay",
+        "payment.web", "payment.consumer", "payment.relay", "payment.worker",
+        "notification.web", "notification.consumer", "notification.relay", "notification.worker",
+    )  # fmt: skip
+
+
+def test_a_program_knows_the_password_of_its_own_role_only(folder):
+    for name, task in plan_of(folder).items():
+        service, _, kind = name.partition(".")
+        if service not in parts.SERVICES:
+            continue
+        role = {"migrate": "owner", "relay": "relay"}.get(kind, "service")
+        told = "\n".join(task.environment.values())
+        passwords = {f"secret-of-{each}_{own}" for each in parts.SERVICES for own in ROLES}
+        assert {password for password in passwords if password in told} == {f"secret-of-{service}_{role}"}, name
+
+
+def test_no_two_programs_share_a_port(folder):
+    ports = [task.environment.get("WAYBILL_PORT") for task in plan_of(folder).values()]
+    used = [port for port in ports if port]
+    assert len(used) == len(set(used)) == len([name for name in parts.names() if "." in name])
+
+
+def test_a_service_brings_what_it_needs():
+    assert parts.select("payment.worker") == ("postgres", "kafka", "registry", "provider", "payment.worker")
+    assert parts.select("mailbox") == ("mailbox",)
+
+
+def test_an_unknown_part_is_named():
+    with pytest.raises(Trouble, match="'nonsense'"):
+        parts.select("postgres,nonsense")
+
+
+def test_doors_stop_before_relays_and_relays_before_what_they_use(folder):
+    tiers = {name: task.tier for name, task in plan_of(folder).items() if isinstance(task, Part)}
+    assert tiers["order.web"] > tiers["order.relay"] > tiers["kafka"] > tiers["postgres"]
+
+
+def test_a_step_is_done_again_when_its_code_or_the_lock_changes(folder, tmp_path, monkeypatch):
+    step = plan_of(folder)["order.migrate"]
+    assert isinstance(step, Step)
+    for package in step.kept_by_data:
+        (tmp_path / package).mkdir()
+    (tmp_path / "uv.lock").write_text("one")
+    monkeypatch.setattr(parts, "CHECKOUT", tmp_path)
+    digests = [parts.digest(step)]
+    (tmp_path / "order_service" / "models.py").write_text("x = 1")
+    digests.append(parts.digest(step))
+    (tmp_path / "uv.lock").write_text("two")
+    digests.append(parts.digest(step))
+    assert len(set(digests)) == 3
+    assert parts.digest(step) == digests[-1]
+
+
+def test_programs_do_not_inherit_what_would_mislead_them():
+    environment = {"PATH": "/bin", "PGPASSWORD": "x", "DJANGO_SETTINGS_MODULE": "x", "WAYBILL_ORDER_X": "1"}
+    assert parts.inherited(environment) == {"PATH": "/bin", "WAYBILL_ORDER_X": "1"}

@@ -1,0 +1,55 @@
+"""Ports are what the user said, or what they were last time, or free; a clash is one line naming the variable."""
+
+import os
+import socket
+
+import pytest
+
+from devstack import ports
+from devstack.trouble import Trouble
+
+
+@pytest.fixture
+def taken():
+    with socket.socket() as listening:
+        listening.bind((ports.HOST, 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+def free() -> int:
+    return ports.choose(["x"], {}, {})["x"]
+
+
+def test_a_fixed_port_is_used():
+    port = free()
+    assert ports.choose(["kafka"], {"kafka": 20_001}, {"WAYBILL_KAFKA_PORT": str(port)}) == {"kafka": port}
+
+
+def test_a_taken_fixed_port_is_named_with_its_holder(taken):
+    with pytest.raises(Trouble, match=f"WAYBILL_KAFKA_PORT={taken}: .* taken by process {os.getpid()} "):
+        ports.choose(["kafka"], {}, {"WAYBILL_KAFKA_PORT": str(taken)})
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "65536", "1.5", "²"])
+def test_what_is_no_port_is_quoted(text):
+    with pytest.raises(Trouble, match=r"WAYBILL_KAFKA_PORT=.* is no port"):
+        ports.choose(["kafka"], {}, {"WAYBILL_KAFKA_PORT": text})
+
+
+def test_two_parts_cannot_be_fixed_to_one_port():
+    port = str(free())
+    with pytest.raises(Trouble, match=f"WAYBILL_POSTGRES_PORT={port}: another part"):
+        ports.choose(["kafka", "postgres"], {}, {"WAYBILL_KAFKA_PORT": port, "WAYBILL_POSTGRES_PORT": port})
+
+
+def test_a_port_is_kept_while_it_is_free(taken):
+    port = free()
+    assert ports.choose(["kafka"], {"kafka": port}, {}) == {"kafka": port}
+    assert ports.choose(["kafka"], {"kafka": taken}, {})["kafka"] != taken
+
+
+def test_a_fixed_port_is_not_given_to_another_part():
+    port = free()
+    chosen = ports.choose(["registry", "kafka"], {"registry": port}, {"WAYBILL_KAFKA_PORT": str(port)})
+    assert chosen["kafka"] == port != chosen["registry"]
