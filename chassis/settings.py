@@ -37,6 +37,9 @@ class Settings(Environment):
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     worker_threads: int = Field(default=16, ge=1, description="Outside calls that one worker makes at once.")
     worker_poll_seconds: float = Field(default=0.02, gt=0, description="Pause between two looks for due rows.")
+    worker_lease_seconds: float = Field(
+        default=15.0, gt=0, description="A claimed row is due again after this: longer than an attempt can take."
+    )
     retry_seconds: float = Field(default=1.0, gt=0, description="Wait after a failed attempt; doubles up to 60 s.")
     jwks_file: str | None = Field(default=None, description="JWKS with the issuer's public keys, as a file.")
     jwks_url: str | None = Field(default=None, description="The same, fetched and cached.")

@@ -24,7 +24,6 @@ from schemas.events import Event
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
-LEASE_SECONDS = 30.0  # longer than an attempt takes; one that takes longer may be made twice
 Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # from here on a row is logged as an error at each attempt: an operator should look
 
@@ -69,7 +68,9 @@ class Worker:
         room = self.settings.worker_threads - len(self.under_way)
         if room <= 0:
             return
-        claimed = deadlines.claim(room, lease_seconds=LEASE_SECONDS, retry_seconds=self.settings.retry_seconds)
+        claimed = deadlines.claim(
+            room, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
+        )
         for aggregate_type in sorted({c.event.aggregate_type for c in claimed}):
             mine = [c for c in claimed if c.event.aggregate_type == aggregate_type]
             table = self.service.tables[aggregate_type]

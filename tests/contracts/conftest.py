@@ -1,29 +1,27 @@
-"""Where the real parts are that these suites run on; a suite whose part is not named does not run, and says so."""
+"""The real parts that these suites run on."""
 
-import os
+from collections.abc import Iterator
 
 import pytest
 
-
-def _named(variable: str) -> str:
-    if value := os.environ.get(variable):
-        return value
-    pytest.skip(f"{variable} is not set: no real part to run on")
+from tests.support.databases import Server
+from tests.support.stack import Stack
 
 
 @pytest.fixture
-def registry_url() -> str:
+def registry_url(stack: Stack) -> str:
     """Give the Confluent API of a real registry."""
-    return _named("WAYBILL_REGISTRY_URL")
+    return f"{stack.urls['registry']}/apis/ccompat/v7"
 
 
 @pytest.fixture
-def kafka_bootstrap() -> str:
+def kafka_bootstrap(kafka: str) -> str:
     """Give a real broker."""
-    return _named("WAYBILL_KAFKA_BOOTSTRAP")
+    return kafka
 
 
 @pytest.fixture
-def owner_database_url() -> str:
+def owner_database_url(database_server: Server) -> Iterator[str]:
     """Give a database in which the test may create schemas of its own."""
-    return _named("WAYBILL_TEST_DATABASE_URL")
+    with database_server.fresh("order_service") as database:
+        yield database.owner_url

@@ -55,7 +55,8 @@ class Stack:
         return urlunsplit(urlsplit(self.superuser_url)._replace(path=f"/{name}"))
 
     def pid(self, process: str) -> int:
-        return self.state["processes"][process]
+        """The process's id; 0 while it is not running."""
+        return self.state["processes"].get(process, 0)
 
     def token(self, subject: str, scope: str = "orders") -> str:
         """A token of the stack's development issuer."""
