@@ -47,7 +47,12 @@ def new_id() -> str:
 
 def configure_logging(program: str, level: str = "info") -> None:
     """Send every log event of this process, the libraries' too, to stdout as JSON lines."""
+
+    def name_program(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {"program": program, **line}  # in every thread, which a context variable would not reach
+
     shared: list[structlog.typing.Processor] = [
+        name_program,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -60,7 +65,6 @@ def configure_logging(program: str, level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(program=program)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
