@@ -1,0 +1,79 @@
+"""The pages of the services say what the code has: endpoints, events, statuses, settings, examples that are taken."""
+
+import json
+import re
+from importlib import import_module
+
+import pytest
+from ninja import Schema
+from pydantic import ValidationError
+
+from chassis import metrics
+from outbox_relay.settings import RelaySettings
+from tests.house import CHECKOUT, pages
+
+DOCS = CHECKOUT / "docs"
+NAMES = ("order", "inventory", "payment", "notification")
+
+
+def text(service: str) -> str:
+    return (DOCS / "services" / f"{service}.md").read_text()
+
+
+@pytest.mark.parametrize("service", NAMES)
+@pytest.mark.parametrize("mark", ["ENDPOINTS", "IN", "OUT", "SETTINGS"])
+def test_a_table_is_as_the_code_has_it(service, mark):
+    wanted = pages.table(service, mark)
+    assert wanted in text(service), f"docs/services/{service}.md should have:\n{wanted}"
+
+
+def test_the_shared_settings_are_as_the_code_has_them():
+    wanted = pages.table("settings", "SETTINGS")
+    assert wanted in (DOCS / "settings.md").read_text(), f"docs/settings.md should have:\n{wanted}"
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_every_status_stands_on_the_page_in_the_sequence_of_the_code(service):
+    rows = re.findall(r"^\| ([A-Z]+) \|", text(service), re.MULTILINE)
+    assert rows == [status for values in pages.statuses(service).values() for status in values]
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_every_example_is_one_that_the_service_takes_or_gives(service):
+    kinds = {
+        name: kind
+        for name, kind in vars(import_module(f"{service}_service.api")).items()
+        if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
+    }
+    shown: set[str] = set()
+    for block in re.findall(r"^```json\n(.*?)^```$", text(service), re.MULTILINE | re.DOTALL):
+        example = json.loads(block)
+        if example.get("type") == "about:blank":
+            assert {"status", "code", "detail", "request_id"} <= set(example)
+            continue
+        fitting = {name for name, kind in kinds.items() if _fits(kind, example)}
+        assert fitting, f"no schema of the API takes {block}"
+        shown |= fitting
+    asked = {name for name in kinds if name.endswith("In") and name != "LineIn"}
+    assert asked <= shown, f"no example of {asked - shown}"
+
+
+def _fits(kind: type[Schema], example: dict[str, object]) -> bool:
+    try:
+        return set(kind.model_validate_json(json.dumps(example)).model_dump(exclude_unset=True)) == set(example)
+    except ValidationError:
+        return False
+
+
+def test_the_runbook_tells_of_every_metric_and_of_none_that_is_not():
+    named = set(
+        re.findall(r"`((?:consumer|http|outbox|worker)_[a-z_]+?)(?:\{[\w,]+\})?`", (DOCS / "runbook.md").read_text())
+    )
+    tables = {"outbox_cursor"}
+    assert named - tables == set(metrics.METRICS)
+
+
+def test_the_relays_page_has_every_setting_of_the_relay():
+    said = (DOCS / "relay.md").read_text()
+    missing = [name for name in RelaySettings.model_fields if f"WAYBILL_{name.upper()}" not in said]
+    assert [name for name in missing if name != "log_level"] == []
