@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from devstack.folder import Folder
 
 POLL_SECONDS = 0.1
-# Asking costs the supervisor time that the programs need to start.
-DEATHS_POLL_SECONDS = 2
+DEATHS_POLL_SECONDS = 0.5
 # A program may die once or twice on its way up, say while a killed server's memory is still being given back.
-DEATHS_ALLOWED = 3
+DEATHS_ALLOWED = 2
 LOG_LINES = 12
 
 
@@ -106,14 +105,14 @@ class Launch:
             prepare()
         supervisor.call(self.folder, "startProcess", part.name, supervisor.NO_WAIT)
         deadline = time.monotonic() + part.deadline_seconds
-        pids: set[int] = set()
+        starts: set[int] = set()
         asked_at = time.monotonic()
         while not probes.is_ready(part.probe):
             now = time.monotonic()
             if now - asked_at > DEATHS_POLL_SECONDS:
                 asked_at = now
-                pids.add(supervisor.processes(self.folder)[part.name]["pid"])
-            if len(pids - {0}) >= DEATHS_ALLOWED:
+                starts.add(supervisor.call(self.folder, "getProcessInfo", part.name)["start"])
+            if len(starts) > DEATHS_ALLOWED:
                 raise self.trouble(part.name, f"{part.name} keeps ending while it starts")
             if now > deadline:
                 raise self.trouble(part.name, f"{part.name} was not ready within {part.deadline_seconds:.0f} s")

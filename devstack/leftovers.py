@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "WAYBILL_STACK"
+KILL_SECONDS = 5
 
 
 def find(stack: Path) -> list[psutil.Process]:
@@ -53,12 +54,25 @@ def end(processes: list[psutil.Process], first: signal.Signals, grace_seconds: f
     for process in processes:
         with suppress(psutil.Error):
             process.send_signal(first)
-    deadline = time.monotonic() + grace_seconds
-    _, alive = psutil.wait_procs(processes, timeout=max(0, deadline - time.monotonic()))
-    for process in alive:
+    await_end(processes, grace_seconds)
+    for process in filter(is_alive, processes):
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=5)
+    await_end(processes, KILL_SECONDS)
+
+
+def await_end(processes: list[psutil.Process], deadline_seconds: float) -> None:
+    """Wait until none of the processes lives."""
+    deadline = time.monotonic() + deadline_seconds
+    while time.monotonic() < deadline and any(map(is_alive, processes)):
+        time.sleep(0.02)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether the process still does something; one whose parent has not asked after it yet does not."""
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def is_postgres(process: psutil.Process) -> bool:

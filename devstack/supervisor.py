@@ -174,16 +174,16 @@ def processes(folder: Folder) -> dict[str, dict[str, Any]]:
 
 def stop(folder: Folder) -> None:
     """Stop every program, those of one tier at once and the highest tier first, then the supervisor."""
-    with suppress(*AWAY):
-        groups = {info["name"]: info for info in call(folder, "getAllConfigInfo") if info["name"] != KEEPER}
-        for tier in sorted({info["process_prio"] for info in groups.values()}, reverse=True):
-            stop_tier(folder, [name for name, info in groups.items() if info["process_prio"] == tier])
     pid = supervisor_pid(folder)
     with suppress(*AWAY):
+        tiers: dict[int, list[str]] = {}
+        for info in call(folder, "getAllConfigInfo"):
+            tiers.setdefault(info["process_prio"], []).append(info["name"])
+        for tier in sorted(tiers, reverse=True):
+            stop_tier(folder, tiers[tier])
         call(folder, "shutdown")
     with suppress(psutil.Error):
-        if pid:
-            psutil.Process(pid).wait(timeout=STOP_SECONDS)
+        leftovers.await_end([psutil.Process(pid)] if pid else [], STOP_SECONDS)
 
 
 def stop_tier(folder: Folder, names: list[str]) -> None:
@@ -192,7 +192,8 @@ def stop_tier(folder: Folder, names: list[str]) -> None:
         with suppress(xmlrpc.client.Fault):  # it was not running
             call(folder, "stopProcess", name, NO_WAIT)
     deadline = time.monotonic() + STOP_SECONDS + 5
-    while time.monotonic() < deadline and any(processes(folder)[name]["pid"] for name in names):
+    # Being asked wakes the supervisor, which otherwise looks once a second whether somebody has ended.
+    while time.monotonic() < deadline and any(call(folder, "getProcessInfo", name)["pid"] for name in names):
         time.sleep(0.05)
 
 
