@@ -1,6 +1,7 @@
 """docker-compose.kafka.yml against the settings classes, the local stack's plan, and itself. Runs no container."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -318,6 +319,15 @@ def test_our_images_carry_the_projects_version_and_are_built_from_one_file():
             assert one["image"] == f"waybill/{target}:{version}"
             assert target == ("devstack" if name in {"issuer", "provider", "mailbox"} else "programs")
             assert f" AS {target}\n" in (CHECKOUT / one["build"]["dockerfile"]).read_text()
+
+
+def test_what_imports_our_packages_is_started_from_the_folder_they_are_in():
+    """`python file.py` looks beside the file, `python -m` in the working folder."""
+    for name, one in COMPOSED.items():
+        if one.get("image", "").startswith("waybill/"):
+            assert one["command"][:2] == ["python", "-m"], name
+    ready = (CHECKOUT / "deploy" / "ready.py").read_text()
+    assert set(re.findall(r"^(?:import|from) (\w+)", ready, re.MULTILINE)) <= sys.stdlib_module_names
 
 
 def test_the_image_holds_every_program_and_the_same_uv_as_the_local_environment():
