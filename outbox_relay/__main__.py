@@ -1,6 +1,7 @@
-"""`python -m outbox_relay`: serve one service's database until SIGTERM or SIGINT."""
+"""`python -m outbox_relay`: serve one service's database until SIGTERM or SIGINT; with a verb, the `outbox` command."""
 
 import signal
+import sys
 from threading import Event
 from types import FrameType
 
@@ -28,4 +29,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        from outbox_relay import command
+
+        command.main()
     main()

@@ -1,0 +1,247 @@
+"""`outbox`: what operators ask and do. Arguments and printing only; each verb's work has a module of its own."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple
+
+from outbox_relay import history, redrive, screen, status
+from outbox_relay.places import DependencyDown, Places, UsageError, ask, find_places
+
+DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXITS: Final = (
+    "exit codes: 0 done, 1 threshold passed or mismatch, 2 usage, 3 partial (a database did not answer), "
+    "4 dependency down, 130 interrupted"
+)
+FINDS: Final = (
+    "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the local stack's "
+    "state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
+)
+
+Given = argparse.Namespace
+
+
+class Verb(NamedTuple):
+    """A verb, what it does, an example, and its arguments."""
+
+    run: Callable[[Given, Places], int]
+    says: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb and leave with its exit code; an error is one line on stderr."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `outbox list | head` ends quietly
+    given = _parser().parse_args(argv)
+    try:
+        code = VERBS[given.verb].run(given, find_places(os.environ))
+    except UsageError as error:
+        screen.tell(str(error))
+        code = USAGE
+    except DependencyDown as error:
+        screen.tell(str(error))
+        code = DEPENDENCY_DOWN
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(
+            name,
+            help=verb.says,
+            description=verb.says,
+            epilog=f"example:\n  {verb.example}\n\n{EXITS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument("--service", action="append", default=[], help="only this one; may be given again")
+        one.add_argument("--json", action="store_true", help="one JSON object a line")
+        verb.arguments(one)
+    return parser
+
+
+def _status(given: Given, places: Places) -> int:
+    answers, failures = ask(places, places.chosen(given.service), status.read_status)
+    if given.json:
+        screen.put_json(asdict(one) | {"gaps": one.gaps} for one in answers.values())
+    else:
+        screen.put_table([_status_line(one) for one in answers.values()])
+    late = [one for one in answers.values() if (one.oldest_seconds or 0) > given.threshold]
+    for one in late:
+        screen.tell(f"{one.service}: the oldest unpublished event has waited {one.oldest_seconds} s")
+    return MISMATCH if late else _code(answers, failures)
+
+
+def _status_line(one: status.Status) -> dict[str, Any]:
+    return {
+        "service": one.service,
+        "unpublished": one.unpublished,
+        "oldest": None if one.oldest_seconds is None else f"{one.oldest_seconds} s",
+        "cursor": f"{one.position} of {one.last}",
+        "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
+        "parked": f"{one.parked_publications} + {one.parked_messages}",
+        "leader": one.leader,
+        "heartbeat": None if one.heartbeat_seconds is None else f"{one.heartbeat_seconds} s ago",
+    }
+
+
+def _list(given: Given, places: Places) -> int:
+    wanted = _filter(given)
+    answers, failures = ask(
+        places, places.chosen(given.service), lambda name, open_: history.newest(name, open_, wanted, given.limit)
+    )
+    found = [event for events in answers.values() for event in events]
+    if given.json:
+        screen.put_json(event.shown() for event in found)
+    else:
+        screen.put_table([_event_line(event) for event in found])
+    for name, events in answers.items():
+        if len(events) == given.limit:
+            screen.tell(f"{name}: the newest {given.limit}; --limit and the filters show others")
+    return _code(answers, failures)
+
+
+def _event_line(event: history.Event) -> dict[str, Any]:
+    return {
+        "service": event.service,
+        "position": event.position,
+        "recorded_at": event.recorded_at,
+        "aggregate": f"{event.aggregate_type}/{event.aggregate_id}",
+        "version": event.aggregate_version,
+        "type": event.event_type.rpartition(".")[2],
+        "event_id": event.event_id,
+    }
+
+
+def _show(given: Given, places: Places) -> int:
+    given.event = given.event_id
+    wanted = _filter(given)
+    answers, failures = ask(
+        places,
+        places.chosen(given.service),
+        lambda name, open_: [
+            event.shown() | {"standing": history.standing(open_, event)}
+            for event in history.newest(name, open_, wanted, 1)
+        ],
+    )
+    found = [event for events in answers.values() for event in events]
+    if given.json:
+        screen.put_json(found)
+    else:
+        for one in found:
+            screen.put_record(f"{one['service']} {one['position']}", one)
+    if not found and not failures:
+        screen.tell(f"no event {given.event_id} in {', '.join(answers)}")
+        return MISMATCH
+    return _code(answers, failures)
+
+
+def _parked(given: Given, places: Places) -> int:
+    answers, failures = ask(places, places.chosen(given.service), redrive.read_parked)
+    found = [asdict(one) for parked in answers.values() for one in parked]
+    (screen.put_json if given.json else screen.put_table)(found)
+    return _code(answers, failures)
+
+
+def _code(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
+    for service, reason in failures.items():
+        screen.tell(f"database {service}: {reason}")
+    if failures:
+        return PARTIAL if answers else DEPENDENCY_DOWN
+    return DONE
+
+
+def _filter(given: Given) -> history.Filter:
+    kind, key = history.aggregate(given.aggregate) if given.aggregate else (None, None)
+    first, last = history.positions(given.positions) if given.positions else (1, history.LARGEST_POSITION)
+    return history.Filter(
+        aggregate_type=kind,
+        aggregate_id=key,
+        event_type=history.event_type(given.type) if given.type else None,
+        event_id=history.identifier(given.event) if given.event else None,
+        first=first,
+        last=last,
+        since=history.moment(given.since) if given.since else None,
+        until=history.moment(given.until) if given.until else None,
+    )
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--aggregate", metavar="ID", help="ID or TYPE/ID, as in order/0198…")
+    parser.add_argument("--type", help="event type: OrderPlaced or waybill.order.OrderPlaced")
+    parser.add_argument("--positions", metavar="RANGE", help="7, 7..9, 7.. or ..9")
+    parser.add_argument("--since", metavar="TIME", help="RFC 3339, or 15m for 15 minutes ago (s, m, h, d)")
+    parser.add_argument("--until", metavar="TIME", help="the same; exclusive")
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    _filters(parser)
+    parser.add_argument("--event", metavar="ID", help="the event with this id")
+    parser.add_argument("--limit", type=_count, default=50, help="events a service, the newest (default 50)")
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=float("inf"),
+        metavar="SECONDS",
+        help="exit 1 where an event has waited longer",
+    )
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("event_id", help="the event's id")
+    parser.set_defaults(aggregate=None, type=None, positions=None, since=None, until=None)
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    """Take only what every verb takes."""
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "status": Verb(
+        _status,
+        "Show what waits, how long, who leads and what is parked.",
+        "outbox status --threshold 60",
+        _status_arguments,
+    ),
+    "list": Verb(
+        _list,
+        "List events; filters combine.",
+        "outbox list --service order --type OrderPlaced --since 15m",
+        _list_arguments,
+    ),
+    "show": Verb(
+        _show,
+        "Show one event with its payload decoded, its causes, and whether it is published.",
+        "outbox show 0198c0de-7000-7000-8000-000000000001",
+        _show_arguments,
+    ),
+    "parked": Verb(
+        _parked,
+        "List publications that the broker refused and messages that a service could not handle, with the reason.",
+        "outbox parked --service inventory",
+        _no_arguments,
+    ),
+}
+
+
+if __name__ == "__main__":
+    main()

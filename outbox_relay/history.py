@@ -1,0 +1,156 @@
+"""Events as they stand in an outbox: chosen by filters that combine, shown with their payload decoded."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from outbox_relay.places import UsageError
+from schemas import codec
+from schemas.events import EVENTS
+
+UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+LARGEST_POSITION: Final = 2**63 - 1
+
+# A condition whose value is NULL holds for every row; the plan is made with the values known, so they cost nothing.
+CHOSEN: Final = """
+    (%(aggregate_type)s::text IS NULL OR aggregate_type = %(aggregate_type)s)
+AND (%(aggregate_id)s::text IS NULL OR aggregate_id = %(aggregate_id)s)
+AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
+AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
+AND position BETWEEN %(first)s AND %(last)s
+AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
+AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
+"""
+EVENT: Final = """
+    %(service)s::text AS service, position, event_id, topic, aggregate_type, aggregate_id, aggregate_version,
+    event_type, schema_version, payload, metadata, recorded_at
+"""
+NEWEST: Final = f"""
+SELECT * FROM (SELECT {EVENT} FROM outbox WHERE {CHOSEN} ORDER BY position DESC LIMIT %(limit)s) AS newest
+ORDER BY position
+"""  # noqa: S608 - put together from constants
+STANDING: Final = """
+SELECT CASE WHEN outbox.topic IS NULL THEN 'private'
+            WHEN published.status <> 2 THEN 'parked: ' || coalesce(published.headers->>'detail', '')
+            WHEN outbox.position > cursor.position THEN 'waiting'
+            WHEN EXISTS (SELECT FROM generate_series(1, cardinality(cursor.missing), 2) AS n
+                         WHERE outbox.position BETWEEN cursor.missing[n] AND cursor.missing[n + 1]) THEN 'waiting'
+            ELSE 'published' END
+FROM outbox_cursor AS cursor, outbox LEFT JOIN published ON published.id = outbox.event_id
+WHERE outbox.position = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are meant: all conditions that are given must hold. `until` is exclusive, positions inclusive."""
+
+    aggregate_type: str | None = None
+    aggregate_id: str | None = None
+    event_type: str | None = None
+    event_id: UUID | None = None
+    first: int = 1
+    last: int = LARGEST_POSITION
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return what CHOSEN asks for."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of an outbox."""
+
+    service: str
+    position: int
+    event_id: UUID
+    topic: str | None
+    aggregate_type: str
+    aggregate_id: str
+    aggregate_version: int
+    event_type: str
+    schema_version: int
+    payload: bytes
+    metadata: dict[str, Any]
+    recorded_at: datetime
+
+    def fields(self) -> dict[str, Any]:
+        """Return the decoded payload, or why it cannot be read, with its bytes."""
+        try:
+            return codec.decode(self.event_type, self.schema_version, self.payload).to_avro()
+        except codec.UnreadableEvent as error:
+            return {"unreadable": error.reason, "bytes": self.payload.hex()}
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"payload": self.fields(), "recorded_at": self.recorded_at.astimezone(UTC).isoformat()}
+
+
+def newest(service: str, connection: psycopg.Connection, wanted: Filter, limit: int) -> list[Event]:
+    """Return the newest events that are meant, lowest position first. Raises psycopg.Error."""
+    values = wanted.values() | {"service": service, "limit": limit}
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(NEWEST, values).fetchall()
+
+
+def standing(connection: psycopg.Connection, event: Event) -> str:
+    """Return whether the event is published, waits, is parked or private. Raises psycopg.Error."""
+    found = connection.execute(STANDING, (event.position,)).fetchone()
+    return str(found[0]) if found else "gone"
+
+
+def event_type(given: str) -> str:
+    """Return the Avro full name of a type, which may be given by its last part. Raises UsageError."""
+    if given in EVENTS:
+        return given
+    short = {name.rpartition(".")[2]: name for name in EVENTS}
+    if given in short:
+        return short[given]
+    near = get_close_matches(given, [*short, *EVENTS], 3, 0.5)
+    raise UsageError(f"no event type {given!r}; known are {', '.join(near or sorted(short))}{', …' if near else ''}")
+
+
+def positions(given: str) -> tuple[int, int]:
+    """Return first and last of `7`, `7..9`, `7..` or `..9`. Raises UsageError."""
+    found = re.fullmatch(r"(\d+)|(\d*)\.\.(\d*)", given)
+    if not found:
+        raise UsageError(f"{given!r} is no range of positions; write 7, 7..9, 7.. or ..9")
+    one, first, last = found.groups()
+    bounds = (int(one), int(one)) if one else (int(first or 1), int(last or LARGEST_POSITION))
+    if bounds[0] > bounds[1] or bounds[1] > LARGEST_POSITION:
+        raise UsageError(f"{given!r}: the range is empty")
+    return bounds
+
+
+def moment(given: str) -> datetime:
+    """Return an RFC 3339 time, in UTC where it has no zone, or one this long ago (`90s`, `15m`, `2h`, `3d`)."""
+    if ago := re.fullmatch(r"(\d{1,6})([smhd])", given):
+        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+    try:
+        told = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"{given!r} is no time; write 2026-01-31T12:00:00Z, or 15m for 15 minutes ago") from None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def identifier(given: str) -> UUID:
+    """Return an event's id. Raises UsageError."""
+    try:
+        return UUID(given)
+    except ValueError:
+        raise UsageError(f"{given!r} is no event id: it is a UUID") from None
+
+
+def aggregate(given: str) -> tuple[str | None, str]:
+    """Return type and id of `order/ID`, or no type where only the id is given."""
+    kind, slash, key = given.partition("/")
+    return (kind, key) if slash else (None, given)

@@ -1,0 +1,103 @@
+"""Where the outboxes and the broker are, and one question put to several databases.
+
+Told by settings, or found in the `state.json` of a local stack. A database that does not answer costs its own answer,
+not the others': what could be asked is shown, what could not is said.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+
+CHECKOUT: Final = Path(__file__).parent.parent
+CONNECT_SECONDS: Final = 5
+WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
+SUFFIX: Final = "_service"
+
+Answer = TypeVar("Answer")
+
+
+class UsageError(Exception):
+    """What was asked makes no sense; the message names the value and the way out."""
+
+
+class DependencyDown(Exception):
+    """A database or the broker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known."""
+
+    databases: Mapping[str, str]
+    kafka: str | None
+
+    def chosen(self, services: Collection[str]) -> list[str]:
+        """Return the services asked for, all where none is; raises UsageError for an unknown one."""
+        names = [name.removesuffix(SUFFIX) for name in services]
+        for name in names:
+            if name not in self.databases:
+                raise UsageError(f"no service {name!r}; known are {', '.join(self.databases)}")
+        return names or list(self.databases)
+
+    @property
+    def broker(self) -> str:
+        """Return the bootstrap servers; raises UsageError where nobody told them."""
+        if self.kafka is None:
+            raise UsageError("no broker known; set WAYBILL_KAFKA_BOOTSTRAP=host:port")
+        return self.kafka
+
+
+def find_places(environment: Mapping[str, str]) -> Places:
+    """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
+    told = environment.get("WAYBILL_OUTBOX_DATABASES")
+    bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
+    if told:
+        return Places(dict(_pair(pair) for pair in told.split(",")), bootstrap)
+    file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
+    try:
+        state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
+        return Places(dict(state["databases"]), bootstrap or state.get("kafka"))
+    except OSError:
+        raise UsageError(f"no databases known, and no {file}; {WAY_OUT}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{file} does not name the databases; {WAY_OUT}") from None
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, equals, url = pair.strip().partition("=")
+    if not equals or not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(f"WAYBILL_OUTBOX_DATABASES: {name!r} is not service=postgresql://…")
+    return name.removesuffix(SUFFIX), url
+
+
+def ask(
+    places: Places, services: Collection[str], question: Callable[[str, psycopg.Connection], Answer]
+) -> tuple[dict[str, Answer], dict[str, str]]:
+    """Put a question to each service's database; returns the answers, and why there is none, by service."""
+    answers: dict[str, Answer] = {}
+    failures: dict[str, str] = {}
+    for service in services:
+        try:
+            with connect(places.databases[service]) as connection:
+                answers[service] = question(service, connection)
+        except psycopg.Error as error:
+            failures[service] = in_one_line(error)
+    return answers, failures
+
+
+def connect(url: str) -> psycopg.Connection:
+    """Connect in autocommit; blocks up to 5 s. Raises psycopg.Error."""
+    return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="outbox")
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what PostgreSQL says, without its hints, and the way out where it is known."""
+    lines = str(error).strip().splitlines()
+    said = lines[0] if lines else type(error).__name__
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return f"{said}; run: python -m chassis SERVICE migrate"
+    return said

@@ -1,0 +1,136 @@
+"""What waits, what was recorded, what is parked: asked with the service's own role."""
+
+import json
+
+import pytest
+
+from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
+from tests.support.databases import ServiceDatabase
+
+
+def ask(database: ServiceDatabase, *arguments: str) -> Ended:
+    """Ask about one database."""
+    return outbox(*arguments, **settings(order=database.service_url))
+
+
+def test_status_tells_what_waits_above_the_cursor_and_in_its_gaps(order_database: ServiceDatabase):
+    place_orders(5)
+    execute(order_database, "UPDATE outbox_cursor SET position = 4, missing = '{1,2}', leader = 'somebody'")
+    (one,) = ask(order_database, "status", "--json").lines()
+    assert (one["service"], one["position"], one["last"], one["unpublished"]) == ("order", 4, 5, 3)
+    assert (one["gaps"], one["leader"]) == ([[1, 2]], "somebody")
+    assert 0 < one["oldest_seconds"] < 60
+
+
+def test_status_leaves_with_1_once_an_event_waits_longer_than_the_threshold(order_database: ServiceDatabase):
+    place_orders(1)
+    late = ask(order_database, "status", "--threshold", "0")
+    assert (late.code, "order: the oldest unpublished event has waited" in late.err) == (1, True)
+    assert ask(order_database, "status", "--threshold", "600").code == 0
+    execute(order_database, "UPDATE outbox_cursor SET position = 1")
+    assert ask(order_database, "status", "--threshold", "0").code == 0
+
+
+def test_filters_combine(order_database: ServiceDatabase):
+    ids = place_orders(4)
+    wanted = ["--type", "OrderPlaced", "--since", "1h", "--json"]
+    found = ask(order_database, "list", "--aggregate", f"order/{ids[1]}", *wanted).lines()
+    assert [(e["aggregate_id"], e["aggregate_version"]) for e in found] == [(str(ids[1]), 1)]
+    assert [e["position"] for e in ask(order_database, "list", "--positions", "2..3", *wanted).lines()] == [2, 3]
+    assert ask(order_database, "list", "--positions", "1", "--aggregate", str(ids[1]), *wanted).lines() == []
+    assert ask(order_database, "list", "--type", "OrderConfirmed").out == ""
+    assert ask(order_database, "list", "--until", "1h").out == ""
+    event_id = found[0]["event_id"]
+    assert [e["position"] for e in ask(order_database, "list", "--event", event_id, "--json").lines()] == [2]
+
+
+def test_a_limit_keeps_the_newest_and_says_that_there_are_more(order_database: ServiceDatabase):
+    place_orders(4)
+    done = ask(order_database, "list", "--limit", "2", "--json")
+    assert [event["position"] for event in done.lines()] == [3, 4]
+    assert "order: the newest 2" in done.err
+
+
+def test_an_event_is_shown_decoded_with_its_causes_and_where_it_stands(order_database: ServiceDatabase):
+    (order_id,) = place_orders(1)
+    event_id = str(execute(order_database, "SELECT event_id FROM outbox")[0][0])
+    (event,) = ask(order_database, "show", event_id, "--json").lines()
+    assert event["payload"]["order_id"] == str(order_id)
+    assert event["payload"]["lines"] == [{"sku": "LAMP", "quantity": 2, "unit_price": 1999}]
+    assert event["metadata"]["correlation_id"]
+    assert event["standing"] == "waiting"
+    execute(order_database, "UPDATE outbox_cursor SET position = 1")
+    plain = ask(order_database, "show", event_id).out
+    assert "    customer_id: ann\n" in plain
+    assert "  standing: published\n" in plain
+
+
+def test_an_event_that_is_nowhere_is_said_to_be(order_database: ServiceDatabase):
+    done = ask(order_database, "show", "0198c0de-7000-7000-8000-000000000001")
+    assert (done.code, done.out) == (1, "")
+    assert "no event 0198c0de" in done.err
+
+
+def test_both_kinds_of_parked_are_listed_with_the_reason(order_database: ServiceDatabase):
+    publication = {
+        "position": 7,
+        "aggregate_id": "a",
+        "aggregate_version": 3,
+        "event_type": "waybill.order.OrderPlaced",
+    }
+    execute(
+        order_database,
+        "INSERT INTO published (id, destination, body, added, expires_at, retry, status, headers)"
+        " VALUES (gen_random_uuid(), 't', %s, now(), now(), 0, -1, %s)",
+        json.dumps(publication),
+        json.dumps({"reason": "too_large", "detail": "9 bytes"}),
+    )
+    message = {"topic": "u", "key": "b", "place": "u/0/12", "reason": "Unreadable: broken", "record": {"ce_type": "x"}}
+    execute(
+        order_database,
+        "INSERT INTO received (id, msg_id, headers, added, expires_at, retry, status)"
+        " VALUES (gen_random_uuid(), 'order_service:1', %s, now(), now(), 0, -1)",
+        json.dumps(message),
+    )
+    found = ask(order_database, "parked", "--json").lines()
+    assert [(one["kind"], one["key"], one["version"], one["place"], one["reason"]) for one in found] == [
+        ("publication", "a", 3, "position 7", "too_large: 9 bytes"),
+        ("message", "b", None, "u/0/12", "Unreadable: broken"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["list", "--type", "OrderPlacd"], "no event type 'OrderPlacd'; known are OrderPlaced"),
+        (["list", "--positions", "9..7"], "'9..7': the range is empty"),
+        (["list", "--since", "yesterday"], "'yesterday' is no time; write 2026-"),
+        (["list", "--event", "12"], "'12' is no event id"),
+        (["list", "--service", "billing"], "no service 'billing'; known are order"),
+    ],
+)
+def test_a_wrong_filter_is_one_line_that_names_it(arguments: list[str], says: str):
+    done = outbox(*arguments, **settings(order=AWAY))
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert says in done.err
+
+
+def test_a_database_that_does_not_answer_costs_its_own_answer_only(order_database: ServiceDatabase):
+    place_orders(1)
+    partly = outbox("list", **settings(payment=AWAY, order=order_database.service_url))
+    assert (partly.code, len(partly.out.splitlines())) == (3, 2)
+    assert partly.err.startswith("outbox: database payment: ")
+    away = outbox("status", **settings(order=AWAY))
+    assert (away.code, away.out, len(away.err.splitlines())) == (4, "", 1)
+
+
+def test_nothing_to_ask_is_said_with_the_way_out(tmp_path):
+    done = outbox("status", WAYBILL_HOME=str(tmp_path))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "WAYBILL_OUTBOX_DATABASES" in done.err
+
+
+def test_the_local_stack_is_found_by_its_folder(stack):
+    done = outbox("status", "--json", WAYBILL_HOME=str(stack.home))
+    assert done.code == 0, done.err
+    assert {one["service"] for one in done.lines()} == {"order", "inventory", "payment", "notification"}
