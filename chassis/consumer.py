@@ -69,7 +69,10 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
             messages = _drain(consumer, settings.batch_size)
             if messages:
                 _until_the_world_is_well(consumer, service, messages, settings, stop)
-            elif time.monotonic() > clean_at:
+            else:
+                for topic in service.topics:
+                    metrics.put("consumer_lag_seconds", 0, topic=topic)
+            if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + HOUSEKEEPING_SECONDS
                 _housekeeping()
     finally:
@@ -112,6 +115,7 @@ def _until_the_world_is_well(
             process(service, messages, settings)
         except WORLD as error:
             log.warning("waiting", reason=str(error).strip().splitlines()[0], seconds=wait)
+            _put_lag(messages)
             connection.close()
             paused = consumer.assignment()
             consumer.pause(paused)
@@ -204,7 +208,7 @@ def _react(service: Service, message: Message) -> Command | Copy | None:
     if message.event_type is None:
         raise Unreadable("header ce_type is missing")
     event_class, reaction = service.reaction_to[message.event_type]
-    event = read_event(message.value)
+    event = read_event(message.value, _age_seconds(message))
     if not isinstance(event, event_class):
         raise Unreadable(f"header ce_type says {message.event_type}, the value is {event.event_type}")
     return reaction(event)
@@ -214,8 +218,17 @@ def _count(messages: Sequence[Message], fresh: set[str], ignored: int) -> None:
     for message in messages:
         outcome = "applied" if message.event_id in fresh else "repeated"
         metrics.inc("consumer_processed_total", topic=message.topic, type=message.event_type or "", outcome=outcome)
-        metrics.put("consumer_lag_seconds", time.time() - message.timestamp_ms / 1000, topic=message.topic)
+    _put_lag(messages)
     log.debug("applied", messages=len(messages), fresh=len(fresh), ignored=ignored)
+
+
+def _age_seconds(message: Message) -> float:
+    return time.time() - message.timestamp_ms / 1000
+
+
+def _put_lag(waiting: Sequence[Message]) -> None:
+    for message in waiting:
+        metrics.put("consumer_lag_seconds", _age_seconds(message), topic=message.topic)
 
 
 def _housekeeping() -> None:

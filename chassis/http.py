@@ -83,6 +83,13 @@ def answer(status: int, body: Mapping[str, Any], *, version: int | str | None = 
     return response
 
 
+def nothing() -> HttpResponse:
+    """Return a 204, which has no body and so no type of one."""
+    response = HttpResponse(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
 def unchanged(request: HttpRequest, version: int | str) -> HttpResponse | None:
     """Return the 304 that If-None-Match asks for, or None."""
     if f'"{version}"' in request.headers.get("If-None-Match", ""):
@@ -214,7 +221,7 @@ def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _field(location: tuple[str | int, ...]) -> str:
-    """Return `lines[0].quantity` for ("body", "order", "lines", 0, "quantity")."""
+    """Return `lines[0].quantity` for ("body", "given", "lines", 0, "quantity")."""
     parts = location[2:] if location[0] == "body" else location[1:]
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".") or "body"
 

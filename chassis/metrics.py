@@ -33,7 +33,7 @@ class Metric:
 
 
 METRICS: dict[Name, Metric] = {
-    "consumer_lag_seconds": Metric(Gauge, "Age of the newest message handled, when it was handled.", ("topic",)),
+    "consumer_lag_seconds": Metric(Gauge, "Age of the last message read; 0 where all are handled.", ("topic",)),
     "consumer_parked_total": Metric(Counter, "Messages parked in the inbox since the start.", ("reason",)),
     "consumer_passed_total": Metric(Counter, "Messages of types that nobody here reacts to."),
     "consumer_processed_total": Metric(Counter, "Messages handled.", ("topic", "type", "outcome")),

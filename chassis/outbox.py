@@ -97,19 +97,24 @@ def _row(appended: Appended) -> tuple[Any, ...]:
 
 
 @cache
-def _hint() -> tuple[socket.socket, tuple[str, int]] | None:
+def _hint() -> socket.socket | None:
     target = settings().relay_hint
     if not target:
         return None
     host, _, port = target.rpartition(":")
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (host, int(port))
+    sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sending.connect((host, int(port)))  # looks the name up once, and not at every commit
+    except OSError:
+        return None
+    return sending
 
 
 def _wake_relay() -> None:
     hint = _hint()
     if hint is not None:
         try:
-            hint[0].sendto(b"", hint[1])
+            hint.send(b"")
         except OSError:
             return  # the relay also polls
 

@@ -1,11 +1,13 @@
-"""`python -m chassis <service> web|consumer|worker|migrate`: start, signals, stop."""
+"""`python -m chassis <service> web|consumer|worker|migrate|rebuild`: start, signals, stop."""
 
 import argparse
+import json
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -48,7 +50,7 @@ def main(argv: list[str]) -> None:
     """Run one program of a service until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m chassis", description=__doc__)
     parser.add_argument("service", help="package of the service, as in `billing_service`")
-    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "manage"])
+    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "rebuild", "manage"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for `manage`: a Django management command")
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
@@ -60,6 +62,7 @@ def main(argv: list[str]) -> None:
         "consumer": partial(_loop, "consumer"),
         "worker": partial(_loop, "worker"),
         "migrate": migrate,
+        "rebuild": rebuild,
         "manage": partial(manage, given.rest),
     }
     programs[given.program](given.service, settings)
@@ -170,6 +173,24 @@ def migrate(name: str, settings: Settings) -> None:
                 statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))
                 cursor.execute(statement.as_string(cursor.connection))
     log.info("migrated", database=connection.settings_dict["NAME"])
+
+
+def rebuild(name: str, settings: Settings) -> None:
+    """Print every row that is not the fold of its events, as JSON lines; exits 1 where there is one."""
+    service = load(name, settings)
+    from django.db import DatabaseError
+
+    from chassis.rebuild import check
+
+    try:
+        found = check(service)
+    except DatabaseError as error:
+        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201 - for a person
+        sys.exit(DEPENDENCY_DOWN)
+    for difference in found.differences:
+        print(json.dumps(asdict(difference), default=str))  # noqa: T201 - the data
+    print(json.dumps({"events": found.events, "aggregates": found.aggregates}))  # noqa: T201
+    sys.exit(1 if found.differences else 0)
 
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:

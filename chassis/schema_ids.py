@@ -7,10 +7,11 @@ from functools import cache
 
 from django.db import connection
 
-from chassis.outcomes import Unreadable
+from chassis.outcomes import Unavailable, Unreadable
 from schemas import codec
 from schemas.events import Event
 
+REGISTRATION_SECONDS = 10.0
 WRITERS = "SELECT schema_id, event_type, schema_version FROM schema_id"
 
 
@@ -21,8 +22,12 @@ def _writers() -> dict[int, tuple[str, int]]:
         return {schema_id: (event_type, version) for schema_id, event_type, version in cursor.fetchall()}
 
 
-def read_event(value: bytes | None) -> Event:
-    """Return the event in a framed value; raises Unreadable where it cannot be told or read."""
+def read_event(value: bytes | None, age_seconds: float) -> Event:
+    """Return the event in a framed value, of a record of this age.
+
+    Raises Unreadable where it cannot be told or read, and Unavailable where a young record's schema id is not known:
+    registration fills one database after another, so ours may be a moment behind the writer's.
+    """
     if value is None:
         raise Unreadable("the value is empty: topics of events have no tombstones")
     try:
@@ -30,6 +35,8 @@ def read_event(value: bytes | None) -> Event:
         if schema_id not in _writers():
             _writers.cache_clear()  # registered since we last looked
         writer = _writers().get(schema_id)
+        if writer is None and age_seconds < REGISTRATION_SECONDS:
+            raise Unavailable(f"schema id {schema_id} is not registered yet")
         if writer is None:
             raise Unreadable(f"schema id {schema_id} is not among the registered; run `python -m schemas register`")
         return codec.decode(*writer, payload)

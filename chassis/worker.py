@@ -5,6 +5,7 @@ transaction open, so that a slow provider holds no lock and stops nobody. What c
 commands and the removal of their due rows commit together.
 """
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -24,16 +25,20 @@ from schemas.events import Event
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
+STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # from here on a row is logged as an error at each attempt: an operator should look
 
 
 def work(service: Service, settings: Settings, stop: Flag) -> None:
-    """Do what is due until `stop` is set; attempts under way are finished first."""
+    """Do what is due until `stop` is set; attempts under way are finished first, for STOP_SECONDS at most."""
     log.info("working", tasks=sorted(service.tasks))
     with ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="attempt") as threads:
         worker = Worker(service, settings, threads)
-        while not stop.is_set() or worker.busy:
+        stop_by = float("inf")
+        while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
+            if stop.is_set():
+                stop_by = min(stop_by, time.monotonic() + STOP_SECONDS)
             try:
                 if not stop.is_set():
                     worker.start()
@@ -42,7 +47,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
             except WORLD as error:
                 log.warning("waiting", reason=str(error).strip().splitlines()[0])
                 connection.close()
-                stop.wait(settings.retry_seconds)
+                time.sleep(settings.retry_seconds)
     connection.close()
 
 

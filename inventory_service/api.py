@@ -116,7 +116,7 @@ def revise_product(request: HttpRequest, sku: Annotated[Sku, Path()], listing: L
 def delist_product(request: HttpRequest, sku: Annotated[Sku, Path()]) -> HttpResponse:
     """Take a product out of sale; what is held for orders stays held."""
     _changed(request, domain.DelistProduct(sku=sku), status=200)
-    return HttpResponse(status=204)
+    return http.nothing()
 
 
 @router.post("/products/{sku}/stock", response={200: ProductOut})

@@ -325,7 +325,7 @@ def _corrected(command: CorrectStock, product: Product) -> Decision:
     after = product.on_hand + command.change
     if after < product.reserved:
         detail = f"{after} units would be left and {product.reserved} are held for orders"
-        return Refused(Code.STOCK_TOO_LOW, detail, "change")
+        return Refused(Code.STOCK_TOO_LOW, detail, "quantity")
     if after > command.limit:
-        return Refused(Code.NOT_VALID, f"more than {command.limit} units on hand are not kept", "change")
+        return Refused(Code.NOT_VALID, f"more than {command.limit} units on hand are not kept", "quantity")
     return [StockCorrected(sku=product.sku, change=command.change, reason=command.reason)]

@@ -165,7 +165,7 @@ OrderEvent = (
     | OrderCancelled
 )
 
-UNDER_CANCELLATION = Ignored("the order is being cancelled: what was done is undone by its own compensation")
+UNDER_CANCELLATION = Ignored("the order is being cancelled: what was done is given back by its own compensation")
 ENDED = Ignored("the order has ended")
 
 

@@ -1,6 +1,8 @@
 """Every event is applied exactly once; one that cannot be is parked, and all other keys flow."""
 
 import itertools
+import time
+from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
@@ -10,17 +12,20 @@ from django_outbox_pattern.models import Received
 
 from chassis import consumer, schema_ids
 from chassis.inbox import Message
+from chassis.outcomes import Unavailable
 from chassis.settings import settings
 from chassis.telemetry import new_id
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
+from order_service.models import PriceRow
+from order_service.service import service as orders
 from schemas import codec
-from schemas.events import OrderConfirmed, OrderPlaced
+from schemas.events import OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
 from tests.integration.test_unit_of_work import stocked
 from tests.support.orders import placed
 
 FAILED, SUCCEEDED = -1, 2
-WRITERS = {1: OrderPlaced, 2: OrderConfirmed}
+WRITERS = {1: OrderPlaced, 2: OrderConfirmed, 3: ProductListed, 4: ProductRepriced}
 offsets = itertools.count()
 
 
@@ -60,6 +65,25 @@ def test_the_same_event_twice_is_applied_once(inventory):
     process(once)
     assert reserved() == 2
     assert Received.objects.filter(status=SUCCEEDED).count() == 1
+
+
+def test_an_event_that_comes_again_late_does_not_set_back_what_followed_it(order_database):
+    with psycopg.connect(order_database.owner_url, autocommit=True) as owner:
+        for schema_id, event in WRITERS.items():
+            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+    schema_ids._writers.cache_clear()
+    listed = message(ProductListed(sku="LAMP", name="Lamp", unit_price=1000, currency="EUR"))
+    repriced = message(ProductRepriced(sku="LAMP", unit_price=2000, currency="EUR"))
+    for received in (listed, repriced, listed):
+        consumer.process(orders, [received], settings())
+    assert PriceRow.objects.get(pk="LAMP").unit_price == 2000
+
+
+def test_a_schema_id_that_is_not_registered_yet_is_waited_for(inventory):
+    young = replace(message(placed(), value=b"\x00\x00\x00\x03\xe7rest"), timestamp_ms=int(time.time() * 1000))
+    with pytest.raises(Unavailable, match="not registered yet"):
+        process(young)
+    assert parked() == []
 
 
 def test_the_inbox_row_and_the_effect_commit_together(inventory):

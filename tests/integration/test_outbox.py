@@ -54,7 +54,7 @@ def test_an_append_outside_a_transaction_is_refused(order_database):
     assert rows() == []
 
 
-def test_an_append_that_a_crash_could_undo_is_refused(order_database):
+def test_an_append_that_a_crash_could_remove_is_refused(order_database):
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
     with pytest.raises(AppendRefused, match="synchronous_commit"):

@@ -121,12 +121,12 @@ def test_one_refused_outcome_does_not_hold_back_the_others(order_database, calls
 
 def test_an_answer_is_kept_while_the_database_is_away(order_database, calls):
     def attempt(order, asked):
-        calls.append(order.order_id)
         with psycopg.connect(order_database.superuser_url, autocommit=True) as server:
             server.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'test_service'"
                 " AND datname = current_database()"
             )
+        calls.append(order.order_id)
         return domain.CancelOrder(order_id=order.order_id)
 
     placed = place()
