@@ -41,7 +41,7 @@ lint: .venv/.synced ## Check format, style, types and who imports whom
 	@.venv/bin/lint-imports
 
 .PHONY: bench-saga
-bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED on the stack that is up
+bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED, on a stack of their own
 	@exec $(RUN) benchmarks.saga $(ARGS)
 
 .venv/.synced: uv.lock devstack/environment.py
