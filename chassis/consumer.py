@@ -92,6 +92,8 @@ def _drain(consumer: confluent_kafka.Consumer, limit: int) -> list[Message]:
 
 def _message(raw: confluent_kafka.Message) -> Message | None:
     error = raw.error()
+    if error is not None and error.fatal():
+        raise SystemExit(f"kafka: {error.str()}")  # this member is out of its group for good: start anew
     if error is not None:
         log.warning("kafka", error=error.str(), retriable=error.retriable())
         return None
@@ -119,7 +121,9 @@ def _until_the_world_is_well(
             connection.close()
             paused = consumer.assignment()
             consumer.pause(paused)
-            consumer.poll(wait)  # keeps the membership; brings nothing while paused
+            # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
+            late = consumer.poll(wait)
+            messages += [m for m in (_message(late),) if m] if late else []
             wait = min(60.0, wait * 2)
         else:
             _commit(consumer, messages)
@@ -138,8 +142,12 @@ def _commit(consumer: confluent_kafka.Consumer, messages: Sequence[Message]) -> 
         for (topic, partition), offset in last.items()
         if (topic, partition) in owned
     ]
-    if offsets:
+    if not offsets:
+        return
+    try:
         consumer.commit(offsets=offsets, asynchronous=True)
+    except confluent_kafka.KafkaException as error:
+        log.warning("offsets not committed", reason=str(error))  # they come again, and the inbox knows them
 
 
 def process(service: Service, messages: Sequence[Message], settings: Settings) -> None:
