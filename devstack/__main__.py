@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from devstack import demo, download, screen, stack, supervisor, tokens
+from devstack import demo, download, rehearsal, screen, stack, supervisor, tokens
 from devstack.folder import CHECKOUT, Folder
 from devstack.trouble import Interrupted, Trouble
 
@@ -174,7 +174,9 @@ def status(folder: Folder, _given: argparse.Namespace) -> int:
 
 def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
     """Download what is missing."""
-    for part, home in download.fetch(("kafka", "registry")).items():
+    homes = download.fetch(("kafka", "registry"))
+    rehearsal.rehearse(homes)
+    for part, home in homes.items():
         screen.say(f"{part}: {home}")
     return 0
 

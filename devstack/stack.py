@@ -17,7 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from devstack import demo, download, java, leftovers, parts, postgres, preflight, screen, state, supervisor, tokens
+from devstack import (
+    demo,
+    download,
+    java,
+    leftovers,
+    parts,
+    postgres,
+    preflight,
+    rehearsal,
+    screen,
+    state,
+    supervisor,
+    tokens,
+)
 from devstack.folder import Folder, read_json, remove_orphaned_data, write_json
 from devstack.launch import Launch
 from devstack.parts import Part, Site, Step
@@ -60,11 +73,12 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
         given = {name: url for name, variable in GIVEN.items() if (url := os.environ.get(variable))}
         own = [name for name in chosen if name not in given]
         homes = download.fetch(own)
+        preflight.check_memory(own)
+        rehearsal.rehearse(homes)
         started_at = time.monotonic()
         clear(folder)
         folder.prepare()
         remove_orphaned_data()
-        preflight.check_memory(own)
         site = settle(folder, own, given)
         result = Started({})
         with stopped_on_failure(folder):
@@ -156,8 +170,8 @@ def make_plan(
     """Return what to start and to do, and the functions behind the tasks that have no command."""
     makers: dict[str, Callable[[], Part]] = {
         "postgres": lambda: postgres.part(site, folder),
-        "kafka": lambda: java.kafka(site, folder, homes["kafka"]),
-        "registry": lambda: java.registry(site, folder, homes["registry"]),
+        "kafka": lambda: java.kafka(site, folder, homes["kafka"], *rehearsal.options(homes["kafka"])),
+        "registry": lambda: java.registry(site, folder, homes["registry"], *rehearsal.options(homes["registry"])),
         "provider": lambda: parts.simulator(site, "provider"),
         "mailbox": lambda: parts.simulator(site, "mailbox"),
     }
