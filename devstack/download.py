@@ -15,6 +15,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -182,9 +183,17 @@ def fetch_files(download: Download, repository: Path) -> list[Path]:
     with Progress(*columns, console=screen.progress, transient=True, disable=not screen.progress.is_terminal) as bars:
         bar = bars.add_task(download.title, total=download.size_bytes)
 
+        stopping = threading.Event()
+
+        def arrived(count: int) -> None:
+            # Nobody waits for the rest of a large file after Ctrl-C.
+            if stopping.is_set():
+                raise InterruptedError
+            bars.advance(bar, count)
+
         @contextmanager
         def report(_file: str, _size: int) -> Iterator[Callable[[int], None]]:
-            yield lambda count: bars.advance(bar, count)
+            yield arrived
 
         context = MavenContext(repo_cache=repository, resolver=PythonResolver(progress_callback=report), **mirror())
         with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
@@ -192,6 +201,7 @@ def fetch_files(download: Download, repository: Path) -> list[Path]:
             try:
                 return [each.result() for each in pending]
             except BaseException:
+                stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
