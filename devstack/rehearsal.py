@@ -93,7 +93,7 @@ def rehearse_one(name: str, home: Path) -> bool:
 
 def prepare(name: str, home: Path, folder: Folder) -> Part:
     """Return the program as it is to be rehearsed."""
-    folder.prepare()
+    folder.data.mkdir()
     ports = choose(port_names([name]), {}, {})
     site = Site(ports=ports, secrets={"kafka": SCRATCH_CLUSTER}, jwks_file=folder.data, data=folder.data)
     if name == "kafka":
