@@ -28,7 +28,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from chassis import idempotency, inbox, metrics, unit_of_work
+from chassis import inbox, metrics, unit_of_work
 from chassis.inbox import Message
 from chassis.outcomes import CommandRefused, Ignored, Unavailable, Unreadable
 from chassis.schema_ids import read_event
@@ -240,6 +240,8 @@ def _put_lag(waiting: Sequence[Message]) -> None:
 
 
 def _housekeeping() -> None:
+    from chassis import idempotency  # brings what only the web program needs at its start
+
     try:
         log.info("housekeeping", inbox=inbox.forget(), idempotency_keys=idempotency.forget())
     except WORLD as error:

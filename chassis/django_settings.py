@@ -7,6 +7,9 @@ import django
 from django.conf import settings
 
 
+WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
+
+
 def database(url: str) -> dict[str, Any]:
     """Return Django's description of the database behind a PostgreSQL URL."""
     parts = urlsplit(url)
@@ -22,14 +25,16 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
-def configure_django(services: tuple[str, ...], url: str, *, max_body_bytes: int = 1_000_000) -> None:
+def configure_django(
+    services: tuple[str, ...], url: str, *, web: bool = False, max_body_bytes: int = 1_000_000
+) -> None:
     """Configure Django for these services on one database; once a process."""
     settings.configure(
         ALLOWED_HOSTS=["*"],  # the gateway in front decides on host names
         DATABASES={"default": database(url)},
         DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        INSTALLED_APPS=["django.contrib.staticfiles", "ninja", "django_outbox_pattern", "chassis", *services],
+        INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", "chassis", *services],
         LOGGING_CONFIG=None,
         MIDDLEWARE=["chassis.http.request_context"],
         ROOT_URLCONF="chassis.http",

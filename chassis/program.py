@@ -68,9 +68,9 @@ def main(argv: list[str]) -> None:
     programs[given.program](given.service, settings)
 
 
-def load(name: str, settings: Settings) -> Any:
+def load(name: str, settings: Settings, *, web: bool = False) -> Any:
     """Configure Django for the service and return its plan."""
-    configure_django((name,), settings.database_url, max_body_bytes=settings.max_body_bytes)
+    configure_django((name,), settings.database_url, web=web, max_body_bytes=settings.max_body_bytes)
     return import_module(f"{name}.service").service
 
 
@@ -113,7 +113,7 @@ def wsgi(name: str, *_: object) -> Any:
     settings = read(Settings)
     configure_logging(f"{name}.web", settings.log_level)
     _end_with_parent()
-    service = load(name, settings)
+    service = load(name, settings, web=True)
     from django.core.handlers.wsgi import WSGIHandler
 
     from chassis.http import serve_api

@@ -172,6 +172,8 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         }
     else:
         environment["WAYBILL_DATABASE_URL"] = site.database(service, "relay" if kind == "relay" else "service")
+        if kind == "consumer":
+            environment["WAYBILL_CONSUMER_INSTANCE"] = f"{service}.consumer"
         environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
     return environment
 
