@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 import django
 from django.conf import settings
 
-
 WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
 
 
