@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from outbox_relay import history, redrive, screen, status
+from outbox_relay import history, rebuild, redrive, screen, status, verify
 from outbox_relay.places import DependencyDown, Places, UsageError, ask, find_places
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -152,6 +152,45 @@ def _parked(given: Given, places: Places) -> int:
     return _code(answers, failures)
 
 
+def _verify(given: Given, places: Places) -> int:
+    services = places.chosen(given.service)
+    with screen.progress("records") as progress:
+        proof, failures = verify.prove(places, services, progress)
+    answered = [service for service in services if service not in failures]
+    if not given.no_rows:
+        for service in answered:
+            differences, trouble = rebuild.check(places, service)
+            proof.faults += [_row_fault(difference) for difference in differences]
+            if trouble:
+                failures[service] = trouble
+    if given.json:
+        screen.put_json([*(fault._asdict() for fault in proof.faults), proof.counts()])
+    else:
+        screen.put_table([fault._asdict() for fault in proof.faults])
+        screen.put_record("verified" if not proof.faults else "does not match", proof.counts())
+    code = _code(dict.fromkeys(answered), failures)
+    return MISMATCH if proof.faults else code
+
+
+def _row_fault(difference: Mapping[str, Any]) -> verify.Fault:
+    place = f"{difference['aggregate_type']}/{difference['aggregate_id']}"
+    return verify.Fault("row", difference["service"], place, f"row {difference['row']}, fold {difference['fold']}")
+
+
+def _rebuild(given: Given, places: Places) -> int:
+    found: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    services = places.chosen(given.service)
+    for service in services:
+        differences, trouble = rebuild.check(places, service)
+        found += differences
+        if trouble:
+            failures[service] = trouble
+    (screen.put_json if given.json else screen.put_table)(found)
+    code = _code(dict.fromkeys(set(services) - failures.keys()), failures)
+    return MISMATCH if found else code
+
+
 def _code(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
     for service, reason in failures.items():
         screen.tell(f"database {service}: {reason}")
@@ -204,6 +243,14 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(aggregate=None, type=None, positions=None, since=None, until=None)
 
 
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
+
+
+def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", required=True, help="compare, and write nothing")
+
+
 def _no_arguments(_: argparse.ArgumentParser) -> None:
     """Take only what every verb takes."""
 
@@ -239,6 +286,18 @@ VERBS: Final[Mapping[str, Verb]] = {
         "List publications that the broker refused and messages that a service could not handle, with the reason.",
         "outbox parked --service inventory",
         _no_arguments,
+    ),
+    "verify": Verb(
+        _verify,
+        "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered or a ghost.",
+        "outbox verify",
+        _verify_arguments,
+    ),
+    "rebuild": Verb(
+        _rebuild,
+        "Fold every event again and list the rows that it does not lead to.",
+        "outbox rebuild --check --service inventory",
+        _rebuild_arguments,
     ),
 }
 

@@ -3,7 +3,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -13,6 +14,20 @@ Line = Mapping[str, Any]
 def tell(text: str) -> None:
     """Say something that is not data."""
     print(f"outbox: {text}", file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str) -> Generator[Callable[[int, int], object]]:
+    """Show how far long work is, on stderr where that is a terminal; yields what takes done and total."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def put_json(objects: Iterable[Line]) -> None:

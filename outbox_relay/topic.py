@@ -1,0 +1,145 @@
+"""The topics as a subscriber finds them now: every record up to the ends that stood when reading began."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from outbox_relay.broker import SILENT, reason_of
+from outbox_relay.places import DependencyDown
+
+ANSWER_SECONDS: Final = 10.0
+BATCH: Final = 1_000
+
+
+class Record(NamedTuple):
+    """One record; `event_id` is None, and `version` 0, where its headers do not say."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    event_id: UUID | None
+    version: int
+    event_type: str
+    replayed: bool
+
+
+Partition = tuple[str, int]
+
+
+def read(bootstrap: str, topics: Collection[str], progress: Callable[[int, int], object]) -> Iterator[Record]:
+    """Yield every record of the topics that exist, partition by partition in order; blocks up to 10 s a silence.
+
+    `progress` is told records read and the number there are at most. Raises DependencyDown.
+    """
+    consumer = _consumer(bootstrap, f"outbox-{uuid4()}")
+    try:
+        ends = {place: bounds for place in _partitions(consumer, topics) if (bounds := _bounds(consumer, place))}
+        total = sum(end - start for start, end in ends.values())
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in ends])
+        done = 0
+        while ends:
+            for message in _batch(consumer):
+                record = _record(message)
+                if record is not None and (record.topic, record.partition) in ends:
+                    done += 1
+                    yield record
+            progress(done, total)
+            _drop_ended(consumer, ends)
+    except KafkaException as error:
+        raise DependencyDown(f"Kafka at {bootstrap}: {reason_of(error)}") from None
+    finally:
+        consumer.close()
+
+
+def committed(bootstrap: str, group: str, topics: Collection[str]) -> dict[Partition, int]:
+    """Return the offset that the group stands at in each partition, 0 where it has none. Raises DependencyDown."""
+    consumer = _consumer(bootstrap, group)
+    try:
+        places = [TopicPartition(*place) for place in _partitions(consumer, topics)]
+        found = consumer.committed(places, timeout=ANSWER_SECONDS) if places else []
+        return {(place.topic, place.partition): max(place.offset, 0) for place in found}
+    except KafkaException as error:
+        raise DependencyDown(f"Kafka at {bootstrap}: {reason_of(error)}") from None
+    finally:
+        consumer.close()
+
+
+def _consumer(bootstrap: str, group: str) -> Consumer:
+    # Never subscribed: the group is only asked, or named because a consumer must have one.
+    options: Any = {
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "client.id": "outbox",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "logger": SILENT,
+    }
+    return Consumer(options)
+
+
+def _partitions(consumer: Consumer, topics: Collection[str]) -> list[Partition]:
+    known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+    return [(topic, partition) for topic in topics if topic in known for partition in known[topic].partitions]
+
+
+def _bounds(consumer: Consumer, place: Partition) -> tuple[int, int] | None:
+    start, end = consumer.get_watermark_offsets(TopicPartition(*place), timeout=ANSWER_SECONDS)
+    return (start, end) if end > start else None
+
+
+def _batch(consumer: Consumer) -> list[Message]:
+    first = consumer.poll(ANSWER_SECONDS)
+    if first is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {ANSWER_SECONDS:.0f} s"))  # noqa: SLF001
+    return [first, *consumer.consume(BATCH, 0)]
+
+
+def _drop_ended(consumer: Consumer, ends: dict[Partition, tuple[int, int]]) -> None:
+    for place in consumer.position([TopicPartition(*place) for place in ends]):
+        if place.offset >= ends[place.topic, place.partition][1]:
+            del ends[place.topic, place.partition]
+
+
+def _record(message: Message) -> Record | None:
+    error = message.error()
+    if error is not None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            return None
+        raise KafkaException(error)
+    headers = {name: _text(value) for name, value in message.headers() or ()}
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    sequence = headers.get("ce_sequence", "")
+    return Record(
+        topic,
+        partition,
+        offset,
+        _text(message.key()),
+        _event_id(headers.get("ce_id", "")),
+        int(sequence) if sequence.isdecimal() else 0,
+        headers.get("ce_type", ""),
+        "ce_replayid" in headers,
+    )
+
+
+def _event_id(given: str) -> UUID | None:
+    try:
+        return UUID(given)
+    except ValueError:
+        return None
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
