@@ -78,6 +78,7 @@ def web(name: str, settings: Settings) -> None:
     """Serve the API: a parent that listens and one process that answers, with `web_threads` threads."""
     import granian
     from granian.constants import Interfaces
+    from granian.log import LogLevels
 
     from chassis.health import refuse_taken_port
 
@@ -94,6 +95,8 @@ def web(name: str, settings: Settings) -> None:
         workers_kill_timeout=10,
         websockets=False,
         log_access=False,
+        log_level=LogLevels.error,  # its warnings are about the number of threads, which is meant
+        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
         static_path_route=["/static"],
         static_path_mount=[_ninja_folder() / "static"],
     )
