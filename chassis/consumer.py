@@ -192,24 +192,30 @@ def _apply(service: Service, messages: Sequence[Message], settings: Settings) ->
     with transaction.atomic():
         parked = inbox.parked_keys(service.name, messages)
         flowing = [m for m in messages if (m.topic, m.key) not in parked]
-        fresh = inbox.receive(service.name, flowing, keep_days=settings.inbox_days)
         for behind in (m for m in messages if (m.topic, m.key) in parked):
             inbox.park(service.name, behind, "behind a parked message of its key", keep_days=settings.inbox_days)
-        commands: list[Caused] = []
-        copies: list[Copy] = []
-        taken: set[str] = set()
-        for message in flowing:
-            if message.event_id not in fresh or message.event_id in taken:
-                continue
-            taken.add(message.event_id)
-            follows = _react(service, message)
-            if isinstance(follows, Copy):
-                copies.append(follows)
-            elif follows is not None:
-                commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
-        unit_of_work.keep(service, copies)
-        handled = unit_of_work.handle(service, commands)
-    _count(flowing, fresh, sum(isinstance(h.decision, Ignored) for h in handled))
+        handle(service, flowing, settings)
+
+
+def handle(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+    """Apply messages of which none waits behind a parked one; call it inside a transaction, which it may fail."""
+    fresh = inbox.receive(service.name, messages, keep_days=settings.inbox_days)
+    commands: list[Caused] = []
+    copies: list[Copy] = []
+    taken: set[str] = set()
+    for message in messages:
+        if message.event_id not in fresh or message.event_id in taken:
+            continue
+        taken.add(message.event_id)
+        follows = _react(service, message)
+        if isinstance(follows, Copy):
+            copies.append(follows)
+        elif follows is not None:
+            commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
+    unit_of_work.keep(service, copies)
+    handled = unit_of_work.handle(service, commands)
+    ignored = sum(isinstance(h.decision, Ignored) for h in handled)
+    transaction.on_commit(lambda: _count(messages, fresh, ignored))
 
 
 def _react(service: Service, message: Message) -> Command | Copy | None:

@@ -25,9 +25,11 @@ ON CONFLICT (msg_id) DO NOTHING
 RETURNING msg_id
 """
 
+# Locked, so that a message parked behind these is there before a redrive can release them, or flows after it.
 PARKED_KEYS = """
 SELECT headers->>'topic', headers->>'key' FROM received
 WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
+FOR SHARE
 """
 
 FORGET = "DELETE FROM received WHERE expires_at < now() AND status <> -1"

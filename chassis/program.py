@@ -1,4 +1,4 @@
-"""`python -m chassis <service> web|consumer|worker|migrate|rebuild`: start, signals, stop."""
+"""`python -m chassis <service> web|consumer|worker|migrate|rebuild|redrive`: start, signals, stop."""
 
 import argparse
 import json
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     """Run one program of a service until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m chassis", description=__doc__)
     parser.add_argument("service", help="package of the service, as in `billing_service`")
-    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "rebuild", "manage"])
+    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "manage"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for `manage`: a Django management command")
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
@@ -63,6 +63,7 @@ def main(argv: list[str]) -> None:
         "worker": partial(_loop, "worker"),
         "migrate": migrate,
         "rebuild": rebuild,
+        "redrive": redrive,
         "manage": partial(manage, given.rest),
     }
     programs[given.program](given.service, settings)
@@ -194,6 +195,22 @@ def rebuild(name: str, settings: Settings) -> None:
         print(json.dumps(asdict(difference), default=str))  # noqa: T201 - the data
     print(json.dumps({"events": found.events, "aggregates": found.aggregates}))  # noqa: T201
     sys.exit(1 if found.differences else 0)
+
+
+def redrive(name: str, settings: Settings) -> None:
+    """Handle parked messages again and print what came of each, as JSON lines; exits 1 where one stays parked."""
+    service = load(name, settings)
+    from chassis import consumer, redrive
+
+    left = 0
+    try:
+        for one in redrive.redrive(service, settings):
+            left += one.trouble is not None
+            print(json.dumps(asdict(one)), flush=True)  # noqa: T201 - the data
+    except consumer.WORLD as error:
+        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201 - for a person
+        sys.exit(DEPENDENCY_DOWN)
+    sys.exit(1 if left else 0)
 
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:

@@ -191,6 +191,22 @@ def _rebuild(given: Given, places: Places) -> int:
     return MISMATCH if found else code
 
 
+def _redrive(given: Given, places: Places) -> int:
+    found: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    services = places.chosen(given.service)
+    for service in services:
+        handled, trouble = rebuild.run(places, service, "redrive")
+        found += handled
+        if trouble:
+            failures[service] = trouble
+    (screen.put_json if given.json else screen.put_table)(found)
+    left = sum(one["trouble"] is not None for one in found)
+    screen.tell(f"{len(found) - left} messages handled, {left} stay parked")
+    code = _code(dict.fromkeys(set(services) - failures.keys()), failures)
+    return MISMATCH if left else code
+
+
 def _code(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
     for service, reason in failures.items():
         screen.tell(f"database {service}: {reason}")
@@ -285,6 +301,12 @@ VERBS: Final[Mapping[str, Verb]] = {
         _parked,
         "List publications that the broker refused and messages that a service could not handle, with the reason.",
         "outbox parked --service inventory",
+        _no_arguments,
+    ),
+    "redrive": Verb(
+        _redrive,
+        "Handle parked messages again, in sequence; one that fails again stays parked, and those behind it.",
+        "outbox redrive --service inventory",
         _no_arguments,
     ),
     "verify": Verb(

@@ -1,0 +1,89 @@
+"""Parked messages are handled again in sequence, exactly once; what fails again stays where it was."""
+
+import base64
+import threading
+from uuid import uuid4
+
+import psycopg
+from django.db import connection
+
+from chassis.inbox import Message
+from schemas import codec
+from schemas.events import OrderPlaced
+from tests.integration.outbox_command.parts import Ended, outbox, settings
+from tests.integration.test_consumer import inventory, message, parked, process, reserved  # noqa: F401 - a fixture
+from tests.support.orders import placed
+from tests.support.wait import wait_until
+
+BROKEN = b"no frame"
+
+
+def redrive(database) -> Ended:
+    """Redrive one database's messages."""
+    return outbox("redrive", "--json", **settings(inventory=database.service_url))
+
+
+def mend(database, event: OrderPlaced) -> None:
+    """Put the right bytes in place of the broken ones."""
+    value = base64.b64encode(codec.frame(1, codec.encode(event))).decode()
+    with psycopg.connect(database.superuser_url, autocommit=True) as session:
+        session.execute(
+            "UPDATE received SET body = jsonb_build_object('value', %s::text) WHERE status = -1"
+            " AND headers->>'key' = %s AND headers->>'reason' NOT LIKE 'behind%%'",
+            (value, event.aggregate_id),
+        )
+
+
+def process_apart(one: Message) -> None:
+    """Process in a thread of its own, and leave no session behind."""
+    try:
+        process(one)
+    finally:
+        connection.close()
+
+
+def park_pair(quantity: int = 2) -> OrderPlaced:
+    """Park an order's first event for its bytes, and the same order's next one behind it."""
+    event = placed(uuid4(), quantity=quantity)
+    process(message(event, value=BROKEN))
+    process(message(event))
+    assert [one["key"] for one in parked()].count(event.aggregate_id) == 2
+    return event
+
+
+def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):  # noqa: F811
+    event = park_pair()
+    other = park_pair()
+    mend(inventory, event)
+    done = redrive(inventory)
+    assert (done.code, reserved()) == (1, 2)
+    assert [(one["key"], one["trouble"] is None) for one in done.lines() if one["key"] == event.aggregate_id] == [
+        (event.aggregate_id, True)
+    ] * 2
+    assert {one["key"] for one in parked()} == {other.aggregate_id}
+    process(message(event))
+    assert {one["key"] for one in parked()} == {other.aggregate_id}
+    assert redrive(inventory).code == 1
+
+
+def test_nothing_is_handled_twice(inventory):  # noqa: F811
+    event = park_pair()
+    mend(inventory, event)
+    assert redrive(inventory).code == 0
+    again = redrive(inventory)
+    assert (again.code, again.out, reserved()) == (0, "", 2)
+    assert parked() == []
+
+
+def test_a_message_that_comes_during_a_release_waits_for_it(inventory):  # noqa: F811
+    event = placed(uuid4())
+    process(message(event, value=BROKEN))
+    with psycopg.connect(inventory.service_url) as releasing:
+        releasing.execute("DELETE FROM received WHERE status = -1")
+        consuming = threading.Thread(target=process_apart, args=(message(event),))
+        consuming.start()
+        with psycopg.connect(inventory.superuser_url, autocommit=True) as looking:
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            wait_until(lambda: looking.execute(waiting).fetchone(), deadline_seconds=10, what="the consumer waits")
+    consuming.join(10)
+    assert (parked(), reserved()) == ([], 2)
