@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
@@ -173,7 +174,10 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
             if request.META.pop("waybill.connection_lost", False):
                 # The server closed an idle connection: nothing was written on it, and a key guards what acts.
                 response = get_response(request)
-            if response.headers.get("Content-Type", "").startswith("text/html") and response.status_code >= 400:  # noqa: PLR2004 - errors
+            if (
+                response.headers.get("Content-Type", "").startswith("text/html")
+                and response.status_code >= HTTPStatus.BAD_REQUEST
+            ):
                 response = _plain(response.status_code).response(request_id)
             response.headers["X-Request-ID"] = request_id
             _note(request, response, time.perf_counter() - started)
@@ -184,9 +188,9 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
 
 def _plain(status: int) -> Problem:
     """Replace Django's own HTML pages."""
-    if status == 404:  # noqa: PLR2004 - not found
+    if status == HTTPStatus.NOT_FOUND:
         return Problem(404, Code.NOT_FOUND, "no such path; /v1/docs lists what there is")
-    if status == 400:  # noqa: PLR2004 - bad request
+    if status == HTTPStatus.BAD_REQUEST:
         return Problem(400, Code.NOT_VALID, "the request could not be read")
     return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
 
@@ -227,9 +231,9 @@ def _field(location: tuple[str | int, ...]) -> str:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    if error.status_code == 400:  # noqa: PLR2004 - raised where the body is no JSON
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # raised where the body is no JSON
         return _problem(request, Problem(400, Code.MALFORMED_JSON, "the body is not valid JSON"))
-    code = Code.METHOD_NOT_ALLOWED if error.status_code == 405 else Code.NOT_VALID  # noqa: PLR2004
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else Code.NOT_VALID
     return _problem(request, Problem(error.status_code, code, str(error)))
 
 
