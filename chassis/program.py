@@ -164,7 +164,7 @@ def migrate(name: str, settings: Settings) -> None:
     try:
         call_command("migrate", verbosity=0, interactive=False)
     except OperationalError as error:
-        print(f"cannot migrate: {str(error).strip().splitlines()[0]}", file=sys.stderr)  # noqa: T201 - for a person
+        print(f"cannot migrate: {str(error).strip().splitlines()[0]}", file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
     with connection.cursor() as cursor:
         rights: dict[LiteralString, str | None] = {
@@ -189,11 +189,11 @@ def rebuild(name: str, settings: Settings) -> None:
     try:
         found = check(service)
     except DatabaseError as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201 - for a person
+        print(str(error).strip().splitlines()[0], file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
     for difference in found.differences:
-        print(json.dumps(asdict(difference), default=str))  # noqa: T201 - the data
-    print(json.dumps({"events": found.events, "aggregates": found.aggregates}))  # noqa: T201
+        print(json.dumps(asdict(difference), default=str))
+    print(json.dumps({"events": found.events, "aggregates": found.aggregates}))
     sys.exit(1 if found.differences else 0)
 
 
@@ -206,9 +206,9 @@ def redrive(name: str, settings: Settings) -> None:
     try:
         for one in redrive.redrive(service, settings):
             left += one.trouble is not None
-            print(json.dumps(asdict(one)), flush=True)  # noqa: T201 - the data
+            print(json.dumps(asdict(one)), flush=True)
     except consumer.WORLD as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201 - for a person
+        print(str(error).strip().splitlines()[0], file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
     sys.exit(1 if left else 0)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from outbox_relay import history, rebuild, redrive, screen, status, verify
+from outbox_relay import history, redrive, screen, service_programs, status, verify
 from outbox_relay.places import DependencyDown, Places, UsageError, ask, find_places
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -159,7 +159,7 @@ def _verify(given: Given, places: Places) -> int:
     answered = [service for service in services if service not in failures]
     if not given.no_rows:
         for service in answered:
-            differences, trouble = rebuild.check(places, service)
+            differences, trouble = service_programs.check(places, service)
             proof.faults += [_row_fault(difference) for difference in differences]
             if trouble:
                 failures[service] = trouble
@@ -182,7 +182,7 @@ def _rebuild(given: Given, places: Places) -> int:
     failures: dict[str, str] = {}
     services = places.chosen(given.service)
     for service in services:
-        differences, trouble = rebuild.check(places, service)
+        differences, trouble = service_programs.check(places, service)
         found += differences
         if trouble:
             failures[service] = trouble
@@ -196,7 +196,7 @@ def _redrive(given: Given, places: Places) -> int:
     failures: dict[str, str] = {}
     services = places.chosen(given.service)
     for service in services:
-        handled, trouble = rebuild.run(places, service, "redrive")
+        handled, trouble = service_programs.run(places, service, "redrive")
         found += handled
         if trouble:
             failures[service] = trouble

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import psycopg
 import pytest
 
 from tests.support.books import until_they_agree
@@ -35,6 +36,16 @@ def test_orders_are_taken_while_everything_else_is_away_and_finish_afterwards(sh
     assert [shop.at_rest(order)["status"] for order in orders] == ["CONFIRMED"] * 5
     shop.settled(sku, on_hand=5)
     until_they_agree(shop.stack)
+
+
+def test_connections_that_the_database_closed_cost_no_client_an_error(shop):
+    sku = shop.product(100)
+    shop.order(sku)
+    for _ in range(3):
+        with psycopg.connect(shop.stack.superuser_url, autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'order_service'")
+        order = shop.order(sku)
+        assert sent(shop.customer.get(f"/v1/orders/{order['id']}"), 200)["id"] == order["id"]
 
 
 @pytest.mark.parametrize("dead", ["notification", "registry", "mailbox"])
