@@ -1,0 +1,201 @@
+"""The verbs that only ask: what waits, what happened, what is parked, and whether all of it fits together."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from outbox_relay import history, redrive, screen, service_programs, status, verify
+from outbox_relay.places import Places, ask
+from outbox_relay.verb import MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
+
+
+def _status(given: Given, places: Places) -> int:
+    answers, failures = ask(places, places.chosen(given.service), status.read_status)
+    if given.json:
+        screen.put_json(asdict(one) | {"gaps": one.gaps} for one in answers.values())
+    else:
+        screen.put_table([_status_line(one) for one in answers.values()])
+    late = [one for one in answers.values() if (one.oldest_seconds or 0) > given.threshold]
+    for one in late:
+        screen.tell(f"{one.service}: the oldest unpublished event has waited {one.oldest_seconds} s")
+    return MISMATCH if late else code_of(answers, failures)
+
+
+def _status_line(one: status.Status) -> dict[str, Any]:
+    return {
+        "service": one.service,
+        "unpublished": one.unpublished,
+        "oldest": None if one.oldest_seconds is None else f"{one.oldest_seconds} s",
+        "cursor": f"{one.position} of {one.last}",
+        "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
+        "parked": f"{one.parked_publications} + {one.parked_messages}",
+        "leader": one.leader,
+        "heartbeat": None if one.heartbeat_seconds is None else f"{one.heartbeat_seconds} s ago",
+    }
+
+
+def _list(given: Given, places: Places) -> int:
+    wanted = read_filter(given)
+    answers, failures = ask(
+        places, places.chosen(given.service), lambda name, open_: history.newest(name, open_, wanted, given.limit)
+    )
+    found = [event for events in answers.values() for event in events]
+    if given.json:
+        screen.put_json(event.shown() for event in found)
+    else:
+        screen.put_table([_event_line(event) for event in found])
+    for name, events in answers.items():
+        if len(events) == given.limit:
+            screen.tell(f"{name}: the newest {given.limit}; --limit and the filters show others")
+    return code_of(answers, failures)
+
+
+def _event_line(event: history.Event) -> dict[str, Any]:
+    return {
+        "service": event.service,
+        "position": event.position,
+        "recorded_at": event.recorded_at,
+        "aggregate": f"{event.aggregate_type}/{event.aggregate_id}",
+        "version": event.aggregate_version,
+        "type": event.event_type.rpartition(".")[2],
+        "event_id": event.event_id,
+    }
+
+
+def _show(given: Given, places: Places) -> int:
+    given.event = given.event_id
+    wanted = read_filter(given)
+    answers, failures = ask(
+        places,
+        places.chosen(given.service),
+        lambda name, open_: [
+            event.shown() | {"standing": history.standing(open_, event)}
+            for event in history.newest(name, open_, wanted, 1)
+        ],
+    )
+    found = [event for events in answers.values() for event in events]
+    if given.json:
+        screen.put_json(found)
+    else:
+        for one in found:
+            screen.put_record(f"{one['service']} {one['position']}", one)
+    if not found and not failures:
+        screen.tell(f"no event {given.event_id} in {', '.join(answers)}")
+        return MISMATCH
+    return code_of(answers, failures)
+
+
+def _parked(given: Given, places: Places) -> int:
+    answers, failures = ask(places, places.chosen(given.service), redrive.read_parked)
+    found = [asdict(one) for parked in answers.values() for one in parked]
+    (screen.put_json if given.json else screen.put_table)(found)
+    return code_of(answers, failures)
+
+
+def _verify(given: Given, places: Places) -> int:
+    services = places.chosen(given.service)
+    with screen.progress("records") as progress:
+        proof, failures = verify.prove(places, services, progress)
+    answered = [service for service in services if service not in failures]
+    if not given.no_rows:
+        for service in answered:
+            differences, trouble = service_programs.check(places, service)
+            proof.faults += [_row_fault(difference) for difference in differences]
+            if trouble:
+                failures[service] = trouble
+    if given.json:
+        screen.put_json([*(fault._asdict() for fault in proof.faults), proof.counts()])
+    else:
+        screen.put_table([fault._asdict() for fault in proof.faults])
+        screen.put_record("verified" if not proof.faults else "does not match", proof.counts())
+    code = code_of(dict.fromkeys(answered), failures)
+    return MISMATCH if proof.faults else code
+
+
+def _row_fault(difference: Mapping[str, Any]) -> verify.Fault:
+    place = f"{difference['aggregate_type']}/{difference['aggregate_id']}"
+    return verify.Fault("row", difference["service"], place, f"row {difference['row']}, fold {difference['fold']}")
+
+
+def _rebuild(given: Given, places: Places) -> int:
+    found: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    services = places.chosen(given.service)
+    for service in services:
+        differences, trouble = service_programs.check(places, service)
+        found += differences
+        if trouble:
+            failures[service] = trouble
+    (screen.put_json if given.json else screen.put_table)(found)
+    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
+    return MISMATCH if found else code
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    add_filters(parser)
+    parser.add_argument("--event", metavar="ID", help="the event with this id")
+    parser.add_argument("--limit", type=count, default=50, help="events a service, the newest (default 50)")
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=float("inf"),
+        metavar="SECONDS",
+        help="exit 1 where an event has waited longer",
+    )
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("event_id", help="the event's id")
+    parser.set_defaults(aggregate=None, type=None, positions=None, since=None, until=None)
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
+
+
+def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", required=True, help="compare, and write nothing")
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "status": Verb(
+        _status,
+        "Show what waits, how long, who leads and what is parked.",
+        "outbox status --threshold 60",
+        _status_arguments,
+    ),
+    "list": Verb(
+        _list,
+        "List events; filters combine.",
+        "outbox list --service order --type OrderPlaced --since 15m",
+        _list_arguments,
+    ),
+    "show": Verb(
+        _show,
+        "Show one event with its payload decoded, its causes, and whether it is published.",
+        "outbox show 0198c0de-7000-7000-8000-000000000001",
+        _show_arguments,
+    ),
+    "parked": Verb(
+        _parked,
+        "List publications that the broker refused and messages that a service could not handle, with the reason.",
+        "outbox parked --service inventory",
+        no_arguments,
+    ),
+    "verify": Verb(
+        _verify,
+        "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered or a ghost.",
+        "outbox verify",
+        _verify_arguments,
+    ),
+    "rebuild": Verb(
+        _rebuild,
+        "Fold every event again and list the rows that it does not lead to.",
+        "outbox rebuild --check --service inventory",
+        _rebuild_arguments,
+    ),
+}

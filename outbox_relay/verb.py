@@ -1,0 +1,71 @@
+"""What a verb of the `outbox` command is, what it may take, and the code that it leaves with."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from outbox_relay import history, screen
+from outbox_relay.places import Places
+
+DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXITS: Final = (
+    "exit codes: 0 done, 1 threshold passed or mismatch, 2 usage, 3 partial (a database did not answer), "
+    "4 dependency down, 130 interrupted"
+)
+
+Given = argparse.Namespace
+
+
+class Verb(NamedTuple):
+    """A verb, what it does, an example, and its arguments."""
+
+    run: Callable[[Given, Places], int]
+    says: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def code_of(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
+    """Return the code for what was answered, and tell why the rest was not."""
+    for service, reason in failures.items():
+        screen.tell(f"database {service}: {reason}")
+    if failures:
+        return PARTIAL if answers else DEPENDENCY_DOWN
+    return DONE
+
+
+def read_filter(given: Given) -> history.Filter:
+    """Return what the arguments of `add_filters` say; raises UsageError."""
+    kind, key = history.aggregate(given.aggregate) if given.aggregate else (None, None)
+    first, last = history.positions(given.positions) if given.positions else (1, history.LARGEST_POSITION)
+    return history.Filter(
+        aggregate_type=kind,
+        aggregate_id=key,
+        event_type=history.event_type(given.type) if given.type else None,
+        event_id=history.identifier(given.event) if given.event else None,
+        first=first,
+        last=last,
+        since=history.moment(given.since) if given.since else None,
+        until=history.moment(given.until) if given.until else None,
+    )
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Take the filters that choose events; all that are given must hold."""
+    parser.add_argument("--aggregate", metavar="ID", help="ID or TYPE/ID, as in order/0198…")
+    parser.add_argument("--type", help="event type: OrderPlaced or waybill.order.OrderPlaced")
+    parser.add_argument("--positions", metavar="RANGE", help="7, 7..9, 7.. or ..9")
+    parser.add_argument("--since", metavar="TIME", help="RFC 3339, or 15m for 15 minutes ago (s, m, h, d)")
+    parser.add_argument("--until", metavar="TIME", help="the same; exclusive")
+
+
+def no_arguments(_: argparse.ArgumentParser) -> None:
+    """Take only what every verb takes."""
+
+
+def count(text: str) -> int:
+    """Return a whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
