@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
@@ -35,6 +35,7 @@ class Topic:
     exists: bool
     writable: bool
     max_bytes: int
+    partitions: int = 0
     asked_at: float = field(default_factory=time.monotonic)
 
 
@@ -52,28 +53,39 @@ def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
     client: Any = AdminClient(options)
     wanted = TopicCollection(sorted(names))
     described = client.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)
-    operations = {name: _operations(future) for name, future in described.items()}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name, may in operations.items() if may]
+    told = {name: _told(future) for name, future in described.items()}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name, one in told.items() if one and one.operations]
     limits: dict[str, int] = {}
     if resources:
         for resource, future in client.describe_configs(resources, request_timeout=ANSWER_SECONDS).items():
             limits[str(resource.name)] = _limit(future)
     return found | {
-        name: Topic(exists=True, writable=AclOperation.WRITE in may, max_bytes=limits.get(name, DEFAULT_MAX_BYTES))
-        for name, may in operations.items()
-        if may is not None
+        name: Topic(
+            exists=True,
+            writable=AclOperation.WRITE in one.operations,
+            max_bytes=limits.get(name, DEFAULT_MAX_BYTES),
+            partitions=one.partitions,
+        )
+        for name, one in told.items()
+        if one is not None
     }
 
 
-def _operations(future: Any) -> list[Any] | None:
+class _Told(NamedTuple):
+    operations: list[Any]
+    partitions: int
+
+
+def _told(future: Any) -> _Told | None:
     try:
-        return list(future.result().authorized_operations or ())
+        found = future.result()
+        return _Told(list(found.authorized_operations or ()), len(found.partitions))
     except KafkaException as error:
         match _code(error):
             case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.TOPIC_EXCEPTION:
                 return None
             case KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                return []
+                return _Told([], 0)
             case _:
                 raise BrokerTrouble(reason_of(error)) from None
 

@@ -7,7 +7,7 @@ import structlog
 
 log: Any = structlog.get_logger()
 
-Part = Literal["database", "broker", "topic", "schema"]
+Part = Literal["database", "broker", "topic", "schema", "paused"]
 
 
 class Condition:

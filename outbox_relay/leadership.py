@@ -36,7 +36,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString, NamedTuple, Self
 
 import psycopg
 import structlog
@@ -72,12 +72,22 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint <<
 
 END: Final = "SELECT pg_terminate_backend(%s)"
 
-# The age of the oldest row above the cursor comes with the heartbeat: one probe of the primary key a second.
+# With the heartbeat come the age of the oldest row above the cursor, and what operators ask for: three probes of an
+# index a second.
 BEAT: Final = """
 UPDATE outbox_cursor SET leader = %s, heartbeat_at = clock_timestamp()
 RETURNING coalesce((SELECT date_part('epoch', clock_timestamp() - recorded_at) FROM outbox
-                    WHERE outbox.position > outbox_cursor.position ORDER BY outbox.position LIMIT 1), 0)
+                    WHERE outbox.position > outbox_cursor.position ORDER BY outbox.position LIMIT 1), 0),
+          (SELECT 'by ' || paused_by || ': ' || reason FROM relay_pause),
+          EXISTS (SELECT FROM published WHERE status = 1)
 """
+
+
+class Asked(NamedTuple):
+    """What operators ask of the leader, as it stood at the last heartbeat."""
+
+    pause: str | None = None  # by whom and why
+    release: bool = False  # publications were redriven: status SCHEDULE
 
 
 class Leadership:
@@ -97,6 +107,7 @@ class Leadership:
             tcp_user_timeout=10_000,
             application_name=f"outbox_relay {self.name}",
         )
+        self.asked = Asked()
         self._stale_after_seconds = stale_after_seconds
         self._suspect: int | None = None
         self._beaten_at = float("-inf")
@@ -130,7 +141,10 @@ class Leadership:
         now = time.monotonic()
         due = now - self._beaten_at >= BEAT_SECONDS
         if due:
-            metrics.put("outbox_oldest_unpublished_seconds", self._one(BEAT, self.name))
+            row = self.connection.execute(BEAT, (self.name,)).fetchone()
+            oldest_seconds, *asked = row or (0.0,)
+            metrics.put("outbox_oldest_unpublished_seconds", oldest_seconds)
+            self.asked = Asked(*asked)
             self._beaten_at = now
         return due
 

@@ -17,6 +17,10 @@ that is deleted and made again should not cost anybody a redrive.
 
 A parked row holds its position; the event itself stays in the outbox. Parked rows and cursor are written in one
 transaction, so a position is passed only when its record was acknowledged or stands here.
+
+Release. An operator's redrive sets an aggregate's rows to SCHEDULE. With nothing else in flight, so that no follower is
+parked meanwhile, the relay sends all that is parked of such aggregates, in sequence, and notes SUCCEEDED once they are
+acknowledged; what is refused again is FAILED again, with those behind it.
 """
 
 import json
@@ -31,19 +35,28 @@ import psycopg
 
 from chassis import metrics
 from outbox_relay.broker import LEGAL_NAME, Topic, describe
-from outbox_relay.records import Records, Row
+from outbox_relay.records import COLUMNS, Records, Row
 
 BATCH_BYTES: Final = 1_000_000
 FRESH_SECONDS: Final = 1.0
 ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to the limit is measured exactly
 
-# -1 and 2 are django_outbox_pattern's StatusChoice.FAILED and SUCCEEDED: what has not succeeded holds its aggregate.
-# A far `expires_at`, because that library forgets what has expired. The event's id makes a repeated INSERT harmless.
+# -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED: what has not succeeded holds its
+# aggregate. A far `expires_at`, because that library forgets what has expired. What was released may be refused again.
 PARK: Final = """
 INSERT INTO published (id, version, destination, body, added, expires_at, retry, status, headers)
 VALUES (%s, NULL, left(%s, 255), %s, clock_timestamp(), clock_timestamp() + interval '100 years', 0, -1, %s)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, headers = EXCLUDED.headers, retry = published.retry + 1
 """
+SENT: Final = "UPDATE published SET status = 2 WHERE id = ANY(%s::uuid[])"
+RELEASE_FOLLOWERS: Final = """
+UPDATE published SET status = 1
+WHERE status = -1 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
+    SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status = 1)
+"""
+RELEASED: Final = f"""
+SELECT {COLUMNS} FROM outbox WHERE event_id IN (SELECT id FROM published WHERE status = 1) ORDER BY position LIMIT %s
+"""  # noqa: S608 - columns are a constant
 PARKED: Final = """
 SELECT body->>'aggregate_type', body->>'aggregate_id', headers->>'reason', count(*)::int
 FROM published WHERE status <> 2 GROUP BY 1, 2, 3
@@ -102,6 +115,10 @@ class Parking:
         """Return the smallest `max.message.bytes` among the topics seen, and no more than a batch should have."""
         return min([BATCH_BYTES, *(topic.max_bytes for topic in self._topics.values() if topic.exists)])
 
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has that was learnt."""
+        return self._topics[topic].partitions
+
     def load(self, connection: psycopg.Connection) -> None:
         """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""
         rows = connection.execute(PARKED).fetchall()
@@ -127,15 +144,20 @@ class Parking:
     def divide(self, rows: Sequence[Row], records: Records) -> Division:
         """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
         public = [row for row in rows if row.topic is not None]
-        if self._nothing_to_fear(public):
-            return Division(public)
+        return Division(public) if self._nothing_to_fear(public) else self._divide(rows, records, self._aggregates)
+
+    def divide_released(self, rows: Sequence[Row], records: Records) -> Division:
+        """Say what becomes of parked rows, as `divide` does; what held them until now holds them no more."""
+        return self._divide(rows, records, set())
+
+    def _divide(self, rows: Sequence[Row], records: Records, blocked: set[tuple[str, str]]) -> Division:
         send: list[Row] = []
         division = Division(send)
         for index, row in enumerate(rows):
             if row.topic is None:
                 continue
             aggregate = (row.aggregate_type, row.aggregate_id)
-            if aggregate in self._aggregates:
+            if aggregate in blocked:
                 refusal = Refusal(Reason.BEHIND, "waits for an earlier record of its aggregate")
             else:
                 refusal = self._refusal(row, records, row.topic)
@@ -145,12 +167,14 @@ class Parking:
                 division.held_from, division.held_for = index, refusal.detail
                 break
             else:
-                self._aggregates.add(aggregate)
+                blocked.add(aggregate)
                 division.park.append(Parked(row, refusal))
         return division
 
-    def store(self, connection: psycopg.Connection, parked: Sequence[Parked]) -> None:
-        """Write parked rows; call it inside the transaction that moves the cursor. Raises psycopg.Error."""
+    def store(self, connection: psycopg.Connection, parked: Sequence[Parked], released: Sequence[str]) -> None:
+        """Write what was parked and released, in the transaction that moves the cursor. Raises psycopg.Error."""
+        if released:
+            connection.execute(SENT, (list(released),))
         with connection.cursor() as cursor:
             cursor.executemany(PARK, [_columns(row, refusal) for row, refusal in parked])
         for row, refusal in parked:

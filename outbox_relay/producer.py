@@ -3,11 +3,13 @@
 librdkafka's idempotent producer keeps the order of a key for as long as nothing fails for good. Its settings here are
 chosen for what happens when something does:
 
-    max.in.flight=1             A second request is sent only when the fate of the first is known. With more, a broker
-                                that holds no state for a producer yet accepts the second after refusing the first, and
-                                version 3 stands on the topic without version 2. Costs nothing in rate: what waits for a
-                                request under way leaves as one larger batch (520,000 records/s with 1, as with 5).
-    enable.gapless.guarantee    A refusal ends the producer, and nothing behind it leaves its queue.
+    max.in.flight=1             A second request is sent only when the fate of the first is known. Costs nothing in
+                                rate: what waits for a request under way leaves as one larger batch (520,000 records/s
+                                with 1, as with 5).
+    enable.gapless.guarantee    A refusal ends the producer, and nothing leaves its queue but one request that is ready.
+                                That one the broker refuses as out of sequence, if it knows the producer: on a partition
+                                to which it has written nothing yet, version 3 would come to stand without version 2. So
+                                a key's second record is handed over only when its partition has acknowledged one.
     message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
     linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
                                 themselves whenever there is more to send than the broker has acknowledged.
@@ -21,7 +23,7 @@ at most one request for a partition, and Kafka takes that whole or not at all.
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -35,6 +37,8 @@ from outbox_relay.records import Records, Row
 
 QUEUE_RECORDS: Final = 1_000_000
 
+Partition = tuple[str | None, int | None]
+
 
 @dataclass(slots=True)
 class Batch:
@@ -43,21 +47,25 @@ class Batch:
     cursor: Cursor
     rows: int = 0
     parked: list[Parked] = field(default_factory=list[Parked])
-    topics: Counter[str | None] = field(default_factory=Counter[str | None])
+    released: Sequence[str] = ()  # ids of parked events that were redriven
+    topics: Counter[str] = field(default_factory=Counter[str])
     oldest_epoch: float | None = None
     sent_at: float = field(default_factory=time.monotonic)
     acknowledged: int = 0
     error: KafkaError | None = None
+    partitions: set[Partition] | None = None  # where they arrived, if anybody needs to know
 
     @property
     def arrived(self) -> bool:
         """Say whether every record was acknowledged."""
         return self.acknowledged == self.rows
 
-    def delivered(self, error: KafkaError | None, _: Message) -> None:
-        """Count one delivery; called by librdkafka, also with an exception pending, so it calls nothing itself."""
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Count one delivery; called by librdkafka, also with an exception pending, so it raises nothing itself."""
         if error is None:
             self.acknowledged += 1
+            if self.partitions is not None:
+                self.partitions.add((message.topic(), message.partition()))
         elif self.error is None:
             self.error = error
 
@@ -69,6 +77,7 @@ class Sender:
         """Build the producer; does not wait for the broker, see `check`."""
         self.batch_bytes = batch_bytes
         self.last_error = ""
+        self._known_at: set[Partition] = set()
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -121,6 +130,36 @@ class Sender:
         except (KafkaException, BufferError) as error:
             self._drain()
             raise BrokerTrouble(reason_of(error)) from None
+
+    def send_first(
+        self, batch: Batch, rows: Sequence[Row], records: Records, meanwhile: Callable[[], object]
+    ) -> Sequence[Row]:
+        """Make a new producer known to the partitions that the rows go to; returns the rows still to be sent.
+
+        Blocks until the first record of each key has arrived, calling `meanwhile` every 50 ms at least. Raises
+        BrokerTrouble.
+        """
+        batch.partitions = self._known_at
+        first = {(row.topic, row.aggregate_id): row for row in reversed(rows)}
+        positions = {row.position for row in first.values()}
+        self.send_apart(batch, [[row for row in rows if row.position in positions]], records, meanwhile)
+        return [row for row in rows if row.position not in positions]
+
+    def knows(self, topic: str, partitions: int) -> bool:
+        """Say whether this producer has written to every partition of the topic."""
+        return all((topic, partition) in self._known_at for partition in range(partitions))
+
+    def send_apart(
+        self, batch: Batch, waves: Iterable[Sequence[Row]], records: Records, meanwhile: Callable[[], object]
+    ) -> None:
+        """Send each wave only once the one before it has arrived; blocks like `send_first`. Raises BrokerTrouble."""
+        for wave in waves:
+            self.send(batch, wave, records)
+            while batch.error is None and not batch.arrived:
+                self.poll(0.05)
+                meanwhile()
+            if batch.error is not None:
+                raise BrokerTrouble(batch.error.str())
 
     def poll(self, seconds: float) -> None:
         """Serve deliveries; blocks until one comes or the time is over. Raises BrokerTrouble where it is spent."""

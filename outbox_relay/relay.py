@@ -26,6 +26,7 @@ On each failure:
                                         acknowledgement it is replaced, since an idempotent one is known to stay stuck
     producer's fatal error              new shift
     a record is refused                 new shift; what was in flight is sent one by one until the culprit is parked
+    an operator pauses, or redrives     seen with the heartbeat; nothing is fetched; what is parked goes first
     schema id not registered            publish nothing past that row: it is the world that is behind
     topic unknown                       the same, for a grace; then its records are parked
     database away, session ended        the producer is dropped first of all; then reconnect, and stand by like anyone
@@ -42,8 +43,7 @@ a replication slot (fills the disk when nobody reads), waiting for gaps (a stran
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any, Final
 
@@ -55,8 +55,8 @@ from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor, Holders
 from outbox_relay.hint import Hint
-from outbox_relay.leadership import Leadership
-from outbox_relay.parking import Division, Parking
+from outbox_relay.leadership import Asked, Leadership
+from outbox_relay.parking import RELEASE_FOLLOWERS, RELEASED, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.records import COLUMNS, Records, Row
 from outbox_relay.server import PositionsUnsafe
@@ -68,6 +68,7 @@ LARGE_PAYLOADS_BYTES: Final = 8_000_000  # of all large payloads in one batch
 SINGLY_ROWS: Final = 20
 TROUBLE_SECONDS: Final = 3.0
 HELD_SECONDS: Final = 0.5
+PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)
 POLL_SECONDS: Final = 0.002
 IDLE_SECONDS: Final = {True: 0.1, False: 0.02}  # by whether hints work
 
@@ -141,7 +142,7 @@ class Shift:
         self._stopping = Event()
         self.settled_rows = 0
         self._acknowledged = 0
-        self._progress_at = self._busy_at = self._due_at = time.monotonic()
+        self._started_at = self._progress_at = self._busy_at = self._due_at = time.monotonic()
 
     @property
     def recorded_position(self) -> int:
@@ -155,8 +156,8 @@ class Shift:
             if self._leadership.beat():
                 now = time.monotonic()
                 metrics.put("outbox_gap_seconds", max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0))
-            if len(self._in_flight) < self._settings.relay_batches_in_flight and time.monotonic() >= self._due_at:
-                self._advance()
+            if time.monotonic() >= self._due_at:
+                self._go_on()
             self._settle()
             self._wait()
         self._finish()
@@ -181,15 +182,38 @@ class Shift:
         position, missing = found
         return Cursor.restored(position, missing, time.monotonic()).held_by(self._holders())
 
+    def _go_on(self) -> None:
+        asked = self._leadership.asked
+        if asked.pause:
+            self._condition.trouble("paused", asked.pause)
+            self._due_at = time.monotonic() + IDLE_SECONDS[True]
+        elif asked.release:
+            if not self._in_flight:
+                self._release()
+        elif len(self._in_flight) < self._settings.relay_batches_in_flight:
+            self._condition.well("paused")
+            self._advance()
+
+    def _release(self) -> None:
+        self._connection.execute(RELEASE_FOLLOWERS)
+        limit = SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows
+        self._fetching.execute(RELEASED, (limit,))
+        rows, _ = _bounded([Row._make(row) for row in self._fetching.fetchall()], None)
+        self._parking.ask_again()  # an operator has mended something since
+        self._learn(rows)
+        division = self._parking.divide_released(rows, self._records)
+        if division.send or division.park:
+            self._hand_over(self._cursor, division, [row.event_id for row in division.send])
+        elif rows:
+            self._due_at = time.monotonic() + HELD_SECONDS
+        else:
+            self._leadership.asked = Asked()
+
     def _advance(self) -> None:
         holders = self._holders() if self._cursor.gaps else Holders()  # before the snapshot that probes them
         rows, seen_to = self._fetch(SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows)
-        self._parking.learn({row.topic for row in rows if row.topic is not None})
-        if self._parking.smallest_limit < self._sender.batch_bytes:
-            self._due_at = time.monotonic() + POLL_SECONDS
-            if self._in_flight:
-                return  # fetched again when they have arrived
-            raise NewShift("a topic takes less than the producer's batches")
+        if not self._learn(rows):
+            return  # fetched again when what is in flight has arrived
         division = self._divide(rows)
         if division.held_from is not None:
             seen_to = rows[division.held_from].position - 1
@@ -200,6 +224,16 @@ class Shift:
         self._plan(len(rows), full=seen_to is not None, held=division.held_from is not None)
         if rows or cursor != self._cursor:
             self._hand_over(cursor, division)
+
+    def _learn(self, rows: Sequence[Row]) -> bool:
+        """Ask for topics not seen before; False where one needs smaller batches than are in flight."""
+        self._parking.learn({row.topic for row in rows if row.topic is not None})
+        if self._parking.smallest_limit >= self._sender.batch_bytes:
+            return True
+        self._due_at = time.monotonic() + POLL_SECONDS
+        if not self._in_flight:
+            raise NewShift("a topic takes less than the producer's batches")
+        return False
 
     def _fetch(self, limit: int) -> tuple[list[Row], int | None]:
         values = {"position": self._cursor.position, "rows": limit}
@@ -234,34 +268,38 @@ class Shift:
         self._condition.trouble("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
         return next(index for index, row in enumerate(rows) if row.topic and row.kind in missing)
 
-    def _hand_over(self, cursor: Cursor, division: Division) -> None:
+    def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
-        batch = Batch(cursor, parked=division.park, topics=Counter(row.topic for row in division.send))
+        batch = Batch(
+            cursor, parked=division.park, released=released, topics=Counter(row.topic or "" for row in division.send)
+        )
         batch.oldest_epoch = division.send[0].recorded_epoch if division.send else None
         if not self._in_flight:
             self._progress_at = batch.sent_at
         self._in_flight.append(batch)
         self._cursor = cursor
-        send = self._with_payloads(division.send)
-        if self._parking.singly:
-            self._send_singly(batch, send)
-        else:
-            self._sender.send(batch, send, self._records)
+        self._send(batch, self._with_payloads(division.send))
 
-    def _send_singly(self, batch: Batch, rows: Sequence[Row]) -> None:
+    def _send(self, batch: Batch, rows: Sequence[Row]) -> None:
+        if self._parking.singly:
+            self._sender.send_apart(batch, self._one_by_one(rows), self._records, self._meanwhile)
+            self._parking.singly = max(0, self._parking.singly - len(rows))
+            return
+        if not all(self._sender.knows(topic, self._parking.partitions(topic)) for topic in batch.topics):
+            rows = self._sender.send_first(batch, rows, self._records, self._meanwhile)
+        self._sender.send(batch, rows, self._records)
+
+    def _one_by_one(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         for row in rows:
             self._alone = row
-            self._sender.send(batch, [row], self._records)
-            while batch.error is None and not batch.arrived:
-                if self._stopping.is_set():
-                    raise NewShift("told to stop")
-                self._sender.poll(0.05)
-                self._watch()
-                self._leadership.beat()
-            if batch.error is not None:
-                raise BrokerTrouble(batch.error.str())
+            yield [row]
         self._alone = None
-        self._parking.singly = max(0, self._parking.singly - len(rows))
+
+    def _meanwhile(self) -> None:
+        if self._stopping.is_set():
+            raise NewShift("told to stop")
+        self._watch()
+        self._leadership.beat()
 
     def _with_payloads(self, rows: Sequence[Row]) -> Sequence[Row]:
         large = [row.position for row in rows if row.payload is None]
@@ -284,11 +322,15 @@ class Shift:
     def _record(self, arrived: Sequence[Batch]) -> None:
         cursor = arrived[-1].cursor
         parked = [parked for batch in arrived for parked in batch.parked]
-        if (cursor.position, cursor.missing) != (self._recorded.position, self._recorded.missing) or parked:
-            with self._connection.transaction() if parked else nullcontext():
-                if parked:
-                    self._parking.store(self._connection, parked)
+        released = [event_id for batch in arrived for event_id in batch.released]
+        if parked or released:
+            with self._connection.transaction():
+                self._parking.store(self._connection, parked, released)
                 self._connection.execute(RECORD, (cursor.position, cursor.missing))
+            if released:
+                self._parking.load(self._connection)  # nothing else is in flight beside a release
+        elif (cursor.position, cursor.missing) != (self._recorded.position, self._recorded.missing):
+            self._connection.execute(RECORD, (cursor.position, cursor.missing))
         self._recorded = cursor
         self._condition.well("broker")
         _measure(arrived)
@@ -299,6 +341,8 @@ class Shift:
         if rows:
             self._busy_at = now
         elif not self._in_flight and not held:
+            if now - self._started_at > PRODUCER_SECONDS:
+                raise NewShift("the producer is half a day old")
             self._parking.singly = 0
             if self._sender.last_error:
                 self._sender.check()
@@ -362,6 +406,6 @@ def _bounded(rows: list[Row], seen_to: int | None) -> tuple[list[Row], int | Non
 def _measure(arrived: Sequence[Batch]) -> None:
     for batch in arrived:
         for topic, count in batch.topics.items():
-            metrics.inc("outbox_published_total", count, topic=topic or "")
+            metrics.inc("outbox_published_total", count, topic=topic)
         if batch.oldest_epoch is not None:
             metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch)

@@ -78,6 +78,17 @@ def test_a_record_that_only_the_broker_finds_fault_with_is_parked_by_its_answer(
     assert outbox.parked() == [("a", 2, "refused"), ("a", 3, "behind")]
 
 
+def test_nothing_passes_a_refused_record_on_a_partition_that_has_seen_nothing_of_this_relay(outbox: Outbox):
+    set_limit(outbox.kafka, outbox.topic, LIMIT)
+    with outbox.connect() as writer:
+        for aggregate, version, size in [("a", 1, 20_000), ("a", 2, 20), ("a", 3, 20), ("b", 1, 20), ("b", 2, 20)]:
+            append(writer, outbox.topic, aggregate, version, size=size)
+    with relay(outbox, program=("-c", KNOWS_NOTHING)):
+        outbox.wait_for_cursor(5)
+    assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1, 2]}
+    assert outbox.parked() == [("a", 1, "refused"), ("a", 2, "behind"), ("a", 3, "behind")]
+
+
 def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
     late = f"{outbox.topic}.late"
     with relay(outbox) as running, outbox.connect() as writer:
