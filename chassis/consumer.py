@@ -48,7 +48,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
     """Handle messages until `stop` is set."""
     consumer = confluent_kafka.Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka,
             "group.id": service.name,
             "client.id": f"{service.name}.consumer",
             **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),

@@ -38,13 +38,19 @@ METRICS: dict[Name, Metric] = {
     "consumer_passed_total": Metric(Counter, "Messages of types that nobody here reacts to."),
     "consumer_processed_total": Metric(Counter, "Messages handled.", ("topic", "type", "outcome")),
     "http_request_seconds": Metric(Histogram, "Time to answer a request.", ("method", "route", "status")),
-    "outbox_commit_to_ack_seconds": Metric(Histogram, "From the row's time to the broker's acknowledgement."),
-    "outbox_gap_seconds": Metric(Gauge, "Age of the oldest position that may still be committed."),
-    "outbox_oldest_unpublished_seconds": Metric(Gauge, "Age of the oldest visible row without acknowledgement."),
-    "outbox_parked": Metric(Gauge, "Publications that the broker refused and that wait for a redrive.", ("reason",)),
-    "outbox_publish_failures_total": Metric(Counter, "Failed deliveries.", ("reason",)),
-    "outbox_published_total": Metric(Counter, "Records acknowledged by the broker.", ("topic",)),
-    "outbox_relay_leader": Metric(Gauge, "1 where this relay leads its database, 0 where it stands by."),
+    "outbox_commit_to_ack_seconds": Metric(
+        Histogram, "From the row's time to the broker's acknowledgement.", ("service",)
+    ),
+    "outbox_gap_seconds": Metric(Gauge, "Age of the oldest position that may still be committed.", ("service",)),
+    "outbox_oldest_unpublished_seconds": Metric(
+        Gauge, "Age of the oldest visible row without acknowledgement.", ("service",)
+    ),
+    "outbox_parked": Metric(
+        Gauge, "Publications that the broker refused and that wait for a redrive.", ("service", "reason")
+    ),
+    "outbox_publish_failures_total": Metric(Counter, "Failed deliveries.", ("service", "reason")),
+    "outbox_published_total": Metric(Counter, "Records acknowledged by the broker.", ("service", "topic")),
+    "outbox_relay_leader": Metric(Gauge, "1 where this relay leads its database, 0 where it stands by.", ("service",)),
     "worker_attempts_total": Metric(Counter, "Attempts at due rows.", ("task", "outcome")),
 }
 

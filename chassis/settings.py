@@ -1,10 +1,12 @@
 """Typed settings, read from the environment (`WAYBILL_…`) once. Needs no Django."""
 
 from functools import cache
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.kafka_client import connection
 
 
 class Environment(BaseSettings):
@@ -13,7 +15,28 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WAYBILL_", frozen=True, extra="ignore")
 
 
-class Settings(Environment):
+class KafkaEnvironment(Environment):
+    """Hold what every client of Kafka is told."""
+
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…].")
+    kafka_properties_file: str | None = Field(
+        default=None,
+        description="File with more properties of the Kafka client, `name=value` a line: `security.protocol`, "
+        "`sasl.*`, `ssl.*` (librdkafka's names).",
+    )
+
+    @model_validator(mode="after")
+    def _connects(self) -> Self:
+        self.kafka  # noqa: B018 - a file that cannot be read ends the program at its start
+        return self
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """Return the options that every client of the broker starts from."""
+        return connection(self.kafka_bootstrap, self.kafka_properties_file)
+
+
+class Settings(KafkaEnvironment):
     """Hold what every program of a service is told by its environment."""
 
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")
@@ -21,7 +44,6 @@ class Settings(Environment):
     owner_database_url: str | None = Field(default=None, description="The owner's URL; only `migrate` needs it.")
     service_role: str | None = Field(default=None, description="Role that `migrate` grants the service's rights to.")
     relay_role: str | None = Field(default=None, description="Role that `migrate` grants the relay's rights to.")
-    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…].")
     registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")
     host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
@@ -67,7 +89,9 @@ def _read(kind: type[Environment]) -> Environment:
         return kind()
     except ValidationError as error:
         prefix = str(kind.model_config.get("env_prefix", ""))
-        lines = [f"{prefix}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        names = [".".join(map(str, e["loc"])).upper() for e in error.errors()]
+        said = [e["msg"].removeprefix("Value error, ") for e in error.errors()]
+        lines = [f"{prefix}{name}: {what}" if name else what for name, what in zip(names, said, strict=True)]
         raise SystemExit("\n".join(["cannot start, the environment is incomplete or malformed:", *lines])) from None
 
 

@@ -1,14 +1,15 @@
-"""`python -m outbox_relay`: serve one service's database until SIGTERM or SIGINT; with a verb, the `outbox` command."""
+"""`python -m outbox_relay`: serve outboxes until SIGTERM or SIGINT; with a verb, the `outbox` command."""
 
 import signal
 import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Event
 from types import FrameType
 
 from chassis import health
 from chassis.settings import read
 from chassis.telemetry import configure_logging
-from outbox_relay.condition import Condition
 from outbox_relay.program import Program
 from outbox_relay.settings import RelaySettings
 
@@ -16,16 +17,38 @@ from outbox_relay.settings import RelaySettings
 def main() -> None:
     """Run the relay; exits 0 when told to stop, and with one line where its settings are wrong."""
     settings = read(RelaySettings)
-    configure_logging(f"{settings.service}.relay", settings.log_level)
-    stopping, condition = Event(), Condition()
+    served = settings.outboxes
+    configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
+    stopping = Event()
+    programs = [Program(settings, outbox, stopping) for outbox in served]
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    health.serve(settings.host, settings.port, condition.unready)
-    Program(settings, stopping, condition).run()
+    health.serve(settings.host, settings.port, lambda: _unready(programs))
+    if len(programs) == 1:
+        programs[0].run()
+    else:
+        _run_side_by_side(programs, stopping)
+
+
+def _run_side_by_side(programs: Sequence[Program], stopping: Event) -> None:
+    """Run one thread a database; a defect in one ends the process, so that whoever watches it starts it anew."""
+    with ThreadPoolExecutor(len(programs)) as threads:
+        running = [threads.submit(program.run) for program in programs]
+        wait(running, return_when=FIRST_COMPLETED)
+        stopping.set()
+        for one in running:
+            one.result()
+
+
+def _unready(programs: Sequence[Program]) -> str | None:
+    reasons = [(program.service, program.condition.unready()) for program in programs]
+    if len(reasons) == 1:
+        return reasons[0][1]
+    return "; ".join(f"{service}: {reason}" for service, reason in reasons if reason) or None
 
 
 if __name__ == "__main__":

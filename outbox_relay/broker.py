@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +39,7 @@ class Topic:
     asked_at: float = field(default_factory=time.monotonic)
 
 
-def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
+def describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
     """Ask for existence, rights and size limit of topics; blocks up to 4 s. Raises BrokerTrouble.
 
     The client is made for the occasion: this is asked rarely, and an idle one costs threads and connections.
@@ -49,7 +49,7 @@ def describe(bootstrap: str, names: Collection[str]) -> dict[str, Topic]:
     if not names:
         return found
     # The stub knows no logger, nor its futures' types.
-    options: Any = {"bootstrap.servers": bootstrap, "logger": SILENT}
+    options: Any = {**kafka, "logger": SILENT}
     client: Any = AdminClient(options)
     wanted = TopicCollection(sorted(names))
     described = client.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)

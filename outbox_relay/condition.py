@@ -13,8 +13,9 @@ Part = Literal["database", "broker", "topic", "schema", "paused"]
 class Condition:
     """Hold what is broken in the world, by part; the health thread reads it while the relay writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str) -> None:
         """Start as unready: nothing is known of the database yet."""
+        self.service = service
         self._reasons: dict[Part, str] = {"database": "not connected yet"}
         self._since: dict[Part, float] = {}
 

@@ -42,6 +42,7 @@ import psycopg
 import structlog
 
 from chassis import metrics
+from outbox_relay.settings import Outbox
 
 log: Any = structlog.get_logger()
 
@@ -57,6 +58,7 @@ OPTIONS: Final = " ".join(
         "idle_session_timeout=0",
         "lock_timeout=2s",  # a migration that locks the outbox must not silence the heartbeat
         "statement_timeout=30s",
+        "synchronous_commit=on",  # else a crash takes the cursor back, and more than the batches in flight is repeated
     )
 )
 
@@ -93,11 +95,12 @@ class Asked(NamedTuple):
 class Leadership:
     """One session that stands by, leads, and is closed; used once."""
 
-    def __init__(self, database_url: str, stale_after_seconds: float) -> None:
+    def __init__(self, outbox: Outbox, stale_after_seconds: float) -> None:
         """Connect; blocks up to 5 s. Raises psycopg.Error where the database cannot be reached."""
+        self.service = outbox.service
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.connection = psycopg.connect(
-            database_url,
+            outbox.database_url,
             autocommit=True,
             connect_timeout=5,
             options=OPTIONS,
@@ -118,7 +121,7 @@ class Leadership:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close the session, which gives the lock back."""
-        metrics.put("outbox_relay_leader", 0)
+        metrics.put("outbox_relay_leader", 0, service=self.service)
         self.connection.close()
 
     def take(self, wait: Callable[[float], object], stopping: Callable[[], bool]) -> bool:
@@ -127,7 +130,7 @@ class Leadership:
         while not stopping():
             if self._one(TRY, LOCK):
                 self.beat()
-                metrics.put("outbox_relay_leader", 1)
+                metrics.put("outbox_relay_leader", 1, service=self.service)
                 return True
             if not standing_by:
                 log.info("relay_stands_by")
@@ -143,7 +146,7 @@ class Leadership:
         if due:
             row = self.connection.execute(BEAT, (self.name,)).fetchone()
             oldest_seconds, *asked = row or (0.0,)
-            metrics.put("outbox_oldest_unpublished_seconds", oldest_seconds)
+            metrics.put("outbox_oldest_unpublished_seconds", oldest_seconds, service=self.service)
             self.asked = Asked(*asked)
             self._beaten_at = now
         return due

@@ -26,7 +26,7 @@ acknowledged; what is refused again is FAILED again, with those behind it.
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -100,9 +100,10 @@ class Division:
 class Parking:
     """Know the topics' limits and the aggregates that have a parked record."""
 
-    def __init__(self, bootstrap: str, grace_seconds: float) -> None:
+    def __init__(self, kafka: Mapping[str, str], service: str, grace_seconds: float) -> None:
         """Know nothing yet."""
-        self._bootstrap = bootstrap
+        self._kafka = kafka
+        self._service = service
         self._grace_seconds = grace_seconds
         self._topics: dict[str, Topic] = {}
         self._unknown_since: dict[str, float] = {}
@@ -127,7 +128,7 @@ class Parking:
         for _, _, reason, count in rows:
             counts[reason] += count
         for reason in Reason:
-            metrics.put("outbox_parked", counts[reason], reason=reason)
+            metrics.put("outbox_parked", counts[reason], service=self._service, reason=reason)
 
     def ask_again(self) -> None:
         """Read the limits of all topics seen so far anew; blocks up to 4 s. Raises BrokerTrouble."""
@@ -179,7 +180,7 @@ class Parking:
             cursor.executemany(PARK, [_columns(row, refusal) for row, refusal in parked])
         for row, refusal in parked:
             self._refused.pop(row.position, None)
-            metrics.inc("outbox_parked", reason=refusal.reason)
+            metrics.inc("outbox_parked", service=self._service, reason=refusal.reason)
 
     def _nothing_to_fear(self, rows: Sequence[Row]) -> bool:
         if self._aggregates or self._refused or not rows:
@@ -198,7 +199,7 @@ class Parking:
         return refusal
 
     def _ask(self, names: Collection[str]) -> None:
-        described = describe(self._bootstrap, names)
+        described = describe(self._kafka, names)
         self._topics |= described
         for name, topic in described.items():
             if topic.exists:

@@ -23,7 +23,7 @@ at most one request for a partition, and Kafka takes that whole or not at all.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -36,6 +36,13 @@ from outbox_relay.parking import Parked
 from outbox_relay.records import Records, Row
 
 QUEUE_RECORDS: Final = 1_000_000
+
+# Whatever fails aborts the transaction, so nothing passes a refused record, and what expires leaves no hole.
+TRANSACTIONS: Final = {
+    "enable.gapless.guarantee": False,
+    "message.timeout.ms": 30_000,
+    "transaction.timeout.ms": 60_000,
+}
 
 Partition = tuple[str | None, int | None]
 
@@ -52,13 +59,14 @@ class Batch:
     oldest_epoch: float | None = None
     sent_at: float = field(default_factory=time.monotonic)
     acknowledged: int = 0
+    open: bool = False  # in a Kafka transaction that is not committed yet
     error: KafkaError | None = None
     partitions: set[Partition] | None = None  # where they arrived, if anybody needs to know
 
     @property
     def arrived(self) -> bool:
-        """Say whether every record was acknowledged."""
-        return self.acknowledged == self.rows
+        """Say whether every record was acknowledged, and the transaction around them committed."""
+        return self.acknowledged == self.rows and not self.open
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Count one delivery; called by librdkafka, also with an exception pending, so it raises nothing itself."""
@@ -73,14 +81,16 @@ class Batch:
 class Sender:
     """One producer from its making to its end."""
 
-    def __init__(self, bootstrap: str, service: str, batch_bytes: int) -> None:
+    def __init__(self, kafka: Mapping[str, str], service: str, batch_bytes: int, *, transactional: bool) -> None:
         """Build the producer; does not wait for the broker, see `check`."""
         self.batch_bytes = batch_bytes
+        self._transactional = transactional
         self.last_error = ""
+        self._fenced = False
         self._known_at: set[Partition] = set()
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **kafka,
                 "client.id": f"outbox_relay {service}",
                 "acks": "all",
                 "batch.size": batch_bytes,
@@ -97,6 +107,7 @@ class Sender:
                 "socket.nagle.disable": True,
                 "error_cb": self._noticed,
                 "logger": SILENT,
+                **(TRANSACTIONS | {"transactional.id": f"outbox_relay.{service}"} if transactional else {}),
             }
         )
 
@@ -111,18 +122,27 @@ class Sender:
         del self._producer
 
     def check(self) -> None:
-        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerTrouble where it does not answer."""
+        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerTrouble where it does not answer.
+
+        With transactions it also fences whoever had this service's producer before, and ends what that one left open.
+        """
         try:
+            if self._transactional and not self._fenced:
+                self._producer.init_transactions(ANSWER_SECONDS)
+                self._fenced = True
             self._producer.list_topics(timeout=ANSWER_SECONDS)
         except (KafkaException, SystemError) as error:
             raise BrokerTrouble(self.last_error or reason_of(error)) from None
         self.last_error = ""
 
-    def send(self, batch: Batch, rows: Iterable[Row], records: Records) -> None:
+    def send(self, batch: Batch, rows: Sequence[Row], records: Records) -> None:
         """Hand rows to the producer, in order; raises BrokerTrouble where it is spent."""
         produce, delivered, value, headers = self._producer.produce, batch.delivered, records.value, records.headers
         batch.sent_at = time.monotonic()
         try:
+            if self._transactional and not batch.open and rows:
+                self._producer.begin_transaction()
+                batch.open = True
             for row in rows:
                 assert row.topic is not None
                 produce(row.topic, value(row), row.aggregate_id, headers=headers(row), on_delivery=delivered)
@@ -155,11 +175,22 @@ class Sender:
         """Send each wave only once the one before it has arrived; blocks like `send_first`. Raises BrokerTrouble."""
         for wave in waves:
             self.send(batch, wave, records)
-            while batch.error is None and not batch.arrived:
+            while batch.error is None and batch.acknowledged < batch.rows:
                 self.poll(0.05)
                 meanwhile()
             if batch.error is not None:
                 raise BrokerTrouble(batch.error.str())
+
+    def commit(self, batch: Batch) -> None:
+        """End the batch's transaction once all of it is acknowledged; blocks up to 2 s. Raises BrokerTrouble."""
+        if not batch.open or batch.error is not None or batch.acknowledged < batch.rows:
+            return
+        try:
+            self._producer.commit_transaction(ANSWER_SECONDS)
+        except (KafkaException, SystemError) as error:
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+        batch.open = False
 
     def poll(self, seconds: float) -> None:
         """Serve deliveries; blocks until one comes or the time is over. Raises BrokerTrouble where it is spent."""

@@ -17,7 +17,7 @@ from outbox_relay.parking import Parking
 from outbox_relay.producer import Sender
 from outbox_relay.relay import NewShift, Shift
 from outbox_relay.server import PositionsUnsafe, check_server
-from outbox_relay.settings import RelaySettings
+from outbox_relay.settings import Outbox, RelaySettings
 
 log: Any = structlog.get_logger()
 
@@ -28,54 +28,57 @@ STEADY_SECONDS: Final = 5.0
 class Program:
     """Serve one database until told to stop; the world's failures never end it."""
 
-    def __init__(self, settings: RelaySettings, stopping: Event, condition: Condition) -> None:
+    def __init__(self, settings: RelaySettings, outbox: Outbox, stopping: Event) -> None:
         """Prepare; touches nothing yet."""
+        self.service = outbox.service
+        self.condition = Condition(outbox.service)
         self._settings = settings
+        self._outbox = outbox
         self._stopping = stopping
-        self._condition = condition
-        self._parking = Parking(settings.kafka_bootstrap, settings.relay_topic_grace_seconds)
+        self._parking = Parking(settings.kafka, outbox.service, settings.relay_topic_grace_seconds)
         self._failures = 0
         self._recorded = 0  # the highest position that this process made durable
 
     def run(self) -> None:
         """Stand by, lead, and start again after every failure; blocks until told to stop."""
-        settings = self._settings
+        structlog.contextvars.bind_contextvars(service=self.service)
         while not self._stopping.is_set():
             try:
-                with Leadership(settings.database_url, settings.relay_stale_seconds) as leadership:
+                with Leadership(self._outbox, self._settings.relay_stale_seconds) as leadership:
                     if leadership.take(self._stand_by, self._stopping.is_set):
                         self._lead(leadership)
             except psycopg.Error as error:
-                self._condition.trouble("database", _one_line(error))
+                self.condition.trouble("database", _one_line(error))
                 self._pause()
             except PositionsUnsafe as error:
-                self._condition.trouble("database", str(error))
+                self.condition.trouble("database", str(error))
                 self._stopping.wait(PAUSE_SECONDS[1])
 
     def _stand_by(self, seconds: float) -> None:
-        self._condition.well("database", "broker", "topic", "schema")
+        self.condition.well("database", "broker", "topic", "schema")
         self._stopping.wait(seconds)
 
     def _lead(self, leadership: Leadership) -> None:
         check_server(leadership.connection, self._recorded)
-        self._condition.well("database")
+        self.condition.well("database")
         log.info("relay_leads", leader=leadership.name)
-        with Hint(self._settings.relay_hint) as hint:
+        with Hint(self._outbox.hint) as hint:
             while not self._stopping.is_set():
                 try:
                     self._work_a_shift(leadership, hint)
                 except BrokerTrouble as trouble:
-                    metrics.inc("outbox_publish_failures_total", reason="broker")
-                    self._condition.trouble("broker", str(trouble))
+                    metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
+                    self.condition.trouble("broker", str(trouble))
                     self._pause(leadership.beat)
                 except NewShift as reason:
                     log.info("relay_renews_producer", reason=str(reason))
 
     def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
         self._parking.ask_again()
-        with Sender(self._settings.kafka_bootstrap, self._settings.service, self._parking.smallest_limit) as sender:
+        batch_bytes, transactional = self._parking.smallest_limit, self._settings.relay_transactions
+        with Sender(self._settings.kafka, self.service, batch_bytes, transactional=transactional) as sender:
             sender.check()
-            shift = Shift(self._settings, leadership, sender, hint, self._parking, self._condition)
+            shift = Shift(self._settings, leadership, sender, hint, self._parking, self.condition)
             started = time.monotonic()
             try:
                 shift.work(self._stopping)

@@ -59,7 +59,7 @@ from outbox_relay.leadership import Asked, Leadership
 from outbox_relay.parking import RELEASE_FOLLOWERS, RELEASED, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.records import COLUMNS, Records, Row
-from outbox_relay.server import PositionsUnsafe
+from outbox_relay.server import PositionsUnsafe, check_server
 from outbox_relay.settings import RelaySettings
 
 log: Any = structlog.get_logger()
@@ -68,6 +68,7 @@ LARGE_PAYLOADS_BYTES: Final = 8_000_000  # of all large payloads in one batch
 SINGLY_ROWS: Final = 20
 TROUBLE_SECONDS: Final = 3.0
 HELD_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 10.0  # between two looks at what the positions rely on
 PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)
 POLL_SECONDS: Final = 0.002
 IDLE_SECONDS: Final = {True: 0.1, False: 0.02}  # by whether hints work
@@ -93,9 +94,11 @@ WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExc
 """
 
 LOAD: Final = "SELECT position, missing FROM outbox_cursor"
+# Refuses to overwrite what an operator has set meanwhile.
 RECORD: Final = """
 UPDATE outbox_cursor
 SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
+WHERE position = %s
 """
 
 
@@ -133,16 +136,18 @@ class Shift:
         self._hint, self._parking, self._condition = hint, parking, condition
         self._connection = leadership.connection
         self._fetching = self._connection.cursor(binary=True)
-        self._records = Records(settings.service)
+        self._service = leadership.service
+        self._records = Records(leadership.service)
         self._records.load(self._connection)
         parking.load(self._connection)
         self._cursor = self._recorded = self._load()
         self._in_flight: deque[Batch] = deque()
+        self._room = 1 if settings.relay_transactions else settings.relay_batches_in_flight
         self._alone: Row | None = None
         self._stopping = Event()
         self.settled_rows = 0
         self._acknowledged = 0
-        self._started_at = self._progress_at = self._busy_at = self._due_at = time.monotonic()
+        self._started_at = self._checked_at = self._progress_at = self._busy_at = self._due_at = time.monotonic()
 
     @property
     def recorded_position(self) -> int:
@@ -154,13 +159,20 @@ class Shift:
         self._stopping = stopping
         while not stopping.is_set():
             if self._leadership.beat():
-                now = time.monotonic()
-                metrics.put("outbox_gap_seconds", max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0))
+                self._look_around()
             if time.monotonic() >= self._due_at:
                 self._go_on()
             self._settle()
             self._wait()
         self._finish()
+
+    def _look_around(self) -> None:
+        now = time.monotonic()
+        gap_seconds = max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0)
+        metrics.put("outbox_gap_seconds", gap_seconds, service=self._service)
+        if now - self._checked_at > CHECK_SECONDS:
+            check_server(self._connection, self._recorded.position)
+            self._checked_at = now
 
     def blame(self) -> None:
         """Find out whether a refused record ended the shift; raises NewShift where one did."""
@@ -168,7 +180,7 @@ class Shift:
         refused = next((error for error in errors if error.code() in REFUSALS), None)
         if refused is None:
             return
-        metrics.inc("outbox_publish_failures_total", reason=refused.name().lower())
+        metrics.inc("outbox_publish_failures_total", service=self._service, reason=refused.name().lower())
         if self._alone is not None:
             self._parking.refuse(self._alone.position, refused.str())
             raise NewShift(f"position {self._alone.position} was refused: {refused.str()}")
@@ -190,7 +202,7 @@ class Shift:
         elif asked.release:
             if not self._in_flight:
                 self._release()
-        elif len(self._in_flight) < self._settings.relay_batches_in_flight:
+        elif len(self._in_flight) < self._room:
             self._condition.well("paused")
             self._advance()
 
@@ -310,6 +322,8 @@ class Shift:
 
     def _settle(self) -> None:
         self._sender.poll(0)
+        if self._in_flight:
+            self._sender.commit(self._in_flight[0])
         arrived: list[Batch] = []
         while self._in_flight and self._in_flight[0].arrived and self._in_flight[0].error is None:
             arrived.append(self._in_flight.popleft())
@@ -326,15 +340,20 @@ class Shift:
         if parked or released:
             with self._connection.transaction():
                 self._parking.store(self._connection, parked, released)
-                self._connection.execute(RECORD, (cursor.position, cursor.missing))
+                self._make_durable(cursor)
             if released:
                 self._parking.load(self._connection)  # nothing else is in flight beside a release
         elif (cursor.position, cursor.missing) != (self._recorded.position, self._recorded.missing):
-            self._connection.execute(RECORD, (cursor.position, cursor.missing))
+            self._make_durable(cursor)
         self._recorded = cursor
         self._condition.well("broker")
-        _measure(arrived)
+        _measure(self._service, arrived)
         self.settled_rows += sum(batch.rows for batch in arrived)
+
+    def _make_durable(self, cursor: Cursor) -> None:
+        values = (cursor.position, cursor.missing, self._recorded.position)
+        if not self._connection.execute(RECORD, values).rowcount:
+            raise NewShift("somebody else has set the cursor")
 
     def _plan(self, rows: int, *, full: bool, held: bool) -> None:
         now = time.monotonic()
@@ -358,7 +377,7 @@ class Shift:
     def _wait(self) -> None:
         now = time.monotonic()
         if self._in_flight:
-            if now < self._due_at or len(self._in_flight) >= self._settings.relay_batches_in_flight:
+            if now < self._due_at or len(self._in_flight) >= self._room:
                 waited = now - self._in_flight[0].sent_at
                 self._sender.poll(min(max(waited / 20, 0.001), 0.05))
                 self._watch()
@@ -403,9 +422,9 @@ def _bounded(rows: list[Row], seen_to: int | None) -> tuple[list[Row], int | Non
     return rows, seen_to
 
 
-def _measure(arrived: Sequence[Batch]) -> None:
+def _measure(service: str, arrived: Sequence[Batch]) -> None:
     for batch in arrived:
         for topic, count in batch.topics.items():
-            metrics.inc("outbox_published_total", count, topic=topic)
+            metrics.inc("outbox_published_total", count, service=service, topic=topic)
         if batch.oldest_epoch is not None:
-            metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch)
+            metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch, service=service)

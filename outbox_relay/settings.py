@@ -1,20 +1,43 @@
 """What the relay is told by its environment (`WAYBILL_…`)."""
 
-from pydantic import Field
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
 
-from chassis.settings import Environment
+from pydantic import Field, model_validator
+
+from chassis.settings import KafkaEnvironment
 
 
-class RelaySettings(Environment):
-    """Hold the settings of one relay process, which serves one database."""
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """One database that a relay serves."""
 
-    service: str = Field(min_length=1, description="Name of the service whose outbox this is: the records' ce_source.")
-    database_url: str = Field(description="PostgreSQL URL of that service's database, with the relay's role.")
-    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…].")
+    service: str
+    database_url: str
+    hint: str | None
+
+
+class RelaySettings(KafkaEnvironment):
+    """Hold the settings of one relay process, which serves one database or several."""
+
+    service: str | None = Field(
+        default=None, min_length=1, description="Name of the service whose outbox this is: the records' ce_source."
+    )
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL URL of that service's database, with the relay's role."
+    )
+    outbox_databases: str | None = Field(
+        default=None,
+        description="In place of these two, several: order_service=postgresql://…,payment_service=postgresql://….",
+    )
     host: str = Field(default="127.0.0.1", description="Address that /livez, /readyz and /metrics answer on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the same.")
     relay_hint: str | None = Field(
-        default=None, description="host:port of the UDP socket to listen on for hints; None: poll every 20 ms at most."
+        default=None,
+        description="host:port of the UDP socket to listen on for hints, order_service=host:port,… for several "
+        "databases; None: poll every 20 ms at most.",
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     relay_batch_rows: int = Field(
@@ -22,6 +45,11 @@ class RelaySettings(Environment):
     )
     relay_batches_in_flight: int = Field(
         default=2, ge=1, le=20, description="Batches unacknowledged at once: with the rows above, the bound of memory."
+    )
+    relay_transactions: bool = Field(
+        default=False,
+        description="A Kafka transaction a batch: a stale leader's copies are never read by a subscriber that reads "
+        "committed records only. docs/relay.md tells the price.",
     )
     relay_stale_seconds: float = Field(
         default=6.0, ge=3, description="A heartbeat older than this is a frozen leader's; it is written every second."
@@ -35,3 +63,29 @@ class RelaySettings(Environment):
     relay_topic_grace_seconds: float = Field(
         default=10.0, ge=0, description="A topic unknown for this long is not to be created: its records are parked."
     )
+
+    @model_validator(mode="after")
+    def _serves_something(self) -> Self:
+        self.outboxes  # noqa: B018 - what is malformed ends the program at its start
+        return self
+
+    @property
+    def outboxes(self) -> tuple[Outbox, ...]:
+        """Return the databases to serve. Raises ValueError."""
+        if self.outbox_databases is None:
+            if self.service is None or self.database_url is None:
+                raise ValueError("set WAYBILL_SERVICE and WAYBILL_DATABASE_URL, or WAYBILL_OUTBOX_DATABASES")
+            return (Outbox(self.service, self.database_url, self.relay_hint),)
+        urls = dict(_pairs("WAYBILL_OUTBOX_DATABASES", self.outbox_databases))
+        hints = dict(_pairs("WAYBILL_RELAY_HINT", self.relay_hint)) if self.relay_hint else {}
+        if strangers := hints.keys() - urls.keys():
+            raise ValueError(f"WAYBILL_RELAY_HINT: no database is given for {', '.join(sorted(strangers))}")
+        return tuple(Outbox(service, url, hints.get(service)) for service, url in urls.items())
+
+
+def _pairs(variable: str, told: str) -> Iterator[tuple[str, str]]:
+    for pair in re.split(r",(?=\w+=)", told):  # a URL may name several hosts
+        name, equals, value = pair.strip().partition("=")
+        if not name or not equals or not value:
+            raise ValueError(f"{variable}: {pair!r} is not service=value")
+        yield name, value

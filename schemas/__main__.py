@@ -108,8 +108,9 @@ def _topics(chosen: argparse.Namespace) -> int:
     from schemas import create_topics
 
     try:
-        lines = create_topics.create_missing(_variable("WAYBILL_KAFKA_BOOTSTRAP"), chosen.wait)
-    except create_topics.TopicRefused as error:
+        properties_file = os.environ.get("WAYBILL_KAFKA_PROPERTIES_FILE")
+        lines = create_topics.create_missing(_variable("WAYBILL_KAFKA_BOOTSTRAP"), chosen.wait, properties_file)
+    except (create_topics.TopicRefused, ValueError) as error:
         return _fail(error, _MISMATCH)
     _say(*lines)
     return _OK

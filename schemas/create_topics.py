@@ -6,6 +6,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # pyright: ignore[reportPrivateImportUsage] - as documented
 
+from schemas.kafka_client import connection
 from schemas.reach import NotYet, until_reached
 from schemas.topics import TOPICS, Topic
 
@@ -18,7 +19,7 @@ class TopicRefused(Exception):
     """The broker answered, and does not let us create a topic."""
 
 
-def create_missing(bootstrap: str, deadline_seconds: float) -> list[str]:
+def create_missing(bootstrap: str, deadline_seconds: float, properties_file: str | None = None) -> list[str]:
     """Create the topics that the broker does not have, and give a line on each topic; blocks while the broker starts.
 
     Raises:
@@ -28,7 +29,7 @@ def create_missing(bootstrap: str, deadline_seconds: float) -> list[str]:
     """
     admin = AdminClient(
         {
-            "bootstrap.servers": bootstrap,
+            **connection(bootstrap, properties_file),
             # librdkafka's own back-off grows to 10 s, which a starting broker would wait out.
             "reconnect.backoff.max.ms": 250,
             "socket.connection.setup.timeout.ms": 2000,
