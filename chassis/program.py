@@ -187,7 +187,7 @@ def rebuild(name: str, settings: Settings) -> None:
     from chassis.rebuild import check
 
     try:
-        found = check(service)
+        found = check(service, lambda events, total: log.debug("folded", events=events, total=total))
     except DatabaseError as error:
         print(str(error).strip().splitlines()[0], file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)

@@ -9,7 +9,7 @@ Events and rows are read in one snapshot, so it may run while the service works.
 """
 # ruff: noqa: SLF001 - Django's documented _meta
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
@@ -94,17 +94,23 @@ class Checked(NamedTuple):
     differences: list[Difference]
 
 
-def check(service: Service) -> Checked:
-    """Fold everything and compare. Raises django.db.DatabaseError, or UnreadableEvent for an event not known here."""
+def check(service: Service, progress: Callable[[int, int], object]) -> Checked:
+    """Fold everything and compare; `progress` is told events folded and the number there are.
+
+    Raises django.db.DatabaseError, or UnreadableEvent for an event not known here.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(SNAPSHOT)
+            cursor.execute("SELECT count(*) FROM outbox")
+            (total,) = cursor.fetchone() or (0,)
         fold = Fold(service)
         with connection.chunked_cursor() as cursor:
             cursor.execute(EVENTS)
             while rows := cursor.fetchmany(FETCH_ROWS):
                 for version, event_type, schema_version, payload in rows:
                     fold.take(codec.decode(event_type, schema_version, bytes(payload)), version)
+                progress(fold.events, total)
         return Checked(fold.events, len(fold.rows), list(fold.differences()))
 
 

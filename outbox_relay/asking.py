@@ -1,13 +1,23 @@
 """The verbs that only ask: what waits, what happened, what is parked, and whether all of it fits together."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import history, redrive, screen, service_programs, status, verify
+from outbox_relay import following, history, redrive, screen, service_programs, status, verify
 from outbox_relay.places import Places, ask
-from outbox_relay.verb import MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
+from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
+
+TAIL_WIDTHS: Final = {
+    "service": 12,
+    "position": 8,
+    "recorded_at": 27,
+    "aggregate": 46,
+    "version": 7,
+    "type": 24,
+    "event_id": 36,
+}
 
 
 def _status(given: Given, places: Places) -> int:
@@ -27,11 +37,14 @@ def _status_line(one: status.Status) -> dict[str, Any]:
         "service": one.service,
         "unpublished": one.unpublished,
         "oldest": None if one.oldest_seconds is None else f"{one.oldest_seconds} s",
+        "rate": f"{one.events_a_second}/s",
         "cursor": f"{one.position} of {one.last}",
         "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
         "parked": f"{one.parked_publications} + {one.parked_messages}",
+        "jobs": one.jobs,
         "leader": one.leader,
         "heartbeat": None if one.heartbeat_seconds is None else f"{one.heartbeat_seconds} s ago",
+        "paused": one.paused,
     }
 
 
@@ -61,6 +74,22 @@ def _event_line(event: history.Event) -> dict[str, Any]:
         "type": event.event_type.rpartition(".")[2],
         "event_id": event.event_id,
     }
+
+
+def _tail(given: Given, places: Places) -> int:
+    wanted = read_filter(given)
+    followed = [
+        following.Following(service, places.databases[service], wanted) for service in places.chosen(given.service)
+    ]
+    if not given.json:
+        screen.put_row(TAIL_WIDTHS)
+    for events in following.follow(followed):
+        for event in events:
+            if given.json:
+                screen.put_json([event.shown()])
+            else:
+                screen.put_row(TAIL_WIDTHS, _event_line(event))
+    return DONE  # never: it ends with Ctrl-C
 
 
 def _show(given: Given, places: Places) -> int:
@@ -99,11 +128,9 @@ def _verify(given: Given, places: Places) -> int:
         proof, failures = verify.prove(places, services, progress)
     answered = [service for service in services if service not in failures]
     if not given.no_rows:
-        for service in answered:
-            differences, trouble = service_programs.check(places, service)
-            proof.faults += [_row_fault(difference) for difference in differences]
-            if trouble:
-                failures[service] = trouble
+        differences, more = _check(places, answered)
+        proof.faults += [_row_fault(difference) for difference in differences]
+        failures |= more
     if given.json:
         screen.put_json([*(fault._asdict() for fault in proof.faults), proof.counts()])
     else:
@@ -119,23 +146,34 @@ def _row_fault(difference: Mapping[str, Any]) -> verify.Fault:
 
 
 def _rebuild(given: Given, places: Places) -> int:
-    found: list[dict[str, Any]] = []
-    failures: dict[str, str] = {}
     services = places.chosen(given.service)
-    for service in services:
-        differences, trouble = service_programs.check(places, service)
-        found += differences
-        if trouble:
-            failures[service] = trouble
+    found, failures = _check(places, services)
     (screen.put_json if given.json else screen.put_table)(found)
     code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
     return MISMATCH if found else code
+
+
+def _check(places: Places, services: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    found: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    for service in services:
+        with screen.progress(f"events of {service}, folded") as progress:
+            differences, trouble = service_programs.check(places, service, progress)
+        found += differences
+        if trouble:
+            failures[service] = trouble
+    return found, failures
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     parser.add_argument("--event", metavar="ID", help="the event with this id")
     parser.add_argument("--limit", type=count, default=50, help="events a service, the newest (default 50)")
+
+
+def _tail_arguments(parser: argparse.ArgumentParser) -> None:
+    add_filters(parser)
+    parser.set_defaults(event=None)
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +202,7 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(
         _status,
-        "Show what waits, how long, who leads and what is parked.",
+        "Show what waits, how long, how fast events come, who leads, what is parked and who paused it.",
         "outbox status --threshold 60",
         _status_arguments,
     ),
@@ -173,6 +211,12 @@ VERBS: Final[Mapping[str, Verb]] = {
         "List events; filters combine.",
         "outbox list --service order --type OrderPlaced --since 15m",
         _list_arguments,
+    ),
+    "tail": Verb(
+        _tail,
+        "Show events as they are committed, from now on or from --since, until Ctrl-C; filters combine.",
+        "outbox tail --service order --type OrderPlaced --since 5m --json",
+        _tail_arguments,
     ),
     "show": Verb(
         _show,

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from outbox_relay import acting, asking, screen
 from outbox_relay.places import DependencyDown, UsageError, find_places
@@ -16,6 +16,13 @@ FINDS: Final = (
     "state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
 )
 VERBS: Final[Mapping[str, Verb]] = {**asking.VERBS, **acting.VERBS}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for what it cannot understand, in place of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS
-    )
+    parser = _Parser(prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
         one = verbs.add_parser(

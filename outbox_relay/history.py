@@ -1,6 +1,7 @@
 """Events as they stand in an outbox: chosen by filters that combine, shown with their payload decoded."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -35,6 +36,9 @@ NEWEST: Final = f"""
 SELECT * FROM (SELECT {EVENT} FROM outbox WHERE {CHOSEN} ORDER BY position DESC LIMIT %(limit)s) AS newest
 ORDER BY position
 """  # noqa: S608 - put together from constants
+AMONG: Final = f"""
+SELECT {EVENT} FROM outbox WHERE position = ANY(%(among)s) AND {CHOSEN} ORDER BY position
+"""  # noqa: S608
 STANDING: Final = """
 SELECT CASE WHEN outbox.topic IS NULL THEN 'private'
             WHEN published.status <> 2 THEN 'parked: ' || coalesce(published.headers->>'detail', '')
@@ -100,6 +104,19 @@ def newest(service: str, connection: psycopg.Connection, wanted: Filter, limit: 
     values = wanted.values() | {"service": service, "limit": limit}
     with connection.cursor(row_factory=class_row(Event)) as cursor:
         return cursor.execute(NEWEST, values).fetchall()
+
+
+def among(service: str, connection: psycopg.Connection, wanted: Filter, positions: Sequence[int]) -> list[Event]:
+    """Return the events at these positions that are meant, lowest first. Raises psycopg.Error."""
+    values = wanted.values() | {"service": service, "among": positions}
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(AMONG, values).fetchall()
+
+
+def last_position(connection: psycopg.Connection) -> int:
+    """Return the highest position that is visible, 0 where there is none. Raises psycopg.Error."""
+    (found,) = connection.execute("SELECT max(position) FROM outbox").fetchone() or (None,)
+    return found or 0
 
 
 def standing(connection: psycopg.Connection, event: Event) -> str:

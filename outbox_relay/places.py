@@ -91,7 +91,15 @@ def ask(
 
 def connect(url: str) -> psycopg.Connection:
     """Connect in autocommit; blocks up to 5 s. Raises psycopg.Error."""
-    return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="outbox")
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="outbox",
+        keepalives_idle=5,  # a server that vanished must not hold the command for hours
+        keepalives_interval=2,
+        keepalives_count=3,
+    )
 
 
 def in_one_line(error: BaseException) -> str:

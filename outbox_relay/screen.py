@@ -47,6 +47,13 @@ def put_table(rows: Sequence[Line]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def put_row(widths: Mapping[str, int], row: Line | None = None) -> None:
+    """Print one row of a table that grows, at once; the names of its columns where there is no row."""
+    cells = [name.upper() if row is None else _cell(row[name]) for name in widths]
+    line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths.values(), strict=True))
+    print(line.rstrip(), flush=True)
+
+
 def put_record(title: str, fields: Line) -> None:
     """Print one thing with a line a field; a mapping within it is set in."""
     print(title)

@@ -4,34 +4,73 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from tempfile import TemporaryFile
+from typing import IO, Any, Final, Literal, cast
 
 from outbox_relay.places import CHECKOUT, SUFFIX, Places
 
 DONE, DIFFERENT = 0, 1
 LOG_LINE: Final = "program"  # what a line of the log has, and a line of data has not
 
-
-def run(
-    places: Places, service: str, program: Literal["rebuild", "redrive"]
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return what the program printed, and why it broke off, if it did; blocks until it has ended."""
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "chassis", f"{service}{SUFFIX}", program],
-        cwd=CHECKOUT,
-        env={**os.environ, "WAYBILL_DATABASE_URL": places.databases[service]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    trouble = None
-    if done.returncode not in {DONE, DIFFERENT}:
-        trouble = next(reversed(done.stderr.strip().splitlines()), f"{program} ended with {done.returncode}")
-    lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return [{"service": service, **line} for line in lines if LOG_LINE not in line], trouble
+Line = dict[str, Any]
+Progress = Callable[[int, int], object]
 
 
-def check(places: Places, service: str) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows that differ from their events' fold, or why they could not be compared."""
-    lines, trouble = run(places, service, "rebuild")
-    return [line for line in lines if "aggregate_type" in line], trouble
+def check(places: Places, service: str, progress: Progress) -> tuple[list[Line], str | None]:
+    """Return the rows that differ from their events' fold, or why they could not be compared.
+
+    `progress` is told events folded and the number there are. Blocks until all are.
+    """
+    found: list[Line] = []
+
+    def take(line: Line) -> None:
+        if line.get("event") == "folded":
+            progress(line["events"], line["total"])
+        elif "aggregate_type" in line:
+            found.append({"service": service, **line})
+
+    return found, _run(places, service, "rebuild", take)
+
+
+def redrive(places: Places, service: str, took: Callable[[Line], object]) -> str | None:
+    """Handle the service's parked messages again; `took` gets what came of each. Returns why it broke off, if it did.
+
+    Blocks until it has ended.
+    """
+
+    def take(line: Line) -> None:
+        if LOG_LINE not in line:
+            took(line)
+
+    return _run(places, service, "redrive", take)
+
+
+def _run(
+    places: Places, service: str, program: Literal["rebuild", "redrive"], take: Callable[[Line], object]
+) -> str | None:
+    with TemporaryFile("w+") as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "chassis", f"{service}{SUFFIX}", program],
+            cwd=CHECKOUT,
+            env={
+                **os.environ,
+                "WAYBILL_DATABASE_URL": places.databases[service],
+                "WAYBILL_LOG_LEVEL": "debug",  # how far it is
+            },
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        with process:
+            try:
+                for line in cast("IO[str]", process.stdout):
+                    if line.startswith("{"):
+                        take(json.loads(line))
+            except BaseException:
+                process.kill()  # what it was in the middle of is rolled back
+                raise
+        if process.returncode in {DONE, DIFFERENT}:
+            return None
+        errors.seek(0)
+        return next(reversed(errors.read().strip().splitlines()), f"{program} ended with {process.returncode}")

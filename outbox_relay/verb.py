@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from outbox_relay import history, screen
+from outbox_relay import audit, history, screen
 from outbox_relay.places import Places
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -57,6 +57,31 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--positions", metavar="RANGE", help="7, 7..9, 7.. or ..9")
     parser.add_argument("--since", metavar="TIME", help="RFC 3339, or 15m for 15 minutes ago (s, m, h, d)")
     parser.add_argument("--until", metavar="TIME", help="the same; exclusive")
+
+
+def add_record(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Take what is kept on record: why, and by whom."""
+    parser.add_argument(
+        "--reason", type=_told, required=required, default="no reason given", help="why, for those who read it later"
+    )
+    parser.add_argument(
+        "--by", type=_told, metavar="NAME", default=audit.operator(), help="who acts (default: the login)"
+    )
+
+
+def _told(text: str) -> str:
+    told = " ".join(text.split())
+    if not told:
+        raise argparse.ArgumentTypeError("it is empty; others will read it")
+    return told
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds from 0 on, for argparse."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return number
 
 
 def no_arguments(_: argparse.ArgumentParser) -> None:
