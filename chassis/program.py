@@ -27,20 +27,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 DEPENDENCY_DOWN = 4
 
-# What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, and no right on
-# the sequence. What operators did may be read and added to.
+# What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
+# sequence, and none to choose a position. What operators did may be read and added to.
 SERVICE_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations, operator_action FROM {role};
-GRANT SELECT, INSERT ON outbox, operator_action TO {role};
-GRANT SELECT ON outbox_cursor, schema_id, django_migrations TO {role};
+GRANT SELECT, INSERT ON operator_action TO {role};
+GRANT SELECT ON outbox, outbox_cursor, schema_id, django_migrations TO {role};
+GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+              metadata) ON outbox TO {role};
 """
 RELAY_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT ON outbox, schema_id, relay_pause TO {role};
+GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause TO {role};
 GRANT SELECT, UPDATE ON outbox_cursor TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON published TO {role};
 """

@@ -16,7 +16,7 @@ from outbox_relay.leadership import Leadership
 from outbox_relay.parking import Parking
 from outbox_relay.producer import Sender
 from outbox_relay.relay import NewShift, Shift
-from outbox_relay.server import PositionsUnsafe, check_server
+from outbox_relay.server import PositionsUnsafe, check_server, refuse_standby
 from outbox_relay.settings import Outbox, RelaySettings
 
 log: Any = structlog.get_logger()
@@ -45,6 +45,7 @@ class Program:
         while not self._stopping.is_set():
             try:
                 with Leadership(self._outbox, self._settings.relay_stale_seconds) as leadership:
+                    refuse_standby(leadership.connection)
                     if leadership.take(self._stand_by, self._stopping.is_set):
                         self._lead(leadership)
             except psycopg.Error as error:

@@ -84,6 +84,9 @@ def test_an_event_too_large_for_its_topic_is_never_committed(order_database):
         "TRUNCATE outbox CASCADE",
         "SELECT setval('outbox_position_seq', 1)",
         "SELECT nextval('outbox_position_seq')",
+        """INSERT INTO outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                               schema_version, payload, metadata)
+           OVERRIDING SYSTEM VALUE VALUES (7, gen_random_uuid(), 't', 'order', 'a', 1, 'x', 1, '', '{}')""",
         "INSERT INTO outbox_cursor (id) VALUES (2)",
         "UPDATE outbox_cursor SET position = 99",
         "UPDATE schema_id SET schema_id = 1",

@@ -1,0 +1,197 @@
+"""A PostgreSQL server of a test's own, that may be killed, copied, put back and replaced.
+
+It lies in a temporary folder on a free port, and trusts whoever connects from this machine. The URL stays the same
+through every fault: a relay that lost its server finds the next one where the first one was.
+"""
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from devstack import postgres as local
+from devstack.folder import ROOT_DATA
+from devstack.ports import HOST, choose
+from tests.integration.relay.parts import EVENT_TYPE, SCHEMA_ID, SCHEMA_VERSION, Outbox, make_topic
+from tests.support.databases import Server
+from tests.support.wait import wait_until
+
+SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_prepared_transactions": "10",
+    "shared_buffers": "16MB",
+    # What a killed process wrote is safe with the kernel; only a machine that loses power needs fsync.
+    "fsync": "off",
+    # What is committed without waiting for WAL stays in memory for ten seconds, and a crash removes it.
+    "wal_writer_delay": "10s",
+    "wal_writer_flush_after": "1GB",
+    "checkpoint_timeout": "1h",
+    "autovacuum": "off",
+}
+START_SECONDS = 30
+
+
+class PostgresServer:
+    """One server; `start` after a fault brings it back on the same port."""
+
+    def __init__(self, folder: Path, port: int):
+        self.data, self.port = folder / "data", port
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def superuser_url(self) -> str:
+        return f"postgresql://postgres@{HOST}:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it lets us in."""
+        settings = {**SETTINGS, "port": str(self.port)}
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        with self._log.open("ab") as log:
+            command = [local.programs() / "postgres", "-D", self.data, *options]
+            self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **_as_user())
+        try:
+            wait_until(self._answers, deadline_seconds=START_SECONDS, what="PostgreSQL", every_seconds=0.02)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._log.read_text()[-3000:]}") from None
+
+    def stop(self) -> None:
+        """Write everything out and end, as an operator's stop does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)  # a fast shutdown: whoever is connected is sent away
+        self._process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """Kill -9 every process at once: what no WAL file has is gone."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        postmaster = psutil.Process(self._process.pid)
+        postmaster.suspend()  # or it would start others in their place
+        family = [*postmaster.children(recursive=True), postmaster]
+        for one in family:
+            one.kill()
+        self._process.wait(START_SECONDS)
+        psutil.wait_procs(family, START_SECONDS)
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.kill()
+        self.start()
+
+    def ensure_running(self) -> None:
+        """Start it where a test left it stopped."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Do something as the superuser, outside of any test's database."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            found = connection.execute(statement)
+            return found.fetchall() if found.description else []
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the data of a stopped server, file by file."""
+        shutil.rmtree(target, ignore_errors=True)
+        _run("cp", "-a", self.data, target)
+
+    def put_back(self, copy: Path) -> None:
+        """Replace the data of a stopped server by a copy."""
+        shutil.rmtree(self.data)
+        _run("cp", "-a", copy, self.data)
+
+    @contextmanager
+    def standby(self) -> Iterator["PostgresServer"]:
+        """Give a standby that follows this server, on a port of its own."""
+        with _folder() as folder:
+            standby = PostgresServer(folder, _port())
+            source = ("--host", HOST, "--port", str(self.port), "--username", "postgres")
+            _run(local.programs() / "pg_basebackup", *source, "-D", standby.data, "-R", "--checkpoint=fast")
+            try:
+                standby.start()
+                yield standby
+            finally:
+                standby.kill()
+
+    def stop_following(self) -> None:
+        """Make a standby lag: what the primary writes from now on does not come here."""
+        self.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("SELECT pg_reload_conf()")
+        receivers = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'walreceiver'"
+        wait_until(lambda: not self.execute(receivers), deadline_seconds=10, what="the end of following")
+
+    def move_to(self, port: int) -> None:
+        """Start again on another port, as a standby still."""
+        self.stop()
+        self.port = port
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        assert self.execute("SELECT pg_promote(true, 30)") == [(True,)]
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()[-3000:]
+        try:
+            psycopg.connect(self.superuser_url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a server that only this test has; it is gone afterwards, whatever happened."""
+    with _folder() as folder:
+        server = PostgresServer(folder, _port())
+        trust = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--no-instructions")
+        locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        _run(local.programs() / "initdb", "-D", server.data, *trust, *locale)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def own_outbox(databases: Server, kafka: str) -> Iterator[Outbox]:
+    """Give an empty outbox on that server, with one schema registered and a topic of its own."""
+    with databases.fresh("order_service") as database:
+        with psycopg.connect(database.owner_url, autocommit=True) as owner:
+            owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s)", (EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID))
+        yield Outbox(database, kafka, make_topic(kafka))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="waybill-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if local.is_root():
+            local.ensure_user()
+            ROOT_DATA.mkdir(mode=0o755, parents=True, exist_ok=True)
+            local.copy_programs()
+            shutil.chown(folder, local.USER, local.USER)
+        yield folder
+
+
+def _as_user() -> dict[str, Any]:
+    return {"user": local.USER, "group": local.USER, "extra_groups": []} if local.is_root() else {}
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, timeout=60, **_as_user())
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def _port() -> int:
+    """Choose one that stays free while the server is down: no outgoing connection gets it."""
+    return choose(("postgres",), {}, {})["postgres"]

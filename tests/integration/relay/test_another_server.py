@@ -1,0 +1,100 @@
+"""A database that went back: restored from yesterday, or replaced by a standby that lagged, under a running relay.
+
+What the relay published since then is on the topics and in no outbox: ghosts. It says so, loses nothing that is
+written afterwards, and `verify` names them.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.outbox_command.parts import outbox as command
+from tests.integration.outbox_command.parts import settings
+from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated
+from tests.integration.relay.postgres import PostgresServer, own_outbox, postgres_server
+from tests.support.databases import Server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def databases(server: PostgresServer) -> Server:
+    return Server(server.superuser_url)
+
+
+@pytest.fixture
+def outbox(databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
+    with own_outbox(databases, kafka) as outbox:
+        try:
+            yield outbox
+        finally:
+            server.ensure_running()
+
+
+def publish(outbox: Outbox, *wanted: int) -> None:
+    """Write these versions of one aggregate, and wait until they are published."""
+    with outbox.connect() as writer:
+        for version in wanted:
+            last = append(writer, outbox.topic, "a", version)
+    outbox.wait_for_cursor(last, deadline_seconds=20)
+
+
+def assert_nothing_committed_is_lost(outbox: Outbox, ghosts: int) -> None:
+    rows = outbox.execute("SELECT event_id::text, aggregate_version FROM outbox ORDER BY position")
+    records = read_topic(outbox.kafka, outbox.topic)
+    committed = dict(rows)
+    seen = [record.version for record in records if record.headers["ce_id"] in committed]
+    assert (seen, repeated(records)) == ([version for _, version in rows], 0)
+    done = command("verify", "--no-rows", "--json", **settings(outbox.kafka, shop=outbox.database.service_url))
+    *_, counts = done.lines()
+    found = {kind: counts[kind] for kind in ("ghost", "lost", "reordered", "versions", "cursor", "repeated")}
+    assert found == {"ghost": ghosts, "lost": 0, "reordered": 0, "versions": 0, "cursor": 0, "repeated": 0}
+    assert done.code == 1
+
+
+def last_said(running: RelayProcess, event: str) -> dict[str, object]:
+    return running.wait_for(event, lambda: running.events(event), 20)[-1]
+
+
+def test_a_database_restored_to_yesterday_is_said_loudly_and_goes_on(outbox: Outbox, server: PostgresServer):
+    backup = server.data.with_name("yesterday")
+    with relay(outbox) as running:
+        publish(outbox, 1, 2, 3)
+        server.stop()
+        server.copy_to(backup)
+        server.start()
+        publish(outbox, 4, 5, 6)
+        assert not running.events("relay_cursor_went_back")
+        server.stop()
+        server.put_back(backup)
+        server.start()
+        said = last_said(running, "relay_cursor_went_back")
+        assert (said["recorded"], said["found"]) == (6, 3)
+        publish(outbox, 4, 5, 6, 7)
+        assert outbox.cursor() == (7, [])
+        assert running.unready() is None
+    assert_nothing_committed_is_lost(outbox, ghosts=3)
+
+
+def test_a_lagging_standby_that_is_promoted_is_said_loudly_and_goes_on(outbox: Outbox, server: PostgresServer):
+    with relay(outbox) as running:
+        publish(outbox, 1, 2, 3)
+        with server.standby() as standby:
+            standby.stop_following()
+            publish(outbox, 4, 5, 6)
+            server.kill()
+            standby.move_to(server.port)
+            running.wait_for("the reason", lambda: "this is a standby" in (running.unready() or ""))
+            standby.promote()
+            said = last_said(running, "relay_meets_another_server")
+            assert said["timeline"] == 2
+            assert said["before"] == {"system_identifier": said["system_identifier"], "timeline": 1}
+            gone_back = last_said(running, "relay_cursor_went_back")
+            assert (gone_back["recorded"], gone_back["found"]) == (6, 3)
+            publish(outbox, 4, 5, 6, 7)
+            assert running.unready() is None
+            assert_nothing_committed_is_lost(outbox, ghosts=3)
