@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,13 +14,13 @@ import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from tests.support.databases import ServiceDatabase
@@ -36,7 +37,8 @@ VALUES (%s, %s, 'order', %s, %s, %s, %s, %s, %s) RETURNING position
 INSERT_MANY = """
 INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
                     payload, metadata)
-SELECT gen_random_uuid(), %s, 'order', 'bulk-' || i, 1, %s, %s, 'x', '{}' FROM generate_series(1, %s) AS i
+SELECT gen_random_uuid(), %s, 'order', 'bulk-' || i, 1, %s, %s, repeat('x', %s)::bytea, '{}'
+FROM generate_series(1, %s) AS i
 """
 
 
@@ -64,9 +66,9 @@ def append(  # noqa: PLR0913 - the columns of a row
     return connection.execute(INSERT, values).fetchone()[0]
 
 
-def append_many(connection: psycopg.Connection, topic: str, count: int) -> None:
+def append_many(connection: psycopg.Connection, topic: str, count: int, *, size: int = 1) -> None:
     """Write many small events, an aggregate each."""
-    connection.execute(INSERT_MANY, (topic, EVENT_TYPE, SCHEMA_VERSION, count))
+    connection.execute(INSERT_MANY, (topic, EVENT_TYPE, SCHEMA_VERSION, size, count))
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,12 @@ class Outbox:
 
     def leader(self) -> str | None:
         return self._one("SELECT leader FROM outbox_cursor")[0]
+
+    def rows_read(self) -> int:
+        """Return how many rows of the outbox all sessions together have read; tells of a session a second late."""
+        return self._one(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'outbox'"
+        )[0]
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Do something as the superuser."""
@@ -138,7 +146,7 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
     )
     try:
         partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         records: list[Record] = []
         ended = 0
         while ended < len(partitions):
@@ -234,6 +242,14 @@ class RelayProcess:
                 return answer.read().decode()
         except OSError:
             return "does not answer"
+
+    def failures(self, reason: str) -> int:
+        """Return how often publishing failed for this reason, as /metrics tells."""
+        told = ""
+        with suppress(urllib.error.URLError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            told = answer.read().decode()
+        found = re.search(rf'^outbox_publish_failures_total{{.*reason="{reason}".*}} (\S+)', told, re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
     def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 10) -> Any:
         """Wait, and show the relay's log where it was in vain."""

@@ -1,0 +1,59 @@
+"""A million rows that wait cost no memory, and nothing is fetched that cannot be sent."""
+
+from pathlib import Path
+
+import psutil
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from tests.integration.relay.broker import Broker
+from tests.integration.relay.parts import Outbox, append_many, relay
+
+WAITING = 1_000_000
+ROWS, BATCHES = 2_000, 2
+BOUNDS = {
+    "WAYBILL_RELAY_BATCH_ROWS": str(ROWS),
+    "WAYBILL_RELAY_BATCHES_IN_FLIGHT": str(BATCHES),
+    "WAYBILL_RELAY_STALL_SECONDS": "1",
+}
+HEARTBEATS = 60  # each looks at the oldest row that waits
+RESIDENT_BYTES = 120_000_000
+
+
+def peak_resident_bytes(pid: int) -> int:
+    """The most memory that the process ever held, where the system keeps count; else what it holds now."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return psutil.Process(pid).memory_info().rss
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def on_topic(broker: Broker, topic: str, partitions: int = 3) -> int:
+    """How many records the topic has."""
+    admin = broker.admin()
+    wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
+    return sum(future.result(10).offset for future in admin.list_offsets(wanted).values())
+
+
+def test_a_million_rows_that_wait_for_the_broker_cost_no_memory_and_no_reading(broker: Broker, own_outbox: Outbox):
+    with own_outbox.connect() as writer:
+        append_many(writer, own_outbox.topic, WAITING, size=250)
+    before = own_outbox.rows_read()
+    broker.freeze()
+    with relay(own_outbox, **BOUNDS) as running:
+        running.wait_for("a shift given up", lambda: running.failures("broker") == 1, 30)
+        assert own_outbox.rows_read() - before <= HEARTBEATS
+        broker.thaw()
+        running.wait_for("the first rows", lambda: own_outbox.cursor()[0] > 50_000, 30)
+        broker.freeze()
+        so_far = running.failures("broker")
+        running.wait_for("a shift given up", lambda: running.failures("broker") > so_far, 30)
+        position, _ = own_outbox.cursor()
+        assert position < WAITING
+        assert own_outbox.rows_read() - before - position <= ROWS * BATCHES + HEARTBEATS
+        broker.thaw()
+        own_outbox.wait_for_cursor(WAITING, deadline_seconds=90)
+        resident = peak_resident_bytes(running.process.pid)
+    assert resident < RESIDENT_BYTES, f"{resident / 1e6:.0f} MB"
+    assert WAITING <= on_topic(broker, own_outbox.topic) <= WAITING + ROWS * BATCHES
