@@ -1,9 +1,9 @@
 """Events in: poll, drain, hand over, commit offsets after the database.
 
 The model. A batch is what the broker has ready: one poll for the first message, then a drain that does not wait. Types
-that nobody here reacts to are passed by their header, before decoding and without an inbox row. The others become
-commands, and inbox rows, changed rows and new events commit in one transaction. Offsets are committed after that: a
-crash in between brings the batch again, and the inbox drops it.
+that nobody here reacts to, and a replay's records that name another group, are passed by their headers, before decoding
+and without an inbox row. The others become commands, and inbox rows, changed rows and new events commit in one
+transaction. Offsets are committed after that: a crash in between brings the batch again, and the inbox drops it.
 
 Failures are of two kinds.
 - The world is broken (database away): nothing is counted against any message. The partitions are paused, so that the
@@ -152,7 +152,7 @@ def _commit(consumer: confluent_kafka.Consumer, messages: Sequence[Message]) -> 
 
 def process(service: Service, messages: Sequence[Message], settings: Settings) -> None:
     """Apply a batch exactly once; parks what cannot be handled. Raises only what WORLD names."""
-    wanted = [m for m in messages if m.event_type is None or m.event_type in service.reaction_to]
+    wanted = [m for m in messages if _concerns(service, m)]
     metrics.inc("consumer_passed_total", len(messages) - len(wanted))
     if not wanted:
         return
@@ -164,6 +164,11 @@ def process(service: Service, messages: Sequence[Message], settings: Settings) -
         log.info("one by one", messages=len(wanted), reason=_line(error))
         for message in wanted:
             _apply_or_park(service, message, settings)
+
+
+def _concerns(service: Service, message: Message) -> bool:
+    known = message.event_type is None or message.event_type in service.reaction_to
+    return known and message.is_for(service.name)
 
 
 def _apply_or_park(service: Service, message: Message, settings: Settings) -> None:
@@ -204,9 +209,9 @@ def handle(service: Service, messages: Sequence[Message], settings: Settings) ->
     copies: list[Copy] = []
     taken: set[str] = set()
     for message in messages:
-        if message.event_id not in fresh or message.event_id in taken:
+        if message.inbox_id not in fresh or message.inbox_id in taken:
             continue
-        taken.add(message.event_id)
+        taken |= {message.inbox_id, message.event_id}
         follows = _react(service, message)
         if isinstance(follows, Copy):
             copies.append(follows)
@@ -230,7 +235,7 @@ def _react(service: Service, message: Message) -> Command | Copy | None:
 
 def _count(messages: Sequence[Message], fresh: set[str], ignored: int) -> None:
     for message in messages:
-        outcome = "applied" if message.event_id in fresh else "repeated"
+        outcome = "applied" if message.inbox_id in fresh else "repeated"
         metrics.inc("consumer_processed_total", topic=message.topic, type=message.event_type or "", outcome=outcome)
     _put_lag(messages)
     log.debug("applied", messages=len(messages), fresh=len(fresh), ignored=ignored)

@@ -38,7 +38,7 @@ WITH claimed AS (
     RETURNING id, task, attempts, event_id
 )
 SELECT id, task, attempts, event_id::text, event_type, schema_version, payload,
-       metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate'
+       metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate', metadata->>'replay_id'
 FROM claimed JOIN outbox USING (event_id)
 """
 
@@ -82,7 +82,13 @@ def claim(limit: int, *, lease_seconds: float, retry_seconds: float) -> list[Cla
                 task,
                 attempts,
                 codec.decode(event_type, schema_version, bytes(payload)),
-                Cause(correlation_id, causation_id=event_id, traceparent=traceparent, tracestate=tracestate),
+                Cause(
+                    correlation_id,
+                    causation_id=event_id,
+                    traceparent=traceparent,
+                    tracestate=tracestate,
+                    replay_id=replay_id,
+                ),
             )
             for (
                 id_,
@@ -95,6 +101,7 @@ def claim(limit: int, *, lease_seconds: float, retry_seconds: float) -> list[Cla
                 correlation_id,
                 traceparent,
                 tracestate,
+                replay_id,
             ) in cursor.fetchall()
         ]
 

@@ -61,6 +61,23 @@ class Message:
         except ValueError:
             raise Unreadable(f"header ce_id is {given!r}, not a UUID") from None
 
+    @cached_property
+    def inbox_id(self) -> str:
+        """Return what the inbox knows the message by: the event's id, and the replay's if that wants it handled again.
+
+        Raises Unreadable as `event_id` does.
+        """
+        if self.headers.get("ce_replayreprocess") != "true":
+            return self.event_id
+        try:
+            return f"{self.event_id}:{UUID(self.headers.get('ce_replayid', '')).hex}"
+        except ValueError:
+            raise Unreadable("header ce_replayreprocess without a replay's id in ce_replayid") from None
+
+    def is_for(self, consumer: str) -> bool:
+        """Say whether the record is for this consumer group; a replay may name one."""
+        return self.headers.get("ce_replaytarget", consumer) == consumer
+
     @property
     def place(self) -> str:
         """Return where the record stands, for logs and as the id of one that has none."""
@@ -68,8 +85,11 @@ class Message:
 
 
 def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
-    """Note the messages as received; returns the event ids that are here for the first time."""
-    ids = {f"{consumer}:{m.event_id}": m.event_id for m in messages}
+    """Note the messages as received; returns the inbox ids that are here for the first time.
+
+    An event that is to be handled again counts as received too: should it come by itself later, that is a copy.
+    """
+    ids = {f"{consumer}:{known_by}": known_by for m in messages for known_by in (m.inbox_id, m.event_id)}
     if not ids:
         return set()
     nothing = [None] * len(ids)
@@ -88,7 +108,7 @@ def parked_keys(consumer: str, messages: Iterable[Message]) -> set[tuple[str, st
 def park(consumer: str, message: Message, reason: str, *, keep_days: int) -> None:
     """Keep a message that could not be handled, with the reason, until an operator redrives it."""
     try:
-        message_id = f"{consumer}:{message.event_id}"
+        message_id = f"{consumer}:{message.inbox_id}"
     except Unreadable:
         message_id = f"{consumer}:{message.place}"
     headers = {

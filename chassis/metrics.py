@@ -35,7 +35,7 @@ class Metric:
 METRICS: dict[Name, Metric] = {
     "consumer_lag_seconds": Metric(Gauge, "Age of the last message read; 0 where all are handled.", ("topic",)),
     "consumer_parked_total": Metric(Counter, "Messages parked in the inbox since the start.", ("reason",)),
-    "consumer_passed_total": Metric(Counter, "Messages of types that nobody here reacts to."),
+    "consumer_passed_total": Metric(Counter, "Messages that nobody here reacts to, or meant for another group."),
     "consumer_processed_total": Metric(Counter, "Messages handled.", ("topic", "type", "outcome")),
     "http_request_seconds": Metric(Histogram, "Time to answer a request.", ("method", "route", "status")),
     "outbox_commit_to_ack_seconds": Metric(

@@ -44,6 +44,7 @@ class Task:
     event: type[Event]
     delay: timedelta
     attempt: Attempt
+    on_replay: Attempt
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
@@ -56,15 +57,18 @@ def on(event: type[Event]) -> Callable[[Marked], Marked]:
     return mark
 
 
-def after(event: type[Event], *, delay: timedelta = timedelta()) -> Callable[[Marked], Marked]:
+def after(
+    event: type[Event], *, delay: timedelta = timedelta(), on_replay: Attempt | None = None
+) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
 
     The function takes the aggregate's state and the event, may block and may be called twice; it returns the command
     that tells what came of it, or None where there is nothing left to do. It raises Unavailable to be called again.
+    `on_replay` is called in its place where a replay led to the event: for what must not reach the outside twice.
     """
 
     def mark(function: Marked) -> Marked:
-        function.__dict__["due_after"] = (event, delay)
+        function.__dict__["due_after"] = (event, delay, on_replay or function)
         return function
 
     return mark
@@ -109,7 +113,11 @@ class Service:
         """Return task name → what the worker does."""
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
-        return {f.__name__: Task(f.__name__, f.due_after[0], f.due_after[1], f) for f in marked}
+        return {
+            f.__name__: Task(f.__name__, event, delay, f, on_replay)
+            for f in marked
+            for event, delay, on_replay in (f.due_after,)
+        }
 
     @cached_property
     def due_after(self) -> dict[type[Event], list[Task]]:

@@ -16,7 +16,11 @@ TRACEBACKS = structlog.processors.ExceptionRenderer(
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Say what led to an event; travels in the outbox's metadata and in the record's headers."""
+    """Say what led to an event; travels in the outbox's metadata and in the record's headers.
+
+    `replay_id` names the replay that an event comes from, unless that replay asked for outside effects (mail) too: what
+    follows from it tells nobody.
+    """
 
     correlation_id: str
     causation_id: str | None = None
@@ -24,6 +28,7 @@ class Cause:
     actor: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    replay_id: str | None = None
 
     def metadata(self) -> dict[str, str]:
         """Return what is known, ready for JSON."""
@@ -37,6 +42,7 @@ class Cause:
             causation_id=event_id,
             traceparent=headers.get("traceparent"),
             tracestate=headers.get("tracestate"),
+            replay_id=headers.get("ce_replayid") if headers.get("ce_replayeffects") != "true" else None,
         )
 
 

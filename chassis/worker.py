@@ -21,7 +21,6 @@ from chassis.outcomes import CommandRefused, Unavailable
 from chassis.service import Command, Service, Task
 from chassis.settings import Settings
 from chassis.unit_of_work import Caused
-from schemas.events import Event
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
@@ -83,7 +82,7 @@ class Worker:
             for c in mine:
                 row = found[c.event.aggregate_id]
                 state = self.service.models.to_state({aggregate_type: {row.pk: row}})
-                self.under_way[self.threads.submit(_attempt, self.service.tasks[c.task], state, c.event)] = c
+                self.under_way[self.threads.submit(_attempt, self.service.tasks[c.task], state, c)] = c
 
     def settle(self) -> bool:
         """Wait a moment for answers and record them; tells whether there was anything to wait for."""
@@ -100,9 +99,10 @@ class Worker:
         return True
 
 
-def _attempt(task: Task, state: Any, event: Event) -> Command | None:
+def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
+    attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     try:
-        return task.attempt(state, event)
+        return attempt(state, claimed.event)
     except WORLD as error:
         connection.close()  # this thread's own
         raise Unavailable(f"database: {error}") from error

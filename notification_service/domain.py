@@ -1,7 +1,7 @@
 """The life of one order's notifications.
 
 Each kind of news is told at most once: PENDING when it is asked for, SENT once the mail server has taken it, FAILED
-where it can never be told (no address, or one that is refused).
+where it will never be told (no address, one that is refused, or a replay led to it).
 Addresses are looked up when a mail is written and stand in no event.
 """
 
@@ -38,7 +38,7 @@ class Status(StrEnum):
     SENT = "SENT"
     """The mail server has it. Final."""
     FAILED = "FAILED"
-    """It can never be told; the code says why. Final."""
+    """It will never be told; the code says why. Final."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,7 @@ class RecordSent(NoticeCommand):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordFailure(NoticeCommand):
-    """Note that it can never be told."""
+    """Note that it will never be told."""
 
     code: str
 

@@ -1,4 +1,4 @@
-"""What is due at the mail server; between transactions, never inside one."""
+"""What is due at the mail server; between transactions, never inside one. A replay sends no mail by itself."""
 
 from chassis.service import after
 from notification_service import mailer
@@ -7,7 +7,12 @@ from notification_service.models import ContactRow
 from schemas.events import NotificationRequested
 
 
-@after(NotificationRequested)
+def suppress(notices: Notices, asked: NotificationRequested) -> RecordFailure:
+    """Note that the customer is not told: history was replayed, and they have lived through it."""
+    return RecordFailure(order_id=notices.order_id, kind=Kind(asked.kind), code="suppressed_on_replay")
+
+
+@after(NotificationRequested, on_replay=suppress)
 def send(notices: Notices, asked: NotificationRequested) -> RecordSent | RecordFailure | None:
     """Hand the mail to the mail server, unless that is settled."""
     kind = Kind(asked.kind)
