@@ -16,7 +16,7 @@ import psycopg
 from outbox_relay import history, screen
 from outbox_relay.cursor import Cursor, Holders
 from outbox_relay.places import DependencyDown, connect, in_one_line
-from outbox_relay.relay import HOLDERS
+from outbox_relay.reading import HOLDERS
 
 POLL_SECONDS: Final = 0.5
 AWAY_SECONDS: Final = 2.0
@@ -117,6 +117,7 @@ def follow(followed: Sequence[Following]) -> Iterator[list[history.Event]]:
         if all(one.trouble for one in followed):
             raise DependencyDown("; ".join(f"database {one.service}: {one.trouble}" for one in followed))
         _tell(followed, away)
+        screen.tell(f"following {', '.join(one.service for one in followed if not one.trouble)}; Ctrl-C ends it")
         yield first
         while True:
             if not any(one.behind for one in followed):

@@ -35,7 +35,8 @@ import psycopg
 
 from chassis import metrics
 from outbox_relay.broker import LEGAL_NAME, Topic, describe
-from outbox_relay.records import COLUMNS, Records, Row
+from outbox_relay.reading import Page
+from outbox_relay.records import TOPIC, Fetched, Records, Row
 
 BATCH_BYTES: Final = 1_000_000
 FRESH_SECONDS: Final = 1.0
@@ -54,9 +55,6 @@ UPDATE published SET status = 1
 WHERE status = -1 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
     SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status = 1)
 """
-RELEASED: Final = f"""
-SELECT {COLUMNS} FROM outbox WHERE event_id IN (SELECT id FROM published WHERE status = 1) ORDER BY position LIMIT %s
-"""  # noqa: S608 - columns are a constant
 PARKED: Final = """
 SELECT body->>'aggregate_type', body->>'aggregate_id', headers->>'reason', count(*)::int
 FROM published WHERE status <> 2 GROUP BY 1, 2, 3
@@ -91,7 +89,7 @@ class Parked(NamedTuple):
 class Division:
     """What becomes of some rows, in order: sent, parked, or, from `held_from` on, left until the world is well."""
 
-    send: Sequence[Row] = ()
+    send: Sequence[Fetched] = ()
     park: list[Parked] = field(default_factory=list[Parked])
     held_from: int | None = None
     held_for: str = ""
@@ -142,19 +140,21 @@ class Parking:
         """Ask for topics not seen before; blocks up to 4 s where there are any. Raises BrokerTrouble."""
         self._ask([name for name in names if name not in self._topics])
 
-    def divide(self, rows: Sequence[Row], records: Records) -> Division:
+    def divide(self, page: Page, records: Records) -> Division:
         """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
-        public = [row for row in rows if row.topic is not None]
-        return Division(public) if self._nothing_to_fear(public) else self._divide(rows, records, self._aggregates)
+        if self._nothing_to_fear(page):
+            private = None in (row[TOPIC] for row in page.rows)
+            return Division([row for row in page.rows if row[TOPIC] is not None] if private else page.rows)
+        return self._divide(page.rows, records, self._aggregates)
 
-    def divide_released(self, rows: Sequence[Row], records: Records) -> Division:
+    def divide_released(self, page: Page, records: Records) -> Division:
         """Say what becomes of parked rows, as `divide` does; what held them until now holds them no more."""
-        return self._divide(rows, records, set())
+        return self._divide(page.rows, records, set())
 
-    def _divide(self, rows: Sequence[Row], records: Records, blocked: set[tuple[str, str]]) -> Division:
-        send: list[Row] = []
+    def _divide(self, rows: Sequence[Fetched], records: Records, blocked: set[tuple[str, str]]) -> Division:
+        send: list[Fetched] = []
         division = Division(send)
-        for index, row in enumerate(rows):
+        for index, row in enumerate(map(Row._make, rows)):
             if row.topic is None:
                 continue
             aggregate = (row.aggregate_type, row.aggregate_id)
@@ -182,12 +182,13 @@ class Parking:
             self._refused.pop(row.position, None)
             metrics.inc("outbox_parked", service=self._service, reason=refusal.reason)
 
-    def _nothing_to_fear(self, rows: Sequence[Row]) -> bool:
-        if self._aggregates or self._refused or not rows:
-            return not rows
-        topics = [self._topics[name] for name in {row.topic for row in rows if row.topic is not None}]
-        room = min(topic.max_bytes for topic in topics) - ROOM_BYTES
-        return all(topic.exists and topic.writable for topic in topics) and max(row.size for row in rows) <= room
+    def _nothing_to_fear(self, page: Page) -> bool:
+        if self._aggregates or self._refused:
+            return not page.topics
+        topics = [self._topics[name] for name in page.topics]
+        return all(
+            topic.exists and topic.writable and page.largest_bytes <= topic.max_bytes - ROOM_BYTES for topic in topics
+        )
 
     def _refusal(self, row: Row, records: Records, name: str) -> Refusal | None:
         if row.position in self._refused:

@@ -33,7 +33,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from outbox_relay.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
 from outbox_relay.cursor import Cursor
 from outbox_relay.parking import Parked
-from outbox_relay.records import Records, Row
+from outbox_relay.records import KEY, TOPIC, Fetched, Records, Row
 
 QUEUE_RECORDS: Final = 1_000_000
 
@@ -135,7 +135,7 @@ class Sender:
             raise BrokerTrouble(self.last_error or reason_of(error)) from None
         self.last_error = ""
 
-    def send(self, batch: Batch, rows: Sequence[Row], records: Records) -> None:
+    def send(self, batch: Batch, rows: Sequence[Fetched], records: Records) -> None:
         """Hand rows to the producer, in order; raises BrokerTrouble where it is spent."""
         produce, delivered, value, headers = self._producer.produce, batch.delivered, records.value, records.headers
         batch.sent_at = time.monotonic()
@@ -144,8 +144,7 @@ class Sender:
                 self._producer.begin_transaction()
                 batch.open = True
             for row in rows:
-                assert row.topic is not None
-                produce(row.topic, value(row), row.aggregate_id, headers=headers(row), on_delivery=delivered)
+                produce(row[TOPIC], value(row), row[KEY], headers=headers(row), on_delivery=delivered)
                 batch.rows += 1
         except (KafkaException, BufferError) as error:
             self._drain()

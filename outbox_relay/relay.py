@@ -4,7 +4,7 @@ Model. The outbox is an append-only table; a row's position rises, and within on
 because positions are taken while the aggregate's row is locked. A *shift* is one leader with one producer: it loads the
 durable cursor, and then repeats
 
-    fetch       every visible row that has not been passed, lowest position first, in one snapshot
+    fetch       every visible row that has not been passed, lowest position first, in one snapshot (reading.py)
     produce     hand the rows over in that order, without waiting; `relay_batches_in_flight` batches may be under way
     settle      when all records of the oldest batch have been acknowledged, make the cursor that belongs to it durable
 
@@ -43,7 +43,7 @@ a replication slot (fills the disk when nobody reads), waiting for gaps (a stran
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Event
 from typing import Any, Final
 
@@ -53,18 +53,18 @@ from confluent_kafka import KafkaError
 from chassis import metrics
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
-from outbox_relay.cursor import Cursor, Holders
+from outbox_relay.cursor import Cursor
 from outbox_relay.hint import Hint
 from outbox_relay.leadership import Asked, Leadership
-from outbox_relay.parking import RELEASE_FOLLOWERS, RELEASED, Division, Parking
+from outbox_relay.parking import RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender
-from outbox_relay.records import COLUMNS, Records, Row
+from outbox_relay.reading import Page, Reader
+from outbox_relay.records import EPOCH, TOPIC, Fetched, Records, Row
 from outbox_relay.server import PositionsUnsafe, check_server
 from outbox_relay.settings import RelaySettings
 
 log: Any = structlog.get_logger()
 
-LARGE_PAYLOADS_BYTES: Final = 8_000_000  # of all large payloads in one batch
 SINGLY_ROWS: Final = 20
 TROUBLE_SECONDS: Final = 3.0
 HELD_SECONDS: Final = 0.5
@@ -72,26 +72,6 @@ CHECK_SECONDS: Final = 10.0  # between two looks at what the positions rely on
 PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)
 POLL_SECONDS: Final = 0.002
 IDLE_SECONDS: Final = {True: 0.1, False: 0.02}  # by whether hints work
-
-# Ascending, in one snapshot, and cut at the lowest positions: a later version never comes without the earlier one.
-FETCH: Final = f"""
-SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s
-"""  # noqa: S608 - columns are a constant
-FETCH_WITH_GAPS: Final = f"""
-(SELECT {COLUMNS} FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last)
-   JOIN outbox ON position BETWEEN gap.first AND gap.last ORDER BY position LIMIT %(rows)s)
-UNION ALL
-(SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
-ORDER BY 1 LIMIT %(rows)s
-"""  # noqa: S608
-LARGE: Final = "SELECT position, payload FROM outbox WHERE position = ANY(%s)"
-
-# Whoever may still commit a position holds this lock, prepared transactions included, and is named the same throughout.
-HOLDERS: Final = """
-SELECT DISTINCT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExclusiveLock' AND granted
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 LOAD: Final = "SELECT position, missing FROM outbox_cursor"
 # Refuses to overwrite what an operator has set meanwhile.
@@ -135,7 +115,7 @@ class Shift:
         self._settings, self._leadership, self._sender = settings, leadership, sender
         self._hint, self._parking, self._condition = hint, parking, condition
         self._connection = leadership.connection
-        self._fetching = self._connection.cursor(binary=True)
+        self._reader = Reader(self._connection)
         self._service = leadership.service
         self._records = Records(leadership.service)
         self._records.load(self._connection)
@@ -157,13 +137,14 @@ class Shift:
     def work(self, stopping: Event) -> None:
         """Publish until told to stop; raises BrokerTrouble, NewShift or psycopg.Error when the shift is over."""
         self._stopping = stopping
-        while not stopping.is_set():
-            if self._leadership.beat():
-                self._look_around()
-            if time.monotonic() >= self._due_at:
-                self._go_on()
-            self._settle()
-            self._wait()
+        with self._reader:
+            while not stopping.is_set():
+                if self._leadership.beat():
+                    self._look_around()
+                if time.monotonic() >= self._due_at:
+                    self._go_on()
+                self._settle()
+                self._wait()
         self._finish()
 
     def _look_around(self) -> None:
@@ -193,7 +174,7 @@ class Shift:
         if found is None:
             raise PositionsUnsafe("outbox_cursor has no row; run: python -m chassis SERVICE migrate")
         position, missing = found
-        return Cursor.restored(position, missing, time.monotonic()).held_by(self._holders())
+        return Cursor.restored(position, missing, time.monotonic()).held_by(self._reader.holders())
 
     def _go_on(self) -> None:
         asked = self._leadership.asked
@@ -209,38 +190,42 @@ class Shift:
 
     def _release(self) -> None:
         self._connection.execute(RELEASE_FOLLOWERS)
-        limit = SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows
-        self._fetching.execute(RELEASED, (limit,))
-        rows, _ = _bounded([Row._make(row) for row in self._fetching.fetchall()], None)
+        page = self._reader.read_released(self._page_rows)
         self._parking.ask_again()  # an operator has mended something since
-        self._learn(rows)
-        division = self._parking.divide_released(rows, self._records)
+        self._learn(page)
+        division = self._parking.divide_released(page, self._records)
         if division.send or division.park:
-            self._hand_over(self._cursor, division, [row.event_id for row in division.send])
-        elif rows:
+            self._hand_over(self._cursor, division, [Row._make(row).event_id for row in division.send])
+        elif page.rows:
             self._due_at = time.monotonic() + HELD_SECONDS
         else:
             self._leadership.asked = Asked()
 
+    @property
+    def _page_rows(self) -> int:
+        return SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows
+
     def _advance(self) -> None:
-        holders = self._holders() if self._cursor.gaps else Holders()  # before the snapshot that probes them
-        rows, seen_to = self._fetch(SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows)
-        if not self._learn(rows):
-            return  # fetched again when what is in flight has arrived
-        division = self._divide(rows)
+        page = self._reader.read(self._cursor, self._page_rows)
+        if not self._learn(page):
+            return  # read again when what is in flight has arrived
+        division = self._divide(page)
+        held = division.held_from is not None
         if division.held_from is not None:
-            seen_to = rows[division.held_from].position - 1
-            rows = rows[: division.held_from]
-        cursor = self._cursor.passing([row.position for row in rows], holders, seen_to, time.monotonic())
+            page = page.cut(division.held_from)
+        cursor = self._cursor.passing(page.positions, page.holders, page.seen_to, time.monotonic())
         if cursor.needs_holders:
-            cursor = cursor.held_by(self._holders())  # after the later position was seen
-        self._plan(len(rows), full=seen_to is not None, held=division.held_from is not None)
-        if rows or cursor != self._cursor:
+            cursor = cursor.held_by(self._reader.holders())  # after the later position was seen
+        full = page.seen_to is not None
+        if full and not held:
+            self._reader.read_ahead(cursor, self._page_rows)
+        self._plan(len(page.rows), full=full, held=held)
+        if page.rows or cursor != self._cursor:
             self._hand_over(cursor, division)
 
-    def _learn(self, rows: Sequence[Row]) -> bool:
+    def _learn(self, page: Page) -> bool:
         """Ask for topics not seen before; False where one needs smaller batches than are in flight."""
-        self._parking.learn({row.topic for row in rows if row.topic is not None})
+        self._parking.learn(page.topics)
         if self._parking.smallest_limit >= self._sender.batch_bytes:
             return True
         self._due_at = time.monotonic() + POLL_SECONDS
@@ -248,61 +233,52 @@ class Shift:
             raise NewShift("a topic takes less than the producer's batches")
         return False
 
-    def _fetch(self, limit: int) -> tuple[list[Row], int | None]:
-        values = {"position": self._cursor.position, "rows": limit}
-        if self._cursor.gaps:
-            bounds = self._cursor.missing
-            self._fetching.execute(FETCH_WITH_GAPS, values | {"first": bounds[::2], "last": bounds[1::2]}, prepare=True)
-        else:
-            self._fetching.execute(FETCH, values, prepare=True)
-        rows = [Row._make(row) for row in self._fetching.fetchall()]
-        return _bounded(rows, rows[-1].position if len(rows) == limit else None)
-
-    def _divide(self, rows: Sequence[Row]) -> Division:
-        registered = self._count_registered(rows)
-        division = self._parking.divide(rows[:registered], self._records)
+    def _divide(self, page: Page) -> Division:
+        registered = self._count_registered(page)
+        held_for_schema = registered < len(page.rows)
+        division = self._parking.divide(page.cut(registered) if held_for_schema else page, self._records)
         if division.held_from is not None:
             self._condition.trouble("topic", division.held_for)
         else:
             self._condition.well("topic")
-            division.held_from = registered if registered < len(rows) else None
+            division.held_from = registered if held_for_schema else None
         return division
 
-    def _count_registered(self, rows: Sequence[Row]) -> int:
+    def _count_registered(self, page: Page) -> int:
         """Return how many rows stand before the first whose schema has no id yet."""
-        missing = self._records.unregistered(rows)
+        missing = self._records.unregistered(page.kinds)
         if missing:
             self._records.load(self._connection)
-            missing = self._records.unregistered(rows)
+            missing = self._records.unregistered(page.kinds)
         if not missing:
             self._condition.well("schema")
-            return len(rows)
+            return len(page.rows)
         kinds = ", ".join(f"{name} v{version}" for name, version in sorted(missing))
         self._condition.trouble("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
-        return next(index for index, row in enumerate(rows) if row.topic and row.kind in missing)
+        rows = enumerate(map(Row._make, page.rows))
+        return next(index for index, row in rows if row.topic is not None and row.kind in missing)
 
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
-        batch = Batch(
-            cursor, parked=division.park, released=released, topics=Counter(row.topic or "" for row in division.send)
-        )
-        batch.oldest_epoch = division.send[0].recorded_epoch if division.send else None
+        topics = Counter(row[TOPIC] for row in division.send)
+        batch = Batch(cursor, parked=division.park, released=released, topics=topics)
+        batch.oldest_epoch = division.send[0][EPOCH] if division.send else None
         if not self._in_flight:
             self._progress_at = batch.sent_at
         self._in_flight.append(batch)
         self._cursor = cursor
-        self._send(batch, self._with_payloads(division.send))
+        self._send(batch, self._reader.with_payloads(division.send))
 
-    def _send(self, batch: Batch, rows: Sequence[Row]) -> None:
+    def _send(self, batch: Batch, rows: Sequence[Fetched]) -> None:
         if self._parking.singly:
-            self._sender.send_apart(batch, self._one_by_one(rows), self._records, self._meanwhile)
+            self._sender.send_apart(batch, self._one_by_one(map(Row._make, rows)), self._records, self._meanwhile)
             self._parking.singly = max(0, self._parking.singly - len(rows))
             return
         if not all(self._sender.knows(topic, self._parking.partitions(topic)) for topic in batch.topics):
-            rows = self._sender.send_first(batch, rows, self._records, self._meanwhile)
+            rows = self._sender.send_first(batch, [*map(Row._make, rows)], self._records, self._meanwhile)
         self._sender.send(batch, rows, self._records)
 
-    def _one_by_one(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    def _one_by_one(self, rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
         for row in rows:
             self._alone = row
             yield [row]
@@ -313,13 +289,6 @@ class Shift:
             raise NewShift("told to stop")
         self._watch()
         self._leadership.beat()
-
-    def _with_payloads(self, rows: Sequence[Row]) -> Sequence[Row]:
-        large = [row.position for row in rows if row.payload is None]
-        if not large:
-            return rows
-        payloads = dict(self._fetching.execute(LARGE, (large,)).fetchall())
-        return [row if row.payload is not None else row._replace(payload=payloads[row.position]) for row in rows]
 
     def _settle(self) -> None:
         self._sender.poll(0)
@@ -407,20 +376,6 @@ class Shift:
             self._settle()
             self._leadership.beat()
         log.info("relay_stops", position=self._recorded.position, unacknowledged=sum(b.rows for b in self._in_flight))
-
-    def _holders(self) -> Holders:
-        return frozenset(name for (name,) in self._connection.execute(HOLDERS, prepare=True))
-
-
-def _bounded(rows: list[Row], seen_to: int | None) -> tuple[list[Row], int | None]:
-    """Cut a batch where its large payloads, which are still to be read, pass their bound."""
-    total = 0
-    for index, row in enumerate(rows):
-        if row.payload is None and row.topic is not None:
-            total += row.size
-            if total > LARGE_PAYLOADS_BYTES and index:
-                return rows[:index], rows[index - 1].position
-    return rows, seen_to
 
 
 def _measure(service: str, arrived: Sequence[Batch]) -> None:
