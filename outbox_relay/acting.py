@@ -56,7 +56,8 @@ def _redrive(given: Given, places: Places) -> int:
     failures |= unknown
     found = [*(one for ones in sent.values() for one in ones), *handled]
     _put(given, [asdict(one) for one in found])
-    _tell_outcome(places, choice, found)
+    if begun.keys() - failures.keys():
+        _tell_outcome(places, found)
     code = code_of(dict.fromkeys(begun.keys() - failures.keys()), failures)
     return MISMATCH if any(one.trouble for one in found) else code
 
@@ -80,19 +81,21 @@ def _handle(places: Places, service: str, total: int) -> tuple[list[redrive.Outc
         return found, service_programs.redrive(places, service, took)
 
 
-def _tell_outcome(places: Places, choice: redrive.Choice, found: Sequence[redrive.Outcome]) -> None:
-    if choice.publications:
-        ours = [one for one in found if one.kind == "publication"]
-        waiting = {one.service for one in ours if one.waits}
-        sent, unsent = sum(not one.trouble for one in ours), sum(one.waits for one in ours)
-        parked = len(ours) - sent - unsent
+def _tell_outcome(places: Places, found: Sequence[redrive.Outcome]) -> None:
+    publications = [one for one in found if one.kind == "publication"]
+    messages = [one for one in found if one.kind == "message"]
+    if not found:
+        screen.tell("nothing of the kind is parked")
+    if publications:
+        sent, unsent = sum(not one.trouble for one in publications), sum(one.waits for one in publications)
+        parked = len(publications) - sent - unsent
         screen.tell(f"{sent} publications sent, {parked} parked again, {unsent} not sent yet")
-        for state in ask(places, sorted(waiting), status.read_status)[0].values():
+        waiting = sorted({one.service for one in publications if one.waits})
+        for state in ask(places, waiting, status.read_status)[0].values():
             screen.tell(f"{state.service}: {redrive.why_waiting(state)}")
-    if choice.messages:
-        ours = [one for one in found if one.kind == "message"]
-        handled = sum(not one.trouble for one in ours)
-        screen.tell(f"{handled} messages handled, {len(ours) - handled} stay parked")
+    if messages:
+        handled = sum(not one.trouble for one in messages)
+        screen.tell(f"{handled} messages handled, {len(messages) - handled} stay parked")
 
 
 def _put(given: Given, lines: Sequence[Mapping[str, Any]]) -> None:

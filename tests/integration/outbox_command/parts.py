@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,7 +18,9 @@ from order_service.service import service
 from tests.integration.relay.parts import CHECKOUT
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import place
+from tests.support.wait import wait_until
 
+COMMAND = str(Path(sys.executable).with_name("outbox"))
 AWAY = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -35,7 +40,7 @@ class Ended:
 def outbox(*arguments: str, **environment: str) -> Ended:
     """Run the command to its end; whatever happens, it shows no traceback."""
     done = subprocess.run(
-        [sys.executable, "-m", "outbox_relay", *arguments],
+        [COMMAND, *arguments],
         cwd=CHECKOUT,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -46,6 +51,55 @@ def outbox(*arguments: str, **environment: str) -> Ended:
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class Running:
+    """The command while it runs, its two streams in files; left behind by nobody."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                [COMMAND, *arguments],
+                cwd=CHECKOUT,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The whole JSON lines on stdout until now."""
+        return [json.loads(line) for line in self._out.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def positions(self) -> list[int]:
+        """The positions of the events shown until now."""
+        return [line["position"] for line in self.lines()]
+
+    def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 15) -> Any:
+        """Wait, and show both streams where it was in vain."""
+        try:
+            return wait_until(look, deadline_seconds=deadline_seconds, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._out.read_text()}\n{self.err}") from None
+
+    def interrupt(self) -> Ended:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+        code = self._process.wait(10)
+        assert "Traceback" not in self.err, self.err
+        return Ended(code, self._out.read_text(), self.err)
 
 
 def settings(kafka: str = "127.0.0.1:1", **databases: str) -> dict[str, str]:

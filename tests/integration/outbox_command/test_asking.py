@@ -2,9 +2,12 @@
 
 import json
 
+import psycopg
 import pytest
 
+from outbox_relay.status import NEWEST
 from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
+from tests.integration.relay.parts import append_many
 from tests.support.databases import ServiceDatabase
 
 
@@ -29,6 +32,32 @@ def test_status_leaves_with_1_once_an_event_waits_longer_than_the_threshold(orde
     assert ask(order_database, "status", "--threshold", "600").code == 0
     execute(order_database, "UPDATE outbox_cursor SET position = 1")
     assert ask(order_database, "status", "--threshold", "0").code == 0
+
+
+def test_status_tells_how_fast_events_came_in_the_last_minute(order_database: ServiceDatabase):
+    assert ask(order_database, "status", "--json").lines()[0]["events_a_second"] == 0
+    place_orders(6)
+    execute(order_database, "UPDATE outbox SET recorded_at = recorded_at - interval '2 minutes' WHERE position < 3")
+    assert ask(order_database, "status", "--json").lines()[0]["events_a_second"] == round(4 / 60, 2)
+
+
+def test_where_a_minute_holds_more_than_is_looked_at_the_rate_is_of_what_is_looked_at(order_database: ServiceDatabase):
+    spread = f"UPDATE outbox SET recorded_at = clock_timestamp() - interval '10 s' * ({NEWEST} - position) / {NEWEST}"
+    with psycopg.connect(order_database.superuser_url, autocommit=True) as writer:
+        append_many(writer, "t", NEWEST)
+        writer.execute(spread)
+    rate = ask(order_database, "status", "--json").lines()[0]["events_a_second"]
+    assert NEWEST / 40 < rate <= NEWEST / 10
+
+
+def test_status_tells_of_replays_that_are_not_finished(order_database: ServiceDatabase):
+    for finished in ("NULL", "now()", "NULL"):
+        execute(
+            order_database,
+            "INSERT INTO replay_job (id, chosen, first, last, total, created_by, reason, finished_at)"
+            f" VALUES (gen_random_uuid(), '{{}}', 1, 1, 1, 'ana', 'why', {finished})",
+        )
+    assert ask(order_database, "status", "--json").lines()[0]["jobs"] == 2
 
 
 def test_filters_combine(order_database: ServiceDatabase):
