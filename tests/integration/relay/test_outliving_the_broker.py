@@ -56,9 +56,9 @@ def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_an
     outlives(replace(own_outbox, topic=topic), partial(wanted, 2), partial(wanted, 1))
 
 
-@pytest.mark.parametrize("partitions", [3, 1])
+@pytest.mark.parametrize(("noticed", "partitions"), [("broker", 3), ("does not exist", 1)])
 def test_a_topic_deleted_and_made_again_within_the_grace_parks_nothing_and_costs_no_order(
-    broker: Broker, own_outbox: Outbox, partitions: int
+    broker: Broker, own_outbox: Outbox, noticed: str, partitions: int
 ):
     topic = own_outbox.topic
     with relay(own_outbox, **STALL) as running:
@@ -66,7 +66,7 @@ def test_a_topic_deleted_and_made_again_within_the_grace_parks_nothing_and_costs
             flowing(running, own_outbox, written)
             broker.delete_topic(topic)
             gone_at = written.version
-            running.wait_for("the reason", running.unready)
+            running.wait_for("the reason", lambda: noticed in (running.unready() or ""))
             make_topic(own_outbox.kafka, name=topic, partitions=partitions)
             flowing(running, own_outbox, written)
         written.wait_until_published()
