@@ -19,8 +19,6 @@ import psycopg
 from devstack import postgres as local
 from devstack.folder import ROOT_DATA
 from devstack.ports import HOST, choose
-from tests.integration.relay.parts import EVENT_TYPE, SCHEMA_ID, SCHEMA_VERSION, Outbox, make_topic
-from tests.support.databases import Server
 from tests.support.wait import wait_until
 
 SETTINGS = {
@@ -160,15 +158,6 @@ def postgres_server() -> Iterator[PostgresServer]:
             yield server
         finally:
             server.kill()
-
-
-@contextmanager
-def own_outbox(databases: Server, kafka: str) -> Iterator[Outbox]:
-    """Give an empty outbox on that server, with one schema registered and a topic of its own."""
-    with databases.fresh("order_service") as database:
-        with psycopg.connect(database.owner_url, autocommit=True) as owner:
-            owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s)", (EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID))
-        yield Outbox(database, kafka, make_topic(kafka))
 
 
 @contextmanager

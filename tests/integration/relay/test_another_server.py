@@ -10,8 +10,9 @@ import pytest
 
 from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
+from tests.integration.relay.conftest import empty
 from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated
-from tests.integration.relay.postgres import PostgresServer, own_outbox, postgres_server
+from tests.integration.relay.postgres import PostgresServer, postgres_server
 from tests.support.databases import Server
 
 
@@ -28,11 +29,9 @@ def databases(server: PostgresServer) -> Server:
 
 @pytest.fixture
 def outbox(databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
-    with own_outbox(databases, kafka) as outbox:
-        try:
-            yield outbox
-        finally:
-            server.ensure_running()
+    with databases.fresh("order_service") as database:
+        yield empty(database, kafka)
+        server.ensure_running()
 
 
 def publish(outbox: Outbox, *wanted: int) -> None:

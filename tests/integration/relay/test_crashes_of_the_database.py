@@ -11,13 +11,14 @@ import pytest
 
 from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
+from tests.integration.relay.conftest import empty
 from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated, versions
-from tests.integration.relay.postgres import PostgresServer, own_outbox, postgres_server
+from tests.integration.relay.postgres import PostgresServer, postgres_server
 from tests.integration.relay.test_losing_nothing import AGGREGATES, write
 from tests.support.databases import Server
 from tests.support.wait import wait_until
 
-WRITERS = 6
+SESSIONS = 6
 BATCH = {"WAYBILL_RELAY_BATCH_ROWS": "100", "WAYBILL_RELAY_BATCHES_IN_FLIGHT": "2"}
 IN_FLIGHT = 200
 
@@ -46,11 +47,9 @@ def databases(server: PostgresServer) -> Server:
 
 @pytest.fixture
 def outbox(databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
-    with own_outbox(databases, kafka) as outbox:
-        try:
-            yield outbox
-        finally:
-            server.ensure_running()
+    with databases.fresh("order_service") as database:
+        yield empty(database, kafka)
+        server.ensure_running()
 
 
 def prepare(outbox: Outbox, aggregate: str) -> None:
@@ -181,7 +180,7 @@ def keep_writing(outbox: Outbox, seed: int, stop: threading.Event, committed: se
             stop.wait(0.05)
 
 
-class Traffic:
+class Writers:
     """Many writers, until told to stop; then everything committed must be on the topic, in order."""
 
     def __init__(self, outbox: Outbox):
@@ -191,7 +190,7 @@ class Traffic:
         outbox.execute("GRANT ALL ON proof_aggregate TO test_service")
         self._stop, self._committed = threading.Event(), set[tuple[str, int]]()
         shared = (self._stop, self._committed)
-        self._threads = [threading.Thread(target=keep_writing, args=(outbox, n, *shared)) for n in range(WRITERS)]
+        self._threads = [threading.Thread(target=keep_writing, args=(outbox, n, *shared)) for n in range(SESSIONS)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -228,16 +227,16 @@ def test_sessions_that_are_ended_at_random_lose_nothing(outbox: Outbox):
     rng = random.Random(7)
     with relay(outbox, **BATCH) as running:
         running.wait_until_leading()
-        with Traffic(outbox) as traffic:
+        with Writers(outbox) as writers:
             for _ in range(8):
-                traffic.go_on(100)
+                writers.go_on(100)
                 sessions = outbox.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'test_service'")
                 victims = [*rng.sample(sessions, 2), *leaders(outbox)]
                 outbox.execute(
                     "SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [p for (p,) in victims]
                 )
                 running.wait_for("a new session", lambda: leaders(outbox))
-        traffic.check(running, most_repeated=8 * IN_FLIGHT)
+        writers.check(running, most_repeated=8 * IN_FLIGHT)
 
 
 def leaders(outbox: Outbox) -> list[tuple[int]]:
@@ -247,9 +246,9 @@ def leaders(outbox: Outbox) -> list[tuple[int]]:
 def test_a_crash_in_the_middle_of_traffic_is_survived_by_the_relay_itself(outbox: Outbox, server: PostgresServer):
     with relay(outbox, **BATCH) as running:
         running.wait_until_leading()
-        with Traffic(outbox) as traffic:
-            traffic.go_on(300)
+        with Writers(outbox) as writers:
+            writers.go_on(300)
             crash(server, running)
-            traffic.go_on(300)
-        traffic.check(running, most_repeated=IN_FLIGHT)
+            writers.go_on(300)
+        writers.check(running, most_repeated=IN_FLIGHT)
         assert running.unready() is None

@@ -1,12 +1,15 @@
 """Schedules around missing positions, each on a real server: who is waited for, who is not, what is repeated."""
 
 import signal
+from collections.abc import Callable
 
 import psycopg
+import pytest
 
 from tests.integration.relay.parts import (
     EVENT_TYPE,
     Outbox,
+    RelayProcess,
     append,
     append_many,
     read_topic,
@@ -52,13 +55,16 @@ def test_a_million_positions_under_way_are_one_gap(outbox: Outbox):
         assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1], "b": [1]}
 
 
-def test_a_session_that_wrote_and_idles_delays_nobody_and_a_kill_behind_it_repeats_nothing(outbox: Outbox):
+@pytest.mark.parametrize("end", [RelayProcess.kill, RelayProcess.stop], ids=["kill", "stop"])
+def test_a_session_that_wrote_and_idles_delays_nobody_and_a_restart_behind_it_repeats_nothing(
+    outbox: Outbox, end: Callable[[RelayProcess], object]
+):
     with outbox.connect(autocommit=False) as idle, outbox.connect() as other:
-        with relay(outbox) as killed:
+        with relay(outbox) as ended:
             append(idle, outbox.topic, "idle", 1)
             append_many(other, outbox.topic, 5_000)
             outbox.wait_for_cursor(5_001, [1, 1])
-            killed.kill()
+            end(ended)
         with relay(outbox):
             append(other, outbox.topic, "late", 1)
             outbox.wait_for_cursor(5_002, [1, 1])
