@@ -141,37 +141,6 @@ def test_an_event_without_a_schema_id_waits_and_is_not_parked(outbox: Outbox):
         assert len(running.events("relay_waits")) == len(running.events("relay_goes_on")) == 1
 
 
-def test_a_cached_identity_is_refused_at_start(outbox: Outbox):
-    outbox.execute("ALTER TABLE outbox ALTER COLUMN position SET CACHE 20")
-    with outbox.connect() as writer, relay(outbox) as running:
-        append(writer, outbox.topic, "a", 1)
-        running.wait_for("the reason", lambda: "CACHE 20" in (running.unready() or ""))
-        assert not running.events("relay_leads")
-        assert outbox.cursor() == (0, NO_GAP)
-        assert running.stop() == 0
-
-
-def test_a_truncated_outbox_is_refused(outbox: Outbox):
-    with outbox.connect() as writer:
-        with relay(outbox):
-            append_many(writer, outbox.topic, 10)
-            outbox.wait_for_cursor(10)
-        outbox.execute("TRUNCATE outbox RESTART IDENTITY CASCADE")
-        append(writer, outbox.topic, "a", 1)
-        with relay(outbox) as running:
-            running.wait_for("the reason", lambda: "ends at position 1, below" in (running.unready() or ""))
-
-
-def test_another_server_is_said_loudly(outbox: Outbox):
-    with relay(outbox) as running:
-        running.wait_until_leading()
-        assert not running.events("relay_meets_another_server")
-    outbox.execute("UPDATE outbox_cursor SET timeline = timeline - 1")
-    with relay(outbox) as running:
-        running.wait_until_leading()
-        assert len(running.events("relay_meets_another_server")) == 1
-
-
 def test_a_stop_finishes_what_is_in_flight_and_exits_cleanly(outbox: Outbox):
     with outbox.connect() as writer, relay(outbox) as running:
         append_many(writer, outbox.topic, 20_000)
