@@ -20,7 +20,7 @@ from tests.support.databases import ServiceDatabase
 from tests.support.orders import place
 from tests.support.wait import wait_until
 
-COMMAND = str(Path(sys.executable).with_name("outbox"))
+COMMAND = [sys.executable, "-m", "outbox_relay"]  # of this checkout, whichever is installed
 AWAY = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -40,7 +40,7 @@ class Ended:
 def outbox(*arguments: str, **environment: str) -> Ended:
     """Run the command to its end; whatever happens, it shows no traceback."""
     done = subprocess.run(
-        [COMMAND, *arguments],
+        [*COMMAND, *arguments],
         cwd=CHECKOUT,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -60,7 +60,7 @@ class Running:
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [COMMAND, *arguments],
+                [*COMMAND, *arguments],
                 cwd=CHECKOUT,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run the command with a terminal as its stderr; returns its exit code and both streams."""
     terminal, end = pty.openpty()
     process = subprocess.Popen(
-        [COMMAND, *arguments],
+        [*COMMAND, *arguments],
         cwd=CHECKOUT,
         env={**os.environ, "TERM": "xterm-256color", **environment},
         stdin=subprocess.DEVNULL,
@@ -52,6 +53,12 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # Linux's way to say that the other end is closed
         return b""
+
+
+def test_it_is_installed_as_outbox():
+    installed = Path(sys.executable).with_name("outbox")
+    done = subprocess.run([installed, "status", "--help"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("usage: outbox status ")
 
 
 @pytest.mark.parametrize("verb", ["list", "status", "verify", "rebuild", "redrive"])
