@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import history, pause, redrive, screen, service_programs, status
+from outbox_relay import history, pause, redrive, replaying, screen, service_programs, status
 from outbox_relay.places import Places, UsageError, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, seconds
 
@@ -134,6 +134,7 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox redrive --service order --publications --reason 'the limit of the topic was raised'",
         _redrive_arguments,
     ),
+    "replay": replaying.REPLAY,
     "pause": Verb(
         _pause,
         "Let a service's relay publish nothing until it is resumed; what is in flight arrives, what waits is kept.",

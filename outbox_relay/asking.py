@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import following, history, redrive, screen, service_programs, status, verify
+from outbox_relay import following, history, redrive, replaying, screen, service_programs, status, verify
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
 
@@ -200,6 +200,7 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS: Final[Mapping[str, Verb]] = {
+    "jobs": replaying.JOBS,
     "status": Verb(
         _status,
         "Show what waits, how long, how fast events come, who leads, what is parked and who paused it.",
