@@ -26,8 +26,9 @@ SLACK: Final = 1_000  # positions by which `recorded_at` may fall behind its nei
 
 # In one snapshot, and cut at the lowest positions, as the relay's own.
 VISIBLE: Final = """
-(SELECT outbox.position FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last)
-   JOIN outbox ON outbox.position BETWEEN gap.first AND gap.last ORDER BY 1 LIMIT %(rows)s)
+(SELECT found.* FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last) CROSS JOIN LATERAL
+   (SELECT position FROM outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1 LIMIT %(rows)s) AS found
+ ORDER BY 1 LIMIT %(rows)s)
 UNION ALL
 (SELECT position FROM outbox WHERE position > %(position)s::bigint ORDER BY 1 LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s

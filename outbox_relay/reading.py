@@ -35,9 +35,11 @@ LARGE_PAYLOADS_BYTES: Final = 8_000_000  # of all large payloads in one page
 FETCH: Final = f"""
 SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s
 """  # noqa: S608 - columns are a constant
+# Gap by gap: a plain join walks through the whole outbox in the sequence of its positions, for the limit's sake.
 FETCH_WITH_GAPS: Final = f"""
-(SELECT {COLUMNS} FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last)
-   JOIN outbox ON position BETWEEN gap.first AND gap.last ORDER BY position LIMIT %(rows)s)
+(SELECT found.* FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last) CROSS JOIN LATERAL
+   (SELECT {COLUMNS} FROM outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1 LIMIT %(rows)s) AS found
+ ORDER BY 1 LIMIT %(rows)s)
 UNION ALL
 (SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s

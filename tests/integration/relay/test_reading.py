@@ -1,0 +1,41 @@
+"""What reading costs the database does not depend on how much lies in the log."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from outbox_relay.following import VISIBLE
+from outbox_relay.leadership import OPTIONS
+from outbox_relay.reading import FETCH_WITH_GAPS
+from tests.integration.relay.parts import Outbox, append, append_many
+
+IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
+
+
+@pytest.mark.parametrize("statement", [FETCH_WITH_GAPS, VISIBLE], ids=["relay", "tail"])
+def test_gaps_are_probed_without_reading_what_lies_between_them(outbox: Outbox, statement: str):
+    with outbox.connect() as writer:
+        append_many(writer, outbox.topic, IN_THE_LOG)
+    gaps = [_gap(outbox, n) for n in range(GAPS)]
+    outbox.execute("ANALYZE outbox")
+    values = {"first": gaps, "last": gaps, "position": gaps[-1] + 1, "rows": ROWS}
+    with psycopg.connect(outbox.database.relay_url, options=OPTIONS) as relay:
+        plan: Any = relay.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values, prepare=True).fetchone()
+    assert sum(_rows_read(plan[0][0]["Plan"])) <= GAPS + ROWS
+
+
+def _gap(outbox: Outbox, number: int) -> int:
+    with outbox.connect(autocommit=False) as writer:
+        missing = append(writer, outbox.topic, "a", 1)
+        writer.rollback()
+        append(writer, outbox.topic, f"a-{number}", 1)
+    return missing
+
+
+def _rows_read(node: dict[str, Any]) -> Iterator[float]:
+    if node.get("Relation Name") == "outbox":
+        yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for child in node.get("Plans", ()):
+        yield from _rows_read(child)
