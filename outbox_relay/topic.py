@@ -21,7 +21,10 @@ BATCH: Final = 1_000
 
 
 class Record(NamedTuple):
-    """One record; `event_id` is None, and `version` 0, where its headers do not say."""
+    """One record; `event_id` is None, and `version` 0, where its headers do not say.
+
+    `replay_target` is the group that a replayed one is meant for, None where it is for all.
+    """
 
     topic: str
     partition: int
@@ -31,6 +34,7 @@ class Record(NamedTuple):
     version: int
     event_type: str
     replayed: bool
+    replay_target: str | None
 
 
 Partition = tuple[str, int]
@@ -131,6 +135,7 @@ def _record(message: Message) -> Record | None:
         int(sequence) if sequence.isdecimal() else 0,
         headers.get("ce_type", ""),
         "ce_replayid" in headers,
+        headers.get("ce_replaytarget"),
     )
 
 

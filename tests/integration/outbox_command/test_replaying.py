@@ -95,7 +95,6 @@ def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothi
         " VALUES (%s, 't', '{}', now(), now(), 0, -1, '{}')",
         ids[1],
     )
-    before = read_topic(own_outbox.kafka, own_outbox.topic)
     done = replay(own_outbox, *EVERYTHING)
     found = {(line["goes"], line["topic"]): (line["events"], line["first"], line["last"]) for line in done.lines()}
     assert done.code == 0
@@ -107,7 +106,7 @@ def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothi
     }
     assert "dry run: 4 events" in done.err
     assert (jobs(own_outbox), actions(own_outbox)) == ([], [])
-    assert read_topic(own_outbox.kafka, own_outbox.topic) == before
+    assert copies(own_outbox) == []
     assert replay(own_outbox, *EVERYTHING, *WHY).code == 0
     assert [
         record.headers["ce_id"] for record in sorted(copies(own_outbox), key=lambda one: one.headers["ce_time"])
