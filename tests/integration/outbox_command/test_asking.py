@@ -132,6 +132,7 @@ def test_both_kinds_of_parked_are_listed_with_the_reason(order_database: Service
     ("arguments", "says"),
     [
         (["list", "--type", "OrderPlacd"], "no event type 'OrderPlacd'; known are OrderPlaced"),
+        (["tail", "--type", "OrderPlacd"], "no event type 'OrderPlacd'; known are OrderPlaced"),
         (["list", "--positions", "9..7"], "'9..7': the range is empty"),
         (["list", "--since", "yesterday"], "'yesterday' is no time; write 2026-"),
         (["list", "--event", "12"], "'12' is no event id"),

@@ -1,5 +1,8 @@
 """`outbox tail` shows every event as it is committed, once, whatever the sequence in which positions become visible."""
 
+import itertools
+import random
+import threading
 from pathlib import Path
 
 import psycopg
@@ -70,6 +73,37 @@ def test_a_position_that_becomes_visible_after_a_later_one_is_shown(order_databa
             running.wait_for("the one from before the start", lambda: running.positions() == [5, 3, 1])
             place_orders(1)
             running.wait_for("the next one", lambda: running.positions() == [5, 3, 1, 6])
+
+
+def test_nothing_is_left_out_or_shown_twice_while_many_write(order_database: ServiceDatabase, tmp_path: Path):
+    seed, stop = random.randrange(10**6), threading.Event()
+
+    def write_on(number: int) -> None:
+        chance = random.Random(seed + number)
+        with psycopg.connect(order_database.superuser_url) as writer:
+            for turn in itertools.count():
+                for step in range(chance.randrange(1, 4)):
+                    append(writer, "t", f"{number}/{turn}/{step}", 1)
+                    stop.wait(chance.random() * 0.02)
+                (writer.rollback if chance.random() < 0.2 else writer.commit)()
+                if stop.is_set():
+                    return
+
+    with tail(order_database, tmp_path) as running:
+        writers = [threading.Thread(target=write_on, args=(number,)) for number in range(8)]
+        for writer in writers:
+            writer.start()
+        try:
+            running.wait_for("a thousand", lambda: len(running.positions()) > 1_000, deadline_seconds=30)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+        committed = [position for (position,) in execute(order_database, "SELECT position FROM outbox")]
+        running.wait_for(f"all, seed {seed}", lambda: len(running.positions()) >= len(committed))
+        shown = running.positions()
+    assert sorted(shown) == sorted(committed), f"seed {seed}"
+    assert shown != sorted(shown), f"no late one: the experiment is too tame; seed {seed}"
 
 
 def test_a_database_that_goes_away_is_said_once_and_nothing_is_left_out(
