@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from schemas import kafka_client
+
 CHECKOUT: Final = Path(__file__).parent.parent
 CONNECT_SECONDS: Final = 5
 WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
@@ -30,10 +32,14 @@ class DependencyDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known."""
+    """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known.
+
+    `properties_file` says what else a client of Kafka needs: security, mostly.
+    """
 
     databases: Mapping[str, str]
     kafka: str | None
+    properties_file: str | None = None
 
     def chosen(self, services: Collection[str]) -> list[str]:
         """Return the services asked for, all where none is; raises UsageError for an unknown one."""
@@ -44,23 +50,27 @@ class Places:
         return names or list(self.databases)
 
     @property
-    def broker(self) -> str:
-        """Return the bootstrap servers; raises UsageError where nobody told them."""
+    def broker(self) -> Mapping[str, str]:
+        """Return a Kafka client's options; raises UsageError where nobody told the servers, or the file is wrong."""
         if self.kafka is None:
             raise UsageError("no broker known; set WAYBILL_KAFKA_BOOTSTRAP=host:port")
-        return self.kafka
+        try:
+            return kafka_client.connection(self.kafka, self.properties_file)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 def find_places(environment: Mapping[str, str]) -> Places:
     """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
     told = environment.get("WAYBILL_OUTBOX_DATABASES")
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
+    properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if told:
-        return Places(dict(_pair(pair) for pair in told.split(",")), bootstrap)
+        return Places(dict(_pair(pair) for pair in told.split(",")), bootstrap, properties)
     file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
-        return Places(dict(state["databases"]), bootstrap or state.get("kafka"))
+        return Places(dict(state["databases"]), bootstrap or state.get("kafka"), properties)
     except OSError:
         raise UsageError(f"no databases known, and no {file}; {WAY_OUT}") from None
     except (ValueError, KeyError, TypeError):

@@ -72,7 +72,7 @@ def _replay(given: Given, places: Places) -> int:
         return code_of(plans, failures) or (MISMATCH if missing else DONE)
     if reason:
         raise UsageError(reason)
-    assert places.broker  # or it says that nobody told it, before a job is made
+    _ = places.broker  # nobody told it: say so before a job is made
     if not total:
         screen.tell("nothing to replay: no published event is meant")
         return code_of(plans, failures) or MISMATCH
@@ -194,13 +194,12 @@ def _send_one(places: Places, job: Job, stop: _Stop, resumption: _Resumption | N
     memories, failures = memory.ask_inboxes(places, types, job.to_consumer, reprocess=job.reprocess)
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; its inbox must say how far back it remembers")
-    kafka = {"bootstrap.servers": places.broker}
     with connect(places.databases[job.service]) as connection, screen.progress(f"events of {job.service}") as progress:
         try:
             jobs.take(connection, job.id)
             if resumption:
                 jobs.resume(connection, job, resumption.rate, resumption.by)
-            return Sending(connection, job, kafka, memories, lambda: stop.told).run(progress)
+            return Sending(connection, job, places.broker, memories, lambda: stop.told).run(progress)
         except jobs.Taken as error:
             raise UsageError(str(error)) from None
 

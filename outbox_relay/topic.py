@@ -1,6 +1,6 @@
 """The topics as a subscriber finds them now: every record up to the ends that stood when reading began."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -40,12 +40,12 @@ class Record(NamedTuple):
 Partition = tuple[str, int]
 
 
-def read(bootstrap: str, topics: Collection[str], progress: Callable[[int, int], object]) -> Iterator[Record]:
+def read(kafka: Mapping[str, str], topics: Collection[str], progress: Callable[[int, int], object]) -> Iterator[Record]:
     """Yield every record of the topics that exist, partition by partition in order; blocks up to 10 s a silence.
 
     `progress` is told records read and the number there are at most. Raises DependencyDown.
     """
-    consumer = _consumer(bootstrap, f"outbox-{uuid4()}")
+    consumer = _consumer(kafka, f"outbox-{uuid4()}")
     try:
         ends = {place: bounds for place in _partitions(consumer, topics) if (bounds := _bounds(consumer, place))}
         total = sum(end - start for start, end in ends.values())
@@ -60,28 +60,28 @@ def read(bootstrap: str, topics: Collection[str], progress: Callable[[int, int],
             progress(done, total)
             _drop_ended(consumer, ends)
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {bootstrap}: {reason_of(error)}") from None
+        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
     finally:
         consumer.close()
 
 
-def committed(bootstrap: str, group: str, topics: Collection[str]) -> dict[Partition, int]:
+def committed(kafka: Mapping[str, str], group: str, topics: Collection[str]) -> dict[Partition, int]:
     """Return the offset that the group stands at in each partition, 0 where it has none. Raises DependencyDown."""
-    consumer = _consumer(bootstrap, group)
+    consumer = _consumer(kafka, group)
     try:
         places = [TopicPartition(*place) for place in _partitions(consumer, topics)]
         found = consumer.committed(places, timeout=ANSWER_SECONDS) if places else []
         return {(place.topic, place.partition): max(place.offset, 0) for place in found}
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {bootstrap}: {reason_of(error)}") from None
+        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
     finally:
         consumer.close()
 
 
-def _consumer(bootstrap: str, group: str) -> Consumer:
+def _consumer(kafka: Mapping[str, str], group: str) -> Consumer:
     # Never subscribed: the group is only asked, or named because a consumer must have one.
     options: Any = {
-        "bootstrap.servers": bootstrap,
+        **kafka,
         "group.id": group,
         "client.id": "outbox",
         "enable.auto.commit": False,

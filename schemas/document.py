@@ -16,7 +16,10 @@ happened to, its value is a zero byte, the schema's id in the registry (4 bytes,
 registry's subject is topic and record name: `order.events.v1-waybill.order.OrderPlaced`. Every version of an event can
 be read with the schema of every other version. Amounts are integers in minor units. No event holds personal data.
 
-Events about one aggregate are in one partition, in the order of their versions. Nothing else is ordered.
+Events about one aggregate are in one partition, in the order of their versions. Nothing else is ordered. A record may
+come more than once: `ce_id` is the event's, `ce_sequence` its version. Operators may send history again: such a record
+has `ce_replayid`, stands behind newer versions, and where it has `ce_replaytarget` is for that consumer group only.
+[relay.md](relay.md#what-a-record-looks-like) has all headers.
 """
 
 

@@ -342,3 +342,16 @@ def test_a_database_that_is_away_leaves_with_4():
     for arguments in (EVERYTHING, ["--resume", "0198c0de-7000-7000-8000-000000000001"]):
         done = outbox("replay", *arguments, **settings(order=AWAY))
         assert (done.code, done.out) == (4, "")
+
+
+def test_the_client_of_kafka_is_set_by_its_properties_file_and_a_wrong_one_is_named(own_outbox: Outbox, tmp_path):
+    passed_over(own_outbox, 1)
+    file = tmp_path / "kafka.properties"
+    for text, code, says in [
+        ("security.protocol", 2, "line 1: 'security.protocol' is not name=value"),
+        ("security.protocol = ssl", 4, "Kafka at "),  # the broker speaks plain text
+        ("# nothing more", 0, ""),
+    ]:
+        file.write_text(text)
+        done = outbox("replay", *EVERYTHING, *WHY, **here(own_outbox), WAYBILL_KAFKA_PROPERTIES_FILE=str(file))
+        assert (done.code, says in done.err) == (code, True), done.err

@@ -1,0 +1,43 @@
+"""How fast a replay goes, and how far back it may reach."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from outbox_relay.memory import ON_THE_WAY, Memory, forgotten
+from outbox_relay.sending import BATCH_ROWS, Pace
+
+PLACED, LISTED = "waybill.order.OrderPlaced", "waybill.inventory.ProductListed"
+
+
+@pytest.mark.parametrize("rate", [1, 7, 10, 19, 25, 99, 500, 1_999, 100_000])
+def test_no_second_has_more_events_than_the_rate_and_most_have_nearly_as_many(rate: int):
+    pace = Pace(rate)
+    now, left = 0.0, []
+    while now < 3:
+        left += [now] * pace.rows
+        pace.sent(now)
+        now += pace.wait_seconds(now)
+    for start in {moment for moment in left if moment < 2}:
+        assert 0.9 * rate <= sum(start <= moment < start + 0.999_999 for moment in left) <= rate
+
+
+def test_a_slow_stretch_is_not_made_up_for():
+    pace = Pace(10)
+    pace.sent(0.0)
+    pace.sent(60.0)
+    assert pace.wait_seconds(60.0) == pytest.approx(0.1)
+
+
+def test_without_a_rate_nothing_waits():
+    pace = Pace(None)
+    pace.sent(1.0)
+    assert (pace.wait_seconds(1.0), pace.rows) == (0.0, BATCH_ROWS)
+
+
+def test_only_what_a_service_reacts_to_must_be_remembered_and_with_time_to_spare():
+    memories = [Memory("inventory", frozenset({PLACED}), timedelta(days=3))]
+    limit = datetime.now(UTC) - timedelta(days=3) + ON_THE_WAY
+    before, after = limit - timedelta(minutes=1), limit + timedelta(minutes=1)
+    assert forgotten(memories, {PLACED: after, LISTED: before}) is None
+    assert "inbox of inventory forgets after 3 days" in (forgotten(memories, {PLACED: before}) or "")
