@@ -200,7 +200,6 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS: Final[Mapping[str, Verb]] = {
-    "jobs": replaying.JOBS,
     "status": Verb(
         _status,
         "Show what waits, how long, how fast events come, who leads, what is parked and who paused it.",
@@ -243,4 +242,5 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox rebuild --check --service inventory",
         _rebuild_arguments,
     ),
+    "jobs": replaying.JOBS,
 }

@@ -9,7 +9,8 @@ from outbox_relay import command
 from tests.house import CHECKOUT
 
 PAGES = ("docs/outbox-command.md", "docs/runbook.md", "docs/relay.md", "README.md")
-SHOWN = [shown for page in PAGES for shown in re.findall(r"`outbox ([a-z].*?)`", (CHECKOUT / page).read_text())]
+TEXT = "\n".join((CHECKOUT / page).read_text() for page in PAGES)
+SHOWN = re.findall(r"`outbox ([a-z].*?)`", TEXT) + re.findall(r"^    outbox (.*)$", TEXT, re.MULTILINE)
 
 
 @pytest.mark.parametrize("verb", command.VERBS)
@@ -23,9 +24,14 @@ def test_every_verb_has_an_example_that_parses(verb: str, capsys: pytest.Capture
     assert command.VERBS[verb].example in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", command.VERBS)
+def test_every_verb_has_a_row_on_the_page_of_the_command(verb: str):
+    assert re.search(rf"^\| `{verb}[` ]", (CHECKOUT / PAGES[0]).read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize("shown", SHOWN)
 def test_what_the_pages_show_is_understood(shown: str):
-    verb, *more = shlex.split(shown)
+    verb, *more = shlex.split(shown, comments=True)
     if more:
         assert command._parser().parse_args([verb, *more]).verb == verb
     else:
