@@ -12,7 +12,7 @@ import psycopg
 from outbox_relay import history, jobs, memory, replay, screen
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.jobs import Job
-from outbox_relay.places import DependencyDown, Places, UsageError, ask, connect, in_one_line
+from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask, connect, in_one_line
 from outbox_relay.replay import Choice, Manner, Share
 from outbox_relay.sending import Sending
 from outbox_relay.verb import (
@@ -56,6 +56,8 @@ def _stoppable() -> Generator[_Stop]:
 
 def _replay(given: Given, places: Places) -> int:
     _check(given)
+    if given.to_consumer in places.databases:
+        raise UsageError(f"--to-consumer {given.to_consumer}: the group of that service is {given.to_consumer}{SUFFIX}")
     if given.resume:
         return _resume(given, places)
     choice = _choice(given)

@@ -321,6 +321,7 @@ def test_a_topic_that_takes_no_such_record_stops_the_job_before_it(own_outbox: O
         (["--type", "OrderPlacd"], "no event type 'OrderPlacd'; known are OrderPlaced"),
         (["--event", "12"], "'12' is no event id"),
         (["--reprocess", *EVERYTHING], "--reprocess needs --to-consumer"),
+        (["--to-consumer", "order", *EVERYTHING], "the group of that service is order_service"),
         (["--rate", "0", *EVERYTHING], "0 is below 1"),
         (["--resume", "7"], "'7' is no job id"),
         (["--resume", "0198c0de-7000-7000-8000-000000000001", "--type", "OrderPlaced"], "leave out --type"),
