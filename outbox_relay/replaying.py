@@ -62,6 +62,8 @@ def _replay(given: Given, places: Places) -> int:
         return _resume(given, places)
     choice = _choice(given)
     plans, failures = ask(places, places.chosen(given.service), lambda _, open_: replay.plan(open_, choice))
+    if not plans:
+        return code_of(plans, failures)
     total = sum(share.events for shares in plans.values() for share in replay.sendable(shares))
     if not given.execute:
         _put(given, [_share_line(given, service, share) for service, shares in plans.items() for share in shares])

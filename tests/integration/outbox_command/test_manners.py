@@ -21,7 +21,7 @@ NEEDS = {
     "rebuild": ["--check"],
     "pause": ["--service", "order", "--reason", "why"],
     "resume": ["--service", "order"],
-    "replay": ["--reason", "why"],
+    "replay": ["--positions", "1.."],
 }
 LOCKED = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'outbox' AND wait_event_type = 'Lock'"
 
