@@ -130,9 +130,12 @@ class Sender:
             if self._transactional and not self._fenced:
                 self._producer.init_transactions(ANSWER_SECONDS)
                 self._fenced = True
-            self._producer.list_topics(timeout=ANSWER_SECONDS)
+            brokers = self._producer.list_topics(timeout=ANSWER_SECONDS).brokers
         except (KafkaException, SystemError) as error:
             raise BrokerTrouble(self.last_error or reason_of(error)) from None
+        if not brokers:
+            # One that was frozen answers before it is let in again; a client that is told of no broker asks none again.
+            raise BrokerTrouble("the broker that answers is not let into its cluster yet")
         self.last_error = ""
 
     def send(self, batch: Batch, rows: Sequence[Fetched], records: Records) -> None:
