@@ -53,7 +53,7 @@ def test_records_of_a_topic_closed_to_the_relay_are_parked_until_it_is_opened_an
         append(writer, topic, "b", 1)
         own_outbox.wait_for_cursor(2)
         with broker.read_only(topic):
-            for where, key, version in [(topic, "a", 2), (other, "c", 1), (other, "a", 3), (topic, "d", 1)]:
+            for where, key, version in [(topic, "a", 2), (other, "c", 1), (topic, "a", 3), (topic, "d", 1)]:
                 append(writer, where, key, version)
             own_outbox.wait_for_cursor(6)
             assert running.unready() is None
@@ -80,7 +80,7 @@ def test_a_topic_deleted_for_longer_than_the_grace_parks_its_records_and_others_
         append(writer, topic, "a", 1)
         own_outbox.wait_for_cursor(1)
         broker.delete_topic(topic)
-        for where, key, version in [(topic, "a", 2), (other, "c", 1), (other, "a", 3), (topic, "a", 4)]:
+        for where, key, version in [(topic, "a", 2), (other, "c", 1), (topic, "a", 3), (topic, "a", 4)]:
             append(writer, where, key, version)
         own_outbox.wait_for_cursor(5)
         assert running.unready() is None
