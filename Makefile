@@ -44,6 +44,10 @@ lint: .venv/.synced ## Check format, style, types and who imports whom
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED, on a stack of their own
 	@exec $(RUN) benchmarks.saga $(ARGS)
 
+.PHONY: bench-relay
+bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARGS="--quick --events 20000 --repeats 1")
+	@exec $(RUN) benchmarks.relay $(ARGS)
+
 .venv/.synced: uv.lock devstack/environment.py
 	@command -v "$(PYTHON)" >/dev/null || { \
 		echo 'waybill: no python3 found; install Python 3.11 or newer, or make PYTHON=/path/to/it' >&2; exit 1; }

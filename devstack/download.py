@@ -77,7 +77,7 @@ class Download:
     @property
     def title(self) -> str:
         """Name it for the user."""
-        return f"{TITLES[self.part]} {self.artifacts[0].version}"
+        return f"{TITLES.get(self.part, self.part.capitalize())} {self.artifacts[0].version}"
 
     @property
     def size_bytes(self) -> int:
@@ -272,22 +272,33 @@ def write_lock() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         context = MavenContext(repo_cache=Path(scratch), **mirror())
         # Kafka alone: resolved together, the logging library's own list would lower the version of kafka-clients.
-        roots, others = context.resolver.resolve([context.create_dependency(KAFKA)])
-        kafka = [dependency.artifact for dependency in (*roots, *others, context.create_dependency(KAFKA_LOGGING))]
+        kafka = [*resolved(context, KAFKA), context.create_dependency(KAFKA_LOGGING).artifact]
         group, name, version, classifier, packaging = REGISTRY
         registry = [context.project(group, name).at_version(version).artifact(classifier, packaging)]
-        lines = ["# The files of Kafka and the registry. Made by `python -m devstack lock`: do not edit."]
-        for part, artifacts in (("kafka", kafka), ("registry", registry)):
-            for artifact in artifacts:
-                path: Path = artifact.resolve()
-                fields = {
-                    "group": artifact.groupId,
-                    "name": artifact.artifactId,
-                    "version": artifact.version,
-                    "classifier": artifact.classifier,
-                    "packaging": artifact.packaging,
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                }
-                lines += ["", f"[[{part}]]", *(f'{name} = "{value}"' for name, value in fields.items())]
-                lines.append(f"size_bytes = {path.stat().st_size}")
-    LOCK.write_text("\n".join(lines) + "\n")
+        about = "The files of Kafka and the registry. Made by `python -m devstack lock`: do not edit."
+        LOCK.write_text(lock_text(about, {"kafka": kafka, "registry": registry}))
+
+
+def resolved(context: MavenContext, coordinates: str) -> list[Any]:
+    """Return the named artifact and all it depends on. Needs the network."""
+    roots, others = context.resolver.resolve([context.create_dependency(coordinates)])
+    return [dependency.artifact for dependency in (*roots, *others)]
+
+
+def lock_text(about: str, parts: Mapping[str, Iterable[Any]]) -> str:
+    """Fetch every artifact of each part and return the lock that names them."""
+    lines = [f"# {about}"]
+    for part, artifacts in parts.items():
+        for artifact in artifacts:
+            path: Path = artifact.resolve()
+            fields = {
+                "group": artifact.groupId,
+                "name": artifact.artifactId,
+                "version": artifact.version,
+                "classifier": artifact.classifier,
+                "packaging": artifact.packaging,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+            lines += ["", f"[[{part}]]", *(f'{name} = "{value}"' for name, value in fields.items())]
+            lines.append(f"size_bytes = {path.stat().st_size}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,58 @@
+"""Our relay, as `python -m outbox_relay` with its defaults."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from benchmarks.peers.process import Peer
+from benchmarks.stage import Stage, execute
+from devstack.ports import choose
+from tests.support.databases import ServiceDatabase
+from tests.support.wait import wait_until
+
+SERVICE: Final = "order_service"
+BEHIND: Final = """
+SELECT count(*) FROM outbox_cursor
+WHERE position < (SELECT max(position) FROM outbox)
+"""
+GAPS: Final = "SELECT cardinality(missing) FROM outbox_cursor"
+
+
+class Relay(Peer):
+    """One relay on one database."""
+
+    def __init__(self, stage: Stage, database: ServiceDatabase) -> None:
+        ports = choose(["bench.relay", "bench.hint"], {}, {})
+        self.hint = f"127.0.0.1:{ports['bench.hint']}"
+        self.database = database
+        environment = {
+            "WAYBILL_SERVICE": SERVICE,
+            "WAYBILL_DATABASE_URL": database.relay_url,
+            "WAYBILL_KAFKA_BOOTSTRAP": stage.kafka,
+            "WAYBILL_HOST": "127.0.0.1",
+            "WAYBILL_PORT": str(ports["bench.relay"]),
+            "WAYBILL_RELAY_HINT": self.hint,
+        }
+        super().__init__("relay", [sys.executable, "-m", "outbox_relay"], environment, stage.folder / "relay.log")
+
+    def settle(self) -> None:
+        """Wait until it has made durable what it did."""
+        self._wait(BEHIND)
+
+    def forget_gaps(self) -> None:
+        """Wait until no position is missing any more."""
+        self._wait(GAPS)
+
+    def _wait(self, query: str) -> None:
+        wait_until(lambda: execute(self.database.superuser_url, query) == [(0,)], deadline_seconds=60, what=query)
+
+
+@contextmanager
+def relay(stage: Stage, database: ServiceDatabase) -> Iterator[Relay]:
+    """Run a relay; killed at the end."""
+    running = Relay(stage, database)
+    try:
+        yield running
+    finally:
+        running.end()
