@@ -44,7 +44,11 @@ class RelaySettings(KafkaEnvironment):
         default=2_000, ge=1, le=20_000, description="Rows fetched at once; beyond 2,000 the rate gains nothing."
     )
     relay_batches_in_flight: int = Field(
-        default=2, ge=1, le=20, description="Batches unacknowledged at once: with the rows above, the bound of memory."
+        default=6,
+        ge=1,
+        le=20,
+        description="Batches unacknowledged at once: with the rows above, the bound of memory and of what a kill repeats. "
+        "Fewer leave the broker small requests: 2 cost a fifth of the rate.",
     )
     relay_transactions: bool = Field(
         default=False,
