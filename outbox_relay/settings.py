@@ -47,8 +47,8 @@ class RelaySettings(KafkaEnvironment):
         default=6,
         ge=1,
         le=20,
-        description="Batches unacknowledged at once: with the rows above, the bound of memory and of what a kill repeats. "
-        "Fewer leave the broker small requests: 2 cost a fifth of the rate.",
+        description="Batches unacknowledged at once: with the rows above, the bound of memory and of what a kill "
+        "repeats. With 2 the broker gets small requests, which costs a fifth of the rate.",
     )
     relay_transactions: bool = Field(
         default=False,

@@ -1,6 +1,11 @@
 """How every client of the broker connects: where to, and with which of librdkafka's properties."""
 
 from pathlib import Path
+from typing import Final
+
+# A broker that was frozen answers before its controller lets it in again, and then names no broker at all: a client that
+# heard that knows nobody any more, and would start from the servers given here after five minutes only.
+RECOVERY: Final = {"metadata.recovery.rebootstrap.trigger.ms": "1000"}
 
 
 def connection(bootstrap: str, properties_file: str | None = None) -> dict[str, str]:
@@ -9,7 +14,7 @@ def connection(bootstrap: str, properties_file: str | None = None) -> dict[str, 
     For what differs from place to place: `security.protocol`, `sasl.*`, `ssl.*`. Raises ValueError, which names the
     file and the line.
     """
-    options = {"bootstrap.servers": bootstrap}
+    options = {"bootstrap.servers": bootstrap} | RECOVERY
     if not properties_file:
         return options
     try:
