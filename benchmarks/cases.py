@@ -10,7 +10,7 @@ import psycopg
 
 from benchmarks.meter import Meter, Run, measure, wait_for_end
 from benchmarks.open_loop import latencies_ms
-from benchmarks.peers.bare import bare
+from benchmarks.peers.bare import AS_THE_RELAY, bare
 from benchmarks.peers.debezium import Debezium, debezium, make_room, make_slot
 from benchmarks.peers.ours import Relay, relay
 from benchmarks.peers.process import Peer
@@ -83,7 +83,10 @@ class Contest:
         self._writer = Writer(self._database, self._topic.name)
         self._relay = stack.enter_context(relay(stage, self._database))
         self._debezium = stack.enter_context(debezium(stage, self._database))
-        self._bare = stack.enter_context(bare(stage, self._topic.name))
+        self._from_memory = [
+            stack.enter_context(bare(stage, self._topic.name)),
+            stack.enter_context(bare(stage, self._topic.name, "bare_as_relay", AS_THE_RELAY)),
+        ]
         self._published = stack.enter_context(published(stage, stack.enter_context(database(stage))))
         self._debezium.wait_until_streaming(self._database)
         self._outbox_peers: list[Relay | Debezium] = [self._relay, self._debezium]
@@ -110,7 +113,7 @@ class Contest:
     def _throughput(self, events: int, repeat: int, phase: str) -> None:
         self._writer.append(events, size=ROWS_A_TRANSACTION)
         self._stage.write_out()
-        for peer in rotated([*self._outbox_peers, self._bare], repeat):
+        for peer in rotated([*self._outbox_peers, *self._from_memory], repeat):
             self._figures.add(measure(self._stage, peer, self._topic, events, phase=phase, repeat=repeat))
 
     def _throughput_of_published(self, rows: int, repeat: int, phase: str) -> None:

@@ -30,9 +30,10 @@ PEERS: Final = {
     "debezium": "Debezium",
     "django_outbox_pattern": "django-outbox-pattern",
     "bare": "bare producer (the limit)",
+    "bare_as_relay": "bare producer, the relay's settings",
 }
 PROCESSES: Final = {"peer": "itself", "kafka": "broker", "postgres": "database", "load": "load"}
-BAR, ROW, LEFT, WIDTH = 22, 34, 190, 430
+BAR, ROW, LEFT, WIDTH = 22, 34, 250, 400
 
 
 def tables(result: Result) -> str:
@@ -78,7 +79,7 @@ def page(result: Result, text: str) -> str:
 
 
 def _short(label: str) -> str:
-    return label.replace(" (the limit)", "").replace("django-outbox-pattern", "django-outbox-p.")
+    return label.replace(" (the limit)", "").replace("the relay's settings", "relay's set.")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

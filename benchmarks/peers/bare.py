@@ -9,8 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -30,15 +31,17 @@ SETTINGS: Final[dict[str, Any]] = {
     "batch.size": 1_000_000,
     "max.in.flight": 5,
 }
+# How the relay sets its own, for the sake of order and of latency; see outbox_relay/producer.py.
+AS_THE_RELAY: Final[dict[str, Any]] = {"linger.ms": 0, "max.in.flight": 1, "enable.gapless.guarantee": True}
 
 
 class Bare(Peer):
     """The program below, waiting for its next number."""
 
-    def __init__(self, stage: Stage, topic: str, changes: dict[str, Any]) -> None:
-        environment = {"BARE_BOOTSTRAP": stage.kafka, "BARE_TOPIC": topic, "BARE_SETTINGS": json.dumps(changes)}
+    def __init__(self, stage: Stage, topic: str, name: str, changes: Mapping[str, Any]) -> None:
+        environment = {"BARE_BOOTSTRAP": stage.kafka, "BARE_TOPIC": topic, "BARE_SETTINGS": json.dumps(dict(changes))}
         command = [sys.executable, "-m", "benchmarks.peers.bare"]
-        super().__init__("bare", command, environment, stage.folder / "bare.log", stdin=subprocess.PIPE)
+        super().__init__(name, command, environment, stage.folder / f"{name}.log", stdin=subprocess.PIPE)
 
     def hold(self) -> None:
         """Do nothing: it waits by itself."""
@@ -51,9 +54,11 @@ class Bare(Peer):
 
 
 @contextmanager
-def bare(stage: Stage, topic: str, **changes: Any) -> Iterator[Bare]:
+def bare(
+    stage: Stage, topic: str, name: str = "bare", changes: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Bare]:
     """Run it; killed at the end."""
-    running = Bare(stage, topic, changes)
+    running = Bare(stage, topic, name, changes)
     try:
         yield running
     finally:

@@ -29,5 +29,6 @@ def of_peers() -> dict[str, Any]:
         "relay": {name: RelaySettings.model_fields[name].default for name in fields},
         "debezium": {**debezium.connector_settings(), "jvm": " ".join(debezium.OPTIONS)},
         "bare": bare.SETTINGS,
+        "bare_as_relay": bare.SETTINGS | bare.AS_THE_RELAY,
         "django_outbox_pattern": {"DEFAULT_PUBLISHED_CHUNK_SIZE": 2000, "linger.ms": 5},
     }
