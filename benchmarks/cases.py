@@ -128,22 +128,24 @@ class Contest:
         self._debezium.release()
         self._debezium.change(**{"producer.override.linger.ms": "0"})
         self._debezium.wait_until_streaming(self._database)
-        events = self._plan.latency_events
-        latencies_ms(self._stage, self._database, self._topic, self._debezium, rate=LATENCY_RATE, events=LATENCY_RATE)
         self._debezium.hold()
         for repeat in range(1, self._plan.repeats + 1):
             for peer in rotated(self._outbox_peers, repeat):
                 self._run_dry(peer)
-                meter = Meter(self._stage, peer)
-                found = sorted(
-                    latencies_ms(self._stage, self._database, self._topic, peer, rate=LATENCY_RATE, events=events)
-                )
-                cpu_us = {name: seconds * 1e6 / events for name, seconds in meter.seconds().items()}
+                self._latencies(peer, LATENCY_RATE)  # one second, not counted
+                self._figures.latencies.append(self._latency_of(peer, repeat))
                 peer.hold()
-                p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
-                figure = {"peer": peer.name, "repeat": repeat, "p50_ms": p50, "p99_ms": p99, "cpu_us": cpu_us}
-                self._figures.latencies.append(figure)
-                print(f"latency at {LATENCY_RATE}/s {repeat} {peer.name:<22} p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+
+    def _latency_of(self, peer: Peer, repeat: int) -> dict[str, Any]:
+        events, meter = self._plan.latency_events, Meter(self._stage, peer)
+        found = self._latencies(peer, events)
+        cpu_us = {name: seconds * 1e6 / events for name, seconds in meter.seconds().items()}
+        p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+        print(f"latency at {LATENCY_RATE}/s {repeat} {peer.name:<22} p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
+        return {"peer": peer.name, "repeat": repeat, "p50_ms": p50, "p99_ms": p99, "cpu_us": cpu_us}
+
+    def _latencies(self, peer: Peer, events: int) -> list[float]:
+        return sorted(latencies_ms(self._stage, self._database, self._topic, peer, rate=LATENCY_RATE, events=events))
 
     def idle(self) -> None:
         """Measure what each costs with nothing to do."""

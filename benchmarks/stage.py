@@ -47,7 +47,7 @@ class Stage:
     _admin: AdminClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self._admin = AdminClient({"bootstrap.servers": self.kafka})
+        self._admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
 
     @property
     def kafka(self) -> str:
