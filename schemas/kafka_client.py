@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-# A broker that was frozen answers before its controller lets it in again, and then names no broker at all: a client that
-# heard that knows nobody any more, and would start from the servers given here after five minutes only.
+# A broker that was frozen answers before its controller lets it in again, and then names no broker at all: a client
+# that heard that knows nobody any more, and would start from the servers given here after five minutes only.
 RECOVERY: Final = {"metadata.recovery.rebootstrap.trigger.ms": "1000"}
 
 
