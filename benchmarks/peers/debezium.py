@@ -26,7 +26,7 @@ CONNECTOR: Final = HERE / "debezium.properties"
 WORKER: Final = HERE / "connect.properties"
 PUBLICATION: Final = HERE / "publication.sql"
 LOCK: Final = HERE / "artifacts.toml"
-OPTIONS: Final = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
+OPTIONS: Final = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC")
 NAME: Final = "order-outbox"
 
 
