@@ -36,7 +36,7 @@ import psycopg
 from chassis import metrics
 from outbox_relay.broker import LEGAL_NAME, Topic, describe
 from outbox_relay.reading import Page
-from outbox_relay.records import TOPIC, Fetched, Records, Row
+from outbox_relay.records import Fetched, Records, Row
 
 BATCH_BYTES: Final = 1_000_000
 FRESH_SECONDS: Final = 1.0
@@ -143,8 +143,7 @@ class Parking:
     def divide(self, page: Page, records: Records) -> Division:
         """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
         if self._nothing_to_fear(page):
-            private = None in (row[TOPIC] for row in page.rows)
-            return Division([row for row in page.rows if row[TOPIC] is not None] if private else page.rows)
+            return Division(page.public)
         return self._divide(page.rows, records, self._aggregates)
 
     def divide_released(self, page: Page, records: Records) -> Division:

@@ -146,9 +146,9 @@ class Sender:
             if self._transactional and not batch.open and rows:
                 self._producer.begin_transaction()
                 batch.open = True
+            batch.rows += len(rows)
             for row in rows:
                 produce(row[TOPIC], value(row), row[KEY], headers=headers(row), on_delivery=delivered)
-                batch.rows += 1
         except (KafkaException, BufferError) as error:
             self._drain()
             raise BrokerTrouble(reason_of(error)) from None

@@ -6,10 +6,11 @@ so that the two do not fight for the interpreter. The session is the leader's; a
 one under way. What was read ahead for another cursor than the one asked for is thrown away.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -58,11 +59,15 @@ WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExc
 """
 
 
+_PAYLOAD_OF: Final = itemgetter(PAYLOAD)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Rows of one snapshot, ascending; `seen_to` is where it was cut short, `holders` were read before it."""
 
     rows: Sequence[Fetched]
+    public: Sequence[Fetched] = ()
     seen_to: int | None = None
     holders: Holders = Holders()  # noqa: RUF009 - a frozenset
     positions: Sequence[int] = ()
@@ -74,13 +79,17 @@ class Page:
     def of(cls, rows: Sequence[Fetched], seen_to: int | None, holders: Holders) -> Self:
         """Return the page that these rows make."""
         if not rows:
-            return cls((), seen_to, holders)
+            return cls((), (), seen_to, holders)
         columns: list[Fetched] = list(zip(*rows, strict=True))
         topics = frozenset(columns[TOPIC])
         kinds: Iterable[Kind] = zip(columns[EVENT_TYPE], columns[SCHEMA_VERSION], strict=True)
+        public = rows
         if None in topics:
-            kinds = (kind for kind, topic in zip(kinds, columns[TOPIC], strict=True) if topic is not None)
-        return cls(rows, seen_to, holders, columns[POSITION], topics - {None}, frozenset(kinds), max(columns[SIZE]))
+            public = [row for row in rows if row[TOPIC] is not None]
+            kinds = ((row[EVENT_TYPE], row[SCHEMA_VERSION]) for row in public)
+        return cls(
+            rows, public, seen_to, holders, columns[POSITION], topics - {None}, frozenset(kinds), max(columns[SIZE])
+        )
 
     def cut(self, index: int) -> "Page":
         """Return the page without the rows from `index` on."""
@@ -128,6 +137,15 @@ class Reader:
         """Begin to read what follows; returns at once."""
         self._ahead = _Ahead(cursor, limit, self._thread.submit(self._execute, cursor, limit))
 
+    @property
+    def is_ahead(self) -> bool:
+        """Say whether a page is being read ahead."""
+        return self._ahead is not None
+
+    def aside(self, write: Callable[[], None]) -> Future[None]:
+        """Begin to write something on the session, after the statement under way; returns at once."""
+        return self._thread.submit(write)
+
     def read_released(self, limit: int) -> Page:
         """Return parked rows that operators redrove. Raises psycopg.Error."""
         self._forget(self._ahead)
@@ -137,9 +155,9 @@ class Reader:
 
     def with_payloads(self, rows: Sequence[Fetched]) -> Sequence[Fetched]:
         """Return public rows with the large payloads that a page leaves out. Raises psycopg.Error."""
-        missing = [row for row in map(Row._make, rows) if row.payload is None]
-        if not missing:
+        if None not in map(_PAYLOAD_OF, rows):
             return rows
+        missing = [row for row in map(Row._make, rows) if row.payload is None]
         with self._connection.cursor(binary=True) as cursor:
             payloads = dict(cursor.execute(LARGE, ([row.position for row in missing],)).fetchall())
         return [
@@ -169,6 +187,8 @@ class Reader:
 
 def _bounded(rows: Sequence[Fetched]) -> Sequence[Fetched]:
     """Cut rows where their large payloads, which are still to be read, pass their bound."""
+    if None not in map(_PAYLOAD_OF, rows):
+        return rows
     total = 0
     for index, row in enumerate(rows):
         if row[PAYLOAD] is None and row[TOPIC] is not None:

@@ -98,24 +98,25 @@ class Records:
 
     def headers(self, row: Fetched) -> Headers:
         """Return the record's headers."""
-        (_, event_id, _, _, aggregate_id, version, event_type, _, _, _, *causes, recorded_at, _) = row
-        correlation_id, causation_id, traceparent, tracestate = causes
+        (_, event_id, _, _, key, version, event_type, _, _, _, correlation_id, causation_id, trace, state, time, _) = (
+            row
+        )
         headers: Headers = [
             *self._constant,
             ("ce_id", event_id),
             ("ce_type", event_type),
-            ("ce_subject", aggregate_id),
-            ("ce_time", recorded_at),
+            ("ce_subject", key),
+            ("ce_time", time),
             ("ce_sequence", str(version)),
         ]
         if correlation_id:
             headers.append(("ce_correlationid", correlation_id))
         if causation_id:
             headers.append(("ce_causationid", causation_id))
-        if traceparent:
-            headers.append(("traceparent", traceparent))
-        if tracestate:
-            headers.append(("tracestate", tracestate))
+        if trace:
+            headers.append(("traceparent", trace))
+        if state:
+            headers.append(("tracestate", state))
         return headers
 
     def size(self, row: Row) -> int:

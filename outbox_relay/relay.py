@@ -44,6 +44,9 @@ a replication slot (fills the disk when nobody reads), waiting for gaps (a stran
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import takewhile
+from operator import itemgetter
 from threading import Event
 from typing import Any, Final
 
@@ -122,6 +125,8 @@ class Shift:
         parking.load(self._connection)
         self._cursor = self._recorded = self._load()
         self._in_flight: deque[Batch] = deque()
+        self._arrived: Sequence[Batch] = ()  # the first of these, while their cursor is made durable
+        self._recording: Future[None] | None = None
         self._room = 1 if settings.relay_transactions else settings.relay_batches_in_flight
         self._alone: Row | None = None
         self._stopping = Event()
@@ -260,7 +265,7 @@ class Shift:
 
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
-        topics = Counter(row[TOPIC] for row in division.send)
+        topics = Counter(map(itemgetter(TOPIC), division.send))
         batch = Batch(cursor, parked=division.park, released=released, topics=topics)
         batch.oldest_epoch = division.send[0][EPOCH] if division.send else None
         if not self._in_flight:
@@ -294,11 +299,13 @@ class Shift:
         self._sender.poll(0)
         if self._in_flight:
             self._sender.commit(self._in_flight[0])
-        arrived: list[Batch] = []
-        while self._in_flight and self._in_flight[0].arrived and self._in_flight[0].error is None:
-            arrived.append(self._in_flight.popleft())
-        if arrived:
-            self._record(arrived)
+        if self._recording is not None and self._recording.done():
+            self._recording.result()
+            self._let_go()
+        if self._recording is None:
+            self._arrived = [*takewhile(lambda batch: batch.arrived and batch.error is None, self._in_flight)]
+            if self._arrived:
+                self._record(self._arrived)
         for batch in self._in_flight:
             if batch.error is not None:
                 raise BrokerTrouble(batch.error.str())
@@ -313,12 +320,22 @@ class Shift:
                 self._make_durable(cursor)
             if released:
                 self._parking.load(self._connection)  # nothing else is in flight beside a release
+        elif self._reader.is_ahead:
+            self._recording = self._reader.aside(lambda: self._make_durable(cursor))
+            return  # while PostgreSQL waits for its disk, records go on being sent
         elif (cursor.position, cursor.missing) != (self._recorded.position, self._recorded.missing):
             self._make_durable(cursor)
-        self._recorded = cursor
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the batches that arrived and whose cursor is durable."""
+        for _ in self._arrived:
+            self._in_flight.popleft()
+        self._recording = None
+        self._recorded = self._arrived[-1].cursor
         self._condition.well("broker")
-        _measure(self._service, arrived)
-        self.settled_rows += sum(batch.rows for batch in arrived)
+        _measure(self._service, self._arrived)
+        self.settled_rows += sum(batch.rows for batch in self._arrived)
 
     def _make_durable(self, cursor: Cursor) -> None:
         values = (cursor.position, cursor.missing, self._recorded.position)
