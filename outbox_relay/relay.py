@@ -156,7 +156,7 @@ class Shift:
         now = time.monotonic()
         gap_seconds = max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0)
         metrics.put("outbox_gap_seconds", gap_seconds, service=self._service)
-        if now - self._checked_at > CHECK_SECONDS:
+        if self._recording is None and now - self._checked_at > CHECK_SECONDS:
             if check_server(self._connection, self._recorded.position) != self._recorded.position:
                 raise NewShift("the cursor was set by hand")
             self._checked_at = now

@@ -9,9 +9,25 @@ import pytest
 from outbox_relay.following import VISIBLE
 from outbox_relay.leadership import OPTIONS
 from outbox_relay.reading import FETCH_WITH_GAPS
-from tests.integration.relay.parts import Outbox, append, append_many
+from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
+
+LOOKS_AROUND_ALL_THE_TIME = """
+from outbox_relay import leadership, relay
+from outbox_relay.__main__ import main
+leadership.BEAT_SECONDS = relay.CHECK_SECONDS = 0.0
+main()
+"""
+
+
+def test_a_leader_does_not_take_its_own_cursor_for_somebody_elses(outbox: Outbox):
+    with outbox.connect() as writer:
+        append_many(writer, outbox.topic, IN_THE_LOG * 3)
+    with relay(outbox, program=("-c", LOOKS_AROUND_ALL_THE_TIME), WAYBILL_RELAY_BATCH_ROWS="500") as running:
+        outbox.wait_for_cursor(IN_THE_LOG * 3, deadline_seconds=60)
+        assert running.events("relay_renews_producer") == []
+    assert repeated(read_topic(outbox.kafka, outbox.topic)) == 0
 
 
 @pytest.mark.parametrize("statement", [FETCH_WITH_GAPS, VISIBLE], ids=["relay", "tail"])
