@@ -150,7 +150,7 @@ class Shift:
                     self._go_on()
                 self._settle()
                 self._wait()
-        self._finish()
+            self._finish()
 
     def _look_around(self) -> None:
         now = time.monotonic()
