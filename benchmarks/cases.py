@@ -10,11 +10,11 @@ import psycopg
 
 from benchmarks.meter import Meter, Run, measure, wait_for_end
 from benchmarks.open_loop import latencies_ms
-from benchmarks.peers.bare import AS_THE_RELAY, bare
-from benchmarks.peers.debezium import Debezium, debezium, make_room, make_slot
-from benchmarks.peers.ours import Relay, relay
+from benchmarks.peers.bare import AS_THE_RELAY, Bare
+from benchmarks.peers.debezium import Debezium, make_room, make_slot
+from benchmarks.peers.ours import Relay
 from benchmarks.peers.process import Peer
-from benchmarks.peers.published import published
+from benchmarks.peers.published import Published
 from benchmarks.rows import Writer, lay_out
 from benchmarks.same_records import check
 from benchmarks.stage import Stage, Topic, database, execute
@@ -81,13 +81,13 @@ class Contest:
         lay_out(self._database)
         make_room(self._database)
         self._writer = Writer(self._database, self._topic.name)
-        self._relay = stack.enter_context(relay(stage, self._database))
-        self._debezium = stack.enter_context(debezium(stage, self._database))
+        self._relay = stack.enter_context(Relay(stage, self._database))
+        self._debezium = stack.enter_context(Debezium(stage, self._database))
         self._from_memory = [
-            stack.enter_context(bare(stage, self._topic.name)),
-            stack.enter_context(bare(stage, self._topic.name, "bare_as_relay", AS_THE_RELAY)),
+            stack.enter_context(Bare(stage, self._topic.name)),
+            stack.enter_context(Bare(stage, self._topic.name, "bare_as_relay", AS_THE_RELAY)),
         ]
-        self._published = stack.enter_context(published(stage, stack.enter_context(database(stage))))
+        self._published = stack.enter_context(Published(stage, stack.enter_context(database(stage))))
         self._debezium.wait_until_streaming(self._database)
         self._outbox_peers: list[Relay | Debezium] = [self._relay, self._debezium]
         for peer in self._outbox_peers:
@@ -154,7 +154,7 @@ class Contest:
                 self._run_dry(peer)
                 time.sleep(self._plan.idle_seconds / 5)  # polls grow rarer with time
                 meter, started = Meter(self._stage, peer), time.perf_counter()
-                time.sleep(self._plan.idle_seconds)
+                time.sleep(self._plan.idle_seconds)  # what is measured
                 seconds = time.perf_counter() - started
                 percent = {name: spent / seconds * 100 for name, spent in meter.seconds().items() if name != "load"}
                 peer.hold()
@@ -169,7 +169,7 @@ class Contest:
         while time.monotonic() - since < STEADY_SECONDS:
             if (end := self._topic.end()) != last:
                 last, since = end, time.monotonic()
-            time.sleep(0.05)
+            time.sleep(0.05)  # a look costs the broker CPU, and nothing is measured yet
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def disturbed(stage: Stage, plan: Plan, figures: Figures) -> None:
         topic = stage.make_topic("disturbed.bench.v1")
         lay_out(own)
         writer = Writer(own, topic.name)
-        with relay(stage, own) as ours:
+        with Relay(stage, own) as ours:
             _warm_up(stage, ours, topic, writer, plan.warm_up)
             execute(own.superuser_url, "ANALYZE outbox")
             for repeat in range(1, plan.pairs + 1):
@@ -243,7 +243,7 @@ def _with_log(stage: Stage, stack: ExitStack, topic: Topic, rows: int) -> tuple[
     writer.append(rows, size=max(ROWS_A_TRANSACTION, rows // 100))
     execute(own.superuser_url, "VACUUM (ANALYZE) outbox")
     execute(own.superuser_url, "UPDATE outbox_cursor SET position = (SELECT max(position) FROM outbox)")
-    ours = stack.enter_context(relay(stage, own))
+    ours = stack.enter_context(Relay(stage, own))
     _warm_up(stage, ours, topic, writer, min(rows, 20_000))
     return ours, writer
 
@@ -268,7 +268,7 @@ def catching_up(stage: Stage, plan: Plan, figures: Figures) -> None:
             Writer(own, topic.name).append(plan.outage_events, size=ORDER_ROWS_A_TRANSACTION)
             execute(own.superuser_url, "ANALYZE outbox")
             stage.write_out()
-            for start in rotated([relay, debezium], repeat):
+            for start in rotated([Relay, Debezium], repeat):
                 figures.add(_cold(stage, own, topic, start, plan.outage_events, repeat))
 
 

@@ -10,7 +10,7 @@ import psutil
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, Topic
 
-LOOK_SECONDS: Final = 0.005
+LOOK_SECONDS: Final = 0.005  # how exactly the end is seen; more often would load the broker
 AFTERWARDS_SECONDS: Final = 0.2  # what a peer still does once its last record has arrived is counted, as CPU only
 SLOWEST_PER_SECOND: Final = 200
 

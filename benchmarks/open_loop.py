@@ -71,7 +71,7 @@ def write(given: argparse.Namespace) -> None:
         for number in range(given.events):
             wait = start + number / given.rate - time.perf_counter()
             if wait > 0:
-                time.sleep(wait)
+                time.sleep(wait)  # the pace is the load's, whatever becomes of it
             payload, metadata = rows[number % len(rows)]
             kind = (OrderPlaced.event_type, OrderPlaced.schema_version)
             connection.execute(INSERT, (given.topic, f"{given.mark}-{number}", *kind, payload, metadata), prepare=True)

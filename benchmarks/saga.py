@@ -30,7 +30,7 @@ from tests.support.wait import wait_until
 PRODUCTS = 50
 UNITS = 1_000_000
 WARM_UP_ORDERS = 200
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.01  # as a client that waits would ask
 ORDER_SECONDS = 120
 RESULTS = Path(__file__).parent / "results" / "saga.json"
 

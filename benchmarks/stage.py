@@ -93,7 +93,7 @@ class Topic:
             except KafkaException:  # a broker that was starved of CPU lost its leadership, and has it back
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two questions to a broker that is not ready
 
     def _ends(self) -> int:
         wanted = {TopicPartition(self.name, number): OffsetSpec.latest() for number in range(PARTITIONS)}

@@ -123,6 +123,9 @@ def clear(folder: Folder) -> bool:
     if running:
         supervisor.stop(folder)
     left = leftovers.stop(folder.path)
+    # One that was killed removed nothing of its own.
+    folder.supervisor_pid.unlink(missing_ok=True)
+    folder.socket.unlink(missing_ok=True)
     if left and not running:
         screen.say(f"stopped {left} processes that an earlier run had left behind")
     return running or left > 0

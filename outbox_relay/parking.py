@@ -32,6 +32,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 import psycopg
+from confluent_kafka import KafkaError
 
 from chassis import metrics
 from outbox_relay.broker import LEGAL_NAME, Topic, describe
@@ -59,6 +60,19 @@ PARKED: Final = """
 SELECT body->>'aggregate_type', body->>'aggregate_id', headers->>'reason', count(*)::int
 FROM published WHERE status <> 2 GROUP BY 1, 2, 3
 """
+
+# What the broker answers where it is the record's fault, and not the world's.
+REFUSALS: Final = frozenset(
+    {
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+    }
+)
 
 
 class Reason(StrEnum):

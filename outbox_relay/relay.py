@@ -51,7 +51,6 @@ from threading import Event
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import KafkaError
 
 from chassis import metrics
 from outbox_relay.broker import BrokerTrouble
@@ -59,7 +58,7 @@ from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor
 from outbox_relay.hint import Hint
 from outbox_relay.leadership import Asked, Leadership
-from outbox_relay.parking import RELEASE_FOLLOWERS, Division, Parking
+from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.reading import Page, Reader
 from outbox_relay.records import EPOCH, TOPIC, Fetched, Records, Row
@@ -83,19 +82,6 @@ UPDATE outbox_cursor
 SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
 WHERE position = %s
 """
-
-
-REFUSALS: Final = frozenset(
-    {
-        KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_EXCEPTION,
-    }
-)
 
 
 class NewShift(Exception):
@@ -186,11 +172,12 @@ class Shift:
         if asked.pause:
             self._condition.trouble("paused", asked.pause)
             self._due_at = time.monotonic() + IDLE_SECONDS[True]
-        elif asked.release:
+            return
+        self._condition.well("paused")
+        if asked.release:
             if not self._in_flight:
                 self._release()
         elif len(self._in_flight) < self._room:
-            self._condition.well("paused")
             self._advance()
 
     def _release(self) -> None:

@@ -9,8 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -38,7 +37,9 @@ AS_THE_RELAY: Final[dict[str, Any]] = {"linger.ms": 0, "max.in.flight": 1, "enab
 class Bare(Peer):
     """The program below, waiting for its next number."""
 
-    def __init__(self, stage: Stage, topic: str, name: str, changes: Mapping[str, Any]) -> None:
+    def __init__(
+        self, stage: Stage, topic: str, name: str = "bare", changes: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         environment = {"BARE_BOOTSTRAP": stage.kafka, "BARE_TOPIC": topic, "BARE_SETTINGS": json.dumps(dict(changes))}
         command = [sys.executable, "-m", "benchmarks.peers.bare"]
         super().__init__(name, command, environment, stage.folder / f"{name}.log", stdin=subprocess.PIPE)
@@ -51,18 +52,6 @@ class Bare(Peer):
         assert self.process.stdin is not None
         self.process.stdin.write(f"{records}\n".encode())
         self.process.stdin.flush()
-
-
-@contextmanager
-def bare(
-    stage: Stage, topic: str, name: str = "bare", changes: Mapping[str, Any] = MappingProxyType({})
-) -> Iterator[Bare]:
-    """Run it; killed at the end."""
-    running = Bare(stage, topic, name, changes)
-    try:
-        yield running
-    finally:
-        running.end()
 
 
 def ready() -> list[tuple[bytes, str, list[tuple[str, bytes]]]]:

@@ -7,8 +7,6 @@ uses that very file. Fetched by name from Maven Central, checked against `artifa
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -58,7 +56,13 @@ class Debezium(Peer):
             *(f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libraries}/*"),
             *("org.apache.kafka.connect.cli.ConnectStandalone", str(worker), str(connector)),
         ]
+        self._database = database
         super().__init__("debezium", command, environment, stage.folder / "debezium.log")
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it, and drop its slot."""
+        super().__exit__()
+        drop_slot(self._database)
 
     def wait_until_streaming(self, database: ServiceDatabase) -> None:
         """Return once the connector reads its slot."""
@@ -123,17 +127,6 @@ def make_room(database: ServiceDatabase) -> None:
 def make_slot(database: ServiceDatabase) -> None:
     """Make the slot that a connector finds at its first start, so that it begins here."""
     execute(database.superuser_url, "SELECT pg_create_logical_replication_slot('outbox', 'pgoutput')")
-
-
-@contextmanager
-def debezium(stage: Stage, database: ServiceDatabase, *options: str, **changes: str) -> Iterator[Debezium]:
-    """Run Debezium; killed at the end, and its slot dropped."""
-    running = Debezium(stage, database, *options, **changes)
-    try:
-        yield running
-    finally:
-        running.end()
-        drop_slot(database)
 
 
 def drop_slot(database: ServiceDatabase) -> None:

@@ -1,8 +1,6 @@
 """Our relay, as `python -m outbox_relay` with its defaults."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from benchmarks.peers.process import Peer
@@ -46,13 +44,3 @@ class Relay(Peer):
 
     def _wait(self, query: str) -> None:
         wait_until(lambda: execute(self.database.superuser_url, query) == [(0,)], deadline_seconds=60, what=query)
-
-
-@contextmanager
-def relay(stage: Stage, database: ServiceDatabase) -> Iterator[Relay]:
-    """Run a relay; killed at the end."""
-    running = Relay(stage, database)
-    try:
-        yield running
-    finally:
-        running.end()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -12,7 +13,7 @@ from tests.support.stack import CHECKOUT
 
 
 class Peer:
-    """One program under measurement; started when made, killed by `end`."""
+    """One program under measurement; started when made, killed at the end of its block."""
 
     def __init__(
         self,
@@ -46,7 +47,10 @@ class Peer:
     def settle(self) -> None:
         """Wait for what it still has to do when the topic has everything: nothing."""
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Kill it, frozen or not."""
         self.process.kill()
         self.process.wait(10)

@@ -1,8 +1,6 @@
 """django-outbox-pattern's `publish` command on its own table, with Kafka where it has STOMP."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, execute
@@ -46,13 +44,3 @@ class Published(Peer):
         wait_until(
             lambda: execute(self.database.superuser_url, query) == [(0,)], deadline_seconds=60, what="all marked"
         )
-
-
-@contextmanager
-def published(stage: Stage, database: ServiceDatabase) -> Iterator[Published]:
-    """Run it; killed at the end."""
-    running = Published(stage, database)
-    try:
-        yield running
-    finally:
-        running.end()

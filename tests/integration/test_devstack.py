@@ -156,6 +156,7 @@ def test_a_killed_supervisor_s_programs_are_stopped_by_down(stack):
     kill_supervisor(stack)
     assert stack.run("down").returncode == 0
     assert stack.living() == []
+    assert not (stack.home / "run" / "supervisord.pid").exists()
 
 
 def kill_supervisor(stack: Devstack) -> list[psutil.Process]:

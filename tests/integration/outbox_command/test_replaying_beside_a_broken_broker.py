@@ -1,71 +1,47 @@
 """What a broker's end does to a replay, and what a replay does for a broker that has lost its tail."""
 
 import signal
-from collections.abc import Iterator
-
-import pytest
 
 from tests.integration.outbox_command.parts import outbox, settings
 from tests.integration.outbox_command.test_replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
-from tests.integration.relay.broker import Broker, own_broker
-from tests.integration.relay.conftest import empty
+from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import Outbox, append, relay
-from tests.support.databases import ServiceDatabase
 from tests.support.wait import wait_until
 
 
-@pytest.fixture(scope="module")
-def module_broker() -> Iterator[Broker]:
-    with own_broker() as one:
-        yield one
-
-
-@pytest.fixture
-def broker(module_broker: Broker) -> Iterator[Broker]:
-    """A broker that the test may break."""
-    yield module_broker
-    module_broker.mend()
-
-
-@pytest.fixture
-def own_outbox(service_database: ServiceDatabase, broker: Broker) -> Outbox:
-    """An empty outbox on that broker."""
-    return empty(service_database, broker.bootstrap)
-
-
 def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_goes_on_when_it_is_back(
-    own_outbox: Outbox, broker: Broker
+    broker_outbox: Outbox, broker: Broker
 ):
-    passed_over(own_outbox, 60)
-    with running(own_outbox, *EVERYTHING, *WHY, "--rate", "20") as process:
-        wait_until(lambda: sent(own_outbox) > 0, deadline_seconds=20, what="a batch is durable")
+    passed_over(broker_outbox, 60)
+    with running(broker_outbox, *EVERYTHING, *WHY, "--rate", "20") as process:
+        wait_until(lambda: sent(broker_outbox) > 0, deadline_seconds=20, what="a batch is durable")
         broker.kill()
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[1]
-    (job,) = jobs(own_outbox)
+    (job,) = jobs(broker_outbox)
     assert (process.returncode, len(said.splitlines()), job["state"]) == (130, 1, "stopped")
     assert f"outbox replay --resume {job['id']}" in said
     broker.start()
-    here = settings(own_outbox.kafka, order=own_outbox.database.service_url)
+    here = settings(broker_outbox.kafka, order=broker_outbox.database.service_url)
     assert outbox("replay", "--resume", job["id"], "--rate", "1000", **here).code == 0
-    found = [record.headers["ce_id"] for record in copies(own_outbox)]
+    found = [record.headers["ce_id"] for record in copies(broker_outbox)]
     assert len(set(found)) == 60
     assert len(found) <= 62
 
 
 def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_replay(
-    own_outbox: Outbox, broker: Broker
+    broker_outbox: Outbox, broker: Broker
 ):
-    with own_outbox.connect() as writer, relay(own_outbox):
+    with broker_outbox.connect() as writer, relay(broker_outbox):
         for version in (1, 2, 3, 4):
             for key in "abcdefgh":
-                append(writer, own_outbox.topic, key, version)
-        own_outbox.wait_for_cursor(32)
+                append(writer, broker_outbox.topic, key, version)
+        broker_outbox.wait_for_cursor(32)
     broker.kill()
     for partition in range(3):
-        broker.cut_tail(own_outbox.topic, partition)
+        broker.cut_tail(broker_outbox.topic, partition)
     broker.start()
-    here = settings(own_outbox.kafka, shop=own_outbox.database.service_url)
+    here = settings(broker_outbox.kafka, shop=broker_outbox.database.service_url)
     found = outbox("verify", "--no-rows", "--json", **here)
     *faults, counts = found.lines()
     assert (found.code, counts["lost"], len(faults)) == (1, len(faults), len(faults))

@@ -126,6 +126,13 @@ class Outbox:
         return self.execute(statement)[0]
 
 
+def empty(database: ServiceDatabase, kafka: str) -> Outbox:
+    """Register the one schema and make a topic."""
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s)", (EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID))
+    return Outbox(database, kafka, make_topic(kafka))
+
+
 @dataclass(frozen=True)
 class Record:
     """One record as a subscriber sees it."""

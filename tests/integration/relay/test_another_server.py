@@ -4,34 +4,17 @@ What the relay published since then is on the topics and in no outbox: ghosts. I
 written afterwards, and `verify` names them.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.conftest import empty
 from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated
-from tests.integration.relay.postgres import PostgresServer, postgres_server
-from tests.support.databases import Server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def databases(server: PostgresServer) -> Server:
-    return Server(server.superuser_url)
+from tests.integration.relay.postgres import PostgresServer
 
 
 @pytest.fixture
-def outbox(databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
-    with databases.fresh("order_service") as database:
-        yield empty(database, kafka)
-        server.ensure_running()
+def outbox(server_outbox: Outbox) -> Outbox:
+    return server_outbox
 
 
 def publish(outbox: Outbox, *wanted: int) -> None:

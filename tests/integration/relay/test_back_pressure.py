@@ -36,24 +36,24 @@ def on_topic(broker: Broker, topic: str, partitions: int = 3) -> int:
     return sum(future.result(10).offset for future in admin.list_offsets(wanted).values())
 
 
-def test_a_million_rows_that_wait_for_the_broker_cost_no_memory_and_no_reading(broker: Broker, own_outbox: Outbox):
-    with own_outbox.connect() as writer:
-        append_many(writer, own_outbox.topic, WAITING, size=250)
-    before = own_outbox.rows_read()
+def test_a_million_rows_that_wait_for_the_broker_cost_no_memory_and_no_reading(broker: Broker, broker_outbox: Outbox):
+    with broker_outbox.connect() as writer:
+        append_many(writer, broker_outbox.topic, WAITING, size=250)
+    before = broker_outbox.rows_read()
     broker.freeze()
-    with relay(own_outbox, **BOUNDS) as running:
+    with relay(broker_outbox, **BOUNDS) as running:
         running.wait_for("a shift given up", lambda: running.failures("broker") == 1, 30)
-        assert own_outbox.rows_read() - before <= HEARTBEATS
+        assert broker_outbox.rows_read() - before <= HEARTBEATS
         broker.thaw()
-        running.wait_for("the first rows", lambda: own_outbox.cursor()[0] > 50_000, 30)
+        running.wait_for("the first rows", lambda: broker_outbox.cursor()[0] > 50_000, 30)
         broker.freeze()
         so_far = running.failures("broker")
         running.wait_for("a shift given up", lambda: running.failures("broker") > so_far, 30)
-        position, _ = own_outbox.cursor()
+        position, _ = broker_outbox.cursor()
         assert position < WAITING
-        assert own_outbox.rows_read() - before - position <= ROWS * (BATCHES + 1) + HEARTBEATS  # one page ahead
+        assert broker_outbox.rows_read() - before - position <= ROWS * (BATCHES + 1) + HEARTBEATS  # one page ahead
         broker.thaw()
-        own_outbox.wait_for_cursor(WAITING, deadline_seconds=90)
+        broker_outbox.wait_for_cursor(WAITING, deadline_seconds=90)
         resident = peak_resident_bytes(running.process.pid)
     assert resident < RESIDENT_BYTES, f"{resident / 1e6:.0f} MB"
-    assert WAITING <= on_topic(broker, own_outbox.topic) <= WAITING + ROWS * BATCHES
+    assert WAITING <= on_topic(broker, broker_outbox.topic) <= WAITING + ROWS * BATCHES

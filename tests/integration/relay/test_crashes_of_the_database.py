@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Self
 
@@ -11,11 +10,9 @@ import pytest
 
 from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.conftest import empty
 from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated, versions
-from tests.integration.relay.postgres import PostgresServer, postgres_server
+from tests.integration.relay.postgres import PostgresServer
 from tests.integration.relay.test_losing_nothing import AGGREGATES, write
-from tests.support.databases import Server
 from tests.support.wait import wait_until
 
 SESSIONS = 6
@@ -34,22 +31,9 @@ main()
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def databases(server: PostgresServer) -> Server:
-    return Server(server.superuser_url)
-
-
 @pytest.fixture
-def outbox(databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
-    with databases.fresh("order_service") as database:
-        yield empty(database, kafka)
-        server.ensure_running()
+def outbox(server_outbox: Outbox) -> Outbox:
+    return server_outbox
 
 
 def prepare(outbox: Outbox, aggregate: str) -> None:

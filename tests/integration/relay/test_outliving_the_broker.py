@@ -42,89 +42,91 @@ def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[],
 
 @pytest.mark.parametrize("away", [Broker.kill, Broker.freeze])
 def test_a_broker_away_for_longer_than_every_time_out_parks_nothing_and_costs_no_order(
-    broker: Broker, own_outbox: Outbox, away: Callable[[Broker], None]
+    broker: Broker, broker_outbox: Outbox, away: Callable[[Broker], None]
 ):
-    outlives(own_outbox, partial(away, broker), broker.mend)
+    outlives(broker_outbox, partial(away, broker), broker.mend)
 
 
 def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_and_cost_no_order(
-    broker: Broker, own_outbox: Outbox
+    broker: Broker, broker_outbox: Outbox
 ):
     with own_broker(broker):
         topic = broker.make_topic_with_two_replicas()
     wanted = partial(broker.configure, topic, "min.insync.replicas")
-    outlives(replace(own_outbox, topic=topic), partial(wanted, 2), partial(wanted, 1))
+    outlives(replace(broker_outbox, topic=topic), partial(wanted, 2), partial(wanted, 1))
 
 
 @pytest.mark.parametrize(("noticed", "partitions"), [("broker", 3), ("does not exist", 1)])
 def test_a_topic_deleted_and_made_again_within_the_grace_parks_nothing_and_costs_no_order(
-    broker: Broker, own_outbox: Outbox, noticed: str, partitions: int
+    broker: Broker, broker_outbox: Outbox, noticed: str, partitions: int
 ):
-    topic = own_outbox.topic
-    with relay(own_outbox, **STALL) as running:
-        with Traffic(own_outbox) as written:
-            flowing(running, own_outbox, written)
+    topic = broker_outbox.topic
+    with relay(broker_outbox, **STALL) as running:
+        with Traffic(broker_outbox) as written:
+            flowing(running, broker_outbox, written)
             broker.delete_topic(topic)
             gone_at = written.version
             running.wait_for("the reason", lambda: noticed in (running.unready() or ""))
-            make_topic(own_outbox.kafka, name=topic, partitions=partitions)
-            flowing(running, own_outbox, written)
+            make_topic(broker_outbox.kafka, name=topic, partitions=partitions)
+            flowing(running, broker_outbox, written)
         written.wait_until_published()
         assert running.unready() is None
-    found = versions(read_topic(own_outbox.kafka, topic))
+    found = versions(read_topic(broker_outbox.kafka, topic))
     for key in KEYS:
         assert found[key] == list(range(found[key][0], written.version + 1))
         assert found[key][0] <= gone_at + 1
 
 
-def test_records_deleted_past_the_producers_last_one_cost_nothing_more(broker: Broker, own_outbox: Outbox):
-    with relay(own_outbox, **STALL) as running:
-        with Traffic(own_outbox) as written:
-            flowing(running, own_outbox, written)
+def test_records_deleted_past_the_producers_last_one_cost_nothing_more(broker: Broker, broker_outbox: Outbox):
+    with relay(broker_outbox, **STALL) as running:
+        with Traffic(broker_outbox) as written:
+            flowing(running, broker_outbox, written)
         written.wait_until_published()
         written.assert_all_in_order()
-        broker.delete_records(own_outbox.topic, 3)
-        assert read_topic(own_outbox.kafka, own_outbox.topic) == []
+        broker.delete_records(broker_outbox.topic, 3)
+        assert read_topic(broker_outbox.kafka, broker_outbox.topic) == []
         before = written.version
         with written:
-            flowing(running, own_outbox, written)
+            flowing(running, broker_outbox, written)
         written.wait_until_published()
         assert running.unready() is None
     written.assert_all_in_order(since=before)
 
 
-def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_lost(broker: Broker, own_outbox: Outbox):
-    topic = own_outbox.topic
-    with relay(own_outbox, **STALL) as running:
-        with Traffic(own_outbox) as written:
-            flowing(running, own_outbox, written)
+def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_lost(
+    broker: Broker, broker_outbox: Outbox
+):
+    topic = broker_outbox.topic
+    with relay(broker_outbox, **STALL) as running:
+        with Traffic(broker_outbox) as written:
+            flowing(running, broker_outbox, written)
             broker.kill()
             broker.cut_tail(topic, 0)
             broker.cut_tail(topic, 1)
             broker.start()
-            flowing(running, own_outbox, written)
+            flowing(running, broker_outbox, written)
         written.wait_until_published()
         assert running.unready() is None
-    records = read_topic(own_outbox.kafka, topic)
+    records = read_topic(broker_outbox.kafka, topic)
     assert all(found == sorted(found) for found in versions(records).values())
     there = {record.headers["ce_id"] for record in records}
     lost = {
         f"position {position}"
-        for position, event_id in own_outbox.execute("SELECT position, event_id::text FROM outbox")
+        for position, event_id in broker_outbox.execute("SELECT position, event_id::text FROM outbox")
         if event_id not in there
     }
     assert lost
-    where = settings(own_outbox.kafka, shop=own_outbox.database.service_url)
+    where = settings(broker_outbox.kafka, shop=broker_outbox.database.service_url)
     done = command("verify", "--no-rows", "--json", **where)
     *faults, counts = done.lines()
     assert {(fault["kind"], fault["place"]) for fault in faults} == {("lost", place) for place in lost}
     assert (done.code, counts["lost"]) == (1, len(lost))
 
 
-def test_a_registry_that_is_away_for_the_whole_run_is_not_missed(own_outbox: Outbox):
-    with relay(own_outbox, WAYBILL_REGISTRY_URL="http://127.0.0.1:1") as running:
-        with Traffic(own_outbox) as written:
-            flowing(running, own_outbox, written)
+def test_a_registry_that_is_away_for_the_whole_run_is_not_missed(broker_outbox: Outbox):
+    with relay(broker_outbox, WAYBILL_REGISTRY_URL="http://127.0.0.1:1") as running:
+        with Traffic(broker_outbox) as written:
+            flowing(running, broker_outbox, written)
         written.wait_until_published()
         assert running.unready() is None
     written.assert_all_in_order()

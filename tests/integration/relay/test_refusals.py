@@ -22,9 +22,9 @@ OPEN_AGAIN_SECONDS = 5  # the relay asks anew once what it knows of a topic is a
 
 
 @pytest.fixture
-def other(own_outbox: Outbox) -> str:
+def other(broker_outbox: Outbox) -> str:
     """A second topic of the same outbox."""
-    return make_topic(own_outbox.kafka)
+    return make_topic(broker_outbox.kafka)
 
 
 def publish_anew(running: RelayProcess, outbox: Outbox, writer: psycopg.Connection, *, size: int = 20) -> str:
@@ -45,25 +45,25 @@ def of_old(outbox: Outbox) -> list[tuple[str, int, str]]:
 
 
 def test_records_of_a_topic_closed_to_the_relay_are_parked_until_it_is_opened_and_others_flow(
-    broker: Broker, own_outbox: Outbox, other: str
+    broker: Broker, broker_outbox: Outbox, other: str
 ):
-    topic = own_outbox.topic
-    with relay(own_outbox) as running, own_outbox.connect() as writer:
+    topic = broker_outbox.topic
+    with relay(broker_outbox) as running, broker_outbox.connect() as writer:
         append(writer, topic, "a", 1)
         append(writer, topic, "b", 1)
-        own_outbox.wait_for_cursor(2)
+        broker_outbox.wait_for_cursor(2)
         with broker.read_only(topic):
             for where, key, version in [(topic, "a", 2), (other, "c", 1), (topic, "a", 3), (topic, "d", 1)]:
                 append(writer, where, key, version)
-            own_outbox.wait_for_cursor(6)
+            broker_outbox.wait_for_cursor(6)
             assert running.unready() is None
-        new = publish_anew(running, own_outbox, writer)
+        new = publish_anew(running, broker_outbox, writer)
         for where, key, version in [(topic, "a", 4), (topic, "b", 2), (other, "c", 2)]:
             last = append(writer, where, key, version)
-        own_outbox.wait_for_cursor(last)
+        broker_outbox.wait_for_cursor(last)
     assert versions(read_topic(broker.bootstrap, topic)) == {"a": [1], "b": [1, 2], new: [1]}
     assert versions(read_topic(broker.bootstrap, other)) == {"c": [1, 2]}
-    assert of_old(own_outbox) == [
+    assert of_old(broker_outbox) == [
         ("a", 2, "not_authorised"),
         ("a", 3, "behind"),
         ("d", 1, "not_authorised"),
@@ -72,40 +72,40 @@ def test_records_of_a_topic_closed_to_the_relay_are_parked_until_it_is_opened_an
 
 
 def test_a_topic_deleted_for_longer_than_the_grace_parks_its_records_and_others_flow(
-    broker: Broker, own_outbox: Outbox, other: str
+    broker: Broker, broker_outbox: Outbox, other: str
 ):
-    topic = own_outbox.topic
+    topic = broker_outbox.topic
     grace = {"WAYBILL_RELAY_STALL_SECONDS": "1", "WAYBILL_RELAY_TOPIC_GRACE_SECONDS": "1"}
-    with relay(own_outbox, **grace) as running, own_outbox.connect() as writer:
+    with relay(broker_outbox, **grace) as running, broker_outbox.connect() as writer:
         append(writer, topic, "a", 1)
-        own_outbox.wait_for_cursor(1)
+        broker_outbox.wait_for_cursor(1)
         broker.delete_topic(topic)
         for where, key, version in [(topic, "a", 2), (other, "c", 1), (topic, "a", 3), (topic, "a", 4)]:
             append(writer, where, key, version)
-        own_outbox.wait_for_cursor(5)
+        broker_outbox.wait_for_cursor(5)
         assert running.unready() is None
         make_topic(broker.bootstrap, name=topic)
-        new = publish_anew(running, own_outbox, writer)
+        new = publish_anew(running, broker_outbox, writer)
         for where, key, version in [(topic, "a", 5), (topic, "b", 1), (other, "c", 2)]:
             last = append(writer, where, key, version)
-        own_outbox.wait_for_cursor(last)
+        broker_outbox.wait_for_cursor(last)
     assert versions(read_topic(broker.bootstrap, topic)) == {"b": [1], new: [1]}
     assert versions(read_topic(broker.bootstrap, other)) == {"c": [1, 2]}
     reasons = ["unknown_topic", "behind", "behind", "behind"]
-    assert of_old(own_outbox) == [("a", version, reason) for version, reason in enumerate(reasons, start=2)]
+    assert of_old(broker_outbox) == [("a", version, reason) for version, reason in enumerate(reasons, start=2)]
 
 
-def test_too_large_fine_fine_leaves_nothing_of_the_key_on_the_topic_until_it_is_released(own_outbox: Outbox):
-    set_limit(own_outbox.kafka, own_outbox.topic, LIMIT)
-    with own_outbox.connect() as writer:
+def test_too_large_fine_fine_leaves_nothing_of_the_key_on_the_topic_until_it_is_released(broker_outbox: Outbox):
+    set_limit(broker_outbox.kafka, broker_outbox.topic, LIMIT)
+    with broker_outbox.connect() as writer:
         with writer.transaction():  # one batch, with a key that has nothing to do with it
             for key, version, size in [("a", 1, 2 * LIMIT), ("b", 1, 20), ("a", 2, 20), ("b", 2, 20), ("a", 3, 20)]:
-                append(writer, own_outbox.topic, key, version, size=size)
-        with relay(own_outbox) as running:
-            own_outbox.wait_for_cursor(5)
-            set_limit(own_outbox.kafka, own_outbox.topic, 3 * LIMIT)
-            new = publish_anew(running, own_outbox, writer, size=2 * LIMIT)
-            own_outbox.wait_for_cursor(append(writer, own_outbox.topic, "a", 4))
-            assert versions(read_topic(own_outbox.kafka, own_outbox.topic)) == {"b": [1, 2], new: [1]}
+                append(writer, broker_outbox.topic, key, version, size=size)
+        with relay(broker_outbox) as running:
+            broker_outbox.wait_for_cursor(5)
+            set_limit(broker_outbox.kafka, broker_outbox.topic, 3 * LIMIT)
+            new = publish_anew(running, broker_outbox, writer, size=2 * LIMIT)
+            broker_outbox.wait_for_cursor(append(writer, broker_outbox.topic, "a", 4))
+            assert versions(read_topic(broker_outbox.kafka, broker_outbox.topic)) == {"b": [1, 2], new: [1]}
             reasons = ["too_large", "behind", "behind", "behind"]
-            assert of_old(own_outbox) == [("a", version, reason) for version, reason in enumerate(reasons, start=1)]
+            assert of_old(broker_outbox) == [("a", version, reason) for version, reason in enumerate(reasons, start=1)]

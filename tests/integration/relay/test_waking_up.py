@@ -35,28 +35,28 @@ def append_versions(writer: psycopg.Connection, outbox: Outbox, first: int, last
     ids=["alone", "with transactions"],
 )
 def test_a_leader_frozen_with_a_full_queue_is_followed_within_15_seconds_and_only_repeats_when_it_wakes(
-    broker: Broker, own_outbox: Outbox, more: dict[str, str], queue: int, most_copies: int
+    broker: Broker, broker_outbox: Outbox, more: dict[str, str], queue: int, most_copies: int
 ):
-    with own_outbox.connect() as writer, relay(own_outbox, **LARGE, **more) as leader:
+    with broker_outbox.connect() as writer, relay(broker_outbox, **LARGE, **more) as leader:
         leader.wait_until_leading()
-        with relay(own_outbox, **LARGE, **more) as standby:
+        with relay(broker_outbox, **LARGE, **more) as standby:
             standby.wait_for("standing by", lambda: standby.events("relay_stands_by"))
-            append_versions(writer, own_outbox, 1, 1)
-            own_outbox.wait_for_cursor(KEYS)
+            append_versions(writer, broker_outbox, 1, 1)
+            broker_outbox.wait_for_cursor(KEYS)
             broker.freeze()
-            append_versions(writer, own_outbox, 2, VERSIONS)
-            leader.wait_for("a full queue", lambda: own_outbox.rows_read() >= queue)
+            append_versions(writer, broker_outbox, 2, VERSIONS)
+            leader.wait_for("a full queue", lambda: broker_outbox.rows_read() >= queue)
             leader.signal(signal.SIGSTOP)
             frozen_at = time.monotonic()
-            standby.wait_for("leadership", lambda: own_outbox.leader() == standby.name, 15)
+            standby.wait_for("leadership", lambda: broker_outbox.leader() == standby.name, 15)
             assert time.monotonic() - frozen_at < 15
             broker.thaw()
-            standby.wait_for("the standby's first batch", lambda: own_outbox.cursor()[0] > KEYS, 30)
+            standby.wait_for("the standby's first batch", lambda: broker_outbox.cursor()[0] > KEYS, 30)
             leader.signal(signal.SIGCONT)
-            append_versions(writer, own_outbox, VERSIONS + 1, VERSIONS + 10)
-            own_outbox.wait_for_cursor(KEYS * (VERSIONS + 10), deadline_seconds=30)
+            append_versions(writer, broker_outbox, VERSIONS + 1, VERSIONS + 10)
+            broker_outbox.wait_for_cursor(KEYS * (VERSIONS + 10), deadline_seconds=30)
             leader.wait_for("standing by", lambda: leader.events("relay_stands_by"))
-            assert own_outbox.leader() == standby.name
-    records = read_topic(own_outbox.kafka, own_outbox.topic)
+            assert broker_outbox.leader() == standby.name
+    records = read_topic(broker_outbox.kafka, broker_outbox.topic)
     assert versions(records) == {str(key): list(range(1, VERSIONS + 11)) for key in range(1, KEYS + 1)}
     assert repeated(records) <= most_copies

@@ -1,0 +1,49 @@
+"""A broker and a database server that a test may break, beside the session's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.relay.broker import Broker, own_broker
+from tests.integration.relay.parts import Outbox, empty
+from tests.integration.relay.postgres import PostgresServer, postgres_server
+from tests.support.databases import Server, ServiceDatabase
+
+
+@pytest.fixture(scope="session")
+def session_broker() -> Iterator[Broker]:
+    with own_broker() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(session_broker: Broker) -> Iterator[Broker]:
+    """Give a broker that the test may break: it is brought back afterwards."""
+    yield session_broker
+    session_broker.mend()
+
+
+@pytest.fixture
+def broker_outbox(service_database: ServiceDatabase, broker: Broker) -> Outbox:
+    """Give the same as `outbox`, on the broker that the test may break."""
+    return empty(service_database, broker.bootstrap)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL server that the module's tests may break."""
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_databases(server: PostgresServer) -> Server:
+    return Server(server.superuser_url)
+
+
+@pytest.fixture
+def server_outbox(own_databases: Server, server: PostgresServer, kafka: str) -> Iterator[Outbox]:
+    """Give the same as `outbox`, on the server that the test may break."""
+    with own_databases.fresh("order_service") as database:
+        yield empty(database, kafka)
+        server.ensure_running()
