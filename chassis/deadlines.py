@@ -4,14 +4,19 @@ A row points to the event that asked for it and is written in that event's trans
 of the command that says what came of it. In between the worker claims it: the claim puts the row's time off by its
 backoff, so a worker that dies costs a delay and nothing else, and a hundred rows that fail cannot starve a healthy one.
 An attempt can therefore be made twice, by two workers even; whatever it calls must stand that.
+
+Nothing due is ever dropped. What only an operator can end, or has been tried for too long, is tried on and marked with
+the time since when and the way out; the mark goes with the row, once an attempt succeeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from chassis.outcomes import NotAttempted, OutcomeUnknown
+from chassis.service import Tried
 from chassis.telemetry import Cause
 from schemas import codec
 from schemas.events import Event
@@ -26,26 +31,55 @@ SELECT task, event_id, clock_timestamp() + make_interval(secs => delay_seconds)
 FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_seconds)
 """
 
-# Fewest attempts first, then longest due. SKIP LOCKED: two workers never take the same row at once.
+# For each task as many as it has room for, so that one that hangs leaves the others theirs. Fewest attempts first, then
+# longest due. SKIP LOCKED: two workers never take the same row at once.
 CLAIM = """
 WITH claimed AS (
     UPDATE due
     SET attempts = attempts + 1,
+        first_attempt_at = coalesce(first_attempt_at, clock_timestamp()),
         due_at = clock_timestamp()
                  + make_interval(secs => %(lease)s + least(60, %(retry)s * 2 ^ least(attempts, 10)))
-    WHERE id IN (SELECT id FROM due WHERE due_at <= clock_timestamp() ORDER BY attempts, due_at LIMIT %(limit)s
-                 FOR UPDATE SKIP LOCKED)
-    RETURNING id, task, attempts, event_id
+    WHERE id IN (SELECT chosen.id
+                 FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
+                      LATERAL (SELECT id FROM due WHERE due.task = wanted.task AND due_at <= clock_timestamp()
+                               ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS chosen)
+    RETURNING id, task, attempts, event_id, asked_in_vain,
+              date_part('epoch', clock_timestamp() - first_attempt_at) AS seconds
 )
-SELECT id, task, attempts, event_id::text, event_type, schema_version, payload,
+SELECT id, task, attempts, seconds, asked_in_vain, date_part('epoch', clock_timestamp() - recorded_at),
+       event_id::text, event_type, schema_version, payload,
        metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate', metadata->>'replay_id'
 FROM claimed JOIN outbox USING (event_id)
 """
 
 PUT_OFF = """
 UPDATE due SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
-               last_error = %(error)s
+               last_error = %(error)s,
+               asked_in_vain = asked_in_vain OR %(in_vain)s,
+               attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
+               way_out = coalesce(%(way_out)s, way_out)
 WHERE id = %(id)s AND attempts = %(attempts)s
+"""
+
+# As if it had not been claimed.
+GIVE_BACK = """
+UPDATE due SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), last_error = %(error)s,
+               attempts = attempts - 1,
+               first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END,
+               attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
+               way_out = coalesce(%(way_out)s, way_out)
+WHERE id = %(id)s AND attempts = %(attempts)s
+"""
+
+ATTENTION = """
+SELECT task, date_part('epoch', clock_timestamp() - min(attention_since)) FROM due
+WHERE attention_since IS NOT NULL GROUP BY task
+"""
+
+MARKED = """
+SELECT DISTINCT aggregate_id FROM due JOIN outbox USING (event_id)
+WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY(%s)
 """
 
 
@@ -56,6 +90,8 @@ class Claimed:
     id: int
     task: str
     attempts: int
+    tried: Tried
+    asked_seconds: float  # since the event was recorded
     event: Event
     cause: Cause
 
@@ -72,15 +108,18 @@ def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
             cursor.execute(SCHEDULE, [list(column) for column in zip(*rows, strict=True)])
 
 
-def claim(limit: int, *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:
-    """Take up to `limit` due rows for `lease_seconds` and their backoff; commits at once."""
+def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:
+    """Take due rows, of each task as many as it has room for, for the lease and their backoff; commits at once."""
+    tasks = {"tasks": list(rooms), "rooms": list(rooms.values())}
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"limit": limit, "lease": lease_seconds, "retry": retry_seconds})
+        cursor.execute(CLAIM, {**tasks, "lease": lease_seconds, "retry": retry_seconds})
         return [
             Claimed(
                 id_,
                 task,
                 attempts,
+                Tried(attempts, seconds, in_vain),
+                asked_seconds,
                 codec.decode(event_type, schema_version, bytes(payload)),
                 Cause(
                     correlation_id,
@@ -94,6 +133,9 @@ def claim(limit: int, *, lease_seconds: float, retry_seconds: float) -> list[Cla
                 id_,
                 task,
                 attempts,
+                seconds,
+                in_vain,
+                asked_seconds,
                 event_id,
                 event_type,
                 schema_version,
@@ -106,11 +148,21 @@ def claim(limit: int, *, lease_seconds: float, retry_seconds: float) -> list[Cla
         ]
 
 
-def put_off(claimed: Claimed, error: str, *, retry_seconds: float) -> None:
-    """Give a row back after a failed attempt, due again after its backoff."""
+def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, way_out: str | None) -> None:
+    """Give a row back after a failed attempt, due again after its backoff; where there is a way out, mark it."""
+    values = {
+        "id": claimed.id,
+        "attempts": claimed.attempts,
+        "error": repr(error)[:2000],
+        "attention": way_out is not None,
+        "way_out": way_out,
+    }
     with connection.cursor() as cursor:
-        values = {"id": claimed.id, "attempts": claimed.attempts, "retry": retry_seconds, "error": error[:2000]}
-        cursor.execute(PUT_OFF, values)
+        if isinstance(error, NotAttempted):
+            cursor.execute(GIVE_BACK, {**values, "seconds": error.seconds})
+        else:
+            in_vain = isinstance(error, OutcomeUnknown)
+            cursor.execute(PUT_OFF, {**values, "retry": retry_seconds, "in_vain": in_vain})
 
 
 def finish(claimed: Sequence[Claimed]) -> None:
@@ -118,3 +170,17 @@ def finish(claimed: Sequence[Claimed]) -> None:
     if claimed:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM due WHERE id = ANY(%s)", [[c.id for c in claimed]])
+
+
+def attention() -> dict[str, float]:
+    """Return task → seconds that the longest marked of its rows has been marked."""
+    with connection.cursor() as cursor:
+        cursor.execute(ATTENTION)
+        return dict(cursor.fetchall())
+
+
+def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:
+    """Return which of these aggregates have a row that needs attention."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARKED, [aggregate_type, list(keys)])
+        return {key for (key,) in cursor.fetchall()}

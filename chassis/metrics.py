@@ -20,6 +20,7 @@ Name = Literal[
     "outbox_published_total",
     "outbox_relay_leader",
     "worker_attempts_total",
+    "worker_attention_seconds",
 ]
 
 
@@ -52,6 +53,9 @@ METRICS: dict[Name, Metric] = {
     "outbox_published_total": Metric(Counter, "Records acknowledged by the broker.", ("service", "topic")),
     "outbox_relay_leader": Metric(Gauge, "1 where this relay leads its database, 0 where it stands by.", ("service",)),
     "worker_attempts_total": Metric(Counter, "Attempts at due rows.", ("task", "outcome")),
+    "worker_attention_seconds": Metric(
+        Gauge, "How long the first of the due rows has needed attention; 0 where none does.", ("task",)
+    ),
 }
 
 _registered: dict[Name, MetricWrapperBase] = {}

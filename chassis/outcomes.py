@@ -65,5 +65,21 @@ class Unavailable(Exception):
     """The world is broken (a database, a provider, a mail server): try again, count nothing against the record."""
 
 
+class OutcomeUnknown(Unavailable):
+    """Asking again would tell nothing new, now or later: from now on only look up what came of it."""
+
+
+class NotAttempted(Unavailable):
+    """Nothing was attempted, so nothing is counted: try again after `seconds`."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class NeedsAttention(Exception):
+    """No attempt will end this by itself: an operator has to look. It is attempted on all the same."""
+
+
 class Unreadable(Exception):
     """The message itself is broken: park it."""

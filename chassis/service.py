@@ -32,8 +32,20 @@ class Copy:
 
 
 Reaction = Callable[[Any], Command | Copy | None]
-Attempt = Callable[[Any, Any], Command | None]
+Attempt = Callable[[Any, Any, "Tried"], Command | None]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came before an attempt, as the database knows it."""
+
+    times: int = 1
+    """How many there were, this one counted."""
+    seconds: float = 0
+    """Since the first one, by the database's clock."""
+    in_vain: bool = False
+    """Whether an earlier one raised OutcomeUnknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,7 @@ class Task:
     delay: timedelta
     attempt: Attempt
     on_replay: Attempt
+    way_out: str
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
@@ -58,17 +71,18 @@ def on(event: type[Event]) -> Callable[[Marked], Marked]:
 
 
 def after(
-    event: type[Event], *, delay: timedelta = timedelta(), on_replay: Attempt | None = None
+    event: type[Event], *, delay: timedelta = timedelta(), on_replay: Attempt | None = None, way_out: str = ""
 ) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
 
-    The function takes the aggregate's state and the event, may block and may be called twice; it returns the command
-    that tells what came of it, or None where there is nothing left to do. It raises Unavailable to be called again.
+    The function takes the aggregate's state, the event and what came before, may block and may be called twice; it
+    returns the command that tells what came of it, or None where there is nothing left to do. It raises Unavailable to
+    be called again, and NeedsAttention where only an operator can help; `way_out` tells that operator how.
     `on_replay` is called in its place where a replay led to the event: for what must not reach the outside twice.
     """
 
     def mark(function: Marked) -> Marked:
-        function.__dict__["due_after"] = (event, delay, on_replay or function)
+        function.__dict__["due_after"] = (event, delay, on_replay or function, way_out)
         return function
 
     return mark
@@ -114,9 +128,9 @@ class Service:
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
         return {
-            f.__name__: Task(f.__name__, event, delay, f, on_replay)
+            f.__name__: Task(f.__name__, event, delay, f, on_replay, way_out)
             for f in marked
-            for event, delay, on_replay in (f.due_after,)
+            for event, delay, on_replay, way_out in (f.due_after,)
         }
 
     @cached_property

@@ -1,5 +1,6 @@
 """Typed settings, read from the environment (`WAYBILL_…`) once. Needs no Django."""
 
+from datetime import timedelta
 from functools import cache
 from typing import Self, TypeVar
 
@@ -57,12 +58,20 @@ class Settings(KafkaEnvironment):
     )
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
-    worker_threads: int = Field(default=16, ge=1, description="Outside calls that one worker makes at once.")
+    worker_threads: int = Field(
+        default=16,
+        ge=1,
+        description="Attempts that one worker makes at once, of each task: one that hangs stops no other.",
+    )
     worker_poll_seconds: float = Field(default=0.02, gt=0, description="Pause between two looks for due rows.")
     worker_lease_seconds: float = Field(
         default=15.0, gt=0, description="A claimed row is due again after this: longer than an attempt can take."
     )
     retry_seconds: float = Field(default=1.0, gt=0, description="Wait after a failed attempt; doubles up to 60 s.")
+    attention_after: timedelta = Field(
+        default=timedelta(days=1),
+        description="ISO 8601 duration after which what is due and still fails needs an operator's attention.",
+    )
     jwks_file: str | None = Field(default=None, description="JWKS with the issuer's public keys, as a file.")
     jwks_url: str | None = Field(default=None, description="The same, fetched and cached.")
     token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")

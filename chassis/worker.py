@@ -1,11 +1,13 @@
 """Due rows in, commands out: the third door, and the only one that calls the outside.
 
 A worker claims due rows, loads the states they are about in one SELECT, and makes the attempts in threads with no
-transaction open, so that a slow provider holds no lock and stops nobody. What comes of them is handled in batches: the
-commands and the removal of their due rows commit together.
+transaction open, so that a slow provider holds no lock and stops nobody. Each task has threads of its own: where one
+kind of call hangs, the others go on. What comes of the attempts is handled in batches: the commands and the removal of
+their due rows commit together.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from chassis import deadlines, metrics, unit_of_work
 from chassis.deadlines import Claimed
-from chassis.outcomes import CommandRefused, Unavailable
+from chassis.outcomes import CommandRefused, NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
 from chassis.settings import Settings
 from chassis.unit_of_work import Caused
@@ -26,13 +28,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
 STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
-LATE_ATTEMPTS = 10  # from here on a row is logged as an error at each attempt: an operator should look
+LATE_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
+LOOK = "mend what the error names; it is attempted again by itself"
+WATCH_SECONDS = 5.0  # between two looks at what needs attention
 
 
 def work(service: Service, settings: Settings, stop: Flag) -> None:
     """Do what is due until `stop` is set; attempts under way are finished first, for STOP_SECONDS at most."""
     log.info("working", tasks=sorted(service.tasks))
-    with ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="attempt") as threads:
+    most = max(1, settings.worker_threads * len(service.tasks))
+    with ThreadPoolExecutor(most, thread_name_prefix="attempt") as threads:
         worker = Worker(service, settings, threads)
         stop_by = float("inf")
         while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
@@ -40,6 +45,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
                 stop_by = min(stop_by, time.monotonic() + STOP_SECONDS)
             try:
                 if not stop.is_set():
+                    worker.watch()
                     worker.start()
                 if not worker.settle():
                     stop.wait(settings.worker_poll_seconds)
@@ -62,18 +68,29 @@ class Worker:
         default_factory=list[tuple[Claimed, Future[Command | None]]]
     )
 
+    watch_at: float = 0
+
     @property
     def busy(self) -> bool:
         """Tell whether anything was started and is not recorded."""
         return bool(self.under_way or self.answered)
 
+    def watch(self) -> None:
+        """Tell the metrics what needs attention, every WATCH_SECONDS."""
+        if time.monotonic() >= self.watch_at:
+            since = deadlines.attention()
+            for task in self.service.tasks:
+                metrics.put("worker_attention_seconds", since.get(task, 0), task=task)
+            self.watch_at = time.monotonic() + WATCH_SECONDS
+
     def start(self) -> None:
-        """Claim as many due rows as there are free threads, and attempt them."""
-        room = self.settings.worker_threads - len(self.under_way)
-        if room <= 0:
+        """Claim as many due rows of each task as it has free threads, and attempt them."""
+        busy = Counter(claimed.task for claimed in self.under_way.values())
+        rooms = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
+        if not any(rooms.values()):
             return
         claimed = deadlines.claim(
-            room, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
+            rooms, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
         )
         for aggregate_type in sorted({c.event.aggregate_type for c in claimed}):
             mine = [c for c in claimed if c.event.aggregate_type == aggregate_type]
@@ -94,7 +111,7 @@ class Worker:
         refused = _record(self.service, done)
         failed = [(claimed, error) for claimed, future in self.answered if (error := future.exception())]
         for claimed, error in [*failed, *refused]:
-            _failed(claimed, error, self.settings)
+            _failed(self.service.tasks[claimed.task], claimed, error, self.settings)
         self.answered.clear()
         return True
 
@@ -102,7 +119,7 @@ class Worker:
 def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     try:
-        return attempt(state, claimed.event)
+        return attempt(state, claimed.event, claimed.tried)
     except WORLD as error:
         connection.close()  # this thread's own
         raise Unavailable(f"database: {error}") from error
@@ -130,16 +147,22 @@ def _record_together(service: Service, done: Done) -> None:
         metrics.inc("worker_attempts_total", task=claimed.task, outcome="done")
 
 
-def _failed(claimed: Claimed, error: BaseException, settings: Settings) -> None:
+def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settings) -> None:
     """Give the row back: nothing due is ever dropped."""
     outcome = "unavailable" if isinstance(error, Unavailable) else "defect"
-    metrics.inc("worker_attempts_total", task=claimed.task, outcome=outcome)
-    late = outcome == "defect" or claimed.attempts >= LATE_ATTEMPTS
-    (log.error if late else log.warning)(
+    metrics.inc("worker_attempts_total", task=task.name, outcome=outcome)
+    attention = (
+        isinstance(error, NeedsAttention)
+        or (outcome == "defect" and claimed.attempts >= LATE_ATTEMPTS)
+        or claimed.asked_seconds - task.delay.total_seconds() >= settings.attention_after.total_seconds()
+    )
+    (log.error if attention or outcome == "defect" else log.warning)(
         "attempt failed",
-        task=claimed.task,
+        task=task.name,
         key=claimed.event.aggregate_id,
         attempts=claimed.attempts,
+        needs_attention=attention,
         error=repr(error),
     )
-    deadlines.put_off(claimed, repr(error), retry_seconds=settings.retry_seconds)
+    way_out = (task.way_out or LOOK) if attention else None
+    deadlines.put_off(claimed, error, retry_seconds=settings.retry_seconds, way_out=way_out)

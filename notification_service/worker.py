@@ -1,19 +1,19 @@
 """What is due at the mail server; between transactions, never inside one. A replay sends no mail by itself."""
 
-from chassis.service import after
+from chassis.service import Tried, after
 from notification_service import mailer
 from notification_service.domain import Kind, Notices, RecordFailure, RecordSent, Status
 from notification_service.models import ContactRow
 from schemas.events import NotificationRequested
 
 
-def suppress(notices: Notices, asked: NotificationRequested) -> RecordFailure:
+def suppress(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordFailure:
     """Note that the customer is not told: history was replayed, and they have lived through it."""
     return RecordFailure(order_id=notices.order_id, kind=Kind(asked.kind), code="suppressed_on_replay")
 
 
-@after(NotificationRequested, on_replay=suppress)
-def send(notices: Notices, asked: NotificationRequested) -> RecordSent | RecordFailure | None:
+@after(NotificationRequested, on_replay=suppress, way_out="bring the mail server back; the mail goes out by itself")
+def send(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordSent | RecordFailure | None:
     """Hand the mail to the mail server, unless that is settled."""
     kind = Kind(asked.kind)
     if notices.status(kind) is not Status.PENDING:

@@ -1,13 +1,29 @@
-"""The deadline of an order."""
+"""The deadlines of an order: to be confirmed, and to be cancelled for good."""
 
-from chassis.service import after
+from chassis.outcomes import NeedsAttention
+from chassis.service import Tried, after
 from chassis.settings import read
-from order_service.domain import ExpireOrder, Order
+from order_service.domain import ExpireOrder, Order, Status
 from order_service.settings import OrderSettings
-from schemas.events import OrderPlaced
+from schemas.events import OrderCancellationStarted, OrderPlaced
 
 
 @after(OrderPlaced, delay=read(OrderSettings).order_deadline)
-def expire_order(order: Order, _: OrderPlaced) -> ExpireOrder:
+def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
     """Cancel what is still open."""
     return ExpireOrder(order_id=order.order_id)
+
+
+@after(
+    OrderCancellationStarted,
+    delay=read(OrderSettings).order_cancellation_deadline,
+    way_out="see what holds up the half that is awaited (`outbox attention`, then the runbook on CANCELLING)",
+)
+def end_cancellation(order: Order, _: OrderCancellationStarted, __: Tried) -> None:
+    """See that what was held and charged is given back; only an operator can help where it is not."""
+    if order.status is not Status.CANCELLING:
+        return
+    halves = {"the stock": order.stock_closed, "the payment": order.payment_closed}
+    raise NeedsAttention(
+        f"still CANCELLING: awaits {' and '.join(half for half, closed in halves.items() if not closed)}"
+    )

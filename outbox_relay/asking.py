@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import following, history, redrive, replaying, screen, service_programs, status, verify
+from outbox_relay import attention, following, history, redrive, replaying, screen, service_programs, status, verify
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
 
@@ -42,6 +42,7 @@ def _status_line(one: status.Status) -> dict[str, Any]:
         "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
         "parked": f"{one.parked_publications} + {one.parked_messages}",
         "jobs": one.jobs,
+        "attention": one.attention,
         "leader": one.leader,
         "heartbeat": None if one.heartbeat_seconds is None else f"{one.heartbeat_seconds} s ago",
         "paused": one.paused,
@@ -118,6 +119,13 @@ def _show(given: Given, places: Places) -> int:
 def _parked(given: Given, places: Places) -> int:
     answers, failures = ask(places, places.chosen(given.service), redrive.read_parked)
     found = [asdict(one) for parked in answers.values() for one in parked]
+    (screen.put_json if given.json else screen.put_table)(found)
+    return code_of(answers, failures)
+
+
+def _attention(given: Given, places: Places) -> int:
+    answers, failures = ask(places, places.chosen(given.service), attention.read_attention)
+    found = [asdict(one) for marked in answers.values() for one in marked]
     (screen.put_json if given.json else screen.put_table)(found)
     return code_of(answers, failures)
 
@@ -202,7 +210,7 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(
         _status,
-        "Show what waits, how long, how fast events come, who leads, what is parked and who paused it.",
+        "Show what waits, how long, how fast events come, who leads, what is parked, needs attention or is paused.",
         "outbox status --threshold 60",
         _status_arguments,
     ),
@@ -228,6 +236,12 @@ VERBS: Final[Mapping[str, Verb]] = {
         _parked,
         "List publications that the broker refused and messages that a service could not handle, with the reason.",
         "outbox parked --service inventory",
+        no_arguments,
+    ),
+    "attention": Verb(
+        _attention,
+        "List what is due and needs an operator: since when, the reason and the way out. It is attempted on by itself.",
+        "outbox attention --service payment",
         no_arguments,
     ),
     "verify": Verb(

@@ -35,6 +35,7 @@ SELECT %(service)s::text AS service,
        (SELECT count(*) FROM published WHERE status <> 2) AS parked_publications,
        (SELECT count(*) FROM received WHERE status = -1) AS parked_messages,
        (SELECT count(*) FROM replay_job WHERE finished_at IS NULL) AS jobs,
+       (SELECT count(*) FROM due WHERE attention_since IS NOT NULL) AS attention,
        cursor.leader,
        round(date_part('epoch', clock_timestamp() - cursor.heartbeat_at)::numeric, 3)::float AS heartbeat_seconds,
        pause.paused_by, pause.reason AS paused_for, pause.paused_at AS paused_since
@@ -45,7 +46,10 @@ NEWEST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished."""
+    """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished.
+
+    `attention`: due rows that need an operator's.
+    """
 
     service: str
     unpublished: int
@@ -57,6 +61,7 @@ class Status:
     parked_publications: int
     parked_messages: int
     jobs: int
+    attention: int
     leader: str | None
     heartbeat_seconds: float | None
     paused_by: str | None

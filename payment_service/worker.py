@@ -1,13 +1,13 @@
 """What is due at the payment provider; between transactions, never inside one."""
 
-from chassis.service import after
+from chassis.service import Tried, after
 from payment_service import provider
 from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordRefund, RecordVoid, Status
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
 
 
 @after(PaymentRequested)
-def charge(payment: Payment, _: PaymentRequested) -> RecordCharge | RecordDecline | None:
+def charge(payment: Payment, _: PaymentRequested, __: Tried) -> RecordCharge | RecordDecline | None:
     """Charge, unless a cancellation came first: then the void decides, by the same key."""
     if payment.status is not Status.REQUESTED:
         return None
@@ -21,7 +21,7 @@ def charge(payment: Payment, _: PaymentRequested) -> RecordCharge | RecordDeclin
 
 
 @after(PaymentVoidRequested)
-def void(payment: Payment, _: PaymentVoidRequested) -> RecordVoid | RecordCharge | None:
+def void(payment: Payment, _: PaymentVoidRequested, __: Tried) -> RecordVoid | RecordCharge | None:
     """Bar the charge, or learn that it has happened."""
     if payment.status is not Status.VOIDING:
         return None
@@ -33,7 +33,7 @@ def void(payment: Payment, _: PaymentVoidRequested) -> RecordVoid | RecordCharge
 
 
 @after(PaymentRefundRequested)
-def refund(payment: Payment, _: PaymentRefundRequested) -> RecordRefund | None:
+def refund(payment: Payment, _: PaymentRefundRequested, __: Tried) -> RecordRefund | None:
     """Pay back what was charged."""
     if payment.status is not Status.REFUNDING:
         return None

@@ -7,6 +7,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -40,7 +41,7 @@ def _default(field: FieldInfo) -> str:
     if value in (None, ""):
         return "none"
     if isinstance(value, timedelta):
-        return f"`PT{int(value.total_seconds()) // 60}M`"
+        return f"`{TypeAdapter(timedelta).dump_python(value, mode='json')}`"
     return f"`{json.dumps(list(value)) if isinstance(value, tuple) else value}`"
 
 

@@ -3,13 +3,14 @@
 import threading
 import types
 from contextlib import contextmanager
+from datetime import timedelta
 
 import psycopg
 import pytest
 from django.db import connection
 
-from chassis import worker
-from chassis.outcomes import Unavailable
+from chassis import deadlines, metrics, worker
+from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
 from chassis.service import Service, after
 from chassis.settings import Settings
 from chassis.unit_of_work import handle
@@ -21,17 +22,18 @@ from tests.support.wait import wait_until
 FAST = Settings(retry_seconds=0.01, worker_poll_seconds=0.01)
 
 
-def service(attempt):
-    """The order service with another task: `attempt` is due once an order is placed."""
+def service(*attempts, way_out=""):
+    """The order service with other tasks: each of `attempts` is due once an order is placed."""
     module = types.ModuleType("task")
-    module.attempt = after(OrderPlaced)(attempt)
+    for attempt in attempts:
+        setattr(module, attempt.__name__, after(OrderPlaced, way_out=way_out)(attempt))
     return Service("order_service", domain, reactions, models, module)
 
 
 @contextmanager
-def working(plan):
+def working(plan, **settings):
     stop = threading.Event()
-    thread = threading.Thread(target=worker.work, args=(plan, FAST, stop))
+    thread = threading.Thread(target=worker.work, args=(plan, FAST.model_copy(update=settings), stop))
     thread.start()
     try:
         yield
@@ -50,13 +52,19 @@ def status(order_id):
     return models.OrderRow.objects.get(pk=order_id).status
 
 
+def attention():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT way_out, last_error FROM due WHERE attention_since IS NOT NULL")
+        return cursor.fetchall()
+
+
 @pytest.fixture
 def calls():
     return []
 
 
 def test_what_came_of_an_attempt_commits_with_the_end_of_its_due_row(order_database, calls):
-    def attempt(order, asked):
+    def attempt(order, asked, tried):
         assert not connection.in_atomic_block
         calls.append((order.status, asked))
         return domain.CancelOrder(order_id=order.order_id)
@@ -75,7 +83,7 @@ def test_what_came_of_an_attempt_commits_with_the_end_of_its_due_row(order_datab
 
 
 def test_an_attempt_that_the_world_fails_is_made_again(order_database, calls):
-    def attempt(order, asked):
+    def attempt(order, asked, tried):
         calls.append(asked)
         if len(calls) < 3:
             raise Unavailable("the provider is away")
@@ -89,7 +97,7 @@ def test_an_attempt_that_the_world_fails_is_made_again(order_database, calls):
 
 
 def test_an_attempt_with_a_defect_keeps_its_due_row_and_says_why(order_database, calls):
-    def attempt(order, asked):
+    def attempt(order, asked, tried):
         calls.append(asked)
         raise ValueError("a defect")
 
@@ -103,7 +111,7 @@ def test_an_attempt_with_a_defect_keeps_its_due_row_and_says_why(order_database,
 
 
 def test_one_refused_outcome_does_not_hold_back_the_others(order_database, calls):
-    def attempt(order, asked):
+    def attempt(order, asked, tried):
         if not calls:
             calls.append(order.order_id)
         if order.order_id == calls[0]:
@@ -120,7 +128,7 @@ def test_one_refused_outcome_does_not_hold_back_the_others(order_database, calls
 
 
 def test_an_answer_is_kept_while_the_database_is_away(order_database, calls):
-    def attempt(order, asked):
+    def attempt(order, asked, tried):
         with psycopg.connect(order_database.superuser_url, autocommit=True) as server:
             server.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'test_service'"
@@ -139,3 +147,107 @@ def test_an_answer_is_kept_while_the_database_is_away(order_database, calls):
             lambda: status(placed.command.order_id) == "CANCELLING", deadline_seconds=20, what="the answer is recorded"
         )
     assert len(calls) == 1
+
+
+def test_what_only_an_operator_can_end_is_marked_tried_on_and_the_mark_goes_when_it_succeeds(order_database, calls):
+    marks = []
+
+    def attempt(order, asked, tried):
+        calls.append(asked)
+        if len(calls) < 3:
+            raise NeedsAttention("another amount was charged")
+        marks.extend(attention())
+        marks.append(deadlines.marked("order", [asked.aggregate_id, "another"]))
+        connection.close()  # this thread's own
+
+    plan = service(attempt, way_out="compare the books")
+    placed = place()
+    handle(plan, [placed])
+    with working(plan):
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    (way_out, error), marked = marks
+    assert (way_out, "another amount was charged" in error) == ("compare the books", True)
+    assert marked == {str(placed.command.order_id)}
+    assert deadlines.attention() == {}
+
+
+def test_what_the_world_fails_needs_attention_only_once_it_is_too_late(order_database, calls):
+    def attempt(order, asked, tried):
+        calls.append(tried)
+        raise Unavailable("the mail server is away")
+
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan):
+        wait_until(lambda: len(calls) > 2, deadline_seconds=20, what="tried again")
+    assert attention() == []
+    with working(plan, attention_after=timedelta(0)):
+        wait_until(attention, deadline_seconds=20, what="marked")
+    ((way_out, error),) = attention()
+    assert "mend what the error names" in way_out
+    assert "the mail server is away" in error
+
+
+def test_an_alert_can_see_how_long_something_has_needed_attention(order_database, calls):
+    def attempt(order, asked, tried):
+        raise NeedsAttention("nobody knows")
+
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan):
+        wait_until(attention, deadline_seconds=20, what="marked")
+    with working(plan):  # another worker looks when it starts
+        gauge = metrics.metric("worker_attention_seconds", task="attempt")
+        wait_until(lambda: gauge._value.get() > 0, deadline_seconds=20, what="the age is told")
+
+
+def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_asking_is_in_vain(order_database, calls):
+    def attempt(order, asked, tried):
+        calls.append(tried)
+        if tried.times == 1:
+            raise Unavailable("no answer")
+        if tried.times == 2:
+            raise OutcomeUnknown("the stored answer is an error")
+        if tried.times == 3:
+            raise Unavailable("no answer")
+
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan):
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    assert [(tried.times, tried.in_vain) for tried in calls] == [(1, False), (2, False), (3, True), (4, True)]
+    assert calls[0].seconds < calls[1].seconds < calls[2].seconds < calls[3].seconds
+
+
+def test_an_attempt_that_was_not_made_counts_as_none(order_database, calls):
+    def attempt(order, asked, tried):
+        calls.append(tried)
+        if len(calls) < 4:
+            raise NotAttempted("the breaker is open", seconds=0.01)
+
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan):
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    assert [tried.times for tried in calls] == [1, 1, 1, 1]
+
+
+def test_a_task_that_hangs_leaves_the_others_their_threads(order_database, calls):
+    release = threading.Event()
+
+    def hang(order, asked, tried):
+        release.wait(20)
+
+    def go_on(order, asked, tried):
+        calls.append(asked.order_id)
+
+    plan = service(hang, go_on)
+    orders = [place() for _ in range(6)]
+    handle(plan, orders)
+    with working(plan, worker_threads=2):
+        try:
+            wait_until(lambda: len(calls) == 6, deadline_seconds=15, what="all of the healthy task are done")
+            assert not release.is_set()
+        finally:
+            release.set()
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")

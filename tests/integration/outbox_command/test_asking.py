@@ -164,3 +164,16 @@ def test_the_local_stack_is_found_by_its_folder(stack):
     done = outbox("status", "--json", WAYBILL_HOME=str(stack.home))
     assert done.code == 0, done.err
     assert {one["service"] for one in done.lines()} == {"order", "inventory", "payment", "notification"}
+
+
+def test_what_needs_attention_is_counted_and_listed_with_reason_and_way_out(order_database: ServiceDatabase):
+    place_orders(3)
+    assert ask(order_database, "attention", "--json").lines() == []
+    marked = "attention_since = clock_timestamp(), attempts = 7, last_error = 'no answer', way_out = 'ring them up'"
+    execute(order_database, f"UPDATE due SET {marked} WHERE id = (SELECT min(id) FROM due)")
+    (one,) = ask(order_database, "attention", "--json").lines()
+    (order,) = execute(order_database, "SELECT aggregate_id FROM outbox WHERE position = 1")
+    assert one["aggregate"] == f"order/{order[0]}"
+    assert (one["service"], one["task"], one["attempts"]) == ("order", "expire_order", 7)
+    assert (one["reason"], one["way_out"]) == ("no answer", "ring them up")
+    assert ask(order_database, "status", "--json").lines()[0]["attention"] == 1
