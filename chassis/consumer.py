@@ -28,7 +28,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from chassis import inbox, metrics, unit_of_work
+from chassis import failpoint, inbox, metrics, unit_of_work
 from chassis.inbox import Message
 from chassis.outcomes import CommandRefused, Ignored, Unavailable, Unreadable
 from chassis.schema_ids import read_event
@@ -68,6 +68,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
         while not stop.is_set():
             messages = _drain(consumer, settings.batch_size)
             if messages:
+                failpoint.reach("consumer.polled")
                 _until_the_world_is_well(consumer, service, messages, settings, stop)
             else:
                 for topic in service.topics:
@@ -126,6 +127,7 @@ def _until_the_world_is_well(
             messages += [m for m in (_message(late),) if m] if late else []
             wait = min(60.0, wait * 2)
         else:
+            failpoint.reach("consumer.committed")
             _commit(consumer, messages)
             break
     if paused:

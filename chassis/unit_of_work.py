@@ -28,7 +28,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from chassis import deadlines, outbox
+from chassis import deadlines, failpoint, outbox
 from chassis.models import AggregateRow, CopyRow
 from chassis.outbox import Appended
 from chassis.outcomes import CommandRefused, Decision, Ignored, Refused
@@ -102,6 +102,8 @@ def handle(service: Service, commands: Sequence[Caused]) -> list[Handled]:
             handled.append(Handled(decision, rows.get((aggregate_type, str(keys[0])))))
         _save(changed.values())
         outbox.append(appended)
+        if appended:
+            failpoint.reach("unit_of_work.appended")
         transaction.on_commit(partial(_log, appended))
         deadlines.schedule(service, appended)
     return handled

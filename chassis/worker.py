@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chassis import deadlines, metrics, unit_of_work
+from chassis import deadlines, failpoint, metrics, unit_of_work
 from chassis.deadlines import Claimed
 from chassis.outcomes import CommandRefused, NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
@@ -119,10 +119,12 @@ class Worker:
 def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     try:
-        return attempt(state, claimed.event, claimed.tried)
+        answer = attempt(state, claimed.event, claimed.tried)
     except WORLD as error:
         connection.close()  # this thread's own
         raise Unavailable(f"database: {error}") from error
+    failpoint.reach("worker.answered")
+    return answer
 
 
 def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]:

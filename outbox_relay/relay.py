@@ -52,12 +52,13 @@ from typing import Any, Final
 
 import structlog
 
-from chassis import metrics
+from chassis import failpoint, metrics
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor
 from outbox_relay.hint import Hint
 from outbox_relay.leadership import Asked, Leadership
+from outbox_relay.pace import Pace
 from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.reading import Page, Reader
@@ -98,11 +99,12 @@ class Shift:
         sender: Sender,
         hint: Hint,
         parking: Parking,
+        pace: Pace,
         condition: Condition,
     ) -> None:
         """Load what is durable, and write down who holds what is missing. Raises psycopg.Error."""
         self._settings, self._leadership, self._sender = settings, leadership, sender
-        self._hint, self._parking, self._condition = hint, parking, condition
+        self._hint, self._parking, self._pace, self._condition = hint, parking, pace, condition
         self._connection = leadership.connection
         self._reader = Reader(self._connection)
         self._service = leadership.service
@@ -177,6 +179,10 @@ class Shift:
         if asked.release:
             if not self._in_flight:
                 self._release()
+        elif self._pace.is_wrong(time.monotonic()) and not self._settings.relay_transactions:
+            self._due_at = time.monotonic() + POLL_SECONDS
+            if not self._in_flight:
+                raise NewShift(self._pace.change())
         elif len(self._in_flight) < self._room:
             self._advance()
 
@@ -211,6 +217,7 @@ class Shift:
         full = page.seen_to is not None
         if full and not held:
             self._reader.read_ahead(cursor, self._page_rows)
+        self._pace.read(time.monotonic(), full=full and not held)
         self._plan(len(page.rows), full=full, held=held)
         if page.rows or cursor != self._cursor:
             self._hand_over(cursor, division)
@@ -251,6 +258,7 @@ class Shift:
         return next(index for index, row in rows if row.topic is not None and row.kind in missing)
 
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
+        failpoint.reach("relay.fetched")
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
         topics = Counter(map(itemgetter(TOPIC), division.send))
         batch = Batch(cursor, parked=division.park, released=released, topics=topics)
@@ -260,6 +268,7 @@ class Shift:
         self._in_flight.append(batch)
         self._cursor = cursor
         self._send(batch, self._reader.with_payloads(division.send))
+        failpoint.reach("relay.produced")
 
     def _send(self, batch: Batch, rows: Sequence[Fetched]) -> None:
         if self._parking.singly:
@@ -298,6 +307,7 @@ class Shift:
                 raise BrokerTrouble(batch.error.str())
 
     def _record(self, arrived: Sequence[Batch]) -> None:
+        failpoint.reach("relay.acknowledged")
         cursor = arrived[-1].cursor
         parked = [parked for batch in arrived for parked in batch.parked]
         released = [event_id for batch in arrived for event_id in batch.released]
@@ -326,6 +336,7 @@ class Shift:
 
     def _make_durable(self, cursor: Cursor) -> None:
         values = (cursor.position, cursor.missing, self._recorded.position)
+        failpoint.reach("relay.before_cursor")
         if not self._connection.execute(RECORD, values).rowcount:
             raise NewShift("somebody else has set the cursor")
 

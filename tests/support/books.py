@@ -4,7 +4,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import confluent_kafka
 import httpx2 as httpx
@@ -18,19 +18,30 @@ from tests.support.wait import wait_until
 SERVICES = ("order", "inventory", "payment", "notification")
 
 
+class Finding(NamedTuple):
+    """Something that must not be: what kind of thing, in words, and how often."""
+
+    kind: str
+    text: str
+    count: int = 1
+
+
 @dataclass
 class Books:
     """What each book says, and what is wrong between them."""
 
-    faults: list[str] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
 
-    def check(self, holds: bool, fault: str) -> None:
+    def check(self, holds: bool, kind: str, text: str, count: int = 1) -> None:
         if not holds:
-            self.faults.append(fault)
+            self.add(kind, text, count)
+
+    def add(self, kind: str, text: str, count: int = 1) -> None:
+        self.found.append(Finding(kind, text, count))
 
 
 @contextlib.contextmanager
-def _reader(stack: Stack, service: str) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+def reader(stack: Stack, service: str) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     with psycopg.connect(stack.state["databases"][service], row_factory=dict_row, autocommit=True) as session:
         yield lambda query: session.execute(query).fetchall()
 
@@ -65,23 +76,29 @@ def records(stack: Stack) -> dict[str, list[tuple[str, str, int]]]:
 
 def compare(stack: Stack) -> list[str]:
     """Return every fault found; empty where the three books agree."""
+    return [finding.text for finding in examine(stack).found]
+
+
+def examine(stack: Stack) -> Books:
+    """Compare the databases, the topics and the provider's ledger."""
     books = Books()
     topics = records(stack)
     for service in SERVICES:
-        with _reader(stack, service) as read:
+        with reader(stack, service) as read:
             _outbox_against_topics(books, service, read, topics)
-            books.check(not read("SELECT 1 FROM received WHERE status = -1"), f"{service}: messages are parked")
-    with _reader(stack, "order") as read:
+            parked = len(read("SELECT 1 FROM received WHERE status = -1"))
+            books.check(not parked, "wrongly_parked", f"{service}: {parked} messages are parked", parked)
+    with reader(stack, "order") as read:
         orders = {str(row["order_id"]): row for row in read("SELECT * FROM orders")}
-    with _reader(stack, "payment") as read:
+    with reader(stack, "payment") as read:
         payments = {str(row["order_id"]): row for row in read("SELECT * FROM payments")}
-    with _reader(stack, "inventory") as read:
+    with reader(stack, "inventory") as read:
         reservations = {str(row["order_id"]): row for row in read("SELECT * FROM reservations")}
         products = read("SELECT * FROM products")
     _stock(books, reservations, products)
     ledger = httpx.get(f"{stack.urls['provider']}/v1/ledger", trust_env=False).json()["items"]
     _orders(books, orders, payments, reservations, ledger)
-    return books.faults
+    return books
 
 
 def until_they_agree(stack: Stack) -> None:
@@ -106,18 +123,19 @@ def _outbox_against_topics(books: Books, service: str, read: Any, topics: dict[s
         if row["topic"]:
             public[row["topic"]].add(row["event_id"])
     for place, seen in versions.items():
-        books.check(seen == list(range(1, len(seen) + 1)), f"{service} {place}: versions {seen}")
+        books.check(seen == list(range(1, len(seen) + 1)), "reordered", f"{service} {place}: versions {seen}")
     for topic, committed in public.items():
         published = {event_id for _, event_id, _ in topics[topic]}
-        books.check(not committed - published, f"{topic}: {len(committed - published)} events lost")
-        books.check(not published - committed, f"{topic}: {len(published - committed)} events that nobody committed")
+        lost, ghosts = len(committed - published), len(published - committed)
+        books.check(not lost, "lost", f"{topic}: {lost} events lost", lost)
+        books.check(not ghosts, "ghosts", f"{topic}: {ghosts} events that nobody committed", ghosts)
         last: dict[str, int] = defaultdict(int)
         first_sight: set[str] = set()
         for key, event_id, version in topics[topic]:
             if event_id in first_sight:
                 continue
             first_sight.add(event_id)
-            books.check(version > last[key], f"{topic} {key}: version {version} after {last[key]}")
+            books.check(version > last[key], "reordered", f"{topic} {key}: version {version} after {last[key]}")
             last[key] = version
 
 
@@ -129,8 +147,9 @@ def _stock(books: Books, reservations: dict[str, Any], products: list[Any]) -> N
                 held[line["sku"]] += line["quantity"]
     for product in products:
         sku = product["sku"]
-        books.check(product["reserved"] == held[sku], f"{sku}: {product['reserved']} reserved, {held[sku]} held")
-        books.check(0 <= product["reserved"] <= product["on_hand"], f"{sku}: oversold")
+        reserved = product["reserved"]
+        books.check(reserved == held[sku], "oversold", f"{sku}: {reserved} reserved, {held[sku]} held")
+        books.check(0 <= reserved <= product["on_hand"], "oversold", f"{sku}: oversold")
 
 
 def _orders(books: Books, orders: Any, payments: Any, reservations: Any, ledger: list[dict[str, Any]]) -> None:
@@ -147,9 +166,11 @@ def _orders(books: Books, orders: Any, payments: Any, reservations: Any, ledger:
         reservation = reservations.get(order_id, {}).get("status")
         seen = f"order {order_id} {status}: payment {payment}, reservation {reservation}, "
         seen += f"{charged[order_id]} charges, {refunded[order_id]} refunds"
-        books.check(status in {"CONFIRMED", "CANCELLED"}, f"{seen}: not at rest")
+        books.check(status in {"CONFIRMED", "CANCELLED"}, "stuck", f"{seen}: not at rest")
+        books.check(charged[order_id] <= 1, "double_charged", seen)
         if status == "CONFIRMED":
-            books.check((charged[order_id], refunded[order_id], reservation) == (1, 0, "COMMITTED"), seen)
+            books.check((charged[order_id], refunded[order_id]) == (1, 0), "ledger_mismatch", seen)
+            books.check(reservation == "COMMITTED", "oversold", seen)
         if status == "CANCELLED":
-            books.check(charged[order_id] == refunded[order_id], seen)
-            books.check(reservation in {"REJECTED", "RELEASED", None}, seen)
+            books.check(charged[order_id] == refunded[order_id], "ledger_mismatch", seen)
+            books.check(reservation in {"REJECTED", "RELEASED", None}, "oversold", seen)

@@ -1,0 +1,216 @@
+"""What must hold once everything rests, beyond the three books: nothing lost on the way in, nothing done twice.
+
+An event that a service reacts to has an inbox row there and at most one effect of each kind; every order was asked for
+by a customer, and every order that a customer was told of is there; stock is what was received less what was
+committed; rows are the fold of their events (`outbox rebuild --check`), and `outbox verify` finds nothing.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+import httpx2 as httpx
+
+from schemas import codec
+from tests.chaos.load import Load
+from tests.support.books import SERVICES, Books, examine, reader
+from tests.support.stack import CHECKOUT, Stack
+
+# What the last line counts; all of it has to be 0.
+KINDS = (
+    "lost",
+    "ghosts",
+    "reordered",
+    "double_effects",
+    "double_charged",
+    "ledger_mismatch",
+    "oversold",
+    "stuck",
+    "double_mail",
+    "wrongly_parked",
+    "not_the_fold",
+    "wrong_answers",
+)
+OUTBOX = """
+SELECT event_id::text, event_type, schema_version, topic, aggregate_type, aggregate_id,
+       metadata->>'causation_id' AS causation_id FROM outbox
+"""
+INBOX = "SELECT split_part(msg_id, ':', 2) AS event_id FROM received WHERE msg_id LIKE '{service}_service:%'"
+BUSY = "SELECT task, attempts, last_error FROM due WHERE attempts > 0 OR due_at <= clock_timestamp() LIMIT 3"
+CURSOR = "SELECT position, missing, (SELECT coalesce(max(position), 0) FROM outbox) AS last FROM outbox_cursor"
+VERIFIED = {
+    "lost": "lost",
+    "not received": "lost",
+    "ghost": "ghosts",
+    "reordered": "reordered",
+    "versions": "reordered",
+}
+TYPES_SEEN = "SELECT event_type, payload, schema_version FROM outbox"
+
+
+def wanted(service: str) -> set[str]:
+    """Return the types of event that a service reacts to."""
+    return set(import_module(f"{service}_service.service").service.reaction_to)
+
+
+def restless(stack: Stack) -> list[str]:
+    """Return what is still under way; empty where everything rests."""
+    found: list[str] = []
+    published: Counter[str] = Counter()
+    received: dict[str, int] = {}
+    for service in SERVICES:
+        with reader(stack, service) as read:
+            (cursor,) = read(CURSOR)
+            if cursor["position"] < cursor["last"] or cursor["missing"]:
+                found.append(
+                    f"{service}: relay at {cursor['position']} of {cursor['last']}, missing {cursor['missing']}"
+                )
+            found += [
+                f"{service}: {row['task']} due, {row['attempts']} attempts {row['last_error']}" for row in read(BUSY)
+            ]
+            types = read("SELECT event_type, count(*) AS n FROM outbox WHERE topic IS NOT NULL GROUP BY 1")
+            published.update({row["event_type"]: row["n"] for row in types})
+            received[service] = len(read(INBOX.format(service=service)))
+    with reader(stack, "order") as read:
+        n = read("SELECT count(*) AS n FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')")[0]["n"]
+    if n:
+        found.append(f"{n} orders not at rest")
+    for service in SERVICES:
+        expected = sum(published[kind] for kind in wanted(service))
+        if received[service] < expected:
+            found.append(f"{service}: {received[service]} of {expected} messages received")
+    return found
+
+
+def judge(stack: Stack, load: Load) -> Books:
+    """Compare everything with everything."""
+    books = examine(stack)
+    outboxes = {}
+    inboxes = {}
+    for service in SERVICES:
+        with reader(stack, service) as read:
+            outboxes[service] = read(OUTBOX)
+            inboxes[service] = {row["event_id"] for row in read(INBOX.format(service=service))}
+            parked = read("SELECT count(*) AS n FROM published")[0]["n"]
+            books.check(not parked, "wrongly_parked", f"{service}: {parked} publications are parked", parked)
+            for row in read(BUSY):
+                books.add("stuck", f"{service}: {row['task']} is due: {row['last_error']}")
+    _effects(books, outboxes, inboxes)
+    _asked_for(books, stack, load)
+    _stock(books, stack)
+    _mail(books, stack)
+    _verified(books, stack)
+    _folded(books, stack)
+    for wrong in load.wrong:
+        books.add("wrong_answers", wrong)
+    return books
+
+
+def _effects(books: Books, outboxes: dict[str, list[dict[str, Any]]], inboxes: dict[str, set[str]]) -> None:
+    published = [row for rows in outboxes.values() for row in rows if row["topic"]]
+    for service, rows in outboxes.items():
+        caused = Counter(
+            (row["causation_id"], row["aggregate_type"], row["aggregate_id"], row["event_type"])
+            for row in rows
+            if row["causation_id"]
+        )
+        for effect, count in caused.items():
+            books.check(count == 1, "double_effects", f"{service}: {effect} {count} times", count - 1)
+        types = wanted(service)
+        effective = {row["causation_id"] for row in rows}
+        for row in published:
+            if row["event_type"] in types and row["event_id"] not in inboxes[service]:
+                has_effect = row["event_id"] in effective
+                text = f"{service}: {row['event_type']} {row['event_id']} has no inbox row, effect: {has_effect}"
+                books.add("double_effects" if has_effect else "lost", text)
+
+
+def _asked_for(books: Books, stack: Stack, load: Load) -> None:
+    with reader(stack, "order") as read:
+        there = {str(row["order_id"]) for row in read("SELECT order_id FROM orders")}
+    told = set(load.placed.values())
+    for order_id in told - there:
+        books.add("lost", f"order {order_id}: a customer was told of it, and it is not there")
+    for order_id in there - told:
+        books.add("double_effects", f"order {order_id}: no customer was told of it")
+
+
+def _stock(books: Books, stack: Stack) -> None:
+    units: dict[str, int] = defaultdict(int)
+    with reader(stack, "inventory") as read:
+        for row in read(TYPES_SEEN):
+            kind = row["event_type"].rpartition(".")[2]
+            if kind not in {"StockReceived", "StockCorrected", "StockCommitted"}:
+                continue
+            event: Any = codec.decode(row["event_type"], row["schema_version"], bytes(row["payload"]))
+            if kind == "StockCommitted":
+                for line in event.lines:
+                    units[line.sku] -= line.quantity
+            else:
+                units[event.sku] += event.quantity
+        for product in read("SELECT sku, on_hand FROM products"):
+            sku, on_hand = product["sku"], product["on_hand"]
+            books.check(on_hand == units[sku], "oversold", f"{sku}: {on_hand} on hand, {units[sku]} by its events")
+
+
+def _mail(books: Books, stack: Stack) -> None:
+    items = httpx.get(f"{stack.urls['mailbox']}/messages", trust_env=False, timeout=30).json()["items"]
+    mails: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for item in items:
+        headers = item["headers"]
+        # A copy under the same Message-ID is the same mail, and what receives mail knows it by that.
+        mails[headers["X-Order-ID"], headers["X-Notification-Kind"]].add(headers["Message-ID"])
+    for place, ids in mails.items():
+        books.check(len(ids) == 1, "double_mail", f"{place}: {len(ids)} mails", len(ids) - 1)
+
+
+def _command(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "outbox_relay", *arguments, "--json"],
+        cwd=CHECKOUT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode not in {0, 1}:
+        raise AssertionError(f"outbox {' '.join(arguments)}: {done.returncode} {done.stderr[-500:]}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def _verified(books: Books, stack: Stack) -> None:
+    *_, counts = _command(stack, "verify", "--no-rows")
+    for name, kind in VERIFIED.items():
+        known = any(finding.kind == kind for finding in books.found)
+        n = counts.get(name, 0)
+        books.check(not n or known, kind, f"outbox verify: {name} {n}", n)
+
+
+def _folded(books: Books, stack: Stack) -> None:
+    for line in _command(stack, "rebuild", "--check"):
+        if "aggregate_type" in line:
+            books.add("not_the_fold", f"outbox rebuild: {json.dumps(line)[:300]}")
+
+
+def types_seen(stack: Stack) -> Counter[str]:
+    """Count the events of each type; a cancellation with its reason."""
+    seen: Counter[str] = Counter()
+    for service in SERVICES:
+        with reader(stack, service) as read:
+            for row in read(TYPES_SEEN):
+                kind = row["event_type"].rpartition(".")[2]
+                seen[kind] += 1
+                if kind in {"OrderCancelled", "OrderCancellationStarted"}:
+                    event: Any = codec.decode(row["event_type"], row["schema_version"], bytes(row["payload"]))
+                    seen[f"{kind}({event.reason})"] += 1
+    return seen
+
+
+def counts(found: Iterable[Any]) -> dict[str, int]:
+    """Sum up by kind, every kind named."""
+    return {kind: sum(finding.count for finding in found if finding.kind == kind) for kind in KINDS}

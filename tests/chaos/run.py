@@ -1,0 +1,168 @@
+"""One run: load, faults, healing, rest, judgement."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import psycopg
+
+from tests.chaos import oracle
+from tests.chaos.faults import Fault
+from tests.chaos.load import Load, flowing
+from tests.chaos.plan import BREATH_SECONDS, Step
+from tests.chaos.stage import Stage
+from tests.support.books import Books, Finding
+from tests.support.wait import wait_until
+
+Say = Callable[[str], None]
+REST_SECONDS = 180
+# After a fault, until whoever lost the database has found it again.
+GRACE_SECONDS = 20
+IN_FLIGHT = "SELECT count(*) FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')"
+# What a run must have passed through, or it has shown nothing about it.
+TRANSITIONS = (
+    "OrderPlaced",
+    "OrderReserved",
+    "OrderCharged",
+    "OrderConfirmed",
+    "OrderCancelled(OUT_OF_STOCK)",
+    "OrderCancelled(PAYMENT_DECLINED)",
+    "OrderCancelled(CUSTOMER_REQUEST)",
+    "StockReserved",
+    "StockRejected",
+    "StockReleased",
+    "StockCommitted",
+    "PaymentCharged",
+    "PaymentDeclined",
+    "PaymentVoidRequested",
+    "PaymentVoided",
+    "PaymentRefundRequested",
+    "PaymentRefunded",
+    "NotificationSent",
+)
+
+
+@dataclass
+class Record:
+    """What became of one kind of fault."""
+
+    times: int = 0
+    reached: int = 0  # its harm was done while orders were in flight
+    troubles: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """What a run has to tell."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    transitions: dict[str, int] = field(default_factory=dict)
+    orders: int = 0
+    found: list[Finding] = field(default_factory=list)
+    shaken: list[tuple[float, float]] = field(default_factory=list)  # when a 503 was in order
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "orders": self.orders,
+            "faults": sum(record.times for record in self.records.values()),
+            "reached": sum(record.reached for record in self.records.values()),
+            **oracle.counts(self.found),
+        }
+
+    @property
+    def never(self) -> list[str]:
+        """What the run was to reach with orders in flight, and did not."""
+        faults = [name for name, record in self.records.items() if not record.reached]
+        return faults + [name for name in TRANSITIONS if not self.transitions.get(name)]
+
+    @property
+    def troubles(self) -> list[str]:
+        return [trouble for record in self.records.values() for trouble in record.troubles]
+
+    @property
+    def is_well(self) -> bool:
+        return not (self.found or self.never or self.troubles)
+
+
+def run(stage: Stage, steps: Sequence[Step], seed: int, orders_per_second: float, say: Say) -> Outcome:
+    """Inject the steps under load, heal, wait for rest and judge."""
+    load = Load(stage.stack)
+    load.prepare()
+    outcome = Outcome()
+    began = time.monotonic()
+    with flowing(load, seed, orders_per_second):
+        wait_until(lambda: len(load.placed) >= 5, deadline_seconds=60, what="orders flow")
+        for n, step in enumerate(steps, 1):
+            names = " + ".join(fault.name for fault in step)
+            say(f"{time.monotonic() - began:6.1f} s  {n}/{len(steps)}  {names}")
+            _inject_together(stage, step, Random(f"{seed}/{n}"), load, outcome)
+            stage.hold(BREATH_SECONDS)
+    say(f"{time.monotonic() - began:6.1f} s  healing")
+    stage.heal()
+    load.finish()
+    settle(stage, load, outcome, say)
+    return outcome
+
+
+def settle(stage: Stage, load: Load, outcome: Outcome, say: Say) -> None:
+    """Wait until everything rests, then compare everything."""
+    began = time.monotonic()
+    left: list[str] = []
+
+    def rests() -> bool:
+        left[:] = oracle.restless(stage.stack)
+        return not left
+
+    books: Books | None = None
+    try:
+        wait_until(rests, deadline_seconds=REST_SECONDS, what="rest", every_seconds=1, seen=left)
+    except AssertionError:
+        outcome.found += [Finding("stuck", line) for line in left]
+    say(f"rest after {time.monotonic() - began:.1f} s; comparing the books")
+    books = oracle.judge(stage.stack, load)
+    outcome.found += books.found
+    outcome.orders = len(load.placed)
+    outcome.transitions = dict(oracle.types_seen(stage.stack))
+    for at in load.unavailable:
+        if not any(start <= at <= end for start, end in outcome.shaken):
+            outcome.found.append(Finding("wrong_answers", f"503 at {at:.1f} while the database was well"))
+
+
+def _inject_together(stage: Stage, step: Step, rng: Random, load: Load, outcome: Outcome) -> None:
+    threads = [
+        threading.Thread(target=_inject, args=(stage, fault, Random(rng.random()), load, outcome)) for fault in step
+    ]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if any(fault.shakes_database for fault in step):
+        outcome.shaken.append((began, time.monotonic() + GRACE_SECONDS))
+
+
+def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcome) -> None:
+    trouble, reached = "", False
+    in_flight = _in_flight(stage, load)
+    try:
+        reached = fault.inject(stage, rng)
+    except Exception as error:  # noqa: BLE001 - told with the outcome; the others go on
+        trouble = f"{fault.name}: {type(error).__name__}: {error}"
+    with outcome.lock:
+        record = outcome.records.setdefault(fault.name, Record())
+        record.times += 1
+        record.reached += reached and in_flight > 0
+        record.troubles += [trouble] if trouble else []
+
+
+def _in_flight(stage: Stage, load: Load) -> int:
+    try:
+        with stage.superuser("order") as session:
+            found = session.execute(IN_FLIGHT).fetchone()
+            return found[0] if found else 0
+    except psycopg.Error:
+        return len(load.open)  # the database is away: what customers wait for is known
