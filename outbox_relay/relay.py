@@ -58,7 +58,6 @@ from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor
 from outbox_relay.hint import Hint
 from outbox_relay.leadership import Asked, Leadership
-from outbox_relay.pace import Pace
 from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.reading import Page, Reader
@@ -99,12 +98,11 @@ class Shift:
         sender: Sender,
         hint: Hint,
         parking: Parking,
-        pace: Pace,
         condition: Condition,
     ) -> None:
         """Load what is durable, and write down who holds what is missing. Raises psycopg.Error."""
         self._settings, self._leadership, self._sender = settings, leadership, sender
-        self._hint, self._parking, self._pace, self._condition = hint, parking, pace, condition
+        self._hint, self._parking, self._condition = hint, parking, condition
         self._connection = leadership.connection
         self._reader = Reader(self._connection)
         self._service = leadership.service
@@ -179,10 +177,6 @@ class Shift:
         if asked.release:
             if not self._in_flight:
                 self._release()
-        elif self._pace.is_wrong(time.monotonic()) and not self._settings.relay_transactions:
-            self._due_at = time.monotonic() + POLL_SECONDS
-            if not self._in_flight:
-                raise NewShift(self._pace.change())
         elif len(self._in_flight) < self._room:
             self._advance()
 
@@ -217,7 +211,6 @@ class Shift:
         full = page.seen_to is not None
         if full and not held:
             self._reader.read_ahead(cursor, self._page_rows)
-        self._pace.read(time.monotonic(), full=full and not held)
         self._plan(len(page.rows), full=full, held=held)
         if page.rows or cursor != self._cursor:
             self._hand_over(cursor, division)
