@@ -12,7 +12,8 @@ chosen for what happens when something does:
                                 a key's second record is handed over only when its partition has acknowledged one.
     message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
     linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
-                                themselves whenever there is more to send than the broker has acknowledged.
+                                themselves whenever there is more to send than the broker has acknowledged. They
+                                stay small, so a relay that catches up waits a little: pace.py.
     batch.size                  No batch exceeds the smallest `max.message.bytes` among the topics, for the broker
                                 refuses a batch as a whole, innocent keys included.
     partitioner=murmur2_random  The Java clients' choice: a key keeps its partition if Debezium takes the relay's place.
@@ -32,6 +33,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from outbox_relay.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
 from outbox_relay.cursor import Cursor
+from outbox_relay.pace import Pace
 from outbox_relay.parking import Parked
 from outbox_relay.records import KEY, TOPIC, Fetched, Records, Row
 
@@ -81,9 +83,17 @@ class Batch:
 class Sender:
     """One producer from its making to its end."""
 
-    def __init__(self, kafka: Mapping[str, str], service: str, batch_bytes: int, *, transactional: bool) -> None:
+    def __init__(
+        self,
+        kafka: Mapping[str, str],
+        service: str,
+        *,
+        batch_bytes: int,
+        pace: Pace,
+        transactional: bool = False,
+    ) -> None:
         """Build the producer; does not wait for the broker, see `check`."""
-        self.batch_bytes = batch_bytes
+        self.batch_bytes, self.pace = batch_bytes, pace
         self._transactional = transactional
         self.last_error = ""
         self._fenced = False
@@ -97,7 +107,7 @@ class Sender:
                 "compression.type": "lz4",
                 "enable.gapless.guarantee": True,
                 "enable.idempotence": True,
-                "linger.ms": 0,
+                "linger.ms": pace.linger_ms,
                 "max.in.flight": 1,
                 "message.max.bytes": 1_000_000_000,  # each topic's own limit is held against every row before
                 "message.timeout.ms": 0,

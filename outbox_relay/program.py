@@ -13,6 +13,7 @@ from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
 from outbox_relay.hint import Hint
 from outbox_relay.leadership import Leadership
+from outbox_relay.pace import Pace
 from outbox_relay.parking import Parking
 from outbox_relay.producer import Sender
 from outbox_relay.relay import NewShift, Shift
@@ -36,6 +37,7 @@ class Program:
         self._outbox = outbox
         self._stopping = stopping
         self._parking = Parking(settings.kafka, outbox.service, settings.relay_topic_grace_seconds)
+        self._pace = Pace()
         self._failures = 0
         self._recorded = 0  # the highest position that this process made durable
 
@@ -76,8 +78,13 @@ class Program:
 
     def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
         self._parking.ask_again()
-        batch_bytes, transactional = self._parking.smallest_limit, self._settings.relay_transactions
-        with Sender(self._settings.kafka, self.service, batch_bytes, transactional=transactional) as sender:
+        with Sender(
+            self._settings.kafka,
+            self.service,
+            batch_bytes=self._parking.smallest_limit,
+            pace=self._pace,
+            transactional=self._settings.relay_transactions,
+        ) as sender:
             sender.check()
             shift = Shift(self._settings, leadership, sender, hint, self._parking, self.condition)
             started = time.monotonic()

@@ -27,6 +27,7 @@ On each failure:
     producer's fatal error              new shift
     a record is refused                 new shift; what was in flight is sent one by one until the culprit is parked
     an operator pauses, or redrives     seen with the heartbeat; nothing is fetched; what is parked goes first
+    a long backlog, or its end          new shift with another pace (pace.py)
     schema id not registered            publish nothing past that row: it is the world that is behind
     topic unknown                       the same, for a grace; then its records are parked
     database away, session ended        the producer is dropped first of all; then reconnect, and stand by like anyone
@@ -177,6 +178,10 @@ class Shift:
         if asked.release:
             if not self._in_flight:
                 self._release()
+        elif self._sender.pace.is_wrong(time.monotonic()) and not self._settings.relay_transactions:
+            self._due_at = time.monotonic() + POLL_SECONDS
+            if not self._in_flight:
+                raise NewShift(self._sender.pace.change())
         elif len(self._in_flight) < self._room:
             self._advance()
 
@@ -211,6 +216,7 @@ class Shift:
         full = page.seen_to is not None
         if full and not held:
             self._reader.read_ahead(cursor, self._page_rows)
+        self._sender.pace.read(time.monotonic(), full=full and not held)
         self._plan(len(page.rows), full=full, held=held)
         if page.rows or cursor != self._cursor:
             self._hand_over(cursor, division)
@@ -253,8 +259,8 @@ class Shift:
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
         failpoint.reach("relay.fetched")
         self._leadership.beat()  # raises in one that was put out while it was frozen in the fetch
-        topics = Counter(map(itemgetter(TOPIC), division.send))
-        batch = Batch(cursor, parked=division.park, released=released, topics=topics)
+        batch = Batch(cursor, parked=division.park, released=released)
+        batch.topics = Counter(map(itemgetter(TOPIC), division.send))
         batch.oldest_epoch = division.send[0][EPOCH] if division.send else None
         if not self._in_flight:
             self._progress_at = batch.sent_at
@@ -344,13 +350,12 @@ class Shift:
             if self._sender.last_error:
                 self._sender.check()
             self._condition.well("broker", "topic", "schema")
-        idle = (now - self._busy_at) / 50
         if held:
             self._due_at = now + HELD_SECONDS
         elif full:
             self._due_at = now
         else:
-            self._due_at = now + min(max(idle, POLL_SECONDS), IDLE_SECONDS[self._hint.works])
+            self._due_at = now + min(max((now - self._busy_at) / 50, POLL_SECONDS), IDLE_SECONDS[self._hint.works])
 
     def _wait(self) -> None:
         now = time.monotonic()

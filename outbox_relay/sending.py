@@ -20,6 +20,7 @@ from outbox_relay import broker, jobs, replay
 from outbox_relay.broker import BrokerTrouble, Topic
 from outbox_relay.cursor import Cursor
 from outbox_relay.memory import Memory, forgotten
+from outbox_relay.pace import Pace
 from outbox_relay.parking import ROOM_BYTES
 from outbox_relay.places import SUFFIX, DependencyDown, UsageError
 from outbox_relay.producer import Batch, Sender
@@ -58,7 +59,7 @@ class ReplayRecords(Records):
         return super().headers(row) + self._replay
 
 
-class Pace:
+class Throttle:
     """Spread batches over time so that no second has more events than `rate`, nor makes up for a slow one before."""
 
     def __init__(self, rate: int | None) -> None:
@@ -97,7 +98,7 @@ class Sending:
         self._records = ReplayRecords(found)
         self._records.load(connection)
         self._topics = _described(kafka, found.chosen["topics"])
-        self._pace = Pace(found.rate)
+        self._throttle = Throttle(found.rate)
 
     def run(self, progress: Callable[[int, int], object]) -> jobs.Job:
         """Send what is left and return the job as it stands then; blocks.
@@ -106,7 +107,7 @@ class Sending:
         psycopg.Error, with all that was acknowledged made durable.
         """
         room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
-        with Sender(self._kafka, self._job.service + SUFFIX, room, transactional=False) as sender:
+        with Sender(self._kafka, self._job.service + SUFFIX, pace=Pace(), batch_bytes=room) as sender:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)
@@ -125,7 +126,7 @@ class Sending:
         values = self._choice.values() | {
             "first": first,
             "without": self._job.chosen["without"],
-            "rows": self._pace.rows,
+            "rows": self._throttle.rows,
         }
         # Unprepared: the plan is made with the values known.
         found = self._connection.execute(FETCH, values, prepare=False).fetchall()
@@ -157,7 +158,7 @@ class Sending:
     def _wait(self, sender: Sender) -> bool:
         """Wait until the next batch may leave; False where told to stop."""
         while not self._told_to_stop():
-            left = self._pace.wait_seconds(time.monotonic())
+            left = self._throttle.wait_seconds(time.monotonic())
             if not left:
                 return True
             sender.poll(min(left, 0.05))
@@ -166,7 +167,7 @@ class Sending:
     def _send(self, sender: Sender, rows: Sequence[Row]) -> None:
         position = rows[-1].position
         batch = Batch(Cursor(position))
-        self._pace.sent(time.monotonic())
+        self._throttle.sent(time.monotonic())
         sender.send(batch, rows, self._records)
         self._await(sender, batch)
         jobs.advance(self._connection, self._job.id, self._job.position, position, len(rows))

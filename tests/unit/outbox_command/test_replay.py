@@ -5,34 +5,34 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from outbox_relay.memory import ON_THE_WAY, Memory, forgotten
-from outbox_relay.sending import BATCH_ROWS, Pace
+from outbox_relay.sending import BATCH_ROWS, Throttle
 
 PLACED, LISTED = "waybill.order.OrderPlaced", "waybill.inventory.ProductListed"
 
 
 @pytest.mark.parametrize("rate", [1, 7, 10, 19, 25, 99, 500, 1_999, 100_000])
 def test_no_second_has_more_events_than_the_rate_and_most_have_nearly_as_many(rate: int):
-    pace = Pace(rate)
+    throttle = Throttle(rate)
     now, left = 0.0, []
     while now < 3 and len(left) < 100 * rate:
-        left += [now] * pace.rows
-        pace.sent(now)
-        now += pace.wait_seconds(now)
+        left += [now] * throttle.rows
+        throttle.sent(now)
+        now += throttle.wait_seconds(now)
     for start in {moment for moment in left if moment < 2}:
         assert 0.9 * rate <= sum(start <= moment < start + 0.999_999 for moment in left) <= rate
 
 
 def test_a_slow_stretch_is_not_made_up_for():
-    pace = Pace(10)
-    pace.sent(0.0)
-    pace.sent(60.0)
-    assert pace.wait_seconds(60.0) == pytest.approx(0.1)
+    throttle = Throttle(10)
+    throttle.sent(0.0)
+    throttle.sent(60.0)
+    assert throttle.wait_seconds(60.0) == pytest.approx(0.1)
 
 
 def test_without_a_rate_nothing_waits():
-    pace = Pace(None)
-    pace.sent(1.0)
-    assert (pace.wait_seconds(1.0), pace.rows) == (0.0, BATCH_ROWS)
+    throttle = Throttle(None)
+    throttle.sent(1.0)
+    assert (throttle.wait_seconds(1.0), throttle.rows) == (0.0, BATCH_ROWS)
 
 
 def test_only_what_a_service_reacts_to_must_be_remembered_and_with_time_to_spare():

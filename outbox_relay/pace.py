@@ -1,0 +1,45 @@
+"""How long a record may wait for company: not at all while the relay keeps up, a little while it catches up.
+
+With `linger.ms=0` a record leaves at once, which is what the latency of a hop needs. But Python hands rows over no
+faster than they leave, so of a backlog the broker gets requests of some 50 records, and spends twice the CPU on each
+record: CPU that on a busy machine the relay lacks. A producer's linger is fixed, so a change of pace is a change of
+producer, and has to be rare: a backlog must be long, and its end must have lasted.
+"""
+
+from typing import Final
+
+BACKLOG_PAGES: Final = 10  # full ones, one after another
+KEPT_UP_SECONDS: Final = 1.0
+LINGER_MS: Final = {False: 0, True: 20}
+
+
+class Pace:
+    """The pace of one relay, over all its shifts."""
+
+    def __init__(self) -> None:
+        """Begin as one that keeps up."""
+        self.catching_up = False
+        self._full_pages = 0
+        self._full_at = 0.0
+
+    @property
+    def linger_ms(self) -> int:
+        """Return how long the producer of this pace waits for more."""
+        return LINGER_MS[self.catching_up]
+
+    def read(self, now: float, *, full: bool) -> None:
+        """Take note of a page that was read; `now` is monotonic, in seconds."""
+        self._full_pages = self._full_pages + 1 if full else 0
+        if full:
+            self._full_at = now
+
+    def is_wrong(self, now: float) -> bool:
+        """Say whether the other pace would be better."""
+        if self.catching_up:
+            return now - self._full_at > KEPT_UP_SECONDS
+        return self._full_pages >= BACKLOG_PAGES
+
+    def change(self) -> str:
+        """Take the other pace; returns which, in words."""
+        self.catching_up = not self.catching_up
+        return "catching up" if self.catching_up else "keeping up again"
