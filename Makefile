@@ -44,6 +44,10 @@ lint: .venv/.synced ## Check format, style, types and who imports whom
 chaos: .venv/.synced ## Break everything under load, heal, compare the books (DURATION=180 SEED= ARGS="--liveness")
 	@exec $(RUN) tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: model
+model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep", ARGS=--mutants)
+	@exec $(RUN) tests.model $(ARGS)
+
 .PHONY: bench-saga
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED, on a stack of their own
 	@exec $(RUN) benchmarks.saga $(ARGS)

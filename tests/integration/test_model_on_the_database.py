@@ -1,0 +1,159 @@
+"""The unit of work on a real database does what the model does in memory: rows, versions, outbox and due rows."""
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from chassis import outbox, rebuild
+from chassis.outcomes import CommandRefused, Ignored
+from chassis.service import Service
+from chassis.unit_of_work import Caused, handle
+from notification_service.domain import Kind
+from schemas.events import OrderLine, StockLine
+from tests.model.corridor import NO_ROW, SERVICES, Corridor
+from tests.support.databases import in_use
+from tests.support.orders import cause
+
+SKUS = ("BED", "LAMP")
+FEW = st.integers(1, 2)
+LINES = {
+    "order_service": st.lists(st.sampled_from(SKUS), min_size=1, unique=True).map(
+        lambda skus: tuple(OrderLine(sku=sku, quantity=1, unit_price=5) for sku in skus)
+    ),
+    "inventory_service": st.dictionaries(st.sampled_from(SKUS), FEW, min_size=1).map(
+        lambda units: tuple(StockLine(sku=sku, quantity=quantity) for sku, quantity in units.items())
+    ),
+}
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "order_id": st.builds(UUID, int=FEW),
+    "sku": st.sampled_from(SKUS),
+    "kind": st.sampled_from(Kind),
+    "customer_id": st.just("ann"),
+    "currency": st.just("EUR"),
+    "amount": st.just(5),
+    "unit_price": FEW,
+    "quantity": FEW,
+    "change": st.integers(-2, 2),
+    "limit": st.just(4),
+}
+
+
+def commands(service: Service) -> st.SearchStrategy[Any]:
+    """Any command of a service, on few aggregates, so that they meet."""
+    fields = {**FIELDS, "lines": LINES.get(service.name, st.nothing())}
+    text = st.sampled_from(("one", "two"))
+    return st.one_of(
+        st.builds(kind, **{name: fields.get(name, text) for name in kind.__dataclass_fields__})
+        for kind in get_args(service.domain.Command)
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    """Batches of commands, in the database and in memory. Each example has aggregates of its own."""
+
+    service: Service
+    examples = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).examples += 1
+        self.corridor = Corridor()
+        self.name = self.service.name.removesuffix("_service")
+        self.rows: dict[tuple[str, str], int] = {}
+        self.logs: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+
+    def own(self, command: Any) -> Any:
+        """Return the command on an aggregate of this example."""
+        changes: dict[str, Any] = {}
+        if hasattr(command, "order_id"):
+            changes["order_id"] = UUID(int=self.examples << 8 | command.order_id.int)
+        if hasattr(command, "sku"):
+            changes["sku"] = f"{command.sku}-{self.examples}"
+        if hasattr(command, "lines"):
+            changes["lines"] = tuple(replace(line, sku=f"{line.sku}-{self.examples}") for line in command.lines)
+        return replace(command, **changes)
+
+    def follow(self, batch: list[Any]) -> tuple[list[Any], list[tuple[int, ...]]]:
+        """Do in memory what can be done; returns the commands that were not refused, and their events."""
+        taken, decided = [], []
+        for command in batch:
+            places = [(kind, str(key)) for kind, keys in command.rows().items() for key in keys]
+            before = tuple((place, self.rows.get(place, NO_ROW)) for place in places)
+            outcome = self.corridor.handle(self.name, self.corridor.commands(command), before)
+            if not outcome.refused:
+                self.rows.update(outcome.changed)
+                taken.append(command)
+                decided.append(outcome.events)
+        for event in (self.corridor.events[number] for events in decided for number in events):
+            self.logs[event.aggregate_type, event.aggregate_id].append(event)
+        return taken, decided
+
+    def a_batch(self, batch: list[Any]) -> None:
+        """Hand the same commands to both: all of them, and where one is refused, the rest without those."""
+        batch = [self.own(command) for command in batch]
+        taken, expected = self.follow(batch)
+        if len(taken) < len(batch):
+            with pytest.raises(CommandRefused):
+                handle(self.service, [Caused(command, cause()) for command in batch])
+        for handled, events in zip(
+            handle(self.service, [Caused(command, cause()) for command in taken]), expected, strict=True
+        ):
+            given = () if isinstance(handled.decision, Ignored) else tuple(handled.decision)
+            assert given == tuple(self.corridor.events[number] for number in events)
+
+    @invariant()
+    def rows_are_what_the_model_says(self) -> None:
+        for kind, table in self.service.tables.items():
+            keys = [key for of, key in self.rows if of == kind]
+            found = {str(row.pk): self.corridor.number(row) for row in table.objects.filter(pk__in=keys)}
+            assert found == {key: number for (of, key), number in self.rows.items() if of == kind and number != NO_ROW}
+
+    @invariant()
+    def the_outbox_has_each_event_once_and_in_sequence(self) -> None:
+        for (kind, key), events in self.logs.items():
+            recorded = outbox.history(kind, key)
+            assert [(one.version, one.event) for one in recorded] == list(enumerate(events, 1))
+
+    @invariant()
+    def what_was_asked_for_is_due_once(self) -> None:
+        asked = Counter(
+            task.name for log in self.logs.values() for e in log for task in self.service.due_after.get(type(e), ())
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT task, count(*) FROM due JOIN outbox USING (event_id) WHERE aggregate_id = ANY(%s) GROUP BY 1",
+                [[key for _, key in self.logs]],
+            )
+            assert dict(cursor.fetchall()) == asked
+
+
+def machine(service: Service) -> type[Machine]:
+    """Give the machine of one service."""
+    batches = rule(batch=st.lists(commands(service), min_size=1, max_size=4))
+    return type("ServiceMachine", (Machine,), {"service": service, "handled": batches(Machine.a_batch)})
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_the_unit_of_work_does_what_the_model_does(service, database_server):
+    with database_server.fresh(service.name) as database, in_use(database.service_url):
+        run_state_machine_as_test(
+            machine(service),
+            settings=settings(
+                max_examples=20,
+                stateful_step_count=20,
+                derandomize=True,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        checked = rebuild.check(service, lambda *_: None)
+        assert checked.events > 30
+        assert checked.differences == []

@@ -1,0 +1,143 @@
+"""The corridor without a database: rows that exist in memory alone go through the real `decide`, `evolve` and `models`.
+
+A decision is pure, so it is made once: rows, commands and events become small numbers, and the same command on the same
+rows is looked up. Every new decision also goes through the fold of `outbox rebuild --check`: a row that differs from
+its fold is a fault.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from chassis import rebuild
+from chassis.outcomes import Ignored, Refused
+from chassis.service import Command, Service
+from inventory_service.service import service as inventory
+from notification_service.service import service as notification
+from order_service.service import service as orders
+from payment_service.service import service as payment
+
+SERVICES = (orders, inventory, payment, notification)
+NO_ROW = 0
+Thing = TypeVar("Thing")
+Place = tuple[str, str]
+
+
+class Fault(Exception):
+    """A promise is broken; the message says which."""
+
+
+class Numbered(Generic[Thing]):
+    """Give equal things one small number, from 0."""
+
+    def __init__(self) -> None:
+        self.things: list[Thing] = []
+        self._numbers: dict[Any, int] = {}
+
+    def __call__(self, thing: Thing, key: Any = None) -> int:
+        key = thing if key is None else key
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.things)
+            self.things.append(thing)
+        return number
+
+    def __getitem__(self, number: int) -> Thing:
+        return self.things[number]
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+
+class Outcome(NamedTuple):
+    """What came of a command: rows that changed, events, and it all in words."""
+
+    says: str
+    changed: tuple[tuple[Place, int], ...] = ()
+    events: tuple[int, ...] = ()
+    refused: bool = False
+
+
+class Corridor:
+    """Hold what is numbered, and the services as they are now (a mutant may have been put into one)."""
+
+    def __init__(self) -> None:
+        self.services = {service.name.removesuffix("_service"): replace(service) for service in SERVICES}
+        self.rows: Numbered[Any] = Numbered()
+        self.rows(None, "no row")
+        self.events: Numbered[Any] = Numbered()
+        self.commands: Numbered[Any] = Numbered()
+        self._decided: dict[Any, Outcome] = {}
+
+    def reaction(self, service: str, event: int) -> int | None:
+        """Return the command that the event becomes; None where nobody reacts."""
+        found = self.services[service].reaction_to.get(self.events[event].event_type)
+        return None if found is None else self.commands(found[1](self.events[event]))
+
+    def handle(self, service: str, command: int, rows: tuple[tuple[Place, int], ...]) -> Outcome:
+        """Decide on the command, given every row that it names."""
+        key = (service, command, rows)
+        outcome = self._decided.get(key)
+        if outcome is None:
+            outcome = self._decided[key] = self._handle(self.services[service], self.commands[command], rows)
+        return outcome
+
+    def state(self, service: str, place: Place, row: int) -> Any:
+        """Return what a worker is given for a row."""
+        of = self.copy(row)
+        return self.services[service].models.to_state({place[0]: {of.pk: of}})
+
+    def copy(self, row: int) -> Any:
+        """Return a row that may be changed; None for no row."""
+        return copy.copy(self.rows[row])
+
+    def number(self, row: Any) -> int:
+        """Return a row's number."""
+        columns = {field.name: getattr(row, field.name) for field in row._meta.concrete_fields}
+        kept = {name: value for name, value in columns.items() if name not in rebuild.TIMES}
+        return self.rows(row, json.dumps([row.aggregate_type, kept], default=str, sort_keys=True))
+
+    def _handle(self, service: Service, command: Command, numbers: tuple[tuple[Place, int], ...]) -> Outcome:
+        """Do what `unit_of_work._decide` does."""
+        rows = {place: self.copy(number) for place, number in numbers if number != NO_ROW}
+        wanted = command.rows().items()
+        state = service.models.to_state({t: {key: rows.get((t, str(key))) for key in keys} for t, keys in wanted})
+        decision = service.domain.decide(command, state)
+        if isinstance(decision, Refused):
+            return Outcome(f"refused ({decision.detail})", refused=True)
+        if isinstance(decision, Ignored):
+            return Outcome(f"ignored ({decision.reason})")
+        for event in decision:
+            state = service.domain.evolve(state, event)
+        after = self._after(service, rows, decision, state)
+        self._same_as_fold(service, rows, decision, after)
+        return Outcome(
+            ", ".join(type(event).__name__ for event in decision),
+            tuple((place, self.number(row)) for place, row in after.items()),
+            tuple(self.events(event) for event in decision),
+        )
+
+    def _after(self, service: Service, before: dict[Place, Any], events: Sequence[Any], state: Any) -> dict[Place, Any]:
+        after = {}
+        for row in service.models.to_rows(state):
+            place = (row.aggregate_type, str(row.pk))
+            row.version = before[place].version if place in before else 0
+            row.version += sum((event.aggregate_type, event.aggregate_id) == place for event in events)
+            after[place] = row
+        return after
+
+    def _same_as_fold(
+        self, service: Service, rows: dict[Place, Any], events: Sequence[Any], after: dict[Place, Any]
+    ) -> None:
+        fold = rebuild.Fold(service)
+        fold.rows = rows
+        try:
+            for event in events:
+                fold.take(event, after[event.aggregate_type, event.aggregate_id].version)
+        except KeyError as error:
+            raise Fault(f"a row is not the fold of its events: an event does not name {error}") from error
+        for place, row in after.items():
+            if self.number(row) != self.number(fold.rows[place]):
+                raise Fault(f"{place[0]} is not the fold of its events")

@@ -1,0 +1,286 @@
+"""One order in all four services, what is on its way between them, and every step that it can take.
+
+A road is what one reader has of one topic: what it has seen, what is parked, what waits. Each road is read in sequence,
+and independently of every other road. A due row may be claimed by a second worker while the first one's call is still
+under way; each call sees the row as it was when claimed.
+"""
+
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from chassis.service import Task
+from payment_service.provider import UnexpectedAnswer
+from tests.model import outside
+from tests.model.corridor import NO_ROW, Corridor, Fault, Outcome
+from tests.model.scopes import Scope
+
+AGGREGATES = ("order", "reservation", "payment", "notification")
+OWNER = {"order": "order", "reservation": "inventory", "payment": "payment", "notification": "notification"}
+OF_SERVICE = {service: n for n, service in enumerate(OWNER.values())}
+STOCK = OF_SERVICE["inventory"]
+UNDER_WAY = -1  # the outside has not acted yet
+NOTHING = -2  # no command comes of it
+LONGEST_LOG = 24  # events on one road: more, and something goes round in circles
+
+
+class Road(NamedTuple):
+    """What one reader has of one topic, as numbers of events."""
+
+    seen: tuple[int, ...] = ()
+    parked: tuple[int, ...] = ()
+    waiting: tuple[int, ...] = ()
+
+
+class Due(NamedTuple):
+    """A due row: a task of a service, and the event that asked for it."""
+
+    service: int
+    task: str
+    event: int
+
+
+class Call(NamedTuple):
+    """An attempt under way: claimed on a row as it was, or with the command that came of it."""
+
+    due: Due
+    row: int
+    command: int = UNDER_WAY
+
+
+class Life(NamedTuple):
+    """One order, everywhere."""
+
+    rows: tuple[int, ...]
+    roads: tuple[Road, ...]
+    due: tuple[Due, ...] = ()
+    calls: tuple[Call, ...] = ()
+    ledger: outside.Ledger = outside.Ledger()
+    mails: tuple[str, ...] = ()
+    """Message-IDs in the customer's mailbox."""
+
+
+class Step(NamedTuple):
+    """What can happen, in words, and the life afterwards."""
+
+    says: str
+    life: Life
+    forced: bool
+    """Happens by itself, sooner or later; what a client, a failure or a repeat does is not."""
+
+
+@dataclass
+class Lives:
+    """Every step of one order, by the rules of a scope."""
+
+    corridor: Corridor
+    scope: Scope
+    order_id: UUID
+    readers: list[tuple[str, str]] = field(default_factory=list)
+    attempts: dict[Any, tuple[int, bool]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        told = [name for name in self.corridor.services if name != "notification" or self.scope.mail]
+        self.readers = [
+            (name, topic)
+            for name in told
+            for topic in self.corridor.services[name].topics
+            if topic != "inventory.products.v1"
+        ]
+        self.names = list(OWNER.values())
+
+    def unplaced(self) -> Life:
+        """Return an order before it is placed."""
+        return Life((NO_ROW,) * len(AGGREGATES), (Road(),) * len(self.readers))
+
+    def place(self, service: int) -> tuple[str, str]:
+        """Return where this order's row of a service stands."""
+        return AGGREGATES[service], str(self.order_id)
+
+    def decided(self, life: Life, service: int, command: int) -> tuple[Outcome, Life]:
+        """Handle a command of a service other than the inventory."""
+        place = self.place(service)
+        outcome = self.corridor.handle(self.names[service], command, ((place, life.rows[service]),))
+        return outcome, self.after(life, service, outcome)
+
+    def after(self, life: Life, service: int, outcome: Outcome) -> Life:
+        """Return the life with the rows, roads and due rows that follow from an outcome."""
+        if not outcome.events:
+            return life
+        rows = list(life.rows)
+        for place, number in outcome.changed:
+            if place == self.place(service):
+                rows[service] = number
+        roads, due = list(life.roads), list(life.due)
+        for number in outcome.events:
+            event = self.corridor.events[number]
+            for n, (reader, topic) in enumerate(self.readers):
+                if event.topic == topic and self.corridor.reaction(reader, number) is not None:
+                    roads[n] = self._sent(roads[n], number)
+            due += self._asked(service, number)
+        return life._replace(rows=tuple(rows), roads=tuple(roads), due=tuple(sorted(due)))
+
+    def _sent(self, road: Road, event: int) -> Road:
+        if len(road.seen) + len(road.parked) + len(road.waiting) > LONGEST_LOG:
+            raise Fault("events without end")
+        return road._replace(waiting=(*road.waiting, event))
+
+    def _asked(self, service: int, event: int) -> Iterator[Due]:
+        for task in self.corridor.services[self.names[service]].due_after.get(type(self.corridor.events[event]), ()):
+            watches = (
+                typing.get_type_hints(task.attempt).get("return") is NoneType
+            )  # tells an operator, decides nothing
+            if watches or (task.delay and not self.scope.deadline):
+                continue
+            if self.names[service] != "notification" or self.scope.mail:
+                yield Due(service, task.name, event)
+
+    # What can happen.
+
+    def steps(self, life: Life) -> Iterator[Step]:
+        """Yield every step in which no product takes part."""
+        if life.rows[0] == NO_ROW:
+            return
+        for n, (reader, topic) in enumerate(self.readers):
+            if self.scope.parks:
+                yield from self._parked(life, n, f"{reader} ← {topic}")
+            if reader != "inventory":
+                for says, event, road, forced in self.readings(life, n):
+                    yield self._read(life._replace(roads=_put(life.roads, n, road)), n, event, says, forced)
+        if self.scope.cancels:
+            yield self._asks(life, "CancelOrder", "a client cancels")
+        for due in life.due:
+            yield from self._attempted(life, due)
+        for call in dict.fromkeys(life.calls):
+            yield from self._called(life, call)
+
+    def readings(self, life: Life, n: int) -> Iterator[tuple[str, int, Road, bool]]:
+        """Yield each event that a reader may handle now, with its road afterwards."""
+        road, (reader, _) = life.roads[n], self.readers[n]
+        name = self.corridor.events
+        if road.parked:
+            event, *rest = road.parked
+            after = road._replace(seen=self._seen(road, event), parked=tuple(rest))
+            yield f"{reader} redrives {type(name[event]).__name__}", event, after, True
+        elif road.waiting:
+            event, *rest = road.waiting
+            after = road._replace(seen=self._seen(road, event), waiting=tuple(rest))
+            yield f"{reader} reads {type(name[event]).__name__}", event, after, True
+        for event in dict.fromkeys(road.seen):
+            yield f"{reader} reads {type(name[event]).__name__} again", event, road, False
+
+    def _seen(self, road: Road, event: int) -> tuple[int, ...]:
+        return (*road.seen, event) if self.scope.again else ()
+
+    def _parked(self, life: Life, n: int, road_name: str) -> Iterator[Step]:
+        road = life.roads[n]
+        if road.waiting:
+            event, *rest = road.waiting
+            behind = " behind what is parked" if road.parked else ": its handling fails"
+            after = road._replace(parked=(*road.parked, event), waiting=tuple(rest))
+            says = f"{road_name} parks {type(self.corridor.events[event]).__name__}{behind}"
+            yield Step(says, life._replace(roads=_put(life.roads, n, after)), bool(road.parked))
+
+    def _read(self, life: Life, n: int, event: int, says: str, forced: bool) -> Step:
+        reader, _ = self.readers[n]
+        command = self.corridor.reaction(reader, event)
+        assert command is not None  # events that nobody reacts to are on no road
+        outcome, after = self.decided(life, OF_SERVICE[reader], command)
+        if outcome.refused:
+            raise Fault(f"{says}: {outcome.says}")
+        return Step(f"{says}: {outcome.says}", after, forced)
+
+    def _asks(self, life: Life, kind: str, says: str) -> Step:
+        command = getattr(self.corridor.services["order"].domain, kind)(order_id=self.order_id)
+        outcome, after = self.decided(life, OF_SERVICE["order"], self.corridor.commands(command))
+        return Step(f"{says}: {outcome.says}", after, forced=False)
+
+    def _attempted(self, life: Life, due: Due) -> Iterator[Step]:
+        if self.task(due).delay:
+            command, _ = self._attempt(due, life.rows[due.service], "")
+            outcome, after = self.decided(life, due.service, command)
+            if outcome.refused:
+                raise Fault(f"the deadline passes: {outcome.says}")
+            yield Step(f"the deadline passes: {outcome.says}", after._replace(due=_without(due, after)), forced=False)
+            return
+        under_way = sum(call.due == due for call in life.calls)
+        if under_way <= self.scope.overlapping:
+            call = Call(due, life.rows[due.service])
+            again = " again, the lease has run out" if under_way else ""
+            yield Step(f"a worker claims {due.task}{again}", _with_call(life, None, call), not under_way)
+
+    def _called(self, life: Life, call: Call) -> Iterator[Step]:
+        due = call.due
+        if call.command != UNDER_WAY:
+            yield self._recorded(life, call)
+            return
+        for answer, outside_now in self._answers(life, due):
+            command, asked = self._attempt(due, call.row, answer)
+            if not asked and command == NOTHING:
+                settled = _with_call(life._replace(due=_without(due, life)), call)
+                yield Step(f"{due.task} finds nothing to do", settled, forced=True)
+                return
+            says = f"{due.task}, the outside: {answer}"
+            if command == NOTHING:
+                yield Step(says, _with_call(outside_now._replace(due=_without(due, life)), call), forced=True)
+            else:
+                yield Step(says, _with_call(outside_now, call, call._replace(command=command)), forced=True)
+            if self.scope.lost:
+                yield Step(f"{says}, and the answer is lost", _with_call(outside_now, call), forced=False)
+        if self.scope.lost:
+            yield Step(f"{due.task} never arrives", _with_call(life, call), forced=False)
+
+    def _answers(self, life: Life, due: Due) -> Iterator[tuple[str, Life]]:
+        if rules := outside.CALLS.get(due.task):
+            for answer, ledger in rules(life.ledger):
+                yield answer, life._replace(ledger=ledger)
+            return
+        kind = self.corridor.events[due.event].kind
+        yield "sent", life._replace(mails=tuple(sorted({*life.mails, kind})))
+        yield "refused", life
+        yield "no address", life
+
+    def _attempt(self, due: Due, row: int, answer: str) -> tuple[int, bool]:
+        """Return the command that comes of it, and whether the outside was asked."""
+        key = (due, row, answer)
+        if key not in self.attempts:
+            task = self.task(due)
+            state = self.corridor.state(self.names[due.service], self.place(due.service), row)
+            try:
+                command, asked = outside.attempt(task, state, self.corridor.events[due.event], answer)
+            except UnexpectedAnswer as error:
+                raise Fault(f"{task.name}: {error}") from error
+            self.attempts[key] = (NOTHING if command is None else self.corridor.commands(command)), asked
+        return self.attempts[key]
+
+    def task(self, due: Due) -> Task:
+        """Return what a due row asks for."""
+        return self.corridor.services[self.names[due.service]].tasks[due.task]
+
+    def _recorded(self, life: Life, call: Call) -> Step:
+        due = call.due
+        outcome, after = self.decided(life, due.service, call.command)
+        says = f"a worker records {type(self.corridor.commands[call.command]).__name__}: {outcome.says}"
+        if outcome.refused:
+            raise Fault(says)
+        return Step(says, _with_call(after._replace(due=_without(due, after)), call), forced=True)
+
+
+def _without(due: Due, life: Life) -> tuple[Due, ...]:
+    return tuple(one for one in life.due if one != due)
+
+
+def _put(roads: tuple[Road, ...], n: int, road: Road) -> tuple[Road, ...]:
+    return (*roads[:n], road, *roads[n + 1 :])
+
+
+def _with_call(life: Life, gone: Call | None, new: Call | None = None) -> Life:
+    calls = list(life.calls)
+    if gone is not None:
+        calls.remove(gone)
+    if new is not None:
+        calls.append(new)
+    return life._replace(calls=tuple(sorted(calls)))

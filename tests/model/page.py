@@ -1,0 +1,312 @@
+"""Writes docs/saga.md, by deciding every command in every state: `python -m tests.model.page`."""
+
+import dataclasses
+import re
+import sys
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from types import ModuleType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import tests.conftest  # noqa: F401 - configures Django, which the services' plans need
+from chassis.outcomes import Ignored, Refused
+from inventory_service import domain as inventory
+from notification_service import domain as notification
+from order_service import domain as orders
+from payment_service import domain as payment
+from schemas.events import OrderLine, StockLine
+from tests.house import CHECKOUT
+from tests.model.corridor import SERVICES
+from tests.model.scopes import BOUND, DEEP
+
+PAGE = CHECKOUT / "docs" / "saga.md"
+ID = UUID(int=1)
+LINES = {orders: (OrderLine(sku="LAMP", quantity=1, unit_price=5),), inventory: (StockLine(sku="LAMP", quantity=1),)}
+# What a command's field is, unless a variant says otherwise.
+VALUES: dict[str, Any] = {
+    "order_id": ID,
+    "customer_id": "ann",
+    "currency": "EUR",
+    "payment_method": "tok_ok",
+    "charge_id": "ch_1",
+    "refund_id": "re_1",
+    "code": "a_code",
+    "amount": 5,
+    "sku": "LAMP",
+    "name": "Lamp",
+    "unit_price": 5,
+    "quantity": 1,
+    "change": -1,
+    "reason": "a reason",
+    "limit": 2,
+    "kind": notification.Kind.ORDER_CONFIRMED,
+}
+# What else a command may say, where that makes a difference.
+VARIANTS: dict[type, list[dict[str, Any]]] = {
+    orders.PlaceOrder: [{"lines": (OrderLine(sku="LAMP", quantity=1, unit_price=2**63),)}],
+    inventory.ReviseProduct: [{"name": "Lantern"}, {"unit_price": 6}],
+    inventory.CorrectStock: [{"change": 3}],
+}
+
+HEAD = """\
+# The saga
+
+Generated from the code by `python -m tests.model.page`; do not edit. The tables are what `decide` says of every command
+in every state that can be reached, the diagrams what `evolve` makes of the events.
+
+An order is carried to exactly one end by four services that tell each other what happened. Nobody conducts: inventory
+and payment react to the order's events only, the order reacts to theirs. So the order's own log is the one place
+where holding, charging, confirming and cancelling are put in sequence, and a cancelled order is never charged by a late
+message.
+
+Every pair of command and status has an entry. A command either acts (these events, in this transaction), or is ignored
+(nothing follows, and that is right), or is refused: a client then sees the code, and an event is parked.
+"""
+
+INVARIANTS = """\
+## What holds
+
+At every moment, whatever comes late, twice, or in another sequence:
+
+- An order that says CONFIRMED is charged once and not refunded, and its stock is held or sold. One that says CANCELLED
+  holds no stock and owes no money, and no charge can come any more.
+- For every product: what came in is on hand or sold, and 0 <= reserved <= on hand.
+- Every row is the fold of its events, with versions 1 to n.
+- No event is refused: what is parked is parked by a defect, never by a race.
+
+And once nothing more happens by itself:
+
+- Every order is CONFIRMED with all of its lines sold, at the total it was placed at, or CANCELLED.
+- Its customer has been told each piece of news once.
+- The price list is what the inventory sells at.
+
+From every state such an end is reached by deliveries and workers alone: no client, deadline or repeat has to help.
+"""
+
+DEADLINES = """\
+## Deadlines
+
+An order that is still PENDING or RESERVED at its deadline is cancelled, whatever it waits for: deadline and
+cancellation are one transaction. The deadline is a due row by the database's clock, written with the order; what a
+worker has to do at once is a due row too. A row goes with the command that says what came of it, and until then comes
+again with a growing pause: nothing that is due is ever dropped. What only an operator can end is marked for one, and
+tried on.
+"""
+
+SEARCH = """\
+## How this is shown
+
+`make model` goes through every state of the small worlds below, breadth first, over the real `decide`, `evolve`,
+reactions and workers' attempts; only database, broker and the outside are left out. Messages of one topic and key stay
+in sequence, everything else happens in any. The provider follows the rules of `devstack/provider.py`, and
+`tests/model/test_outside.py` holds both against each other. `tests/model/test_mutants.py` changes one transition at a
+time and expects the search to find it; `tests/integration/test_model_on_the_database.py` runs the same commands through
+the unit of work.
+
+"""
+
+
+class Taken(NamedTuple):
+    """One decision: where, what, and what came of it."""
+
+    before: str
+    command: type
+    said: str
+    path: tuple[tuple[str, str, str], ...]
+    """Status, event, status, for each event of the aggregate."""
+
+
+class Aggregate(NamedTuple):
+    """One kind of aggregate, as the page tells of it."""
+
+    title: str
+    domain: ModuleType
+    statuses: type
+    commands: Sequence[type]
+    start: Any
+    kind: str
+
+
+def aggregates() -> list[Aggregate]:
+    """Return what the page tells of."""
+    stock = inventory.Stock(
+        reservation=inventory.Reservation(order_id=ID), products={"LAMP": inventory.Product(sku="LAMP")}
+    )
+    of = typing.get_args
+    return [
+        Aggregate("Order", orders, orders.Status, of(orders.Command), orders.Order(order_id=ID), "order"),
+        Aggregate(
+            "Reservation",
+            inventory,
+            inventory.ReservationStatus,
+            of(inventory.ReservationCommands),
+            stock,
+            "reservation",
+        ),
+        Aggregate("Product", inventory, inventory.ProductStatus, of(inventory.ProductCommands), stock, "product"),
+        Aggregate("Payment", payment, payment.Status, of(payment.Command), payment.Payment(order_id=ID), "payment"),
+        Aggregate(
+            "Notification, of each kind",
+            notification,
+            notification.Status,
+            of(notification.Command),
+            notification.Notices(order_id=ID),
+            "notification",
+        ),
+    ]
+
+
+def samples(domain: ModuleType) -> list[Any]:
+    """Return every command of a service, once for each difference that it can make."""
+    made = []
+    for kind in typing.get_args(domain.Command):
+        fields = {field.name: field for field in dataclasses.fields(kind)}
+        known = {**VALUES, "lines": LINES.get(domain)}
+        unknown = [n for n, f in fields.items() if n not in known and f.default is dataclasses.MISSING]
+        if unknown:
+            raise SystemExit(f"tests/model/page.py: say a value for {kind.__name__}.{unknown[0]} in VALUES")
+        given = {n: known[n] for n, f in fields.items() if n in known and f.default is dataclasses.MISSING}
+        made += [kind(**{**given, **variant}) for variant in ({}, *VARIANTS.get(kind, []))]
+    return made
+
+
+def taken(aggregate: Aggregate) -> list[Taken]:
+    """Decide every command in every state that can be reached, those between two events of one decision too."""
+    found: dict[Taken, None] = {}
+    seen, todo = [aggregate.start], [aggregate.start]
+    commands = samples(aggregate.domain)
+    for state in todo:
+        for command in commands:
+            decision = aggregate.domain.decide(command, state)
+            before, path = status(aggregate, state), []
+            if isinstance(decision, Ignored):
+                said = f"ignored: {decision.reason}"
+            elif isinstance(decision, Refused):
+                said = f"refused, `{decision.code}`: {_plain(decision.detail, before)}"
+            else:
+                after = state
+                for event in decision:
+                    was, after = after, aggregate.domain.evolve(after, event)
+                    if event.aggregate_type == aggregate.kind:
+                        path.append((status(aggregate, was), type(event).__name__, status(aggregate, after)))
+                    if after not in seen:
+                        seen.append(after)
+                        todo.append(after)
+                said = ", ".join(type(event).__name__ for event in decision)
+                if status(aggregate, after) != before:
+                    said += f" → {status(aggregate, after)}"
+            if type(command) in aggregate.commands:
+                found[Taken(before, type(command), said, tuple(path))] = None
+    return list(found)
+
+
+def status(aggregate: Aggregate, state: Any) -> str:
+    """Return where the aggregate stands."""
+    match aggregate.kind:
+        case "reservation":
+            return state.reservation.status
+        case "product":
+            return state.products["LAMP"].status
+        case "notification":
+            return state.status(VALUES["kind"])
+        case _:
+            return state.status
+
+
+def _plain(detail: str, status_now: str) -> str:
+    """Leave out what differs from case to case."""
+    return re.sub(r"LAMP|-?\b\d+\b", "…", detail.replace(str(ID), "…").replace(f" {status_now}", " …"))
+
+
+def table(aggregate: Aggregate, decided: Iterable[Taken]) -> Iterator[str]:
+    """Yield the table of an aggregate: statuses with the same outcome share a row."""
+    yield "| Command | In | Comes of it |\n|---|---|---|"
+    for command in aggregate.commands:
+        name = f"`{command.__name__}`"
+        outcomes: dict[str, list[str]] = {}
+        for one in aggregate.statuses:
+            said = sorted({t.said for t in decided if t.command is command and t.before == one}, key=_acts_first)
+            if said:
+                outcomes.setdefault("; or ".join(said), []).append(one.value)
+        for said, statuses in outcomes.items():
+            yield f"| {name} | {', '.join(statuses)} | {said} |"
+            name = ""
+
+
+def _acts_first(said: str) -> tuple[int, str]:
+    return said.startswith("ignored") + 2 * said.startswith("refused"), said
+
+
+def diagram(decided: Iterable[Taken]) -> Iterator[str]:
+    """Yield the state diagram of an aggregate."""
+    edges: dict[tuple[str, str], dict[str, None]] = {}
+    for one in decided:
+        for before, event, after in one.path:
+            edges.setdefault((before, after), {})[event] = None
+    yield "```mermaid\nstateDiagram-v2"
+    for (before, after), events in edges.items():
+        yield f"    {_node(before)} --> {_node(after)}: {', '.join(events)}"
+    ends = {after for _, after in edges} - {before for before, after in edges if before != after}
+    for end in sorted(ends):
+        yield f"    {_node(end)} --> [*]"
+    yield "```"
+
+
+def _node(name: str) -> str:
+    return "[*]" if name == "NONE" else str(name)
+
+
+def reactions() -> Iterator[str]:
+    """Yield who reacts to what, from the docstrings of the reactions."""
+    yield "| Service | On | Becomes | |\n|---|---|---|---|"
+    for service in SERVICES:
+        for event, reaction in service.reaction_to.values():
+            becomes = reaction.__annotations__["return"].__name__
+            yield f"| {_short(service)} | {event.__name__} | `{becomes}` | {_line(reaction)} |"
+
+
+def due() -> Iterator[str]:
+    """Yield what falls due, and when."""
+    yield "| Service | Asked for by | Due | Does |\n|---|---|---|---|"
+    for service in SERVICES:
+        for name, task in service.tasks.items():
+            when = _after(task.delay) if task.delay else "at once"
+            yield f"| {_short(service)} | {task.event.__name__} | {when} | `{name}`: {_line(task.attempt)} |"
+
+
+def _after(delay: timedelta) -> str:
+    minutes = int(delay.total_seconds()) // 60
+    return f"after {minutes} minutes, or as set" if minutes < 120 else f"after {minutes // 60} hours, or as set"
+
+
+def _short(service: Any) -> str:
+    return service.name.removesuffix("_service")
+
+
+def _line(function: Any) -> str:
+    return (function.__doc__ or "").splitlines()[0]
+
+
+def scopes() -> Iterator[str]:
+    """Yield what is explored."""
+    yield "| World | In it | |\n|---|---|---|"
+    for scope in (*BOUND, *DEEP):
+        yield f"| `{scope.name}` | {scope.says} | {'by `make test` too' if scope in BOUND else 'deep'} |"
+
+
+def page() -> str:
+    """Return the text of docs/saga.md."""
+    parts = [HEAD, INVARIANTS, "## Who reacts to what\n", *reactions(), "", DEADLINES, *due(), ""]
+    for aggregate in aggregates():
+        decided = taken(aggregate)
+        parts += [f"## {aggregate.title}\n", *diagram(decided), "", *table(aggregate, decided), ""]
+    return "\n".join([*parts, SEARCH.rstrip("\n"), "", *scopes()]) + "\n"
+
+
+if __name__ == "__main__":
+    fresh = PAGE.exists() and PAGE.read_text() == page()
+    if not fresh:
+        PAGE.write_text(page())
+    sys.stdout.write("docs/saga.md is fresh\n" if fresh else "docs/saga.md: written\n")

@@ -1,0 +1,106 @@
+"""What is explored: each scope is a small world, in which everything that it allows happens at every point."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from inventory_service.domain import CorrectStock, DelistProduct, ReceiveStock, ReviseProduct
+
+Basket = tuple[tuple[str, int], ...]  # SKU, units
+LAMP: Basket = (("LAMP", 1),)
+THREE: Basket = (("BED", 1), ("DESK", 2), ("LAMP", 1))
+ACROSS: Basket = (("BED", 1), ("DESK", 1), ("LAMP", 2))
+LIMIT = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """A bounded world: what is in it, and what may happen."""
+
+    name: str
+    says: str
+    baskets: tuple[Basket, ...]
+    stock: tuple[tuple[str, int], ...]
+    placed: bool = True
+    """Orders stand placed from the start; otherwise a client places each at any point."""
+    again: bool = False
+    """Every reader may get each message again, at any time, any number of times, past the inbox."""
+    cancels: bool = True
+    deadline: bool = False
+    lost: bool = True
+    """Calls to the outside never arrive, or their answers are lost, any number of times."""
+    overlapping: int = 0
+    """Calls beside the first one for the same due row."""
+    parks: bool = False
+    """The handling of any message may fail: it is parked, and redriven at any point."""
+    mail: bool = False
+    staff: tuple[tuple[Any, ...], ...] = ()
+    """What each of the staff does, one after the other."""
+    rewinds: int = 0
+    """How often the price list is read again from any earlier place on."""
+
+
+def _revised(price: int) -> ReviseProduct:
+    return ReviseProduct(sku="LAMP", name="Lamp", unit_price=price, currency="EUR")
+
+
+PRICED = (_revised(200), DelistProduct(sku="LAMP"), _revised(300))
+COUNTED = (
+    CorrectStock(sku="LAMP", change=-1, reason="count", limit=LIMIT),
+    ReceiveStock(sku="LAMP", quantity=2, reason="delivery", limit=LIMIT),
+    CorrectStock(sku="LAMP", change=-2, reason="count", limit=LIMIT),
+)
+
+BOUND = (
+    Scope(
+        name="one",
+        says="one order: cancel, deadline, lost answers, two overlapping calls; any message again, past the inbox",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        again=True,
+        deadline=True,
+        overlapping=1,
+    ),
+    Scope(
+        name="two",
+        says="two orders and one unit: cancel, lost answers",
+        baskets=(LAMP, LAMP),
+        stock=(("LAMP", 1),),
+    ),
+    Scope(
+        name="parked",
+        says="one order: any message is parked and redriven, or comes again; cancel, deadline",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        parks=True,
+        deadline=True,
+        lost=False,
+    ),
+    Scope(
+        name="mail",
+        says="one order and its mails: any message again, lost answers, overlapping calls, cancel",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        mail=True,
+        again=True,
+        lost=True,
+    ),
+    Scope(
+        name="lines",
+        says="two orders of three lines, in another sequence, where one line is short: cancel",
+        baskets=(THREE, ACROSS),
+        stock=(("BED", 2), ("DESK", 2), ("LAMP", 3)),
+        lost=False,
+    ),
+    Scope(
+        name="products",
+        says="an order placed at any point, while its product is repriced, delisted, listed, counted and restocked",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        placed=False,
+        staff=(PRICED, COUNTED),
+        rewinds=1,
+        lost=False,
+    ),
+)
+
+DEEP = ()

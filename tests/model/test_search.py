@@ -1,0 +1,30 @@
+"""Every interleaving of the small worlds ends well."""
+
+import pytest
+
+from tests.model.__main__ import main
+from tests.model.scopes import BOUND
+from tests.model.search import explore
+
+ENDS = {
+    "one": {"CONFIRMED COMMITTED CHARGED", "CANCELLED RELEASED VOIDED", "CANCELLED RELEASED REFUNDED"}
+    | {"CANCELLED RELEASED DECLINED"},
+    "two": {"CANCELLED REJECTED NONE", "CONFIRMED COMMITTED CHARGED"},
+}
+
+
+@pytest.mark.parametrize("scope", BOUND, ids=lambda scope: scope.name)
+def test_every_interleaving_keeps_the_promises_and_reaches_an_end(scope):
+    found = explore(scope)
+    assert found.fault is None, "\n".join([found.fault or "", *found.trace])
+    assert found.ends >= ENDS.get(scope.name, set())
+
+
+def test_a_world_that_is_not_known_is_named(capsys):
+    assert main(["three"]) == 2
+    assert capsys.readouterr().err.startswith("model: there is no world three; there are one, two, ")
+
+
+def test_more_states_than_allowed_are_said(capsys):
+    assert main(["one", "--most-states", "100"]) == 3
+    assert "more than 100 states" in capsys.readouterr().err
