@@ -51,6 +51,7 @@ class Figures:
     runs: list[Run] = field(default_factory=list[Run])
     latencies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     idle: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    transactions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def add(self, run: Run) -> None:
         """Keep a run, and print it."""
@@ -198,6 +199,26 @@ DISTURBANCES: Final[dict[str, Callable[[str], AbstractContextManager[None]]]] = 
 }
 
 
+IN_TRANSACTIONS: Final = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
+TRANSACTIONS: Final[dict[str, dict[str, str]]] = {
+    "no transactions": {},
+    "transactions of 2,000": IN_TRANSACTIONS,
+    "transactions of 20,000": IN_TRANSACTIONS | {"WAYBILL_RELAY_BATCH_ROWS": "20000"},
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How far the relay says it is: on the topic, the transactions' own markers have offsets, too."""
+
+    database: ServiceDatabase
+    name: str = "outbox_cursor"
+
+    def end(self) -> int:
+        """Return the durable position."""
+        return execute(self.database.superuser_url, "SELECT position FROM outbox_cursor")[0][0]
+
+
 def disturbed(stage: Stage, plan: Plan, figures: Figures) -> None:
     """Measure the relay beside what must not disturb it."""
     with database(stage) as own:
@@ -248,13 +269,37 @@ def _with_log(stage: Stage, stack: ExitStack, topic: Topic, rows: int) -> tuple[
     return ours, writer
 
 
-def _warm_up(stage: Stage, ours: Relay, topic: Topic, writer: Writer, rows: int) -> None:
+def _warm_up(stage: Stage, ours: Relay, topic: Topic | Recorded, writer: Writer, rows: int) -> None:
     wanted = topic.end() + rows
     writer.append(rows, size=ROWS_A_TRANSACTION)
     wait_for_end(topic, ours, wanted, 60)
     ours.settle()
     ours.hold()
     stage.write_out()
+
+
+def transactions(stage: Stage, plan: Plan, figures: Figures) -> None:
+    """Measure what Kafka transactions cost, in rate and in latency."""
+    with database(stage) as own:
+        topic, recorded = stage.make_topic("transactions.bench.v1"), Recorded(own)
+        lay_out(own)
+        writer = Writer(own, topic.name)
+        writer.append(plan.warm_up, size=ROWS_A_TRANSACTION)
+        execute(own.superuser_url, "ANALYZE outbox")
+        for repeat in range(1, plan.repeats + 1):
+            for name in rotated(list(TRANSACTIONS), repeat):
+                with Relay(stage, own, **TRANSACTIONS[name]) as ours:
+                    _warm_up(stage, ours, recorded, writer, plan.warm_up // 10)
+                    writer.append(plan.sizes[0], size=ROWS_A_TRANSACTION)
+                    stage.write_out()
+                    figures.add(measure(stage, ours, recorded, plan.sizes[0], phase=name, repeat=repeat))
+                    ours.release()
+                    found = sorted(
+                        latencies_ms(stage, own, topic, ours, rate=LATENCY_RATE, events=plan.latency_events // 3)
+                    )
+                    p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+                    print(f"latency, {name} {repeat}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
+                    figures.transactions.append({"phase": name, "repeat": repeat, "p50_ms": p50, "p99_ms": p99})
 
 
 def catching_up(stage: Stage, plan: Plan, figures: Figures) -> None:

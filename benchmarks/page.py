@@ -39,7 +39,7 @@ BAR, ROW, LEFT, WIDTH = 22, 34, 250, 400
 def tables(result: Result) -> str:
     """Return everything that was measured, as Markdown."""
     parts = [_conditions(result), _ratios(result), _throughput(result), _latency(result), _idle(result)]
-    return "\n".join(part for part in (*parts, _alone(result), _outage(result)) if part)
+    return "\n".join(part for part in (*parts, _alone(result), _outage(result), _transactions(result)) if part)
 
 
 def plot(result: Result) -> str:
@@ -120,6 +120,19 @@ def _throughput(result: Result) -> str:
 def _outage(result: Result) -> str:
     rows = list(_peers(result, "after an outage"))
     head = ("Waiting", "Started cold", "Events/s", *(f"{name}, CPU µs" for name in PROCESSES.values()), "Peak MB")
+    return _table(head, rows) if rows else ""
+
+
+def _transactions(result: Result) -> str:
+    rows: list[Sequence[str]] = []
+    for name in dict.fromkeys(one["phase"] for one in result.get("transactions", ())):
+        own = [one for one in result["transactions"] if one["phase"] == name]
+        rates = _range(run["events"] / run["seconds"] for run in runs_of(result, name, "relay"))
+        cpu = [f"{median_cpu_us(result, name, 'relay', process):.1f}" for process in ("peer", "kafka")]
+        times = [_range((one[figure] for one in own), ".2f") for figure in ("p50_ms", "p99_ms")]
+        rows.append((name, rates, *cpu, *times))
+    rate = result["settings"]["latency_events_per_second"]
+    head = ("The relay's batches", "Events/s", "itself, CPU µs", "broker, CPU µs", f"p50 ms at {rate}/s", "p99 ms")
     return _table(head, rows) if rows else ""
 
 

@@ -28,6 +28,7 @@ from benchmarks.cases import (
     catching_up,
     disturbed,
     flatness,
+    transactions,
 )
 from benchmarks.peers import settings
 from benchmarks.ratios import ratios
@@ -54,6 +55,7 @@ PHASES: Final[dict[str, Callable[[Stage, Plan, Figures], None]]] = {
     "disturbed": disturbed,
     "flatness": flatness,
     "outage": catching_up,
+    "transactions": transactions,
 }
 
 

@@ -1,4 +1,4 @@
-"""Our relay, as `python -m outbox_relay` with its defaults."""
+"""Our relay, as `python -m outbox_relay` with its defaults where nothing else is said."""
 
 import sys
 from typing import Final
@@ -20,7 +20,7 @@ GAPS: Final = "SELECT cardinality(missing) FROM outbox_cursor"
 class Relay(Peer):
     """One relay on one database."""
 
-    def __init__(self, stage: Stage, database: ServiceDatabase) -> None:
+    def __init__(self, stage: Stage, database: ServiceDatabase, **more: str) -> None:
         ports = choose(["bench.relay", "bench.hint"], {}, {})
         self.hint = f"127.0.0.1:{ports['bench.hint']}"
         self.database = database
@@ -31,6 +31,7 @@ class Relay(Peer):
             "WAYBILL_HOST": "127.0.0.1",
             "WAYBILL_PORT": str(ports["bench.relay"]),
             "WAYBILL_RELAY_HINT": self.hint,
+            **more,
         }
         super().__init__("relay", [sys.executable, "-m", "outbox_relay"], environment, stage.folder / "relay.log")
 
