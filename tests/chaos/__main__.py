@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from chassis.django_settings import configure_django
+from devstack.trouble import Trouble
 
 DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"  # deciders and reactions are read here, and no row
 
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--duration", type=float, default=180, metavar="SECONDS", help="of the faults (default: 180)")
     top.add_argument("--seed", type=int, default=None, help="of everything random (default: a new one, which is said)")
     top.add_argument("--rate", type=float, default=8, help="orders a second (default: 8)")
+    top.add_argument("--rest", type=float, default=180, metavar="SECONDS", help="to come to rest in (default: 180)")
     top.add_argument("--only", default="", metavar="WORDS", help="only faults whose name has one of these, by comma")
     top.add_argument("--liveness", action="store_true", help="keep one part down for good at a time in place of faults")
     top.add_argument("--mutant", default="", help="break the product in a known way: the run must end with 1")
@@ -46,7 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     print(f"seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="waybill-chaos-", ignore_cleanup_errors=True) as home:
-        outcome = session(Path(home) / "stack", given, seed, Random(seed), lambda line: print(line, flush=True))
+        try:
+            outcome = session(Path(home) / "stack", given, seed, Random(seed), lambda line: print(line, flush=True))
+        except Trouble as trouble:
+            print(trouble, *trouble.details, sep="\n", file=sys.stderr)
+            return 1
     print(*report.lines(outcome), sep="\n")
     if not outcome.is_well:
         print(f"seed {seed}")

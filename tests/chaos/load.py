@@ -49,7 +49,7 @@ class Load:
         """List a product of which there is plenty and one that runs out, and give the customer an address."""
         with self.stack.client("notification") as client:
             sent(client.put("/v1/contacts/me", json={"email": "ann@example.com"}), 200)
-        for name, units in (("plenty", 1_000_000), ("scarce", 25)):
+        for name, units in (("plenty", 1_000_000), ("scarce", 6)):
             sku = f"C-{name}-{uuid.uuid4().hex[:6]}"
             with self._staff() as staff:
                 listing = {"sku": sku, "name": name, "unit_price": 1999, "currency": "EUR"}
@@ -165,7 +165,7 @@ def _warehouse(load: Load, stop: threading.Event) -> None:
     """Restock what runs out, now and then, so that orders are refused and taken in turn."""
     key = _key()
     while not stop.wait(8):
-        if load.receive("scarce", 10, key):
+        if load.receive("scarce", 5, key):
             key = _key()
 
 

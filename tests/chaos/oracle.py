@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -59,30 +59,33 @@ def wanted(service: str) -> set[str]:
 
 def restless(stack: Stack) -> list[str]:
     """Return what is still under way; empty where everything rests."""
+    with reader(stack, "order") as read:
+        n = read("SELECT count(*) AS n FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')")[0]["n"]
+    return under_way(stack) + ([f"{n} orders not at rest"] if n else [])
+
+
+def under_way(stack: Stack, without: Collection[str] = ()) -> list[str]:
+    """Return what relays, consumers and workers still have to do, those of some services left out."""
     found: list[str] = []
     published: Counter[str] = Counter()
     received: dict[str, int] = {}
     for service in SERVICES:
         with reader(stack, service) as read:
-            (cursor,) = read(CURSOR)
-            if cursor["position"] < cursor["last"] or cursor["missing"]:
-                found.append(
-                    f"{service}: relay at {cursor['position']} of {cursor['last']}, missing {cursor['missing']}"
-                )
-            found += [
-                f"{service}: {row['task']} due, {row['attempts']} attempts {row['last_error']}" for row in read(BUSY)
-            ]
+            if service in without:
+                continue
             types = read("SELECT event_type, count(*) AS n FROM outbox WHERE topic IS NOT NULL GROUP BY 1")
             published.update({row["event_type"]: row["n"] for row in types})
             received[service] = len(read(INBOX.format(service=service)))
-    with reader(stack, "order") as read:
-        n = read("SELECT count(*) AS n FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')")[0]["n"]
-    if n:
-        found.append(f"{n} orders not at rest")
-    for service in SERVICES:
+            (cursor,) = read(CURSOR)
+            at, last, missing = cursor["position"], cursor["last"], cursor["missing"]
+            if at < last or missing:
+                found.append(f"{service}: relay at {at} of {last}, missing {missing}")
+            due = read(BUSY)
+            found += [f"{service}: {row['task']} due, {row['attempts']} attempts, {row['last_error']}" for row in due]
+    for service, n in received.items():
         expected = sum(published[kind] for kind in wanted(service))
-        if received[service] < expected:
-            found.append(f"{service}: {received[service]} of {expected} messages received")
+        if n < expected:
+            found.append(f"{service}: {n} of {expected} messages received")
     return found
 
 
@@ -102,7 +105,8 @@ def judge(stack: Stack, load: Load) -> Books:
     _effects(books, outboxes, inboxes)
     _asked_for(books, stack, load)
     _stock(books, stack)
-    _mail(books, stack)
+    mailbox = httpx.get(f"{stack.urls['mailbox']}/messages", trust_env=False, timeout=30)
+    _mail(books, mailbox.json()["items"])
     _verified(books, stack)
     _folded(books, stack)
     for wrong in load.wrong:
@@ -157,8 +161,7 @@ def _stock(books: Books, stack: Stack) -> None:
             books.check(on_hand == units[sku], "oversold", f"{sku}: {on_hand} on hand, {units[sku]} by its events")
 
 
-def _mail(books: Books, stack: Stack) -> None:
-    items = httpx.get(f"{stack.urls['mailbox']}/messages", trust_env=False, timeout=30).json()["items"]
+def _mail(books: Books, items: Iterable[dict[str, Any]]) -> None:
     mails: dict[tuple[str, str], set[str]] = defaultdict(set)
     for item in items:
         headers = item["headers"]

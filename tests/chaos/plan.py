@@ -28,12 +28,9 @@ def steps(faults: Sequence[Fault], seconds: float, rng: Random) -> list[Step]:
     alone = _cut([(fault,) for fault in _shuffled(quick, rng)], seconds * ALONE_SHARE)
     # What has not been yet comes first.
     done = {fault.name for step in alone for fault in step}
-    rest = [fault for fault in _shuffled(quick, rng) if fault.name not in done]
-    following = rest + _shuffled(quick, rng)
-    together: list[Step] = []
+    together = _pairs([fault for fault in _shuffled(quick, rng) if fault.name not in done], rng)
     while sum(map(duration, together)) < seconds * (1 - ALONE_SHARE):
-        together += _pairs(following, rng)
-        following = _shuffled(quick, rng)
+        together += _pairs(_shuffled(quick, rng), rng)
     return alone + _cut(together, seconds * (1 - ALONE_SHARE))
 
 

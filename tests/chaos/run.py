@@ -61,6 +61,7 @@ class Outcome:
     transitions: dict[str, int] = field(default_factory=dict)
     orders: int = 0
     found: list[Finding] = field(default_factory=list)
+    required: tuple[str, ...] = TRANSITIONS
     shaken: list[tuple[float, float]] = field(default_factory=list)  # when a 503 was in order
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,7 +78,7 @@ class Outcome:
     def never(self) -> list[str]:
         """What the run was to reach with orders in flight, and did not."""
         faults = [name for name, record in self.records.items() if not record.reached]
-        return faults + [name for name in TRANSITIONS if not self.transitions.get(name)]
+        return faults + [name for name in self.required if not self.transitions.get(name)]
 
     @property
     def troubles(self) -> list[str]:
@@ -88,7 +89,14 @@ class Outcome:
         return not (self.found or self.never or self.troubles)
 
 
-def run(stage: Stage, steps: Sequence[Step], seed: int, orders_per_second: float, say: Say) -> Outcome:
+def run(
+    stage: Stage,
+    steps: Sequence[Step],
+    seed: int,
+    orders_per_second: float,
+    say: Say,
+    rest_seconds: float = REST_SECONDS,
+) -> Outcome:
     """Inject the steps under load, heal, wait for rest and judge."""
     load = Load(stage.stack)
     load.prepare()
@@ -104,11 +112,11 @@ def run(stage: Stage, steps: Sequence[Step], seed: int, orders_per_second: float
     say(f"{time.monotonic() - began:6.1f} s  healing")
     stage.heal()
     load.finish()
-    settle(stage, load, outcome, say)
+    settle(stage, load, outcome, say, rest_seconds)
     return outcome
 
 
-def settle(stage: Stage, load: Load, outcome: Outcome, say: Say) -> None:
+def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, rest_seconds: float = REST_SECONDS) -> None:
     """Wait until everything rests, then compare everything."""
     began = time.monotonic()
     left: list[str] = []
@@ -119,7 +127,7 @@ def settle(stage: Stage, load: Load, outcome: Outcome, say: Say) -> None:
 
     books: Books | None = None
     try:
-        wait_until(rests, deadline_seconds=REST_SECONDS, what="rest", every_seconds=1, seen=left)
+        wait_until(rests, deadline_seconds=rest_seconds, what="rest", every_seconds=1, seen=left)
     except AssertionError:
         outcome.found += [Finding("stuck", line) for line in left]
     say(f"rest after {time.monotonic() - began:.1f} s; comparing the books")
@@ -147,7 +155,7 @@ def _inject_together(stage: Stage, step: Step, rng: Random, load: Load, outcome:
 
 def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcome) -> None:
     trouble, reached = "", False
-    in_flight = _in_flight(stage, load)
+    orders = in_flight(stage, load)
     try:
         reached = fault.inject(stage, rng)
     except Exception as error:  # noqa: BLE001 - told with the outcome; the others go on
@@ -155,11 +163,12 @@ def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcom
     with outcome.lock:
         record = outcome.records.setdefault(fault.name, Record())
         record.times += 1
-        record.reached += reached and in_flight > 0
+        record.reached += reached and orders > 0
         record.troubles += [trouble] if trouble else []
 
 
-def _in_flight(stage: Stage, load: Load) -> int:
+def in_flight(stage: Stage, load: Load) -> int:
+    """Return how many orders have not ended."""
     try:
         with stage.superuser("order") as session:
             found = session.execute(IN_FLIGHT).fetchone()

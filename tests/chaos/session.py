@@ -1,11 +1,13 @@
 """Which faults a machine and its user allow, and the run with them on a stack of its own."""
 
 import argparse
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.chaos import faults, plan, run, stage
+from tests.chaos import faults, liveness, plan, run, stage
 from tests.chaos.run import Outcome
 
 WHY = {
@@ -20,6 +22,8 @@ def session(home: Path, given: argparse.Namespace, seed: int, rng: Random, say: 
     home.mkdir()
     wrapper = ("tests.chaos.mutants", given.mutant) if given.mutant else ()
     with stage.running(home, wrapper=wrapper) as running:
+        if given.liveness:
+            return _kept(running, liveness.run(running, given.duration, seed, given.rate, say), say)
         chosen = []
         for fault in faults.catalogue():
             has = {"links": running.links, "clock": running.clock.library, "disk": running.disk.is_mounted, "": True}
@@ -33,4 +37,13 @@ def session(home: Path, given: argparse.Namespace, seed: int, rng: Random, say: 
         left = sorted({fault.name for fault in chosen} - {fault.name for step in steps for fault in step})
         if left:
             say(f"not in a run of {given.duration:.0f} s: {', '.join(left)}")
-        return run.run(running, steps, seed, given.rate, say)
+        return _kept(running, run.run(running, steps, seed, given.rate, say, given.rest), say)
+
+
+def _kept(running: stage.Stage, outcome: Outcome, say: Callable[[str], None]) -> Outcome:
+    """Keep the logs of a run that did not end well."""
+    if not outcome.is_well:
+        kept = Path(tempfile.mkdtemp(prefix="waybill-chaos-log-"))
+        shutil.copytree(running.folder.log, kept, dirs_exist_ok=True)
+        say(f"the programs' logs: {kept}")
+    return outcome

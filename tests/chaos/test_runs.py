@@ -1,0 +1,49 @@
+"""A short run ends well; with a broken product it does not."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.chaos.mutants import MUTANTS
+from tests.support.stack import CHECKOUT
+
+ROBUST = (
+    "kill -9 relay,kill -9 consumer,kill -9 worker,kill -9 at relay.acknowledged,kill -9 at consumer.committed,"
+    "freeze before commit"
+)
+
+
+def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Run it; returns its exit code, its last line, and all that it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", *arguments],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("{"), done.stdout[-4000:]
+    return done.returncode, json.loads(last), done.stdout
+
+
+def test_a_short_run_ends_well():
+    code, counts, said = chaos("--seed", "11", "--duration", "25", "--rest", "60", "--only", ROBUST)
+    assert code == 0, said[-4000:]
+    assert counts["orders"] > 50
+    assert counts["reached"] > 0
+
+
+@pytest.mark.skipif("WAYBILL_CHAOS_MUTANTS" not in os.environ, reason="a minute each: WAYBILL_CHAOS_MUTANTS=1")
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_product_is_found(name):
+    arguments = ("--seed", "5", "--duration", "20", "--rest", "25", "--only", MUTANTS[name].fault)
+    code, counts, said = chaos("--mutant", name, *arguments)
+    assert code == 1, said[-4000:]
+    assert any(counts[kind] for kind in MUTANTS[name].shows_as), counts
