@@ -9,6 +9,18 @@ the same answer. The payment method token picks what goes wrong:
     tok_timeout_then_ok   charged, and the first answer never comes: the connection is held, then closed
     tok_error_then_ok     500 and no charge the first time, charged the second
     anything else         402 unknown_payment_method
+
+`POST /faults` with a path and a fault breaks a kind of call until it is mended (`null`) or the provider restarts:
+
+    error                 500 each time, and nothing is done
+    stored_error          500, stored under the key and replayed; nothing is done
+    late_error            the same, though the charge or refund is made
+    lose                  done, and the connection is closed in place of the answer
+    hang                  nothing is done, and the connection is held as for tok_timeout_then_ok
+    wrong_amount          done for one minor unit more than was asked for
+    wrong_currency        done in XTS, whatever was asked for
+
+`POST /forget` makes it forget every key it has seen, as providers do after a day; the ledger stays.
 """
 
 from __future__ import annotations
@@ -41,15 +53,19 @@ CREATE INDEX IF NOT EXISTS ledger_key ON ledger (idempotency_key);
 CREATE INDEX IF NOT EXISTS ledger_charge ON ledger (charge_id);
 CREATE TABLE IF NOT EXISTS answered (path TEXT, key TEXT, body TEXT NOT NULL, status INTEGER NOT NULL,
     content TEXT NOT NULL, PRIMARY KEY (path, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS forgotten (position INTEGER NOT NULL);  -- no key up to here is known any more
 CREATE TABLE IF NOT EXISTS failed_once (key TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 STATUSES = {"charge": "charged", "void": "voided", "refund": "refunded"}
+FAULTS = ("error", "stored_error", "late_error", "lose", "hang", "wrong_amount", "wrong_currency")
+ERROR = Answer(500, {"status": "error"})
 LARGEST_AMOUNT = 10**12
 FIELDS = {
     "/v1/charges": {"order_id": str, "amount": int, "currency": str, "payment_method": str},
     "/v1/voids": {"order_id": str},
     "/v1/refunds": {"order_id": str, "charge_id": str, "amount": int},
 }
+LISTS = {"/v1/charges": "charge", "/v1/voids": "void", "/v1/refunds": "refund"}
 TYPE_NAMES = {str: "a text", int: "a whole number"}
 
 
@@ -66,6 +82,7 @@ class Provider:
 
     def __init__(self, ledger: str, delays: Delays) -> None:
         self.delays = delays
+        self.faults: dict[str, str] = {}
         self.db = sqlite3.connect(ledger, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         # In WAL mode a commit is in the system's hands before it returns: a killed process loses nothing.
@@ -76,14 +93,18 @@ class Provider:
         match request.method, request.path:
             case "GET", "/livez":
                 return Answer(200, {"status": "ok"})
-            case "GET", "/v1/charges":
-                return self.list_charges(request.query.get("order_id"))
+            case "GET", path if path in LISTS:
+                return self.list_entries(LISTS[path], request.query.get("order_id"))
             case "GET", "/v1/ledger":
                 rows = self.db.execute("SELECT * FROM ledger ORDER BY position")
                 return Answer(200, {"items": [{**dict(row), "status": STATUSES[row["kind"]]} for row in rows]})
             case "POST", path if path in FIELDS:
                 return self.act(request)
-            case _, path if path in {*FIELDS, "/livez", "/v1/ledger"}:
+            case "POST", "/faults":
+                return self.set_fault(request)
+            case "POST", "/forget":
+                return self.forget_keys()
+            case _, path if path in {*FIELDS, "/livez", "/v1/ledger", "/faults", "/forget"}:
                 return Answer(405, {"status": "method_not_allowed"})
             case _:
                 return Answer(404, {"status": "not_found"})
@@ -97,6 +118,11 @@ class Provider:
             body = read_body(request)
         except ValueError as error:
             return Answer(422, {"status": "bad_request", "detail": str(error)})
+        fault = self.faults.get(request.path)
+        if fault == "error":
+            return ERROR
+        if fault == "hang":
+            return replace(ERROR, after_seconds=self.delays.timeout_seconds, hang_up=True)
         canonical = json.dumps(body, sort_keys=True)
         self.db.execute("BEGIN IMMEDIATE")
         try:
@@ -105,7 +131,7 @@ class Provider:
             self.db.execute("ROLLBACK")
             raise
         self.db.execute("COMMIT")
-        return answer
+        return replace(answer, hang_up=True) if fault == "lose" else answer
 
     def answer_once(self, path: str, key: str, body: dict[str, Any], canonical: str) -> Answer:
         """Return the stored answer, or act and store one."""
@@ -116,9 +142,16 @@ class Provider:
         if known and known["body"] != canonical:
             return Answer(422, {"status": "bad_request", "detail": "this key was used with another body"})
         if known:
-            return Answer(known["status"], json.loads(known["content"]))
-        answer = self.charge(key, body) if path == "/v1/charges" else self.refund(key, body)
-        if answer.status < 500 and answer.content["status"] != "voided":  # noqa: PLR2004
+            replayed = {"idempotent-replayed": "true"}
+            return Answer(known["status"], json.loads(known["content"]), replayed)
+        fault = self.faults.get(path)
+        if fault == "stored_error":
+            answer = ERROR
+        else:
+            answer = self.charge(key, body) if path == "/v1/charges" else self.refund(key, body)
+        answer = ERROR if fault == "late_error" else answer
+        stored = answer.status < 500 or fault in {"stored_error", "late_error"}  # noqa: PLR2004
+        if stored and answer.content["status"] != "voided":
             self.db.execute(
                 "INSERT INTO answered VALUES (?, ?, ?, ?, ?)",
                 (path, key, canonical, answer.status, json.dumps(answer.content)),
@@ -146,6 +179,11 @@ class Provider:
 
     def charged(self, key: str, body: dict[str, Any]) -> Answer:
         """Write the charge and return the answer that tells of it."""
+        match self.faults.get("/v1/charges"):
+            case "wrong_amount":
+                body = {**body, "amount": body["amount"] + 1}
+            case "wrong_currency":
+                body = {**body, "currency": "XTS"}
         identity = self.record("charge", "ch", key, body)
         fields = {name: body[name] for name in ("order_id", "amount", "currency")}
         return Answer(200, {"id": identity, "status": "charged", **fields})
@@ -172,12 +210,39 @@ class Provider:
         content = {name: body[name] for name in ("order_id", "charge_id", "amount")}
         return Answer(200, {"id": identity, "status": "refunded", **content, "currency": charge["currency"]})
 
-    def list_charges(self, order_id: str | None) -> Answer:
-        """List charges, of one order or all."""
-        query = "SELECT * FROM ledger WHERE kind = 'charge' AND (?1 IS NULL OR order_id = ?1) ORDER BY position"
+    def list_entries(self, kind: str, order_id: str | None) -> Answer:
+        """List charges, voids or refunds, of one order or all."""
+        query = "SELECT * FROM ledger WHERE kind = ?1 AND (?2 IS NULL OR order_id = ?2) ORDER BY position"
         if order_id is not None:  # the same, but so that the index is used
-            query = "SELECT * FROM ledger WHERE kind = 'charge' AND order_id = ?1 ORDER BY position"
-        return Answer(200, {"items": [self.show(row) for row in self.db.execute(query, (order_id,))]})
+            query = "SELECT * FROM ledger WHERE kind = ?1 AND order_id = ?2 ORDER BY position"
+        rows = self.db.execute(query, (kind, order_id)).fetchall()
+        if kind == "charge":
+            return Answer(200, {"items": [self.show(row) for row in rows]})
+        names = ("id", "order_id", "charge_id", "amount", "currency")
+        return Answer(200, {"items": [{name: row[name] for name in names} for row in rows]})
+
+    def set_fault(self, request: Request) -> Answer:
+        """Break a kind of call, or mend it."""
+        try:
+            asked = json.loads(request.body)
+            path, fault = asked["path"], asked["fault"]
+        except (ValueError, KeyError, TypeError):
+            path, fault = None, None
+        if path not in FIELDS or fault not in {*FAULTS, None}:
+            detail = f'expected {{"path": one of {[*FIELDS]}, "fault": one of {[*FAULTS]} or null}}'
+            return Answer(422, {"status": "bad_request", "detail": detail})
+        self.faults.pop(path, None)
+        if fault:
+            self.faults[path] = fault
+        return Answer(200, {"faults": self.faults})
+
+    def forget_keys(self) -> Answer:
+        """Know no key any more that was used until now."""
+        self.db.executescript(
+            "BEGIN; DELETE FROM answered; DELETE FROM forgotten;"
+            " INSERT INTO forgotten SELECT coalesce(max(position), 0) FROM ledger; COMMIT;"
+        )
+        return Answer(200, {"status": "ok"})
 
     def show(self, charge: sqlite3.Row) -> dict[str, Any]:
         """Return a charge as clients see it."""
@@ -193,7 +258,10 @@ class Provider:
 
     def find(self, kind: str, key: str) -> sqlite3.Row | None:
         """Return what the key made, of one kind."""
-        query = "SELECT * FROM ledger WHERE idempotency_key = ? AND kind = ?"
+        query = (
+            "SELECT * FROM ledger WHERE idempotency_key = ? AND kind = ?"
+            " AND position > (SELECT coalesce(max(position), 0) FROM forgotten)"
+        )
         row: sqlite3.Row | None = self.db.execute(query, (key, kind)).fetchone()
         return row
 

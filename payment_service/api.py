@@ -6,7 +6,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
-from chassis import http
+from chassis import deadlines, http
 from chassis.auth import caller_of
 from payment_service.models import PaymentRow
 
@@ -14,7 +14,10 @@ router = Router(tags=["payments"])
 
 
 class PaymentOut(http.Schema):
-    """An order's payment. The amount is in minor units of the currency."""
+    """An order's payment. The amount is in minor units of the currency.
+
+    `needs_attention`: only an operator can move it on; it is tried on all the same.
+    """
 
     order_id: UUID
     status: str
@@ -23,6 +26,7 @@ class PaymentOut(http.Schema):
     charge_id: str | None
     refund_id: str | None
     decline_code: str | None
+    needs_attention: bool
     version: int
     created_at: str
     updated_at: str
@@ -50,10 +54,12 @@ def list_payments(
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
     found, following = http.page(request, rows, "-order_id", limit, cursor)
-    return http.answer(200, {"items": [_view(row) for row in found], "next": following})
+    marked = deadlines.marked("payment", [str(row.order_id) for row in found])
+    items = [_view(row, needs_attention=str(row.order_id) in marked) for row in found]
+    return http.answer(200, {"items": items, "next": following})
 
 
-def _view(row: PaymentRow) -> dict[str, Any]:
+def _view(row: PaymentRow, *, needs_attention: bool) -> dict[str, Any]:
     return {
         "order_id": row.order_id,
         "status": row.status,
@@ -62,6 +68,7 @@ def _view(row: PaymentRow) -> dict[str, Any]:
         "charge_id": row.charge_id,
         "refund_id": row.refund_id,
         "decline_code": row.decline_code,
+        "needs_attention": needs_attention,
         "version": row.version,
         "created_at": row.created_at,
         "updated_at": row.updated_at,

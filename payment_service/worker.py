@@ -6,35 +6,47 @@ from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordR
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
 
 
-@after(PaymentRequested)
-def charge(payment: Payment, _: PaymentRequested, __: Tried) -> RecordCharge | RecordDecline | None:
+@after(
+    PaymentRequested,
+    way_out="compare the reason with the provider's books: once they show the order's charge or void, it is found; "
+    "or cancel the order",
+)
+def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge | RecordDecline | None:
     """Charge, unless a cancellation came first: then the void decides, by the same key."""
     if payment.status is not Status.REQUESTED:
         return None
-    match provider.charge(payment):
+    match provider.charge(payment, tried):
         case provider.Charged(charge_id=charge_id):
             return RecordCharge(order_id=payment.order_id, charge_id=charge_id)
         case provider.Declined(code=code):
             return RecordDecline(order_id=payment.order_id, code=code)
         case provider.Barred():
-            return None
+            return RecordDecline(order_id=payment.order_id, code="voided")  # by our void, or by hand in its books
 
 
-@after(PaymentVoidRequested)
-def void(payment: Payment, _: PaymentVoidRequested, __: Tried) -> RecordVoid | RecordCharge | None:
+@after(
+    PaymentVoidRequested,
+    way_out="bring the provider back, or void or refund the order's charge in its books: the look-up finds it",
+)
+def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid | RecordCharge | None:
     """Bar the charge, or learn that it has happened."""
     if payment.status is not Status.VOIDING:
         return None
-    match provider.void(payment):
+    match provider.void(payment, tried):
         case provider.Barred():
             return RecordVoid(order_id=payment.order_id)
         case provider.Charged(charge_id=charge_id):
             return RecordCharge(order_id=payment.order_id, charge_id=charge_id)
 
 
-@after(PaymentRefundRequested)
-def refund(payment: Payment, _: PaymentRefundRequested, __: Tried) -> RecordRefund | None:
+@after(
+    PaymentRefundRequested,
+    way_out="the money is owed: mend what the reason names, or refund the whole charge in the provider's books",
+)
+def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordRefund | None:
     """Pay back what was charged."""
     if payment.status is not Status.REFUNDING:
         return None
-    return RecordRefund(order_id=payment.order_id, refund_id=provider.refund(payment))
+    match provider.refund(payment, tried):
+        case provider.Refunded(refund_id=refund_id):
+            return RecordRefund(order_id=payment.order_id, refund_id=refund_id)

@@ -17,6 +17,8 @@ NOT_PROSE = {"docs/glossary.md", "tests/house/test_glossary.py", "uv.lock"}
 EXCEPTIONS = [
     ("chassis/auth.py", "InvalidKeyError", "PyJWT's name"),
     ("schemas/register.py", "InvalidURL", "httpx2's name"),
+    ("payment_service/provider/stripe.py", "InvalidRequestError", "Stripe's name"),
+    ("tests/contracts/test_stripe.py", "InvalidRequestError", "the same"),
     ("benchmarks/open_loop.py", "get_watermark_offsets", "confluent-kafka's name"),
     ("benchmarks/stage.py", "CHECKPOINT", "PostgreSQL's command"),
     ("benchmarks/stage.py", "checkpoint_timeout", "PostgreSQL's setting"),

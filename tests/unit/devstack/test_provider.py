@@ -147,3 +147,61 @@ def test_the_ledger_outlives_the_process(provider, ledger):
 def test_unknown_paths_and_methods_are_refused(provider):
     assert provider.handle(Request("GET", "/nothing", {}, {}, b"")).status == 404
     assert provider.handle(Request("DELETE", "/v1/charges", {}, {}, b"")).status == 405
+
+
+def fault(provider: Provider, path: str, fault: str | None) -> Answer:
+    return post(provider, "/faults", None, {"path": path, "fault": fault})
+
+
+def test_a_fault_lasts_until_it_is_mended(provider):
+    assert fault(provider, "/v1/charges", "error").status == 200
+    assert [charge(provider).status for _ in range(2)] == [500, 500]
+    fault(provider, "/v1/charges", None)
+    assert charge(provider).status == 200
+
+
+@pytest.mark.parametrize(("name", "made"), [("stored_error", 0), ("late_error", 1)])
+def test_a_stored_error_is_replayed_whether_or_not_anything_was_charged(provider, name, made):
+    fault(provider, "/v1/charges", name)
+    first = charge(provider)
+    fault(provider, "/v1/charges", None)
+    again = charge(provider)
+    assert (first.status, first.headers) == (500, {})
+    assert (again.status, again.headers) == (500, {"idempotent-replayed": "true"})
+    assert len(listed(provider, order_id="o1")) == made
+
+
+def test_a_lost_answer_leaves_the_charge_made_and_hangs_up(provider):
+    fault(provider, "/v1/charges", "lose")
+    assert charge(provider).hang_up
+    assert len(listed(provider, order_id="o1")) == 1
+
+
+def test_a_call_that_hangs_does_nothing_and_ends(provider):
+    fault(provider, "/v1/refunds", "hang")
+    identity = charge(provider).content["id"]
+    held = refund(provider, identity)
+    assert (held.hang_up, held.after_seconds) == (True, 30)
+    assert listed(provider, "/v1/refunds", order_id="o1") == []
+
+
+@pytest.mark.parametrize(("name", "told"), [("wrong_amount", (501, "EUR")), ("wrong_currency", (500, "XTS"))])
+def test_another_amount_or_currency_can_be_charged_than_was_asked_for(provider, name, told):
+    fault(provider, "/v1/charges", name)
+    (_, shown) = charge(provider), listed(provider, order_id="o1")[0]
+    assert (shown["amount"], shown["currency"]) == told
+
+
+@pytest.mark.parametrize("body", [{"path": "/v1/what", "fault": "error"}, {"path": "/v1/voids", "fault": "what"}, 1])
+def test_a_fault_that_is_unknown_is_refused(provider, body):
+    assert post(provider, "/faults", None, body).status == 422
+
+
+def test_a_forgotten_key_charges_and_voids_anew_and_the_ledger_keeps_both(provider):
+    first = charge(provider)
+    post(provider, "/forget", None, {})
+    assert void(provider).content["status"] == "voided"
+    post(provider, "/forget", None, {})
+    assert charge(provider).content["id"] != first.content["id"]
+    assert len(listed(provider, order_id="o1")) == 2
+    assert len(listed(provider, "/v1/voids", order_id="o1")) == 1

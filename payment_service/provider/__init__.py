@@ -1,0 +1,10 @@
+"""The payment provider, the only outside call: how it is asked, and asked again.
+
+`asking` has the rules, which hold for every provider; `port` what a provider is; `simulator` and `stripe` are the two
+that there are, chosen by `WAYBILL_PROVIDER`; `guard` spares one that fails.
+"""
+
+from payment_service.provider.asking import charge, refund, void
+from payment_service.provider.port import Barred, Charged, Declined, Refunded
+
+__all__ = ["Barred", "Charged", "Declined", "Refunded", "charge", "refund", "void"]

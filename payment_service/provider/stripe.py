@@ -1,0 +1,231 @@
+"""Stripe, through its own SDK: one PaymentIntent an order, with the order's id in its metadata.
+
+A charge creates the PaymentIntent unconfirmed, under the charge's key, and confirms it under another. A void creates it
+under the same key, which gives the same one, and cancels it. So the PaymentIntent itself decides which of the two comes
+first: a canceled one is never confirmed, a confirmed one never canceled.
+
+Creating charges nothing, and nobody can confirm what nobody was told the id of: where Stripe's stored answer to the
+creation is an error, every caller gets that error, and a void may take the charge for barred.
+
+A search may lag by a minute, by an hour on a bad day. What it does not show is therefore never taken as "not charged";
+a charge is looked up hours after it was last asked for, or after a stored error, and stays unknown while nothing shows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import stripe
+from stripe import PaymentIntent
+
+from chassis.outcomes import OutcomeUnknown, Unavailable
+from payment_service.domain import Payment
+from payment_service.provider.port import (
+    Barred,
+    Charged,
+    Declined,
+    Pending,
+    Refunded,
+    UnexpectedAnswer,
+    charge_key,
+    checked_charge,
+    checked_refund,
+    refund_key,
+)
+from payment_service.settings import PaymentSettings
+
+CONFLICT = 409  # the key is in use by a request that is under way
+UNABLE = {"amount_too_small", "amount_too_large", "payment_method_unactivated", "currency_not_supported"}
+
+
+class Stripe:
+    """Talk to Stripe over connections that the SDK keeps, one a thread."""
+
+    def __init__(self, settings: PaymentSettings) -> None:
+        assert settings.stripe_api_key is not None
+        self._connections = stripe.RequestsClient(timeout=settings.provider_timeout_seconds)
+        self._stripe = stripe.StripeClient(
+            settings.stripe_api_key.get_secret_value(),
+            base_addresses={"api": settings.stripe_url},
+            http_client=self._connections,
+            max_network_retries=0,  # trying again is decided in one place, for every provider
+        )
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        self._connections.close()
+
+    def charge(self, payment: Payment) -> Charged | Declined | Barred:
+        """Create the PaymentIntent and confirm it."""
+        intent = self._create(payment)
+        if isinstance(intent, Declined):
+            return intent
+        intent = self._confirm(payment, intent.id)
+        if isinstance(intent, Declined):
+            return intent
+        settled = _settled(payment, intent)
+        if settled is None:
+            raise Pending(f"{intent.id} of {payment.order_id} is {intent.status}")
+        return settled
+
+    def void(self, payment: Payment) -> Barred | Charged:
+        """Create the PaymentIntent under the charge's key and cancel it, with whatever else shows for the order."""
+        try:
+            created = self._create(payment)
+            intents = [] if isinstance(created, Declined) else [created]
+        except OutcomeUnknown:
+            intents = self._search(payment)
+        for intent in intents:
+            settled = self._cancel(payment, intent.id)
+            if isinstance(settled, Charged):
+                return settled
+        return Barred()
+
+    def refund(self, payment: Payment) -> Refunded:
+        """Refund the whole PaymentIntent."""
+        assert payment.charge_id is not None
+        with _asked("refund", payment):
+            refund = self._stripe.v1.refunds.create(
+                {
+                    "payment_intent": payment.charge_id,
+                    "amount": payment.amount,
+                    "metadata": {"order_id": str(payment.order_id)},
+                },
+                {"idempotency_key": refund_key(payment)},
+            )
+        return _refunded(payment, refund)
+
+    def find_charge(self, payment: Payment) -> Charged | Declined | Barred | None:
+        """Search by the order's id: a charge counts before all else, and nothing is settled while one may come."""
+        settled = [_settled(payment, intent) for intent in self._search(payment)]
+        for kind in (Charged, type(None), Declined, Barred):
+            for one in settled:
+                if isinstance(one, kind):
+                    return one
+        return None
+
+    def find_refund(self, payment: Payment) -> Refunded | None:
+        """List the PaymentIntent's refunds: a list does not lag."""
+        assert payment.charge_id is not None
+        with _asked("look-up of the refund", payment):
+            refunds = self._stripe.v1.refunds.list({"payment_intent": payment.charge_id, "limit": 100}).data
+        whole = [refund for refund in refunds if refund.amount == payment.amount]
+        live = [refund for refund in whole if refund.status not in {"failed", "canceled"}]
+        return _refunded(payment, live[0]) if live else None
+
+    def _create(self, payment: Payment) -> PaymentIntent | Declined:
+        try:
+            with _asked("creation", payment):
+                return self._stripe.v1.payment_intents.create(
+                    {
+                        "amount": payment.amount,
+                        "currency": payment.currency.lower(),
+                        "payment_method": payment.payment_method,
+                        "payment_method_types": ["card"],
+                        "metadata": {"order_id": str(payment.order_id)},
+                    },
+                    {"idempotency_key": charge_key(payment)},
+                )
+        except stripe.InvalidRequestError as error:
+            if error.param == "payment_method" or error.code in UNABLE:
+                return Declined(error.code or "unknown_payment_method")
+            raise _unexpected("creation", payment, error) from error
+
+    def _confirm(self, payment: Payment, identity: str) -> PaymentIntent | Declined:
+        """Confirm; a PaymentIntent that is past that says itself what it is."""
+        try:
+            with _asked("confirmation", payment):
+                intent = self._stripe.v1.payment_intents.confirm(
+                    identity,
+                    {"error_on_requires_action": True},  # the customer is not there to answer
+                    {"idempotency_key": f"confirm-{payment.order_id}"},
+                )
+            # Under a key the first answer is told again: one that was not final may be by now.
+            return intent if intent.status == "succeeded" else self._retrieve(payment, identity)
+        except stripe.CardError as error:
+            return Declined(error.code or "card_declined")
+        except stripe.InvalidRequestError:
+            return self._retrieve(payment, identity)
+        except OutcomeUnknown:
+            intent = self._retrieve(payment, identity)
+            if _settled(payment, intent) is None:
+                raise
+            return intent
+
+    def _cancel(self, payment: Payment, identity: str) -> Barred | Charged:
+        try:
+            with _asked("cancellation", payment):
+                intent = self._stripe.v1.payment_intents.cancel(identity)
+        except stripe.InvalidRequestError:
+            intent = self._retrieve(payment, identity)
+        settled = _settled(payment, intent)
+        if isinstance(settled, Barred | Charged):
+            return settled
+        raise Pending(f"{identity} of {payment.order_id} is {intent.status}")
+
+    def _retrieve(self, payment: Payment, identity: str) -> PaymentIntent:
+        with _asked("look-up", payment):
+            return self._stripe.v1.payment_intents.retrieve(identity, {"expand": ["latest_charge"]})
+
+    def _search(self, payment: Payment) -> list[PaymentIntent]:
+        with _asked("search", payment):
+            found = self._stripe.v1.payment_intents.search(
+                {
+                    "query": f"metadata['order_id']:'{payment.order_id}'",
+                    "limit": 100,
+                    "expand": ["data.latest_charge"],
+                }
+            )
+        return [intent for intent in found.data if _order_id(intent) == str(payment.order_id)]
+
+
+@contextmanager
+def _asked(what: str, payment: Payment) -> Iterator[None]:
+    """Raise what the port says; a decline and a refusal of the request are the caller's to read."""
+    try:
+        yield
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.AuthenticationError) as error:
+        raise Unavailable(f"stripe: {what} of {payment.order_id}: {error.user_message or error!r}") from error
+    except (stripe.CardError, stripe.InvalidRequestError):
+        raise
+    except stripe.APIError as error:
+        stored = error.http_status != CONFLICT and _header(error, "idempotent-replayed") == "true"
+        kind = OutcomeUnknown if stored else Unavailable
+        raise kind(f"stripe: {what} of {payment.order_id}: {error.http_status}") from error
+    except stripe.StripeError as error:
+        raise _unexpected(what, payment, error) from error
+
+
+def _header(error: stripe.StripeError, name: str) -> str | None:
+    return next((value for key, value in (error.headers or {}).items() if key.lower() == name), None)
+
+
+def _settled(payment: Payment, intent: PaymentIntent) -> Charged | Declined | Barred | None:
+    match intent.status:
+        case "succeeded" if getattr(intent.latest_charge, "refunded", False):
+            return Barred()
+        case "succeeded":
+            return checked_charge(payment, intent.id, intent.amount, intent.currency, _order_id(intent))
+        case "canceled":
+            return Barred()
+        case "requires_payment_method" if intent.last_payment_error:
+            return Declined(getattr(intent.last_payment_error, "code", None) or "card_declined")
+        case _:
+            return None
+
+
+def _order_id(intent: PaymentIntent) -> str | None:
+    return getattr(intent.metadata, "order_id", None)
+
+
+def _refunded(payment: Payment, refund: stripe.Refund) -> Refunded:
+    if refund.status == "pending":
+        raise Pending(f"refund {refund.id} of {payment.order_id} is pending")
+    if refund.status != "succeeded":
+        raise UnexpectedAnswer(f"refund {refund.id} of {payment.order_id} is {refund.status}: the money is owed")
+    return checked_refund(payment, refund.id, refund.amount, refund.currency, refund.payment_intent)
+
+
+def _unexpected(what: str, payment: Payment, error: stripe.StripeError) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"stripe: {what} of {payment.order_id}: {error.http_status} {error.user_message or error!r}"
+    )

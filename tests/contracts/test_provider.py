@@ -1,0 +1,269 @@
+"""What every payment provider must do, on each that there is: asked once, asked again, and asked too late."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+
+from chassis.outcomes import NotAttempted, OutcomeUnknown, Unavailable
+from chassis.service import Tried
+from payment_service.domain import Status
+from payment_service.provider import asking, guard
+from payment_service.provider.port import Barred, Charged, Declined, Refunded, UnexpectedAnswer
+from tests.support.providers import worlds
+from tests.support.providers.worlds import World, payment
+
+FIRST = Tried()
+AGAIN = Tried(times=2, seconds=60)
+TOO_LATE = Tried(times=9, seconds=timedelta(hours=12).total_seconds())
+WORLDS = {"simulator": worlds.simulator, "stripe": worlds.stripe}
+
+
+@pytest.fixture(scope="module", params=list(WORLDS))
+def running(request, tmp_path_factory) -> Iterator[World]:
+    with WORLDS[request.param](tmp_path_factory.mktemp(request.param)) as world:
+        yield world
+
+
+@pytest.fixture
+def world(running) -> Iterator[World]:
+    """The provider, mended, with the service's own rules before it."""
+    with worlds.in_use(running):
+        yield running
+
+
+def charged(world: World):
+    """A payment that the provider has charged."""
+    asked = payment(world)
+    answer = asking.charge(asked, FIRST)
+    assert isinstance(answer, Charged)
+    return replace(asked, status=Status.REFUNDING, charge_id=answer.charge_id)
+
+
+def test_a_charge_is_made_once_however_often_it_is_asked_for(world):
+    asked = payment(world)
+    first = asking.charge(asked, FIRST)
+    assert isinstance(first, Charged)
+    assert asking.charge(asked, AGAIN) == first
+    assert world.charges(asked.order_id) == [4200]
+
+
+def test_two_who_charge_at_once_charge_once(world):
+    asked = payment(world)
+    both, found = Barrier(2), []
+
+    def ask() -> None:
+        both.wait(10)
+        found.append(asking.charge(asked, FIRST))
+
+    threads = [Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(set(found)) == 1
+    assert world.charges(asked.order_id) == [4200]
+
+
+def test_a_card_without_money_is_declined_and_stays_declined(world):
+    asked = payment(world, method=world.poor)
+    assert asking.charge(asked, FIRST) == Declined("card_declined")
+    assert asking.charge(asked, AGAIN) == Declined("card_declined")
+    assert world.charges(asked.order_id) == []
+
+
+def test_a_charge_whose_answer_was_lost_is_made_once(world):
+    asked = payment(world)
+    world.fault("charge", "lose")
+    with pytest.raises(Unavailable):
+        asking.charge(asked, FIRST)
+    world.fault("charge", None)
+    assert isinstance(asking.charge(asked, AGAIN), Charged)
+    assert world.charges(asked.order_id) == [4200]
+
+
+def test_a_charge_whose_key_is_forgotten_is_looked_up_and_not_made_again(world):
+    asked = payment(world)
+    world.fault("charge", "lose")
+    with pytest.raises(Unavailable):
+        asking.charge(asked, FIRST)
+    world.fault("charge", None)
+    world.forget()
+    assert isinstance(asking.charge(asked, TOO_LATE), Charged)
+    assert world.charges(asked.order_id) == [4200]
+
+
+def test_past_the_bound_nothing_is_asked_for_that_does_not_show(world):
+    asked = payment(world)
+    with pytest.raises(OutcomeUnknown, match="not asked for again"):
+        asking.charge(asked, TOO_LATE)
+    assert world.charges(asked.order_id) == []
+
+
+def test_a_charge_behind_a_stored_error_is_looked_up(world):
+    asked = payment(world)
+    world.fault("charge", "late_error")
+    assert isinstance(asking.charge(asked, FIRST), Charged)
+    assert world.charges(asked.order_id) == [4200]
+
+
+def test_a_stored_error_without_a_charge_is_never_asked_again_and_the_void_ends_it(world):
+    asked = payment(world)
+    world.fault("charge", "stored_error")
+    with pytest.raises(OutcomeUnknown):
+        asking.charge(asked, FIRST)
+    world.fault("charge", None)
+    world.forget()
+    with pytest.raises(OutcomeUnknown):
+        asking.charge(asked, Tried(times=2, seconds=60, in_vain=True))
+    assert asking.void(asked, FIRST) == Barred()
+    assert world.charges(asked.order_id) == []
+
+
+def test_a_void_that_comes_first_bars_the_charge(world):
+    asked = payment(world)
+    assert asking.void(asked, FIRST) == Barred()
+    assert asking.charge(asked, FIRST) == Barred()
+    assert asking.void(asked, AGAIN) == Barred()
+    assert world.charges(asked.order_id) == []
+
+
+def test_a_void_whose_answer_was_lost_is_asked_again(world):
+    asked = payment(world)
+    world.fault("void", "lose")
+    with pytest.raises(Unavailable):
+        asking.void(replace(asked), FIRST)
+    world.fault("void", None)
+    assert asking.void(asked, AGAIN) == Barred()
+    assert asking.charge(asked, FIRST) == Barred()
+
+
+def test_a_void_that_comes_second_learns_of_the_charge_and_the_refund_follows(world):
+    paid = charged(world)
+    assert asking.void(replace(paid, charge_id=None), FIRST) == Charged(paid.charge_id)
+    assert isinstance(asking.refund(paid, FIRST), Refunded)
+    assert (world.charges(paid.order_id), world.refunds(paid.order_id)) == ([4200], [4200])
+
+
+def test_a_void_finds_the_charge_whose_key_is_forgotten(world):
+    paid = charged(world)
+    world.forget()
+    assert asking.void(replace(paid, charge_id=None), FIRST) == Charged(paid.charge_id)
+
+
+def test_void_and_charge_at_once_agree_on_who_came_first(world):
+    asked = payment(world)
+    both, found = Barrier(2), {}
+
+    def ask(name, call) -> None:
+        both.wait(10)
+        found[name] = call(asked, FIRST)
+
+    threads = [Thread(target=ask, args=(name, getattr(asking, name))) for name in ("charge", "void")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found["charge"] == found["void"]
+    assert world.charges(asked.order_id) == ([4200] if isinstance(found["void"], Charged) else [])
+
+
+def test_a_refund_is_paid_once_however_often_it_is_asked_for(world):
+    paid = charged(world)
+    first = asking.refund(paid, FIRST)
+    assert asking.refund(paid, FIRST) == first
+    assert asking.refund(paid, AGAIN) == first
+    assert world.refunds(paid.order_id) == [4200]
+
+
+@pytest.mark.parametrize("fault", ["lose", "late_error"])
+def test_a_refund_that_was_paid_unheard_is_found_also_when_its_key_is_forgotten(world, fault):
+    paid = charged(world)
+    world.fault("refund", fault)
+    with pytest.raises(Unavailable):
+        asking.refund(paid, FIRST)
+    world.fault("refund", None)
+    world.forget()
+    assert isinstance(asking.refund(paid, AGAIN), Refunded)
+    assert world.refunds(paid.order_id) == [4200]
+
+
+def test_a_refund_behind_a_stored_error_is_paid_once_its_key_is_forgotten(world):
+    paid = charged(world)
+    world.fault("refund", "stored_error")
+    for tried in (FIRST, AGAIN):
+        with pytest.raises(OutcomeUnknown):
+            asking.refund(paid, tried)
+    world.fault("refund", None)
+    world.forget()
+    assert isinstance(asking.refund(paid, TOO_LATE), Refunded)
+    assert world.refunds(paid.order_id) == [4200]
+
+
+@pytest.mark.parametrize("fault", ["wrong_amount", "wrong_currency"])
+def test_another_amount_or_currency_than_asked_for_needs_attention(world, fault):
+    asked = payment(world)
+    world.fault("charge", fault)
+    told = {"wrong_amount": "4201 EUR", "wrong_currency": "4200 XTS"}[fault]
+    with pytest.raises(UnexpectedAnswer, match=f"asked to charge 4200 EUR .*{told}"):
+        asking.charge(asked, FIRST)
+    with pytest.raises(UnexpectedAnswer, match=told):
+        asking.charge(asked, TOO_LATE)
+
+
+def test_a_wrong_charge_that_an_operator_gave_back_in_the_providers_books_is_over(world):
+    asked = payment(world)
+    wrong = replace(asked, amount=asked.amount - 1)
+    assert isinstance(asking.charge(asked, FIRST), Charged)
+    for ask in (asking.charge, asking.void):
+        with pytest.raises(UnexpectedAnswer):
+            ask(wrong, TOO_LATE)
+    world.give_back(asked.order_id)
+    for ask in (asking.charge, asking.void):
+        assert ask(wrong, TOO_LATE) == Barred()
+
+
+def test_a_charge_under_another_id_than_the_known_one_needs_attention(world):
+    paid = charged(world)
+    with pytest.raises(UnexpectedAnswer, match="was charged as another"):
+        asking.void(replace(paid, charge_id="another"), FIRST)
+
+
+def test_what_fails_too_often_is_spared_and_mends_by_itself(world, monkeypatch):
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_breaker_failures": 2}))
+    paid, asked = charged(world), payment(world)
+    world.fault("charge", "error")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="500"):
+            asking.charge(asked, FIRST)
+    with pytest.raises(NotAttempted) as spared:
+        asking.charge(asked, FIRST)
+    assert 0 < spared.value.seconds <= world.settings.provider_breaker_seconds
+    assert isinstance(asking.refund(paid, FIRST), Refunded), "refunds go on where only charges fail"
+    world.fault("charge", None)
+    guard._breaker("charge")._opened -= world.settings.provider_breaker_seconds + 1  # time passes
+    assert isinstance(asking.charge(asked, FIRST), Charged)
+    assert isinstance(asking.charge(payment(world), FIRST), Charged)
+
+
+def test_a_breaker_opens_again_where_the_next_try_fails_too(world, monkeypatch):
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_breaker_failures": 2}))
+    asked = payment(world)
+    world.fault("charge", "error")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            asking.charge(asked, FIRST)
+    guard._breaker("charge")._opened -= world.settings.provider_breaker_seconds + 1
+    with pytest.raises(Unavailable, match="500"):
+        asking.charge(asked, FIRST)
+    with pytest.raises(NotAttempted):
+        asking.charge(asked, FIRST)
+
+
+def test_an_answer_that_settles_nothing_is_no_failure_of_the_provider(world, monkeypatch):
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_breaker_failures": 1}))
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            asking.charge(payment(world), TOO_LATE)

@@ -1,0 +1,123 @@
+"""What only Stripe does: it takes our requests by its own description, searches with a lag, and fails refunds later."""
+
+from collections.abc import Iterator
+
+import pytest
+import stripe as sdk
+
+from chassis.outcomes import OutcomeUnknown, Unavailable
+from payment_service.provider.port import Barred, Charged, Declined, Pending, UnexpectedAnswer
+from payment_service.provider.stripe import Stripe
+from tests.support.providers import stripe_mock, worlds
+from tests.support.providers.worlds import StripeWorld, payment
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[StripeWorld]:
+    with worlds.stripe(tmp_path_factory.mktemp("stripe")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(running) -> Iterator[StripeWorld]:
+    running.proxy.faults.clear()
+    running.proxy.posts.clear()
+    yield running
+    running.proxy.blind = False
+
+
+@pytest.fixture
+def stripe(world) -> Iterator[Stripe]:
+    adapter = Stripe(world.settings)
+    yield adapter
+    adapter.close()
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory) -> Iterator[Stripe]:
+    """Stripe as its own description has it: every request is checked, and answered from a fixture."""
+    with stripe_mock.running(tmp_path_factory.mktemp("stripe-mock")) as url:
+        adapter = Stripe(worlds.at_stripe(url))
+        yield adapter
+        adapter.close()
+
+
+mocked = pytest.mark.timeout(400)  # the first run builds stripe-mock
+
+
+@mocked
+def test_stripe_mock_refuses_what_stripe_does_not_know(described):
+    with pytest.raises(sdk.InvalidRequestError, match="additional properties"):
+        described._stripe.v1.payment_intents.create({"amount": 1, "currency": "eur", "surprise": 1})
+
+
+@mocked
+def test_stripes_description_takes_every_request_of_ours(described, world):
+    """The fixtures know nothing of ours, so each ends as the port says of such an answer, and none as refused."""
+    asked = payment(world)
+    paid = payment(world, charge_id="pi_123")
+    assert described.charge(asked) == Declined("card_declined")
+    with pytest.raises(Pending, match="requires_payment_method"):
+        described.void(asked)
+    assert described.find_charge(asked) is None
+    with pytest.raises(UnexpectedAnswer, match=r"asked to refund 4200 EUR of pi_123, .* 4200 USD"):
+        described.refund(paid)
+    assert described.find_refund(paid) is None
+
+
+def test_a_search_that_lags_does_not_make_a_void_miss_the_charge(stripe, world):
+    asked = payment(world)
+    charged = stripe.charge(asked)
+    world.proxy.blind = True
+    assert stripe.find_charge(asked) is None
+    assert stripe.void(asked) == charged
+
+
+@pytest.mark.parametrize("fault", ["stored_error", "late_error"])
+def test_a_void_after_a_stored_error_of_the_creation_ends_it(stripe, world, fault):
+    asked = payment(world)
+    world.fault("payment_intents", fault)
+    with pytest.raises(Unavailable):
+        stripe.charge(asked)
+    world.fault("payment_intents", None)
+    with pytest.raises(OutcomeUnknown):
+        stripe.charge(asked)
+    assert stripe.void(asked) == Barred()
+    with pytest.raises(OutcomeUnknown):
+        stripe.charge(asked)
+    assert world.charges(asked.order_id) == []
+
+
+def test_a_charge_that_was_canceled_in_the_dashboard_is_barred_and_one_that_was_made_there_is_found(stripe, world):
+    asked = payment(world)
+    world.fault("charge", "stored_error")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            stripe.charge(asked)
+    world.fault("charge", None)
+    (intent,) = world._intents(asked.order_id)
+    credentials = {"authorization": f"Bearer {worlds.KEY}"}
+    world.proxy.upstream.post(f"/v1/payment_intents/{intent['id']}/confirm", headers=credentials).raise_for_status()
+    assert stripe.find_charge(asked) == Charged(intent["id"])
+    another = payment(world)
+    intent = stripe._create(another)
+    world.proxy.upstream.post(f"/v1/payment_intents/{intent.id}/cancel", headers=credentials).raise_for_status()
+    assert stripe.charge(another) == Barred()
+
+
+def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, world):
+    asked = payment(world)
+    paid = payment(world, order_id=asked.order_id, charge_id=stripe.charge(asked).charge_id)
+    world.fault("refund", "failed")
+    with pytest.raises(UnexpectedAnswer, match="the money is owed"):
+        stripe.refund(paid)
+    assert stripe.find_refund(paid) is None
+
+
+def test_a_key_that_stripe_does_not_know_is_the_worlds_failure(stripe, world):
+    keyless = Stripe(
+        world.settings.model_copy(update={"stripe_api_key": type(world.settings.stripe_api_key)("nonsense")})
+    )
+    with pytest.raises(Unavailable, match="Unauthorized"):
+        keyless.charge(payment(world))
+    keyless.close()

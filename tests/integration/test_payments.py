@@ -1,0 +1,176 @@
+"""Payments by the real worker, on a database and the simulator: what fails for long is shown, and never dropped."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from chassis import worker
+from chassis.settings import Settings
+from chassis.unit_of_work import Caused, handle
+from payment_service.domain import RequestPayment, ReturnPayment
+from payment_service.models import PaymentRow
+from payment_service.service import service as payments
+from tests.support import databases
+from tests.support.orders import cause
+from tests.support.providers import worlds
+from tests.support.providers.worlds import World
+from tests.support.wait import wait_until
+
+FAST = Settings(retry_seconds=0.05, worker_poll_seconds=0.01, worker_threads=2)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[World]:
+    with worlds.simulator(tmp_path_factory.mktemp("simulator")) as world:
+        world.settings = world.settings.model_copy(
+            update={"provider_timeout_seconds": 1.5, "provider_tries": 1, "provider_breaker_failures": 1000}
+        )
+        yield world
+
+
+@pytest.fixture
+def world(running, database_server) -> Iterator[World]:
+    with (
+        worlds.in_use(running),
+        database_server.fresh("payment_service") as database,
+        databases.in_use(database.service_url),
+    ):
+        yield running
+
+
+@contextmanager
+def working(**changed) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.work, args=(payments, FAST.model_copy(update=changed), stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def ask():
+    """Ask for a charge; return the order's id."""
+    order_id = uuid4()
+    handle(
+        payments,
+        [
+            Caused(
+                RequestPayment(
+                    order_id=order_id, customer_id="ann", amount=4200, currency="EUR", payment_method="tok_ok"
+                ),
+                cause(),
+            )
+        ],
+    )
+    return order_id
+
+
+def cancel(order_id) -> None:
+    handle(payments, [Caused(ReturnPayment(order_id=order_id), cause())])
+
+
+def status(order_id) -> str:
+    return PaymentRow.objects.get(pk=order_id).status
+
+
+def becomes(order_id, wanted: str) -> None:
+    wait_until(lambda: status(order_id) == wanted, deadline_seconds=20, what=f"{order_id} is {wanted}")
+
+
+def marks() -> list[tuple[str, str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT task, last_error, way_out FROM due WHERE attention_since IS NOT NULL ORDER BY id")
+        return cursor.fetchall()
+
+
+def due() -> list[tuple[str, int, bool]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT task, attempts, asked_in_vain FROM due ORDER BY id")
+        return cursor.fetchall()
+
+
+def marked() -> None:
+    wait_until(marks, deadline_seconds=20, what="it needs attention")
+
+
+def test_a_refund_that_fails_for_long_needs_attention_and_none_once_it_is_paid(world):
+    order_id = ask()
+    with working():
+        becomes(order_id, "CHARGED")
+    world.fault("refund", "error")
+    cancel(order_id)
+    with working(attention_after=timedelta(0)):
+        marked()
+        ((task, error, way_out),) = marks()
+        assert (task, "500" in error, "the money is owed" in way_out) == ("refund", True, True)
+        assert status(order_id) == "REFUNDING"
+        world.fault("refund", None)
+        becomes(order_id, "REFUNDED")
+    assert marks() == due() == []
+    assert world.refunds(order_id) == [4200]
+
+
+def test_another_amount_needs_attention_at_once_until_it_is_given_back_by_hand(world):
+    world.fault("charge", "wrong_amount")
+    order_id = ask()
+    with working():
+        marked()
+        ((task, error, way_out),) = marks()
+        assert task == "charge"
+        assert f"asked to charge 4200 EUR for {order_id}" in error
+        assert "4201 EUR" in error
+        assert "books" in way_out
+        world.give_back(order_id)
+        becomes(order_id, "DECLINED")
+    assert marks() == due() == []
+
+
+def test_the_age_of_the_first_attempt_is_the_databases_and_past_the_bound_nothing_is_charged(world):
+    world.fault("charge", "error")
+    order_id = ask()
+    with working():
+        wait_until(lambda: due()[0][1] > 0, deadline_seconds=20, what="attempted")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE due SET first_attempt_at = first_attempt_at - interval '12 hours', due_at = now()")
+    world.fault("charge", None)
+    with working():
+        wait_until(lambda: due()[0][2], deadline_seconds=20, what="it was looked up")
+    assert (status(order_id), world.charges(order_id)) == ("REQUESTED", [])
+    cancel(order_id)
+    with working():
+        becomes(order_id, "VOIDED")
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    assert world.charges(order_id) == []
+
+
+def test_a_charge_whose_answer_is_lost_while_the_order_is_cancelled_is_refunded(world):
+    world.fault("charge", "lose")
+    order_id = ask()
+    with working():
+        wait_until(lambda: world.charges(order_id), deadline_seconds=20, what="charged, unheard")
+        cancel(order_id)
+        becomes(order_id, "REFUNDED")
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    assert (world.charges(order_id), world.refunds(order_id)) == ([4200], [4200])
+
+
+def test_refunds_and_voids_go_on_while_charges_hang(world):
+    paid = ask()
+    with working():
+        becomes(paid, "CHARGED")
+    world.fault("charge", "hang")
+    hanging = [ask() for _ in range(4)]
+    with working():
+        wait_until(lambda: sum(n for _, n, _ in due()) >= 2, deadline_seconds=20, what="two charges are under way")
+        cancel(paid)
+        becomes(paid, "REFUNDED")
+        cancel(hanging[0])
+        becomes(hanging[0], "VOIDED")
+    assert [world.charges(order_id) for order_id in hanging] == [[], [], [], []]

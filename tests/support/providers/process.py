@@ -1,0 +1,40 @@
+"""A program that answers HTTP on a free port, for as long as a test needs it."""
+
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.stack import CHECKOUT
+from tests.support.wait import wait_until
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def answering(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Run the command until the end of the block; yields its URL once it listens."""
+    with log.open("wb") as lines:
+        running = subprocess.Popen(command, cwd=CHECKOUT, env=dict(environment), stdout=lines, stderr=lines)
+    try:
+
+        def ready() -> bool:
+            assert running.poll() is None, f"{command[0]} has ended: {log.read_text()[-2000:]}"
+            return listens(port)
+
+        wait_until(ready, deadline_seconds=60, what=f"port {port} answers")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.kill()
+        running.wait(10)
