@@ -28,8 +28,8 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb and leave with its exit code; an error is one line on stderr."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `outbox list | head` ends quietly
-    given = _parser().parse_args(argv)
     try:
+        given = _parser().parse_args(argv)
         code = VERBS[given.verb].run(given, find_places(os.environ))
     except UsageError as error:
         screen.tell(str(error))

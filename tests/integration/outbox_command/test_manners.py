@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,17 @@ NEEDS = {
     "resume": ["--service", "order"],
     "replay": ["--positions", "1.."],
 }
+# Interrupts itself in the midst of its start.
+IMPATIENT = """
+import os, signal, sys
+from outbox_relay.entry import main
+class Finder:
+    def find_spec(name, *_):
+        if name == "outbox_relay.asking":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+main()
+"""
 LOCKED = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'outbox' AND wait_event_type = 'Lock'"
 
 
@@ -53,6 +65,11 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # Linux's way to say that the other end is closed
         return b""
+
+
+def test_ctrl_c_while_it_starts_ends_it_without_a_word():
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], cwd=CHECKOUT, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_it_is_installed_as_outbox():
