@@ -19,6 +19,7 @@ Turned down: one transaction a message (340 events/s against 6,600 in batches of
 waits the whole time-out unless n messages came; storing offsets before the database.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from threading import Event as Flag
@@ -38,6 +39,10 @@ from chassis.telemetry import Cause
 from chassis.unit_of_work import Caused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+# Of librdkafka's own lines what matters comes as an error of a poll.
+SILENT = logging.getLogger("chassis.librdkafka")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 3600
@@ -58,7 +63,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
             "topic.metadata.refresh.interval.ms": 5_000,
-            "logger": _quiet,
+            "logger": SILENT,
         }
     )
     consumer.subscribe(service.topics)
@@ -78,10 +83,6 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
                 _housekeeping()
     finally:
         consumer.close()
-
-
-def _quiet(*_: object) -> None:
-    """Drop librdkafka's own lines: what matters comes as an error of a poll."""
 
 
 def _drain(consumer: confluent_kafka.Consumer, limit: int) -> list[Message]:
