@@ -1,7 +1,9 @@
 /* Moves the wall clock of one program: the seconds in the file that WAYBILL_CHAOS_CLOCK names are added to it.
- * Waits stay true, since the C library asks for the time of its own waits past these functions. */
+ * Waits stay true: the kernel's clock has not moved, so a moment that was reckoned by this one is turned back. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -50,4 +52,31 @@ time_t time(time_t *copy)
     if (copy)
         *copy = precise.tv_sec;
     return precise.tv_sec;
+}
+
+/* A condition that waits by the monotonic clock is given moments long before 2001. */
+static const time_t wall_clock_from = 1000000000;
+static const time_t longest_wait = 3600;
+
+typedef int timed_wait(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+
+int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
+                           const struct timespec *restrict until)
+{
+    static timed_wait *honest;
+    static long before;
+    struct timespec truly = *until, now;
+    if (!honest)
+        honest = (timed_wait *)dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+    if (!honest)
+        honest = (timed_wait *)dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+    if (*jump)
+        before = *jump;
+    if (truly.tv_sec > wall_clock_from) {
+        truly.tv_sec -= *jump;
+        /* Reckoned before the clock was set back, and waited for again since. */
+        if (!syscall(SYS_clock_gettime, CLOCK_REALTIME, &now) && truly.tv_sec - now.tv_sec > longest_wait)
+            truly.tv_sec -= before;
+    }
+    return honest(condition, mutex, &truly);
 }

@@ -1,6 +1,6 @@
 """A clock for each service that a run can move while the programs run.
 
-The C library's clock is wrapped by a preloaded library of fifty lines (`clock.c`), built here. Where there is no C
+The C library's clock is wrapped by a small preloaded library (`clock.c`), built here. Where there is no C
 compiler no clock jumps, and the run says so.
 """
 
@@ -33,7 +33,7 @@ class Clock:
         library = folder / "clock.so"
         built = compiler is not None and os.uname().sysname == "Linux"
         if built:
-            command = [str(compiler), "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE)]
+            command = [str(compiler), "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"]
             built = subprocess.run(command, capture_output=True, check=False).returncode == 0
         clock = cls(folder, library if built else None)
         clock.set(0)

@@ -1,7 +1,7 @@
 """When what goes wrong: seeded, alone at first, two at a time in the later part of a run.
 
-Given time for it, every fault comes three times: twice alone and then beside another. A shorter run takes the quick
-ones, as often as they fit.
+Given time for it (half an hour), every fault comes three times: twice alone and then beside another. A shorter run
+takes the quick ones alone at first, then two at a time; with those that take long where all of them fit.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,16 @@ def steps(faults: Sequence[Fault], seconds: float, rng: Random) -> list[Step]:
         return _cut(whole, seconds, at_least=len(_rounds(faults, Random(0))))
     quick = [fault for fault in faults if fault.is_quick]
     alone = _cut([(fault,) for fault in _shuffled(quick, rng)], seconds * ALONE_SHARE)
-    # What has not been yet comes first.
+    together_seconds = seconds * (1 - ALONE_SHARE)
+    # What has not been yet comes first, and what takes long only where all of it fits.
     done = {fault.name for step in alone for fault in step}
-    together = _pairs([fault for fault in _shuffled(quick, rng) if fault.name not in done], rng)
-    while sum(map(duration, together)) < seconds * (1 - ALONE_SHARE):
+    left = [fault for fault in _shuffled(faults, rng) if fault.name not in done]
+    if sum(map(duration, _pairs(left, rng))) > together_seconds:
+        left = [fault for fault in left if fault.is_quick]
+    together = _pairs(left, rng)
+    while sum(map(duration, together)) < together_seconds:
         together += _pairs(_shuffled(quick, rng), rng)
-    return alone + _cut(together, seconds * (1 - ALONE_SHARE))
+    return alone + _cut(together, together_seconds)
 
 
 def duration(step: Step) -> float:

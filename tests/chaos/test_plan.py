@@ -24,6 +24,12 @@ def test_a_short_run_has_every_quick_fault_and_keeps_to_its_time():
     assert sum(map(duration, planned)) <= 180
 
 
+def test_a_run_of_ten_minutes_has_every_fault():
+    planned = steps(catalogue(), 600, Random(1))
+    assert {fault.name for step in planned for fault in step} == {fault.name for fault in catalogue()}
+    assert sum(map(duration, planned)) <= 600
+
+
 def test_a_seed_gives_one_plan():
     def names(seed: int) -> list[tuple[str, ...]]:
         return [tuple(fault.name for fault in step) for step in steps(catalogue(), 180, Random(seed))]
