@@ -73,6 +73,16 @@ def test_a_search_that_lags_does_not_make_a_void_miss_the_charge(stripe, world):
     assert stripe.void(asked) == charged
 
 
+def test_a_charge_behind_a_stored_error_of_the_confirmation_needs_no_search(stripe, world):
+    asked = payment(world)
+    world.fault("charge", "late_error")
+    with pytest.raises(Unavailable):
+        stripe.charge(asked)
+    world.proxy.blind = True
+    assert isinstance(stripe.charge(asked), Charged)
+    assert world.charges(asked.order_id) == [4200]
+
+
 @pytest.mark.parametrize("fault", ["stored_error", "late_error"])
 def test_a_void_after_a_stored_error_of_the_creation_ends_it(stripe, world, fault):
     asked = payment(world)
