@@ -37,18 +37,18 @@ def prices(corridor: Corridor, shared: Any) -> None:
 def always(corridor: Corridor, life: Life) -> None:
     """Raise Fault where an order says that it has ended and it has not."""
     status = statuses(corridor, life)
-    ledger = life.ledger
+    books = life.books
     match status["order"]:
         case "CONFIRMED":
-            good = (ledger.charges, ledger.refunds) == (1, 0) and status["reservation"] in {"RESERVED", "COMMITTED"}
+            good = (books.charges, books.refunds) == (1, 0) and status["reservation"] in {"RESERVED", "COMMITTED"}
         case "CANCELLED":
             good = (
-                ledger.charges == ledger.refunds
+                books.charges == books.refunds
                 and status["reservation"] not in {"RESERVED", "COMMITTED"}
                 and status["payment"] in {"NONE", "DECLINED", "VOIDED", "REFUNDED"}
             )
         case _:
-            good = ledger.refunds <= ledger.charges <= 1
+            good = books.refunds <= books.charges <= 1
     if not good:
         raise Fault(f"an order is {_said(status, life)}")
 
@@ -59,7 +59,7 @@ def at_rest(corridor: Corridor, life: Life, scope: Scope) -> None:
         return
     status = statuses(corridor, life)
     rows = {name: corridor.rows[number] for name, number in zip(AGGREGATES, life.rows, strict=True)}
-    ledger = life.ledger
+    books = life.books
     if status["order"] not in {"CONFIRMED", "CANCELLED"} or (
         status["order"] == "CONFIRMED" and status["reservation"] != "COMMITTED"
     ):
@@ -69,14 +69,14 @@ def at_rest(corridor: Corridor, life: Life, scope: Scope) -> None:
         if sorted((line["sku"], line["quantity"]) for line in rows["reservation"].lines) != ordered:
             raise Fault("an order is confirmed with other lines than were ordered")
     payment = rows["payment"]
-    if ledger.charges and payment.amount != rows["order"].total:
+    if books.charges and payment.amount != rows["order"].total:
         raise Fault(f"an order of {rows['order'].total} was charged {payment.amount}")
     if scope.mail:
         _told(rows["order"], rows["notification"], life)
 
 
 def _told(order: Any, notification: Any, life: Life) -> None:
-    wanted = {f"ORDER_{order.status}"} | ({"PAYMENT_REFUNDED"} if life.ledger.refunds else set())
+    wanted = {f"ORDER_{order.status}"} | ({"PAYMENT_REFUNDED"} if life.books.refunds else set())
     told = set(notification.notices) if notification else set()
     if told != wanted:
         raise Fault(f"an order rests {order.status} and its customer is told {sorted(told)}")
@@ -96,4 +96,4 @@ def statuses(corridor: Corridor, life: Life) -> dict[str, str]:
 
 def _said(status: dict[str, str], life: Life) -> str:
     said = f"{status['order']}, its reservation {status['reservation']}, its payment {status['payment']}, "
-    return f"{said}{life.ledger.charges} charges, {life.ledger.refunds} refunds"
+    return f"{said}{life.books.charges} charges, {life.books.refunds} refunds"

@@ -12,18 +12,19 @@ from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from chassis.service import Task
-from payment_service.provider import UnexpectedAnswer
-from tests.model import outside
+from chassis.outcomes import NeedsAttention
+from chassis.service import Task, Tried
 from tests.model.corridor import NO_ROW, Corridor, Fault, Outcome
+from tests.model.outside import CALLS, Books, PutOff, attempt, forgotten
 from tests.model.scopes import Scope
 
 AGGREGATES = ("order", "reservation", "payment", "notification")
 OWNER = {"order": "order", "reservation": "inventory", "payment": "payment", "notification": "notification"}
 OF_SERVICE = {service: n for n, service in enumerate(OWNER.values())}
 STOCK = OF_SERVICE["inventory"]
-UNDER_WAY = -1  # the outside has not acted yet
-NOTHING = -2  # no command comes of it
+PAYMENT = OF_SERVICE["payment"]
+UNDER_WAY = -1  # no command has come of a call yet
+LATE_SECONDS = 13 * 3600  # past `provider_ask_for`
 LONGEST_LOG = 24  # events on one road: more, and something goes round in circles
 
 
@@ -36,18 +37,28 @@ class Road(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A due row: a task of a service, and the event that asked for it."""
+    """A due row: a task of a service, the event that asked for it, and what came before."""
 
     service: int
     task: str
     event: int
+    attempts: int = 0
+    """0, 1, or 2 for more."""
+    in_vain: bool = False
+
+    @property
+    def identity(self) -> tuple[int, str, int]:
+        """Return what stays the same."""
+        return self[:3]
 
 
 class Call(NamedTuple):
-    """An attempt under way: claimed on a row as it was, or with the command that came of it."""
+    """An attempt under way: claimed on a row as it was; with the answers that came, or the command that came of it."""
 
     due: Due
     row: int
+    late: bool
+    answers: tuple[str, ...] = ()
     command: int = UNDER_WAY
 
 
@@ -58,9 +69,11 @@ class Life(NamedTuple):
     roads: tuple[Road, ...]
     due: tuple[Due, ...] = ()
     calls: tuple[Call, ...] = ()
-    ledger: outside.Ledger = outside.Ledger()
+    books: Books = Books()
     mails: tuple[str, ...] = ()
     """Message-IDs in the customer's mailbox."""
+    day: int = 0
+    """1 past the time in which a charge is asked for again, 2 once the provider has forgotten its keys."""
 
 
 class Step(NamedTuple):
@@ -80,7 +93,7 @@ class Lives:
     scope: Scope
     order_id: UUID
     readers: list[tuple[str, str]] = field(default_factory=list)
-    attempts: dict[Any, tuple[int, bool]] = field(default_factory=dict)
+    attempts: dict[Any, int | str | PutOff | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         told = [name for name in self.corridor.services if name != "notification" or self.scope.mail]
@@ -152,6 +165,8 @@ class Lives:
                     yield self._read(life._replace(roads=_put(life.roads, n, road)), n, event, says, forced)
         if self.scope.cancels:
             yield self._asks(life, "CancelOrder", "a client cancels")
+        if self.scope.errors:
+            yield from self._grows_late(life)
         for due in life.due:
             yield from self._attempted(life, due)
         for call in dict.fromkeys(life.calls):
@@ -200,60 +215,80 @@ class Lives:
 
     def _attempted(self, life: Life, due: Due) -> Iterator[Step]:
         if self.task(due).delay:
-            command, _ = self._attempt(due, life.rows[due.service], "")
+            command = self._attempt(Call(due, life.rows[due.service], late=False))
+            assert isinstance(command, int)
             outcome, after = self.decided(life, due.service, command)
             if outcome.refused:
                 raise Fault(f"the deadline passes: {outcome.says}")
-            yield Step(f"the deadline passes: {outcome.says}", after._replace(due=_without(due, after)), forced=False)
+            says = f"the deadline passes: {outcome.says}"
+            yield Step(says, after._replace(due=_without(due, after)), forced=self.scope.errors)
             return
-        under_way = sum(call.due == due for call in life.calls)
+        under_way = sum(call.due.identity == due.identity for call in life.calls)
         if under_way <= self.scope.overlapping:
-            call = Call(due, life.rows[due.service])
+            claimed = due._replace(attempts=min(2, due.attempts + 1))
+            rows = tuple(sorted((*_without(due, life), claimed)))
+            call = Call(claimed, life.rows[due.service], late=life.day > 0)
             again = " again, the lease has run out" if under_way else ""
-            yield Step(f"a worker claims {due.task}{again}", _with_call(life, None, call), not under_way)
+            after = self._goes_on(life._replace(due=rows), call)
+            yield Step(f"a worker claims {due.task}{again}", after, forced=not under_way)
 
     def _called(self, life: Life, call: Call) -> Iterator[Step]:
-        due = call.due
+        calls = list(life.calls)
+        calls.remove(call)
+        without = life._replace(calls=tuple(calls))
         if call.command != UNDER_WAY:
-            yield self._recorded(life, call)
+            yield self._recorded(without, call)
             return
-        for answer, outside_now in self._answers(life, due):
-            command, asked = self._attempt(due, call.row, answer)
-            if not asked and command == NOTHING:
-                settled = _with_call(life._replace(due=_without(due, life)), call)
-                yield Step(f"{due.task} finds nothing to do", settled, forced=True)
-                return
-            says = f"{due.task}, the outside: {answer}"
-            if command == NOTHING:
-                yield Step(says, _with_call(outside_now._replace(due=_without(due, life)), call), forced=True)
-            else:
-                yield Step(says, _with_call(outside_now, call, call._replace(command=command)), forced=True)
-            if self.scope.lost:
-                yield Step(f"{says}, and the answer is lost", _with_call(outside_now, call), forced=False)
+        asks = self._attempt(call)
+        says = f"{call.due.task} asks the outside: {asks}"
+        for answer, outside_now in self._answers(without, call.due, str(asks)):
+            answered = self._goes_on(outside_now, call._replace(answers=(*call.answers, answer)))
+            yield Step(f"{says}, {answer}", answered, forced=answer != "lost")
+            if self.scope.lost and answer != "lost":
+                lost = self._goes_on(outside_now, call._replace(answers=(*call.answers, "lost")))
+                yield Step(f"{says}, {answer}, and the answer is lost", lost, forced=False)
         if self.scope.lost:
-            yield Step(f"{due.task} never arrives", _with_call(life, call), forced=False)
+            never = self._goes_on(without, call._replace(answers=(*call.answers, "lost")))
+            yield Step(f"{says}, which never arrives", never, forced=False)
 
-    def _answers(self, life: Life, due: Due) -> Iterator[tuple[str, Life]]:
-        if rules := outside.CALLS.get(due.task):
-            for answer, ledger in rules(life.ledger):
-                yield answer, life._replace(ledger=ledger)
-            return
-        kind = self.corridor.events[due.event].kind
-        yield "sent", life._replace(mails=tuple(sorted({*life.mails, kind})))
-        yield "refused", life
-        yield "no address", life
+    def _goes_on(self, life: Life, call: Call) -> Life:
+        """Let an attempt run until it asks the outside, or is done."""
+        match self._attempt(call):
+            case str():
+                pass
+            case int(command):
+                call = call._replace(answers=(), command=command)
+            case None:
+                return life._replace(due=_without(call.due, life))
+            case PutOff(in_vain=in_vain):
+                return life._replace(due=tuple(sorted(_marked(row, call, in_vain=in_vain) for row in life.due)))
+        return life._replace(calls=tuple(sorted((*life.calls, call))))
 
-    def _attempt(self, due: Due, row: int, answer: str) -> tuple[int, bool]:
-        """Return the command that comes of it, and whether the outside was asked."""
-        key = (due, row, answer)
+    def _answers(self, life: Life, due: Due, asks: str) -> Iterator[tuple[str, Life]]:
+        if asks in CALLS:
+            for answer, books in CALLS[asks](life.books, errors=self.scope.errors):
+                yield answer, life._replace(books=books)
+        elif asks == "address":
+            yield "known", life
+            yield "nothing", life
+        else:
+            kind = self.corridor.events[due.event].kind
+            yield "sent", life._replace(mails=tuple(sorted({*life.mails, kind})))
+            yield "refused", life
+
+    def _attempt(self, call: Call) -> int | str | PutOff | None:
+        """Return the command that comes of it, or what it asks next; PutOff, or None where nothing is left to do."""
+        due = call.due
+        key = (due, call.row, call.late, call.answers)
         if key not in self.attempts:
-            task = self.task(due)
-            state = self.corridor.state(self.names[due.service], self.place(due.service), row)
+            tried = Tried(max(1, due.attempts), LATE_SECONDS if call.late else 0, due.in_vain)
+            state = self.corridor.state(self.names[due.service], self.place(due.service), call.row)
             try:
-                command, asked = outside.attempt(task, state, self.corridor.events[due.event], answer)
-            except UnexpectedAnswer as error:
-                raise Fault(f"{task.name}: {error}") from error
-            self.attempts[key] = (NOTHING if command is None else self.corridor.commands(command)), asked
+                found = attempt(self.task(due), state, self.corridor.events[due.event], tried, call.answers)
+            except NeedsAttention as error:
+                raise Fault(f"{due.task} needs an operator: {error}") from error
+            settled = found is None or isinstance(found, str | PutOff)
+            self.attempts[key] = found if settled else self.corridor.commands(found)
         return self.attempts[key]
 
     def task(self, due: Due) -> Task:
@@ -266,21 +301,25 @@ class Lives:
         says = f"a worker records {type(self.corridor.commands[call.command]).__name__}: {outcome.says}"
         if outcome.refused:
             raise Fault(says)
-        return Step(says, _with_call(after._replace(due=_without(due, after)), call), forced=True)
+        return Step(says, after._replace(due=_without(due, after)), forced=True)
+
+    def _grows_late(self, life: Life) -> Iterator[Step]:
+        """Let half a day pass since the first call, then days: a call under way lasts seconds."""
+        asked = life.rows[PAYMENT] != NO_ROW and all(row.task != "charge" or row.attempts for row in life.due)
+        if life.day == 0 and asked and not life.calls:
+            yield Step("half a day passes", life._replace(day=1), forced=True)
+        after = life._replace(day=2, books=forgotten(life.books))
+        if life.day > 0 and not life.calls and after != life:
+            yield Step("the provider forgets its keys", after, forced=True)
 
 
 def _without(due: Due, life: Life) -> tuple[Due, ...]:
-    return tuple(one for one in life.due if one != due)
+    return tuple(one for one in life.due if one.identity != due.identity)
+
+
+def _marked(row: Due, call: Call, *, in_vain: bool) -> Due:
+    return row._replace(in_vain=row.in_vain or in_vain) if row.identity == call.due.identity else row
 
 
 def _put(roads: tuple[Road, ...], n: int, road: Road) -> tuple[Road, ...]:
     return (*roads[:n], road, *roads[n + 1 :])
-
-
-def _with_call(life: Life, gone: Call | None, new: Call | None = None) -> Life:
-    calls = list(life.calls)
-    if gone is not None:
-        calls.remove(gone)
-    if new is not None:
-        calls.append(new)
-    return life._replace(calls=tuple(sorted(calls)))

@@ -1,75 +1,143 @@
-"""What is outside: the payment provider's ledger for one order, and the mailbox.
+"""What is outside: the payment provider's books for one order, and the mailbox.
 
-The ledger has the rules of `devstack/provider.py`; `test_outside.py` holds both against each other. It is undecided
-whether a card is good until the first call arrives, and every answer can be lost.
+The provider has the rules of `devstack/provider.py`; `test_outside.py` holds both against each other. It is undecided
+whether a card is good until the first call arrives, every answer can be lost, and where a scope says so the provider
+answers with errors that it stores under the key, and forgets its keys after a day.
+
+A worker's attempt is real code that may ask the outside more than once, and anything may happen between two questions.
+So an attempt is run again from its start with each answer that came in, until it needs one more, or is done.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from chassis.outcomes import NeedsAttention, OutcomeUnknown, Unavailable
 from chassis.service import Command, Task, Tried
 from notification_service import mailer
 from notification_service import worker as notification_worker
 from payment_service import provider
+from payment_service.provider import asking
 
 
-class Ledger(NamedTuple):
+class Books(NamedTuple):
     """What one order's calls have left at the provider."""
 
     answered: str = ""
-    """What the charge's key is answered with: nothing yet, charged or declined."""
+    """What the charge's key is answered with: nothing yet, charged, declined or an error."""
     charges: int = 0
-    voided: bool = False
+    key_charged: bool = False
+    """Whether the key that is remembered has charged."""
+    barred: bool = False
+    """Whether the key that is remembered was voided."""
+    voids: bool = False
+    refunded: str = ""
+    """What the refund's key is answered with."""
     refunds: int = 0
-    refund_known: bool = False
-    """Whether the refund's key is remembered."""
 
 
-def charge(ledger: Ledger) -> Iterator[tuple[str, Ledger]]:
-    """Yield every answer that a charge may get, with the ledger afterwards."""
-    if ledger.answered:
-        yield ledger.answered, ledger
-    elif ledger.voided:
-        yield "voided", ledger
+Answers = Iterator[tuple[str, Books]]
+
+
+def charge(books: Books, *, errors: bool) -> Answers:
+    """Yield every answer that a charge may get, with the books afterwards."""
+    if books.answered:
+        yield books.answered, books
+    elif books.barred:
+        yield "voided", books
     else:
-        yield "charged", ledger._replace(answered="charged", charges=ledger.charges + 1)
-        yield "declined", ledger._replace(answered="declined")
+        charged = books._replace(charges=books.charges + 1, key_charged=True)
+        yield "charged", charged._replace(answered="charged")
+        yield "declined", books._replace(answered="declined")
+        if errors:
+            yield "lost", books._replace(answered="error")
+            yield "lost", charged._replace(answered="error")
 
 
-def void(ledger: Ledger) -> Iterator[tuple[str, Ledger]]:
+def void(books: Books, *, errors: bool) -> Answers:
     """Yield the answer to a void under the charge's key."""
-    if ledger.answered == "charged":
-        yield "charged", ledger
+    if books.key_charged:
+        yield "charged", books
     else:
-        yield "voided", ledger._replace(voided=True)
+        yield "voided", books._replace(barred=True, voids=True)
 
 
-def refund(ledger: Ledger) -> Iterator[tuple[str, Ledger]]:
+def refund(books: Books, *, errors: bool) -> Answers:
     """Yield the answer to a refund of the whole charge."""
-    if ledger.refund_known:
-        yield "refunded", ledger
-    elif ledger.refunds < ledger.charges:
-        yield "refunded", ledger._replace(refunds=ledger.refunds + 1, refund_known=True)
+    if books.refunded:
+        yield books.refunded, books
+    elif books.refunds < books.charges:
+        paid = books._replace(refunds=books.refunds + 1)
+        yield "refunded", paid._replace(refunded="refunded")
+        if errors:
+            yield "lost", books._replace(refunded="error")
+            yield "lost", paid._replace(refunded="error")
     else:
-        yield "exceeds_charge", ledger
+        yield "exceeds_charge", books
 
 
-CALLS = {"charge": charge, "void": void, "refund": refund}
+def find_charge(books: Books, *, errors: bool) -> Answers:
+    """Yield what the books show of a charge: one counts before a void, and a decline leaves nothing."""
+    yield ("charged" if books.charges else "voided" if books.voids else "nothing"), books
 
 
-def attempt(task: Task, state: Any, event: Any, answer: str) -> tuple[Command | None, bool]:
-    """Make the worker's real attempt with this answer from outside; tells whether anything was asked there."""
-    asked: list[str] = []
-    with _answering(answer, asked):
-        return task.attempt(state, event, Tried()), bool(asked)
+def find_refund(books: Books, *, errors: bool) -> Answers:
+    """Yield what the books show of a refund."""
+    yield ("refunded" if books.refunds else "nothing"), books
 
 
-@contextmanager
-def _answering(answer: str, asked: list[str]) -> Iterator[None]:
-    def said(*_: Any) -> Any:
-        asked.append(answer)
+def forgotten(books: Books) -> Books:
+    """Return the books of a provider that remembers no key any more."""
+    return books._replace(answered="", key_charged=False, barred=False, refunded="")
+
+
+CALLS = {
+    "charge": charge,
+    "void": void,
+    "refund": refund,
+    "find_charge": find_charge,
+    "find_refund": find_refund,
+}
+
+
+class Asks(BaseException):
+    """Carry out of an attempt what it asks the outside next. Nobody but the model may catch it."""
+
+
+class PutOff(NamedTuple):
+    """An attempt that settled nothing: its row is due again."""
+
+    in_vain: bool
+
+
+def attempt(task: Task, state: Any, event: Any, tried: Tried, answers: Sequence[str]) -> Command | PutOff | str | None:
+    """Make the worker's real attempt with these answers from outside.
+
+    Return the command that comes of it, None where nothing is left to do, PutOff, or the name of what it asks next.
+    Raises NeedsAttention as the attempt does.
+    """
+    with _answering(iter(answers)):
+        try:
+            return task.attempt(state, event, tried)
+        except Asks as asks:
+            return str(asks)
+        except Unavailable as error:
+            return PutOff(isinstance(error, OutcomeUnknown))
+
+
+class _Outside:
+    """Answer every question from a list, in the place of provider, mail server and addresses."""
+
+    def __init__(self, answers: Iterator[str]) -> None:
+        self.answers = answers
+
+    def __getattr__(self, call: str) -> Any:
+        return lambda *_: self.answer(call)
+
+    def answer(self, call: str) -> Any:
+        """Answer one question; raises what the port says, and Asks where no answer is left."""
+        answer = next(self.answers, None)
         match answer:
             case "charged":
                 return provider.Charged("ch_1")
@@ -78,35 +146,53 @@ def _answering(answer: str, asked: list[str]) -> Iterator[None]:
             case "voided":
                 return provider.Barred()
             case "refunded":
-                return "re_1"
+                return provider.Refunded("re_1")
+            case "nothing":
+                return None
             case "sent" | "refused":
                 return answer == "sent"
+            case "known":
+                return _Contact()
+            case "lost":
+                raise Unavailable(answer)
+            case "error":
+                raise OutcomeUnknown(answer)
             case "exceeds_charge":
-                raise provider.UnexpectedAnswer(answer)
+                raise NeedsAttention(answer)
             case _:
-                raise AssertionError(answer)
+                raise Asks(call)
 
-    with (
-        patch.object(provider, "charge", said),
-        patch.object(provider, "void", said),
-        patch.object(provider, "refund", said),
-        patch.object(mailer, "send", said),
-        patch.object(notification_worker, "ContactRow", _Contacts(None if answer == "no address" else "ann@shop.test")),
-    ):
-        yield
+
+class _Contact:
+    email = "ann@shop.test"
 
 
 class _Contacts:
     """Stand for the table of addresses."""
 
-    def __init__(self, email: str | None) -> None:
-        self.email = email
+    def __init__(self, outside: _Outside) -> None:
         self.objects = self
+        self.outside = outside
 
     def filter(self, **_: Any) -> "_Contacts":
         """Take any customer."""
         return self
 
-    def first(self) -> "_Contacts | None":
+    def first(self) -> _Contact | None:
         """Return the customer's address, if they have one."""
-        return self if self.email else None
+        return self.outside.answer("address")
+
+
+@contextmanager
+def _answering(answers: Iterator[str]) -> Iterator[None]:
+    outside = _Outside(answers)
+    with ExitStack() as patched:
+        for module, name, stand_in in (
+            (asking, "chosen", lambda: outside),
+            (asking, "guarded", lambda _: nullcontext()),
+            (asking, "twice", lambda call: call()),
+            (mailer, "send", lambda *_: outside.answer("send")),
+            (notification_worker, "ContactRow", _Contacts(outside)),
+        ):
+            patched.enter_context(patch.object(module, name, stand_in))
+        yield

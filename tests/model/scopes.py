@@ -30,6 +30,8 @@ class Scope:
     """Calls to the outside never arrive, or their answers are lost, any number of times."""
     overlapping: int = 0
     """Calls beside the first one for the same due row."""
+    errors: bool = False
+    """The provider answers with errors that it stores, and forgets its keys after a day; the deadline always comes."""
     parks: bool = False
     """The handling of any message may fail: it is parked, and redriven at any point."""
     mail: bool = False
@@ -53,18 +55,33 @@ COUNTED = (
 BOUND = (
     Scope(
         name="one",
-        says="one order: cancel, deadline, lost answers, two overlapping calls; any message again, past the inbox",
+        says="one order: cancel, lost answers, two overlapping calls",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        overlapping=1,
+    ),
+    Scope(
+        name="again",
+        says="one order: cancel, deadline, lost answers; any message again, past the inbox, any number of times",
         baskets=(LAMP,),
         stock=(("LAMP", 1),),
         again=True,
         deadline=True,
-        overlapping=1,
+    ),
+    Scope(
+        name="provider",
+        says="one order at a provider that stores errors and forgets its keys: cancel, deadline, lost answers",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        deadline=True,
+        errors=True,
     ),
     Scope(
         name="two",
-        says="two orders and one unit: cancel, lost answers",
+        says="two orders and one unit: cancel",
         baskets=(LAMP, LAMP),
         stock=(("LAMP", 1),),
+        lost=False,
     ),
     Scope(
         name="parked",

@@ -1,4 +1,4 @@
-"""The ledger of the model answers as the simulated provider does."""
+"""The books of the model say what the simulated provider's say, whatever is asked in whatever sequence."""
 
 import itertools
 import json
@@ -7,38 +7,85 @@ import pytest
 
 from devstack.http_server import Request
 from devstack.provider import Delays, Provider
-from tests.model.outside import CALLS, Ledger
+from tests.model.outside import CALLS, Books, forgotten
 
-PATHS = {"charge": "/v1/charges", "void": "/v1/voids", "refund": "/v1/refunds"}
-KEYS = {"charge": "charge-1", "void": "charge-1", "refund": "refund-1"}
+POSTS = {
+    "charge": ("/v1/charges", "charge-1"),
+    "void": ("/v1/voids", "charge-1"),
+    "refund": ("/v1/refunds", "refund-1"),
+}
 NOTHING_TO_GIVE_BACK = {"exceeds_charge", "unknown_charge"}
+CARDS = {"tok_ok": "charged", "tok_declined": "declined"}
 
 
-def asked(provider: Provider, call: str, token: str) -> str:
-    charges = provider.handle(Request("GET", "/v1/charges", {"order_id": "1"}, {}, b"")).content["items"]
-    body = {"order_id": "1", "amount": 5, "currency": "EUR", "payment_method": token}
+@pytest.fixture(scope="module")
+def provider():
+    made = Provider(":memory:", Delays())
+    yield made
+    made.db.close()
+
+
+def listed(provider: Provider, path: str, order: str) -> list:
+    return provider.handle(Request("GET", path, {"order_id": order}, {}, b"")).content["items"]
+
+
+def asked(provider: Provider, call: str, order: str, token: str) -> str:
+    charges = listed(provider, "/v1/charges", order)
+    match call:
+        case "find_charge":
+            return "charged" if charges else "voided" if listed(provider, "/v1/voids", order) else "nothing"
+        case "find_refund":
+            return "refunded" if listed(provider, "/v1/refunds", order) else "nothing"
+    path, key = POSTS[call]
+    body = {"order_id": order, "amount": 5, "currency": "EUR", "payment_method": token}
     body["charge_id"] = charges[0]["id"] if charges else "none"
-    request = Request("POST", PATHS[call], {}, {"idempotency-key": KEYS[call]}, json.dumps(body).encode())
-    return provider.handle(request).content["status"]
-
-
-@pytest.mark.parametrize(("token", "outcome"), [("tok_ok", "charged"), ("tok_declined", "declined")])
-@pytest.mark.parametrize("calls", list(itertools.product(CALLS, repeat=4)), ids="-".join)
-def test_the_same_calls_get_the_same_answers(calls, token, outcome):
-    provider, ledger = Provider(":memory:", Delays()), Ledger()
-    for call in calls:
-        answers = dict(CALLS[call](ledger))
-        answer = outcome if outcome in answers else next(iter(answers))
-        ledger = answers[answer]
-        given = asked(provider, call, token)
-        if {given, answer} <= NOTHING_TO_GIVE_BACK:
-            break  # the refund of another charge would need another key
-        assert given == answer
-    entries = provider.handle(Request("GET", "/v1/ledger", {}, {}, b"")).content["items"]
-    kinds = [entry["kind"] for entry in entries]
-    assert (kinds.count("charge"), kinds.count("void"), kinds.count("refund")) == (
-        ledger.charges,
-        ledger.voided,
-        ledger.refunds,
+    answer = provider.handle(
+        Request("POST", path, {}, {"idempotency-key": f"{key}-{order}"}, json.dumps(body).encode())
     )
-    provider.db.close()
+    return answer.content["status"]
+
+
+@pytest.mark.parametrize("token", CARDS)
+@pytest.mark.parametrize("first", ["charge", "void", "find_charge"])
+def test_the_same_calls_get_the_same_answers(provider, token, first):
+    for calls in itertools.product((*CALLS, "forget"), repeat=3):
+        order, books = f"{token}-{first}-{'-'.join(calls)}", Books()
+        for call in (first, *calls):
+            if call == "forget":
+                provider.handle(Request("POST", "/forget", {}, {}, b""))
+                books = forgotten(books)
+                continue
+            answers = dict(CALLS[call](books, errors=False))
+            answer = CARDS[token] if CARDS[token] in answers else next(iter(answers))
+            books = answers[answer]
+            given = asked(provider, call, order, token)
+            if {given, answer} <= NOTHING_TO_GIVE_BACK:
+                break  # the refund of another charge would need another key
+            assert given == answer, (calls, call)
+        assert books_of(provider, order) == (books.charges, books.voids, books.refunds), calls
+
+
+def books_of(provider: Provider, order: str) -> tuple[int, bool, int]:
+    charges, voids, refunds = (listed(provider, f"/v1/{kind}", order) for kind in ("charges", "voids", "refunds"))
+    return len(charges), bool(voids), len(refunds)
+
+
+@pytest.mark.parametrize("fault", ["stored_error", "late_error"])
+@pytest.mark.parametrize("call", ["charge", "refund"])
+def test_a_stored_error_is_answered_again_and_the_books_say_what_was_done(provider, call, fault):
+    order, books = f"{call}-{fault}", Books()
+    if call == "refund":
+        asked(provider, "charge", order, "tok_ok")
+        books = dict(CALLS["charge"](books, errors=True))["charged"]
+    path, _ = POSTS[call]
+    fault_set = {"path": path, "fault": fault}
+    provider.handle(Request("POST", "/faults", {}, {}, json.dumps(fault_set).encode()))
+    assert asked(provider, call, order, "tok_ok") == "error"
+    provider.handle(Request("POST", "/faults", {}, {}, json.dumps({**fault_set, "fault": None}).encode()))
+    assert asked(provider, call, order, "tok_ok") == "error"
+    lost = [after for answer, after in CALLS[call](books, errors=True) if answer == "lost"]
+    (books,) = [b for b in lost if books_of(provider, order) == (b.charges, b.voids, b.refunds)]
+    assert [answer for answer, _ in CALLS[call](books, errors=True)] == ["error"]
+    for follow in ("void", "find_charge", "find_refund"):
+        ((answer, books),) = CALLS[follow](books, errors=True)
+        assert asked(provider, follow, order, "tok_ok") == answer
