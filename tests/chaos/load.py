@@ -24,7 +24,17 @@ MIX = (
     ("tok_timeout_then_ok", "plenty", 1),
     ("tok_error_then_ok", "plenty", 2),
 )
-CUSTOMERS = 6
+# Method, product, units, cancelled once RESERVED: what each customer asks for first, so that even a short run on a
+# slow machine goes through every transition.
+OPENING = (
+    ("tok_slow", "plenty", 1, True),
+    ("tok_declined", "plenty", 1, False),
+    ("tok_ok", "scarce", 7, False),
+    ("tok_slow", "plenty", 2, True),
+    ("tok_ok", "plenty", 1, False),
+    ("tok_timeout_then_ok", "plenty", 1, True),
+)
+CUSTOMERS = len(OPENING)
 CANCELS = 0.25
 SLOW_CANCELS = 0.7  # a cancel while the provider is charging leads to the compensations
 TWICE = 0.1  # a client that asks again although it was answered
@@ -114,12 +124,10 @@ class Load:
 def flowing(load: Load, seed: int, orders_per_second: float) -> Iterator[None]:
     """Let customers order until the block ends."""
     stop = threading.Event()
-    numbers = range(CUSTOMERS)
+    pause = CUSTOMERS / orders_per_second
     threads = [
-        threading.Thread(
-            target=_customer, args=(load, random.Random(f"{seed}/{n}"), stop, CUSTOMERS / orders_per_second)
-        )
-        for n in numbers
+        threading.Thread(target=_customer, args=(load, random.Random(f"{seed}/{n}"), stop, pause, first))
+        for n, first in enumerate(OPENING)
     ]
     threads.append(threading.Thread(target=_warehouse, args=(load, stop)))
     for thread in threads:
@@ -132,16 +140,19 @@ def flowing(load: Load, seed: int, orders_per_second: float) -> Iterator[None]:
             thread.join()
 
 
-def _customer(load: Load, rng: random.Random, stop: threading.Event, pause: float) -> None:
+def _customer(
+    load: Load, rng: random.Random, stop: threading.Event, pause: float, first: tuple[str, str, int, bool]
+) -> None:
     with load.stack.client("order") as client:
+        method, wanted, units, is_cancelled = first
+        order_id = load.place(client, _key(rng), _body(method, {load.skus[wanted]: units}))
+        if order_id is not None and is_cancelled:
+            _await_reserved(client, order_id, stop)
+            _cancel(load, client, order_id, _key(rng))
         while not stop.wait(rng.uniform(0.5, 1.5) * pause):
             method, wanted, _ = rng.choices(MIX, [weight for *_, weight in MIX])[0]
             skus = list(load.skus.values()) if wanted == "both" else [load.skus[wanted]]
-            body = {
-                "lines": [{"sku": sku, "quantity": rng.randint(1, 3)} for sku in skus],
-                "payment_method": method,
-            }
-            key = _key(rng)
+            key, body = _key(rng), _body(method, {sku: rng.randint(1, 3) for sku in skus})
             order_id = load.place(client, key, body)
             if rng.random() < TWICE:
                 load.place(client, key, body)
@@ -149,6 +160,19 @@ def _customer(load: Load, rng: random.Random, stop: threading.Event, pause: floa
             if order_id is not None and cancels:
                 stop.wait(rng.choice((0.0, 0.05, 0.2, 0.5, 1.0)))
                 _cancel(load, client, order_id, _key(rng))
+
+
+def _body(method: str, units: dict[str, int]) -> dict[str, Any]:
+    lines = [{"sku": sku, "quantity": quantity} for sku, quantity in units.items()]
+    return {"lines": lines, "payment_method": method}
+
+
+def _await_reserved(client: httpx.Client, order_id: str, stop: threading.Event) -> None:
+    until = time.monotonic() + GIVE_UP_SECONDS
+    while time.monotonic() < until and not stop.wait(0.1):
+        with suppress(httpx.TransportError):
+            if client.get(f"/v1/orders/{order_id}").json().get("status") != "PENDING":
+                return
 
 
 def _cancel(load: Load, client: httpx.Client, order_id: str, key: dict[str, str]) -> None:

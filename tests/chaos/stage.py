@@ -245,6 +245,7 @@ def running(home: Path, *, wrapper: tuple[str, ...] = (), services: str = "") ->
             _start(stage, chosen, homes, proxy)
             yield stage
         finally:
+            stage.stopping.set()
             for process in leftovers.find(folder.path):
                 with suppress(psutil.Error):
                     process.send_signal(signal.SIGCONT)

@@ -11,26 +11,32 @@ import pytest
 from tests.chaos.mutants import MUTANTS
 from tests.support.stack import CHECKOUT
 
+# A minute and a half where nothing else runs.
+pytestmark = pytest.mark.timeout(360)
+
 ROBUST = (
     "kill -9 relay,kill -9 consumer,kill -9 worker,kill -9 at relay.acknowledged,kill -9 at consumer.committed,"
     "freeze before commit"
 )
 
 
+RUN_SECONDS = 280
+STOP_SECONDS = 90
+
+
 def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
     """Run it; returns its exit code, its last line, and all that it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", *arguments],
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-    *_, last = done.stdout.splitlines()
-    assert last.startswith("{"), done.stdout[-4000:]
-    return done.returncode, json.loads(last), done.stdout
+    command = [sys.executable, "-m", "tests.chaos", *arguments]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        try:
+            said, _ = run.communicate(timeout=RUN_SECONDS)
+        finally:
+            if run.poll() is None:
+                run.terminate()  # it stops its stack
+                run.communicate(timeout=STOP_SECONDS)
+    *_, last = said.splitlines()
+    assert last.startswith("{"), said[-4000:]
+    return run.returncode, json.loads(last), said
 
 
 def test_a_short_run_ends_well():
