@@ -3,7 +3,9 @@
 The model. A batch is what the broker has ready: one poll for the first message, then a drain that does not wait. Types
 that nobody here reacts to, and a replay's records that name another group, are passed by their headers, before decoding
 and without an inbox row. The others become commands, and inbox rows, changed rows and new events commit in one
-transaction. Offsets are committed after that: a crash in between brings the batch again, and the inbox drops it.
+transaction. Offsets are committed after that, once a second: a crash in between brings the batches again, and the inbox
+drops them. A batch is not begun sooner than `batch_seconds` after the one before: under load more comes together, and a
+transaction costs about the same for one message as for twenty.
 
 Failures are of two kinds.
 - The world is broken (database away): nothing is counted against any message. The partitions are paused, so that the
@@ -21,7 +23,7 @@ waits the whole time-out unless n messages came; storing offsets before the data
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Event as Flag
 
 import confluent_kafka
@@ -45,6 +47,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
+COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 HOUSEKEEPING_SECONDS = 3600
 ATTEMPTS_BEFORE_PARKING = 3
 
@@ -68,20 +71,29 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
     )
     consumer.subscribe(service.topics)
     log.info("consuming", topics=service.topics)
-    clean_at = time.monotonic()
+    clean_at = commit_at = time.monotonic()
+    handled: dict[tuple[str, int], int] = {}
     try:
         while not stop.is_set():
             messages = _drain(consumer, settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
-                _until_the_world_is_well(consumer, service, messages, settings, stop)
+                started = time.monotonic()
+                if _until_the_world_is_well(consumer, service, messages, settings, stop):
+                    handled |= {(m.topic, m.partition): m.offset for m in messages}
+                stop.wait(max(0.0, started + settings.batch_seconds - time.monotonic()))
             else:
                 for topic in service.topics:
                     metrics.put("consumer_lag_seconds", 0, topic=topic)
+            if handled and time.monotonic() > commit_at:
+                commit_at = time.monotonic() + COMMIT_SECONDS
+                _commit(consumer, handled)
+                handled.clear()
             if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + HOUSEKEEPING_SECONDS
                 _housekeeping()
     finally:
+        _commit(consumer, handled)
         consumer.close()
 
 
@@ -111,7 +123,9 @@ def _text(value: str | bytes | None) -> str:
 
 def _until_the_world_is_well(
     consumer: confluent_kafka.Consumer, service: Service, messages: list[Message], settings: Settings, stop: Flag
-) -> None:
+) -> bool:
+    """Handle a batch once the world lets us; tells whether it did before we were told to stop."""
+    done = False
     wait = settings.retry_seconds
     paused = []
     while not stop.is_set():
@@ -129,20 +143,20 @@ def _until_the_world_is_well(
             wait = min(60.0, wait * 2)
         else:
             failpoint.reach("consumer.committed")
-            _commit(consumer, messages)
+            done = True
             break
     if paused:
         owned = {(p.topic, p.partition) for p in consumer.assignment()}
         consumer.resume([p for p in paused if (p.topic, p.partition) in owned])
+    return done
 
 
-def _commit(consumer: confluent_kafka.Consumer, messages: Sequence[Message]) -> None:
+def _commit(consumer: confluent_kafka.Consumer, handled: Mapping[tuple[str, int], int]) -> None:
     """Commit the offsets of partitions that are still ours; another owner knows better."""
     owned = {(p.topic, p.partition) for p in consumer.assignment()}
-    last = {(m.topic, m.partition): m.offset for m in messages}
     offsets = [
         confluent_kafka.TopicPartition(topic, partition, offset + 1)
-        for (topic, partition), offset in last.items()
+        for (topic, partition), offset in handled.items()
         if (topic, partition) in owned
     ]
     if not offsets:

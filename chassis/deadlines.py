@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.db import connection, transaction
 
+from chassis import hint
 from chassis.outcomes import NotAttempted, OutcomeUnknown
 from chassis.service import Tried
+from chassis.settings import settings
 from chassis.telemetry import Cause
 from schemas import codec
 from schemas.events import Event
@@ -106,6 +108,12 @@ def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
     if rows:
         with connection.cursor() as cursor:
             cursor.execute(SCHEDULE, [list(column) for column in zip(*rows, strict=True)])
+    if any(delay_seconds <= 0 for _, _, delay_seconds in rows):
+        transaction.on_commit(_wake_worker)
+
+
+def _wake_worker() -> None:
+    hint.give(settings().worker_hint)
 
 
 def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:

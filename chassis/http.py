@@ -33,6 +33,7 @@ from chassis.settings import settings
 from chassis.telemetry import Cause, new_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 LONGEST_REQUEST_ID = 128
 LONGEST_TRACESTATE = 512
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -180,6 +181,8 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
             ):
                 response = _plain(response.status_code).response(request_id)
             response.headers["X-Request-ID"] = request_id
+            if not response.streaming and response.status_code not in BODILESS:
+                response.headers["Content-Length"] = str(len(response.content))  # else it goes out in chunks
             _note(request, response, time.perf_counter() - started)
         return response
 

@@ -5,15 +5,14 @@ be committed. The relay publishes it later; the hint only makes that sooner.
 """
 
 import json
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
 
+from chassis import hint
 from chassis.settings import settings
 from chassis.telemetry import Cause, new_id
 from schemas import codec
@@ -96,27 +95,8 @@ def _row(appended: Appended) -> tuple[Any, ...]:
     )
 
 
-@cache
-def _hint() -> socket.socket | None:
-    target = settings().relay_hint
-    if not target:
-        return None
-    host, _, port = target.rpartition(":")
-    sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sending.connect((host, int(port)))  # looks the name up once, and not at every commit
-    except OSError:
-        return None
-    return sending
-
-
 def _wake_relay() -> None:
-    hint = _hint()
-    if hint is not None:
-        try:
-            hint.send(b"")
-        except OSError:
-            return  # the relay also polls
+    hint.give(settings().relay_hint)
 
 
 @dataclass(frozen=True, slots=True)

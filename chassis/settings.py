@@ -50,6 +50,9 @@ class Settings(KafkaEnvironment):
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
     relay_hint: str | None = Field(default=None, description="host:port of the relay's UDP socket; lost without harm.")
+    worker_hint: str | None = Field(
+        default=None, description="host:port of the worker's UDP socket; lost without harm."
+    )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     consumer_instance: str | None = Field(
         default=None,
@@ -57,13 +60,21 @@ class Settings(KafkaEnvironment):
         "a nameless one is waited for (10 s). No two at a time may have the same.",
     )
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
+    batch_seconds: float = Field(
+        default=0.01,
+        ge=0,
+        description="Least time from one batch of a consumer to the next: a transaction costs the same for one message "
+        "as for twenty.",
+    )
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     worker_threads: int = Field(
         default=16,
         ge=1,
         description="Attempts that one worker makes at once, of each task: one that hangs stops no other.",
     )
-    worker_poll_seconds: float = Field(default=0.02, gt=0, description="Pause between two looks for due rows.")
+    worker_poll_seconds: float = Field(
+        default=0.02, gt=0, description="Pause between two looks for due rows; a hint ends it. Longer where hints come."
+    )
     worker_lease_seconds: float = Field(
         default=15.0, gt=0, description="A claimed row is due again after this: longer than an attempt can take."
     )

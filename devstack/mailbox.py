@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope, Session
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS mail (position INTEGER PRIMARY KEY, received_at TEXT NOT NULL, subject TEXT NOT NULL,
-    text TEXT NOT NULL, headers TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mail (position INTEGER PRIMARY KEY, received_at TEXT NOT NULL, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS recipient (address TEXT, position INTEGER, PRIMARY KEY (address, position)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS recipient_position ON recipient (position);
 """
@@ -49,18 +48,12 @@ class Mailbox:
         return "250 kept"
 
     def keep(self, recipients: list[str], content: bytes) -> None:
-        """Write a mail and its recipients."""
-        message = message_from_bytes(content, policy=email.policy.default)
-        part = message.get_body(preferencelist=("plain", "html"))
-        text = part.get_content() if part else ""
-        headers = json.dumps({name: str(value) for name, value in message.items()})
+        """Write a mail, as it came, and its recipients."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.db.execute("BEGIN IMMEDIATE")
         try:
-            row = (now, str(message.get("subject", "")), str(text), headers)
-            position = self.db.execute(
-                "INSERT INTO mail (received_at, subject, text, headers) VALUES (?, ?, ?, ?)", row
-            ).lastrowid
+            row = (now, content)
+            position = self.db.execute("INSERT INTO mail (received_at, content) VALUES (?, ?)", row).lastrowid
             pairs = [(address, position) for address in dict.fromkeys(recipients)]
             self.db.executemany("INSERT INTO recipient VALUES (?, ?)", pairs)
         except BaseException:
@@ -71,18 +64,12 @@ class Mailbox:
     def messages(self, to: str | None = None, limit: int = -1) -> list[dict[str, Any]]:
         """Return the mails, newest first, those to one address or all."""
         chosen = "WHERE position IN (SELECT position FROM recipient WHERE address = :to)" if to else ""
-        query = f"""SELECT received_at, subject, text, headers,
+        query = f"""SELECT received_at, content,
             (SELECT json_group_array(address) FROM recipient WHERE recipient.position = mail.position)
             FROM mail {chosen} ORDER BY position DESC LIMIT :limit"""  # noqa: S608 - no value is put in
         return [
-            {
-                "to": json.loads(to_all),
-                "subject": subject,
-                "text": text,
-                "received_at": received_at,
-                "headers": json.loads(headers),
-            }
-            for received_at, subject, text, headers, to_all in self.db.execute(query, {"to": to, "limit": limit})
+            {"to": json.loads(to_all), "received_at": received_at, **_read(content)}
+            for received_at, content, to_all in self.db.execute(query, {"to": to, "limit": limit})
         ]
 
     def handle(self, request: Request) -> Answer:
@@ -107,6 +94,17 @@ class Mailbox:
         fields = ({**mail, "to": ", ".join(mail["to"])} for mail in mails)
         escaped = ({name: html.escape(str(value)) for name, value in each.items()} for each in fields)
         return PAGE.format(count=shown, mails="".join(MAIL.format(**each) for each in escaped))
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    """Return what a mail says. It is read when it is shown: that takes longer than all the rest of taking it."""
+    message = message_from_bytes(content, policy=email.policy.default)
+    part = message.get_body(preferencelist=("plain", "html"))
+    return {
+        "subject": str(message.get("subject", "")),
+        "text": str(part.get_content()) if part else "",
+        "headers": {name: str(value) for name, value in message.items()},
+    }
 
 
 async def run(host: str, port: int, smtp_port: int, store: str) -> None:

@@ -105,7 +105,8 @@ def port_names(chosen: Iterable[str]) -> list[str]:
     """Return what the named parts need ports for; a `.hint` is a UDP socket."""
     extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"]}
     listed = [port for name in chosen for port in (name, *extra.get(name, ()))]
-    return listed + [f"{service}.hint" for service in services_of(listed)]
+    hints = [f"{service}.hint" for service in services_of(listed)]
+    return listed + hints + [f"{name}.hint" for name in listed if name.endswith(".worker")]
 
 
 def names() -> tuple[str, ...]:
@@ -159,6 +160,8 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
     }
     if hint := site.ports.get(f"{service}.hint"):
         environment["WAYBILL_RELAY_HINT"] = f"{HOST}:{hint}"
+    if hint := site.ports.get(f"{service}.worker.hint"):
+        environment |= {"WAYBILL_WORKER_HINT": f"{HOST}:{hint}", "WAYBILL_WORKER_POLL_SECONDS": "0.2"}
     if service == "payment" and "provider" in site.ports:
         environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
     if service == "notification" and "mailbox.smtp" in site.ports:

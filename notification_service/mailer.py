@@ -1,10 +1,13 @@
 """Mail, through Django's SMTP backend.
 
 A mail server that is away raises Unavailable. The Message-ID follows from order and kind, so that a mail handed over
-twice (the worker died after the server took it) is known as the same one.
+twice (the worker died after the server took it) is known as the same one. Each thread keeps its connection for the
+next mail: greeting a server anew costs more than a mail.
 """
 
 import smtplib
+import threading
+import time
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
@@ -16,6 +19,7 @@ from notification_service.settings import NotificationSettings
 from schemas.events import NotificationRequested
 
 PERMANENT = 500
+IDLE_SECONDS = 5.0  # an older connection is not trusted: servers hang up after minutes, what is in between after less
 TEXTS = {
     Kind.ORDER_CONFIRMED: ("Your order is confirmed", "Your order {order_id} is confirmed and paid."),
     Kind.ORDER_CANCELLED: (
@@ -28,26 +32,9 @@ TEXTS = {
 
 def send(address: str, asked: NotificationRequested) -> bool:
     """Hand a mail over; False where the address is refused for good. Raises Unavailable where that is unknown."""
-    settings = read(NotificationSettings)
-    subject, text = TEXTS[Kind(asked.kind)]
-    domain = settings.mail_from.rpartition("@")[2]
-    backend = EmailBackend(
-        host=settings.smtp_host, port=settings.smtp_port, timeout=settings.smtp_timeout_seconds, fail_silently=False
-    )
-    message = EmailMessage(
-        subject=subject,
-        body=text.format(order_id=asked.order_id, reason=asked.reason),
-        from_email=settings.mail_from,
-        to=[address],
-        headers={
-            "Message-ID": f"<{asked.order_id}.{asked.kind}@{domain}>",
-            "X-Order-ID": str(asked.order_id),
-            "X-Notification-Kind": asked.kind,
-        },
-        connection=backend,
-    )
+    message = _message(address, asked)
     try:
-        message.send()
+        _hand_over(message)
     except smtplib.SMTPRecipientsRefused as error:
         if all(code >= PERMANENT for code, _ in error.recipients.values()):
             return False
@@ -55,3 +42,68 @@ def send(address: str, asked: NotificationRequested) -> bool:
     except (OSError, smtplib.SMTPException) as error:
         raise Unavailable(f"mail server: {error!r}") from error
     return True
+
+
+def _message(address: str, asked: NotificationRequested) -> EmailMessage:
+    mail_from = read(NotificationSettings).mail_from
+    subject, text = TEXTS[Kind(asked.kind)]
+    domain = mail_from.rpartition("@")[2]
+    return EmailMessage(
+        subject=subject,
+        body=text.format(order_id=asked.order_id, reason=asked.reason),
+        from_email=mail_from,
+        to=[address],
+        headers={
+            "Message-ID": f"<{asked.order_id}.{asked.kind}@{domain}>",
+            "X-Order-ID": str(asked.order_id),
+            "X-Notification-Kind": asked.kind,
+        },
+    )
+
+
+class _Kept(threading.local):
+    """Hold a thread's own connection to the mail server."""
+
+    backend: EmailBackend | None = None
+    used_at = 0.0
+
+
+_kept = _Kept()
+
+
+def _hand_over(message: EmailMessage) -> None:
+    """Send over the connection that is kept, or a new one where there is none or the server has hung up."""
+    if _kept.backend is not None and time.monotonic() - _kept.used_at > IDLE_SECONDS:
+        hang_up()
+    kept = _kept.backend is not None
+    try:
+        _send(message)
+    except smtplib.SMTPServerDisconnected:
+        if not kept:
+            raise
+        _send(message)
+
+
+def _send(message: EmailMessage) -> None:
+    if _kept.backend is None:
+        settings = read(NotificationSettings)
+        backend = EmailBackend(
+            host=settings.smtp_host, port=settings.smtp_port, timeout=settings.smtp_timeout_seconds, fail_silently=False
+        )
+        backend.open()
+        _kept.backend = backend
+    try:
+        _kept.backend.send_messages([message])
+    except smtplib.SMTPRecipientsRefused:
+        raise  # the connection is as good as before
+    except (OSError, smtplib.SMTPException):
+        hang_up()
+        raise
+    _kept.used_at = time.monotonic()
+
+
+def hang_up() -> None:
+    """Close the connection that this thread keeps, if it keeps one."""
+    backend, _kept.backend = _kept.backend, None
+    if backend is not None and backend.connection is not None:
+        backend.connection.close()

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from chassis import http
+from chassis import http, rows
 from chassis.auth import caller_of
 from chassis.idempotency import idempotent
 from chassis.outbox import history
@@ -100,7 +100,7 @@ def place_order(request: HttpRequest, order: OrderIn) -> HttpResponse:
         currency=currency,
         payment_method=order.payment_method,
     )
-    return _changed(request, command, status=202)
+    return _changed(request, command, new=True)
 
 
 @router.get("/orders", response=OrdersOut)
@@ -130,7 +130,7 @@ def read_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Cancel an order that is not confirmed yet; what was held or charged is given back."""
     _find(request, order_id)
-    return _changed(request, domain.CancelOrder(order_id=order_id), status=202)
+    return _changed(request, domain.CancelOrder(order_id=order_id))
 
 
 @router.get("/orders/{order_id}/events", response=EventsOut)
@@ -163,15 +163,15 @@ def _find(request: HttpRequest, order_id: UUID) -> OrderRow:
     return row
 
 
-def _changed(request: HttpRequest, command: domain.Command, *, status: int) -> HttpResponse:
-    (handled,) = handle(service, [Caused(command, http.cause(request))])
+def _changed(request: HttpRequest, command: domain.Command, *, new: bool = False) -> HttpResponse:
+    (handled,) = handle(service, [Caused(command, http.cause(request))], new=new)
     row = handled.row
-    return http.answer(status, _view(row), version=row.version, location=f"/v1/orders/{row.order_id}", retry_after="1")
+    return http.answer(202, _view(row), version=row.version, location=f"/v1/orders/{row.order_id}", retry_after="1")
 
 
 def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
     """Return the lines at the price list's prices and their currency; a 422 names the line that has none."""
-    prices = PriceRow.objects.in_bulk([line.sku for line in order.lines])
+    prices = {row.sku: row for row in rows.load(PriceRow, {line.sku for line in order.lines}, lock=False)}
     lines: list[OrderLine] = []
     currency = order.currency
     for n, line in enumerate(order.lines):

@@ -1,5 +1,6 @@
 """What is due is done, tried again after its backoff, and never dropped."""
 
+import socket
 import threading
 import types
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chassis import deadlines, metrics, worker
+from chassis import deadlines, hint, metrics, worker
 from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
 from chassis.service import Service, after
 from chassis.settings import Settings
@@ -33,12 +34,14 @@ def service(*attempts, way_out=""):
 @contextmanager
 def working(plan, **settings):
     stop = threading.Event()
-    thread = threading.Thread(target=worker.work, args=(plan, FAST.model_copy(update=settings), stop))
+    told = FAST.model_copy(update=settings)
+    thread = threading.Thread(target=worker.work, args=(plan, told, stop))
     thread.start()
     try:
         yield
     finally:
         stop.set()
+        hint.give(told.worker_hint)
         thread.join()
 
 
@@ -251,3 +254,19 @@ def test_a_task_that_hangs_leaves_the_others_their_threads(order_database, calls
         finally:
             release.set()
         wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+
+
+def test_a_hint_wakes_a_worker_that_would_look_again_in_a_minute(order_database, calls, monkeypatch):
+    def attempt(order, _asked, _tried):
+        calls.append(order.order_id)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(deadlines, "settings", lambda: FAST.model_copy(update={"worker_hint": address}))
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan, worker_hint=address, worker_poll_seconds=60):
+        wait_until(lambda: len(calls) == 1 and due() == [], deadline_seconds=20, what="the first look found a row")
+        handle(plan, [place()])
+        wait_until(lambda: len(calls) == 2, deadline_seconds=20, what="the hint ended the wait")

@@ -1,0 +1,84 @@
+"""A mail goes out over the connection that is there, and over a new one where the mail server has hung up."""
+
+from uuid import uuid4
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from chassis.outcomes import Unavailable
+from devstack.ports import choose
+from notification_service import mailer
+from notification_service.domain import Kind
+from notification_service.settings import NotificationSettings
+from schemas.events import NotificationRequested
+from tests.support.wait import wait_until
+
+
+class Server:
+    """A mail server that counts its callers and can hang up on them."""
+
+    def __init__(self):
+        self.sessions, self.mails = [], []
+
+    async def handle_MAIL(self, server, _session, envelope, address, _options):  # noqa: N802 - aiosmtpd's name
+        if server not in self.sessions:
+            self.sessions.append(server)
+        envelope.mail_from = address
+        return "250 ok"
+
+    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
+        if address.startswith("nobody"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
+        self.mails.append(envelope.rcpt_tos)
+        return "250 kept"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    handler = Server()
+    port = choose(["mail"], {}, {})["mail"]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    settings = NotificationSettings(smtp_host="127.0.0.1", smtp_port=port, smtp_timeout_seconds=5)
+    monkeypatch.setattr(mailer, "read", lambda _: settings)
+    handler.loop = controller.loop
+    yield handler
+    mailer.hang_up()
+    controller.stop()
+
+
+def asked():
+    kind = Kind.ORDER_CONFIRMED
+    return NotificationRequested(order_id=uuid4(), customer_id="ann", kind=kind, channel="email", reason=None)
+
+
+def test_mails_of_one_thread_share_a_connection(server):
+    assert mailer.send("ann@example.com", asked())
+    assert mailer.send("bob@example.com", asked())
+    assert (len(server.mails), len(server.sessions)) == (2, 1)
+
+
+def test_a_refused_address_leaves_the_connection_for_the_next_mail(server):
+    assert not mailer.send("nobody@example.com", asked())
+    assert mailer.send("ann@example.com", asked())
+    assert (len(server.mails), len(server.sessions)) == (1, 1)
+
+
+def test_a_mail_goes_out_though_the_server_hung_up_since_the_last_one(server):
+    assert mailer.send("ann@example.com", asked())
+    (session,) = server.sessions
+    server.loop.call_soon_threadsafe(session.transport.close)
+    wait_until(lambda: session.transport is None or session.transport.is_closing(), deadline_seconds=5, what="hung up")
+    assert mailer.send("ann@example.com", asked())
+    assert (len(server.mails), len(server.sessions)) == (2, 2)
+
+
+def test_a_mail_server_that_is_away_is_said_to_be(monkeypatch):
+    nowhere = NotificationSettings(smtp_host="127.0.0.1", smtp_port=1, smtp_timeout_seconds=5)
+    monkeypatch.setattr(mailer, "read", lambda _: nowhere)
+    with pytest.raises(Unavailable):
+        mailer.send("ann@example.com", asked())
