@@ -1,5 +1,6 @@
 """Payments by the real worker, on a database and the simulator: what fails for long is shown, and never dropped."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +9,13 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 
 from chassis import worker
+from chassis.auth import Caller
 from chassis.settings import Settings
 from chassis.unit_of_work import Caused, handle
+from payment_service import api
 from payment_service.domain import RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
 from payment_service.service import service as payments
@@ -96,6 +100,14 @@ def due() -> list[tuple[str, int, bool]]:
         return cursor.fetchall()
 
 
+def shown(order_id) -> bool:
+    """What REST says of the payment's need."""
+    request = RequestFactory().get("/v1/payments")
+    request.auth = Caller("ann", frozenset())
+    (one,) = json.loads(api.list_payments(request, order_id=order_id, limit=20, cursor=None).content)["items"]
+    return one["needs_attention"]
+
+
 def marked() -> None:
     wait_until(marks, deadline_seconds=20, what="it needs attention")
 
@@ -110,10 +122,10 @@ def test_a_refund_that_fails_for_long_needs_attention_and_none_once_it_is_paid(w
         marked()
         ((task, error, way_out),) = marks()
         assert (task, "500" in error, "the money is owed" in way_out) == ("refund", True, True)
-        assert status(order_id) == "REFUNDING"
+        assert (status(order_id), shown(order_id)) == ("REFUNDING", True)
         world.fault("refund", None)
         becomes(order_id, "REFUNDED")
-    assert marks() == due() == []
+    assert (marks(), due(), shown(order_id)) == ([], [], False)
     assert world.refunds(order_id) == [4200]
 
 
