@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -151,6 +151,7 @@ def test_the_unit_of_work_does_what_the_model_does(service, database_server):
                 derandomize=True,
                 deadline=None,
                 database=None,
+                phases=[Phase.generate],  # to shrink a failure takes minutes of transactions
                 suppress_health_check=list(HealthCheck),
             ),
         )

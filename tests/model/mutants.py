@@ -13,7 +13,9 @@ from notification_service import domain as notification
 from order_service import domain as orders
 from order_service import reactions as order_reactions
 from payment_service import domain as payment
+from payment_service import provider
 from payment_service import reactions as payment_reactions
+from payment_service.provider import asking
 from schemas.events import (
     PaymentRefundRequested,
     PaymentVoided,
@@ -35,6 +37,7 @@ LINES = replace(
 )
 COUNTING = replace(PLAIN, name="counting", staff=(COUNTED,), cancels=False)
 PRICING = replace(PLAIN, name="pricing", staff=(PRICED,), cancels=False, placed=False)
+FORGETFUL = replace(PLAIN, name="forgetful", cancels=False, deadline=True, errors=True)
 DROPPED = Ignored("a mutant")
 
 
@@ -189,6 +192,38 @@ MUTANTS = (
         decides(payment.ReturnPayment, "DECLINED", lambda c, *_: [PaymentRefundRequested(order_id=c.order_id)]),
         PLAIN,
         "exceeds_charge",
+    ),
+    Mutant(
+        "a charge is asked for however old it is",
+        provider,
+        "charge",
+        gives(lambda of, tried, real: real(of, replace(tried, seconds=0))),
+        FORGETFUL,
+        "2 charges",
+    ),
+    Mutant(
+        "a charge is asked for again after a stored error",
+        provider,
+        "charge",
+        gives(lambda of, tried, _: asking.chosen().charge(of)),
+        FORGETFUL,
+        "2 charges",
+    ),
+    Mutant(
+        "a refund is not looked up before it is asked for again",
+        provider,
+        "refund",
+        gives(lambda of, tried, real: real(of, replace(tried, times=1))),
+        FORGETFUL,
+        "needs an operator: exceeds_charge",
+    ),
+    Mutant(
+        "a void looks only by the key",
+        provider,
+        "void",
+        gives(lambda of, tried, _: asking.chosen().void(of)),
+        FORGETFUL,
+        "the provider says voided",
     ),
     Mutant(
         "a wrong amount is charged",

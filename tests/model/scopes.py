@@ -1,6 +1,6 @@
 """What is explored: each scope is a small world, in which everything that it allows happens at every point."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inventory_service.domain import CorrectStock, DelistProduct, ReceiveStock, ReviseProduct
@@ -119,5 +119,30 @@ BOUND = (
         lost=False,
     ),
 )
+_named = {scope.name: scope for scope in BOUND}
 
-DEEP = ()
+
+def _deeper(name: str, says: str, **changes: Any) -> Scope:
+    return replace(_named[name], name=f"{name}-deep", says=says, **changes)
+
+
+DEEP = (
+    _deeper(
+        "one",
+        "the same with a deadline, and any message again",
+        deadline=True,
+        again=True,
+    ),
+    _deeper("again", "the same with mails", mail=True),
+    _deeper("provider", "the same with two overlapping calls", overlapping=1),
+    _deeper("two", "the same with lost answers", lost=True),
+    _deeper("parked", "the same with lost answers, and any message again", lost=True, again=True),
+    _deeper("products", "the same with two orders", baskets=(LAMP, LAMP), rewinds=0),
+    replace(
+        _named["two"],
+        name="three",
+        says="three orders and two units",
+        baskets=(LAMP,) * 3,
+        stock=(("LAMP", 2),),
+    ),
+)
