@@ -33,7 +33,7 @@ SERVICES = parts.SERVICES
 # Longer than twenty seconds, so that one freeze is within it and the longest is not.
 MAX_POLL_SECONDS = 25
 CONNECTIONS = 400  # room for 300 idle ones beside everybody
-SETTINGS = {"WAYBILL_ORDER_DEADLINE": "PT20S", "PROVIDER_SLOW_SECONDS": "2", "PROVIDER_TIMEOUT_SECONDS": "6"}
+SETTINGS = {"WAYBILL_ORDER_DEADLINE": "PT30S", "PROVIDER_SLOW_SECONDS": "2", "PROVIDER_TIMEOUT_SECONDS": "6"}
 BACK_SECONDS = 90
 
 
