@@ -13,6 +13,9 @@ Failures are of two kinds.
 - One message is broken (unreadable, refused, or a defect in a reaction): the batch is rolled back and gone through
   one by one; the one that fails is tried again a few times, then parked with its reason, and later messages of its key
   are parked behind it. All other keys flow.
+Where most keys would be parked (`parking_limit`), the code is at fault and not the messages: the consumer stands still,
+as if the world were broken, until another version handles what this one cannot. What counts are the last rows of the
+inbox, so a restart does not begin to park anew.
 
 What is relied on: one partition has one consumer of the group at a time, mostly. Where a rebalance makes it two for a
 moment, the inbox's unique id and the row locks decide, not Kafka.
@@ -33,7 +36,7 @@ from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_aft
 
 from chassis import failpoint, inbox, metrics, unit_of_work
 from chassis.inbox import Message
-from chassis.outcomes import CommandRefused, Ignored, Unavailable, Unreadable
+from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unavailable, Unreadable
 from chassis.schema_ids import read_event
 from chassis.service import Command, Copy, Service
 from chassis.settings import Settings
@@ -50,6 +53,7 @@ POLL_SECONDS = 0.5
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 HOUSEKEEPING_SECONDS = 3600
 ATTEMPTS_BEFORE_PARKING = 3
+PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
 def consume(service: Service, settings: Settings, stop: Flag) -> None:
@@ -132,7 +136,9 @@ def _until_the_world_is_well(
         try:
             process(service, messages, settings)
         except WORLD as error:
-            log.warning("waiting", reason=str(error).strip().splitlines()[0], seconds=wait)
+            stopped = isinstance(error, ParkingStopped)
+            metrics.put("consumer_stopped", stopped)
+            (log.error if stopped else log.warning)("waiting", reason=_first_line(error), seconds=wait)
             _put_lag(messages)
             connection.close()
             paused = consumer.assignment()
@@ -143,6 +149,7 @@ def _until_the_world_is_well(
             wait = min(60.0, wait * 2)
         else:
             failpoint.reach("consumer.committed")
+            metrics.put("consumer_stopped", 0)
             done = True
             break
     if paused:
@@ -202,10 +209,20 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
         raise
     except Exception as error:
         reason = _line(error)
+        _stop_if_too_many(message, reason, settings)
         log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
         inbox.park(service.name, message, reason, keep_days=settings.inbox_days)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_parked_total", reason=kind)
+
+
+def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None:
+    keys, handled = inbox.latest()
+    if keys >= PARKED_KEYS and keys / (keys + handled) > settings.parking_limit:
+        raise ParkingStopped(
+            f"would park {message.place} ({reason}) after {keys} keys of the last {keys + handled}: deploy what "
+            "handles them, or set WAYBILL_PARKING_LIMIT=1 to park them all"
+        )
 
 
 @unit_of_work.retried
@@ -275,6 +292,10 @@ def _housekeeping() -> None:
     except WORLD as error:
         log.warning("housekeeping put off", reason=_line(error))
         connection.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _line(error: BaseException) -> str:

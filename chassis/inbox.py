@@ -32,6 +32,14 @@ WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
 FOR SHARE
 """
 
+# By id, which rises with time: neither a clock nor a scan. What was redriven counts as handled.
+LATEST = """
+SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status = -1),
+       count(*) FILTER (WHERE status <> -1)
+FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
+"""
+LATEST_ROWS = 100
+
 FORGET = "DELETE FROM received WHERE expires_at < now() AND status <> -1"
 
 
@@ -123,6 +131,13 @@ def park(consumer: str, message: Message, reason: str, *, keep_days: int) -> Non
     with connection.cursor() as cursor:
         values = [keep_days, StatusChoice.FAILED, [message_id], [json.dumps(headers)], [json.dumps(body)]]
         cursor.execute(RECEIVE, values)
+
+
+def latest() -> tuple[int, int]:
+    """Return of the last messages how many keys are parked, and how many messages were handled."""
+    with connection.cursor() as cursor:
+        cursor.execute(LATEST, [LATEST_ROWS])
+        return cursor.fetchone()
 
 
 def forget() -> int:

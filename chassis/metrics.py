@@ -11,6 +11,7 @@ Name = Literal[
     "consumer_parked_total",
     "consumer_passed_total",
     "consumer_processed_total",
+    "consumer_stopped",
     "http_request_seconds",
     "outbox_commit_to_ack_seconds",
     "outbox_gap_seconds",
@@ -38,6 +39,7 @@ METRICS: dict[Name, Metric] = {
     "consumer_parked_total": Metric(Counter, "Messages parked in the inbox since the start.", ("reason",)),
     "consumer_passed_total": Metric(Counter, "Messages that nobody here reacts to, or meant for another group."),
     "consumer_processed_total": Metric(Counter, "Messages handled.", ("topic", "type", "outcome")),
+    "consumer_stopped": Metric(Gauge, "1 while the consumer stands still because it would park too many keys."),
     "http_request_seconds": Metric(Histogram, "Time to answer a request.", ("method", "route", "status")),
     "outbox_commit_to_ack_seconds": Metric(
         Histogram, "From the row's time to the broker's acknowledgement.", ("service",)

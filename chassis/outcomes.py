@@ -69,6 +69,10 @@ class OutcomeUnknown(Unavailable):
     """Asking again would tell nothing new, now or later: from now on only look up what came of it."""
 
 
+class ParkingStopped(Unavailable):
+    """So much would be parked that the code is at fault, not the events: an operator has to deploy another."""
+
+
 class NotAttempted(Unavailable):
     """Nothing was attempted, so nothing is counted: try again after `seconds`."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from chassis.django_settings import configure_django
 from tests.support import containers, databases
@@ -20,6 +21,10 @@ configure_django(
     ("order_service", "inventory_service", "payment_service", "notification_service"),
     os.environ["WAYBILL_DATABASE_URL"],
 )
+
+# A traceback with every frame's locals, the default, takes seconds each where they hold a batch of messages.
+plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, plain])
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.house import CHECKOUT, SERVICES
 CALLS = {"inc": (Counter, Gauge), "put": (Gauge,), "observe": (Histogram,)}
 PARTS = ("consumer", "http", "outbox", "worker")
 # A thing that is counted or measured in itself needs no unit behind it; each with what one unit of it is.
-UNITLESS = {"outbox_parked": "publications", "outbox_relay_leader": "0 or 1"}
+UNITLESS = {"consumer_stopped": "0 or 1", "outbox_parked": "publications", "outbox_relay_leader": "0 or 1"}
 SHAPE = re.compile(rf"({'|'.join(PARTS)})_[a-z_]+_(seconds|bytes|total)")
 
 

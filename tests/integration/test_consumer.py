@@ -12,7 +12,7 @@ from django_outbox_pattern.models import Received
 
 from chassis import consumer, schema_ids
 from chassis.inbox import Message
-from chassis.outcomes import Unavailable
+from chassis.outcomes import ParkingStopped, Unavailable
 from chassis.settings import settings
 from chassis.telemetry import new_id
 from inventory_service.models import ProductRow, ReservationRow
@@ -158,3 +158,27 @@ def test_the_worlds_failures_park_nothing(inventory):
     process(once)
     assert reserved() == 2
     assert parked() == []
+
+
+def bad(number):
+    """Messages that nobody can read, each of a key of its own."""
+    return [message(placed(), value=b"\x00\x00") for _ in range(number)]
+
+
+def test_a_consumer_that_would_park_most_keys_stops_instead(inventory):
+    process(*(message(placed(quantity=1)) for _ in range(5)))
+    with pytest.raises(ParkingStopped, match="WAYBILL_PARKING_LIMIT=1"):
+        process(*bad(consumer.PARKED_KEYS + 5))
+    assert len(parked()) == consumer.PARKED_KEYS
+    last = bad(1)
+    with pytest.raises(ParkingStopped):
+        process(*last)
+    process(message(placed(quantity=1)))
+    assert (len(parked()), reserved()) == (consumer.PARKED_KEYS, 6)
+    consumer.process(service, last, settings().model_copy(update={"parking_limit": 1.0}))
+    assert len(parked()) == consumer.PARKED_KEYS + 1
+
+
+def test_a_few_bad_events_among_many_good_ones_stop_nobody(inventory):
+    process(*(message(placed(quantity=1)) for _ in range(60)), *bad(consumer.PARKED_KEYS + 5))
+    assert len(parked()) == consumer.PARKED_KEYS + 5
