@@ -103,7 +103,16 @@ reactions and workers' attempts; only database, broker and the outside are left 
 in sequence, everything else happens in any. The provider follows the rules of `devstack/provider.py`, and
 `tests/model/test_outside.py` holds both against each other. `tests/model/test_mutants.py` changes one transition at a
 time and expects the search to find it; `tests/integration/test_model_on_the_database.py` runs the same commands through
-the unit of work.
+the unit of work. No fault of the saga itself was found. What the search showed on the way:
+
+- A refund that the provider answered with a stored error, and did not pay, can be paid once the provider has forgotten
+  the key, a day later. Until then it needs attention, and the order stays CANCELLING.
+- A void has to look into the provider's books: under the key alone, a charge older than the provider's memory is voided
+  on paper and stays charged.
+- To cancel an order after one half of its compensation breaks nothing that is seen at rest, and still tells a customer
+  that nothing is charged while it is. So the promises above hold at every moment, and are searched for at every moment.
+- What is parked delays its key and does no more: a reader that parks reaches the same ends as one that is slow.
+- The price list ends right because a topic that is read again is read to its end; one old price alone would stay.
 
 """
 

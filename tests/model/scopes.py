@@ -85,16 +85,17 @@ BOUND = (
     ),
     Scope(
         name="parked",
-        says="one order: any message is parked and redriven, or comes again; cancel, deadline",
+        says="one order: any message is parked and redriven, and comes again; cancel, deadline",
         baskets=(LAMP,),
         stock=(("LAMP", 1),),
         parks=True,
+        again=True,
         deadline=True,
         lost=False,
     ),
     Scope(
         name="mail",
-        says="one order and its mails: any message again, lost answers, overlapping calls, cancel",
+        says="one order and its mails: any message again, lost answers, cancel",
         baskets=(LAMP,),
         stock=(("LAMP", 1),),
         mail=True,
@@ -136,7 +137,7 @@ DEEP = (
     _deeper("again", "the same with mails", mail=True),
     _deeper("provider", "the same with two overlapping calls", overlapping=1),
     _deeper("two", "the same with lost answers", lost=True),
-    _deeper("parked", "the same with lost answers, and any message again", lost=True, again=True),
+    _deeper("parked", "the same with lost answers", lost=True),
     _deeper("products", "the same with two orders", baskets=(LAMP, LAMP), rewinds=0),
     replace(
         _named["two"],
