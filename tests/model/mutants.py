@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-from chassis.outcomes import Ignored
+from chassis.outcomes import Ignored, Unavailable
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
@@ -106,6 +106,10 @@ def _status(command: Any, state: Any) -> str:
 
 def _as_if(status: Any) -> Callable[[Any, Any, Callable[..., Any]], Any]:
     return lambda command, state, real: real(command, replace(state, status=status))
+
+
+def _says_nothing() -> None:
+    raise Unavailable("a mutant")
 
 
 def _released_blindly(command: Any, state: Any, _: Any) -> Any:
@@ -224,6 +228,14 @@ MUTANTS = (
         gives(lambda of, tried, _: asking.chosen().void(of)),
         FORGETFUL,
         "the provider says voided",
+    ),
+    Mutant(
+        "a void is tried for ever",
+        provider,
+        "void",
+        gives(lambda *_: _says_nothing()),
+        PLAIN,
+        "no end can be reached without help",
     ),
     Mutant(
         "a wrong amount is charged",
