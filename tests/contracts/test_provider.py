@@ -18,6 +18,7 @@ from tests.support.providers.worlds import World, payment
 FIRST = Tried()
 AGAIN = Tried(times=2, seconds=60)
 TOO_LATE = Tried(times=9, seconds=timedelta(hours=12).total_seconds())
+BREAKS = {"provider_breaker_failures": 2, "provider_breaker_seconds": 600}
 WORLDS = {"simulator": worlds.simulator, "stripe": worlds.stripe}
 
 
@@ -232,7 +233,7 @@ def test_a_charge_under_another_id_than_the_known_one_needs_attention(world):
 
 
 def test_what_fails_too_often_is_spared_and_mends_by_itself(world, monkeypatch):
-    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_breaker_failures": 2}))
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update=BREAKS))
     paid, asked = charged(world), payment(world)
     world.fault("charge", "error")
     for _ in range(2):
@@ -249,7 +250,7 @@ def test_what_fails_too_often_is_spared_and_mends_by_itself(world, monkeypatch):
 
 
 def test_a_breaker_opens_again_where_the_next_try_fails_too(world, monkeypatch):
-    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_breaker_failures": 2}))
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update=BREAKS))
     asked = payment(world)
     world.fault("charge", "error")
     for _ in range(2):

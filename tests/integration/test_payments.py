@@ -32,7 +32,7 @@ FAST = Settings(retry_seconds=0.05, worker_poll_seconds=0.01, worker_threads=2)
 def running(tmp_path_factory) -> Iterator[World]:
     with worlds.simulator(tmp_path_factory.mktemp("simulator")) as world:
         world.settings = world.settings.model_copy(
-            update={"provider_timeout_seconds": 1.5, "provider_tries": 1, "provider_breaker_failures": 1000}
+            update={"provider_timeout_seconds": 4, "provider_tries": 1, "provider_breaker_failures": 1000}
         )
         yield world
 

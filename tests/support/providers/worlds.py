@@ -165,7 +165,7 @@ def simulator(folder: Path) -> Iterator[SimulatorWorld]:
     environment |= {"PROVIDER_TIMEOUT_SECONDS": "30", "PROVIDER_SLOW_SECONDS": "2"}
     command = [sys.executable, "-m", "devstack.provider"]
     with answering(command, port, folder / "simulator.log", environment) as url, httpx.Client(base_url=url) as client:
-        settings = PaymentSettings(provider="simulator", provider_url=url, provider_timeout_seconds=5)
+        settings = PaymentSettings(provider="simulator", provider_url=url, provider_timeout_seconds=20)
         yield SimulatorWorld(settings, client)
 
 
@@ -184,5 +184,5 @@ def stripe(folder: Path) -> Iterator[StripeWorld]:
 def at_stripe(url: str) -> PaymentSettings:
     """Settings for Stripe at another address than its own."""
     return PaymentSettings(
-        provider="stripe", stripe_url=url, stripe_api_key=SecretStr(KEY), provider_timeout_seconds=10
+        provider="stripe", stripe_url=url, stripe_api_key=SecretStr(KEY), provider_timeout_seconds=20
     )
