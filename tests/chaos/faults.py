@@ -192,27 +192,27 @@ def cut_all(stage: Stage, rng: Random) -> bool:
 
 
 def slow(stage: Stage, rng: Random) -> bool:
-    with stage.proxy.poisoned(rng.choice(list(stage.proxy.ports)), "latency", latency=300, jitter=200):
+    with stage.proxy.spoilt(rng.choice(list(stage.proxy.ports)), "latency", latency=300, jitter=200):
         stage.hold(5)
     return True
 
 
 def starve(stage: Stage, rng: Random) -> bool:
     """Let a link carry nothing, and keep its connections open."""
-    with stage.proxy.poisoned(rng.choice(list(stage.proxy.ports)), "timeout", timeout=0):
+    with stage.proxy.spoilt(rng.choice(list(stage.proxy.ports)), "timeout", timeout=0):
         stage.hold(5)
     return True
 
 
 def provider_silent(stage: Stage, _rng: Random) -> bool:
-    with stage.proxy.poisoned("provider", "timeout", timeout=0):
+    with stage.proxy.spoilt("provider", "timeout", timeout=0):
         stage.hold(5)
     return True
 
 
 def provider_answers_lost(stage: Stage, _rng: Random) -> bool:
     """Let every request reach the provider, and no answer come back."""
-    with stage.proxy.poisoned("provider", "limit_data", bytes=1):
+    with stage.proxy.spoilt("provider", "limit_data", bytes=1):
         stage.hold(4)
     return True
 

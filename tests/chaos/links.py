@@ -69,7 +69,7 @@ class Links:
         self._set(name, {"enabled": True, "upstream": f"{HOST}:{port}"})
 
     @contextmanager
-    def poisoned(self, name: str, kind: str, stream: str = "downstream", **attributes: int) -> Iterator[None]:
+    def spoilt(self, name: str, kind: str, stream: str = "downstream", **attributes: int) -> Iterator[None]:
         """Put a toxic (toxiproxy's word) on the link for the length of the block."""
         toxics, own = f"{self.url}/proxies/{name}/toxics", f"{kind}-{uuid.uuid4().hex[:6]}"
         toxic = {"name": own, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}

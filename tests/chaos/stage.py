@@ -130,7 +130,7 @@ class Stage:
         return psycopg.connect(self.stack.database(database), autocommit=True, connect_timeout=3)
 
     def heal(self) -> None:
-        """Undo every fault, whatever was left of it, and wait until every program runs."""
+        """End every fault, whatever was left of it, and wait until every program runs."""
         self.clock.set(0)
         self.disk.free()
         for file in self.points.iterdir():

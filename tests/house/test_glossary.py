@@ -34,6 +34,7 @@ EXCEPTIONS = [
     ("tests/integration/relay/postgres.py", "checkpoint", "PostgreSQL's name"),
     ("outbox_relay/server.py", "outbox_position_seq", "the same"),
     ("tests/integration/relay/broker.py", "listeners", "Kafka's setting"),
+    ("tests/chaos/stage.py", "listeners", "Kafka's setting"),
     ("tests/integration/relay/parts.py", "seq_tup_read", "PostgreSQL's name"),
     ("chassis/program.py", "outbox_position_seq", "the same"),
     ("tests/unit/inventory_service/test_products.py", "revision", "what ReviseProduct asks for, no version"),
