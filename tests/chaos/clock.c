@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,25 +59,43 @@ time_t time(time_t *copy)
 static const time_t wall_clock_from = 1000000000;
 static const time_t longest_wait = 3600;
 
+static struct timespec truly(const struct timespec *until)
+{
+    static long before;
+    struct timespec moment = *until, now;
+    if (*jump)
+        before = *jump;
+    if (moment.tv_sec > wall_clock_from) {
+        moment.tv_sec -= *jump;
+        /* Reckoned before the clock was set back, and waited for since. */
+        if (!syscall(SYS_clock_gettime, CLOCK_REALTIME, &now) && moment.tv_sec - now.tv_sec > longest_wait)
+            moment.tv_sec -= before;
+    }
+    return moment;
+}
+
 typedef int timed_wait(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 
 int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
                            const struct timespec *restrict until)
 {
     static timed_wait *honest;
-    static long before;
-    struct timespec truly = *until, now;
+    struct timespec moment = truly(until);
     if (!honest)
         honest = (timed_wait *)dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
     if (!honest)
         honest = (timed_wait *)dlsym(RTLD_NEXT, "pthread_cond_timedwait");
-    if (*jump)
-        before = *jump;
-    if (truly.tv_sec > wall_clock_from) {
-        truly.tv_sec -= *jump;
-        /* Reckoned before the clock was set back, and waited for again since. */
-        if (!syscall(SYS_clock_gettime, CLOCK_REALTIME, &now) && truly.tv_sec - now.tv_sec > longest_wait)
-            truly.tv_sec -= before;
-    }
-    return honest(condition, mutex, &truly);
+    return honest(condition, mutex, &moment);
+}
+
+typedef int c11_timed_wait(cnd_t *, mtx_t *, const struct timespec *);
+
+/* What librdkafka waits with where the C library has C11's threads. */
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until)
+{
+    static c11_timed_wait *honest;
+    struct timespec moment = truly(until);
+    if (!honest)
+        honest = (c11_timed_wait *)dlsym(RTLD_NEXT, "cnd_timedwait");
+    return honest(condition, mutex, &moment);
 }
