@@ -84,6 +84,14 @@ BOUND = (
         lost=False,
     ),
     Scope(
+        name="three",
+        says="three orders and two units",
+        baskets=(LAMP, LAMP, LAMP),
+        stock=(("LAMP", 2),),
+        cancels=False,
+        lost=False,
+    ),
+    Scope(
         name="parked",
         says="one order: any message is parked and redriven, and comes again; cancel, deadline",
         baskets=(LAMP,),
@@ -128,22 +136,10 @@ def _deeper(name: str, says: str, **changes: Any) -> Scope:
 
 
 DEEP = (
-    _deeper(
-        "one",
-        "the same with a deadline, and any message again",
-        deadline=True,
-        again=True,
-    ),
+    _deeper("one", "the same with a deadline, and any message again", deadline=True, again=True),
     _deeper("again", "the same with mails", mail=True),
     _deeper("provider", "the same with two overlapping calls", overlapping=1),
     _deeper("two", "the same with lost answers", lost=True),
     _deeper("parked", "the same with lost answers", lost=True),
-    _deeper("products", "the same with two orders", baskets=(LAMP, LAMP), rewinds=0),
-    replace(
-        _named["two"],
-        name="three",
-        says="three orders and two units",
-        baskets=(LAMP,) * 3,
-        stock=(("LAMP", 2),),
-    ),
+    _deeper("products", "the same with two orders that nobody cancels", baskets=(LAMP, LAMP), cancels=False),
 )
