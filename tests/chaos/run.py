@@ -20,6 +20,7 @@ Say = Callable[[str], None]
 REST_SECONDS = 180
 # After a fault, until whoever lost the database has found it again.
 GRACE_SECONDS = 20
+ORDERS_SECONDS = 5
 IN_FLIGHT = "SELECT count(*) FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')"
 # What a run must have passed through, or it has shown nothing about it.
 TRANSITIONS = (
@@ -155,7 +156,7 @@ def _inject_together(stage: Stage, step: Step, rng: Random, load: Load, outcome:
 
 def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcome) -> None:
     trouble, reached = "", False
-    orders = in_flight(stage, load)
+    orders = _await_orders(stage, load)
     try:
         reached = fault.inject(stage, rng)
     except Exception as error:  # noqa: BLE001 - told with the outcome; the others go on
@@ -165,6 +166,14 @@ def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcom
         record.times += 1
         record.reached += reached and orders > 0
         record.troubles += [trouble] if trouble else []
+
+
+def _await_orders(stage: Stage, load: Load) -> int:
+    """Wait a moment for orders in flight, and return how many there are."""
+    until = time.monotonic() + ORDERS_SECONDS
+    while not (found := in_flight(stage, load)) and time.monotonic() < until:
+        stage.hold(0.02)
+    return found
 
 
 def in_flight(stage: Stage, load: Load) -> int:
