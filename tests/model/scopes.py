@@ -138,7 +138,7 @@ def _deeper(name: str, says: str, **changes: Any) -> Scope:
 DEEP = (
     _deeper("one", "the same with a deadline, and any message again", deadline=True, again=True),
     _deeper("again", "the same with mails", mail=True),
-    _deeper("provider", "the same with two overlapping calls", overlapping=1),
+    _deeper("provider", "the same with any message again", again=True),
     _deeper("two", "the same with lost answers", lost=True),
     _deeper("parked", "the same with lost answers", lost=True),
     _deeper("products", "the same with two orders that nobody cancels", baskets=(LAMP, LAMP), cancels=False),
