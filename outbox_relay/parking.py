@@ -62,7 +62,7 @@ FROM published WHERE status <> 2 GROUP BY 1, 2, 3
 """
 
 # What the broker answers where it is the record's fault, and not the world's.
-# INVALID_TIMESTAMP is none: the client stamps a record when it sends it, so what is wrong is this machine's clock.
+# A wrong timestamp is none: the client stamps a record as it sends it, so what is wrong is the clock of this machine.
 REFUSALS: Final = frozenset(
     {
         KafkaError.INVALID_RECORD,

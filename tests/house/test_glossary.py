@@ -35,6 +35,7 @@ EXCEPTIONS = [
     ("outbox_relay/server.py", "outbox_position_seq", "the same"),
     ("tests/integration/relay/broker.py", "listeners", "Kafka's setting"),
     ("tests/chaos/stage.py", "listeners", "Kafka's setting"),
+    ("tests/unit/outbox_relay/test_refusing.py", "INVALID", "the name of an answer of the broker"),
     ("tests/integration/relay/parts.py", "seq_tup_read", "PostgreSQL's name"),
     ("chassis/program.py", "outbox_position_seq", "the same"),
     ("tests/unit/inventory_service/test_products.py", "revision", "what ReviseProduct asks for, no version"),
