@@ -110,7 +110,8 @@ def _drain(consumer: confluent_kafka.Consumer, limit: int) -> list[Message]:
 
 def _message(raw: confluent_kafka.Message) -> Message | None:
     error = raw.error()
-    if error is not None and error.fatal():
+    # A consumer that was put out of its group while frozen says it by the code alone, and is given no message any more.
+    if error is not None and (error.fatal() or error.code() == confluent_kafka.KafkaError._FATAL):  # noqa: SLF001
         raise SystemExit(f"kafka: {error.str()}")  # this member is out of its group for good: start anew
     if error is not None:
         log.warning("kafka", error=error.str(), retriable=error.retriable())

@@ -35,17 +35,20 @@ FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_
 
 # For each task as many as it has room for, so that one that hangs leaves the others theirs. Fewest attempts first, then
 # longest due. SKIP LOCKED: two workers never take the same row at once.
+# Materialized: a plan that looks for the chosen anew for each row finds others, and claims more than there is room for.
 CLAIM = """
-WITH claimed AS (
+WITH chosen AS MATERIALIZED (
+    SELECT free.id
+    FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
+         LATERAL (SELECT id FROM due WHERE due.task = wanted.task AND due_at <= clock_timestamp()
+                  ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS free
+), claimed AS (
     UPDATE due
     SET attempts = attempts + 1,
         first_attempt_at = coalesce(first_attempt_at, clock_timestamp()),
         due_at = clock_timestamp()
                  + make_interval(secs => %(lease)s + least(60, %(retry)s * 2 ^ least(attempts, 10)))
-    WHERE id IN (SELECT chosen.id
-                 FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
-                      LATERAL (SELECT id FROM due WHERE due.task = wanted.task AND due_at <= clock_timestamp()
-                               ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS chosen)
+    WHERE id IN (SELECT id FROM chosen)
     RETURNING id, task, attempts, event_id, asked_in_vain,
               date_part('epoch', clock_timestamp() - first_attempt_at) AS seconds
 )
