@@ -49,7 +49,7 @@ model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep"
 	@exec $(RUN) tests.model $(ARGS)
 
 .PHONY: bench-saga
-bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED, on a stack of their own
+bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)
 	@exec $(RUN) benchmarks.saga $(ARGS)
 
 .PHONY: bench-relay

@@ -1,169 +1,254 @@
-"""Orders through REST to CONFIRMED: `python -m benchmarks.saga --orders 2000 --concurrency 1,16`.
+"""Orders from POST to CONFIRMED beside the sagas of two workflow engines: `python -m benchmarks.saga [--quick]`.
 
-Starts a stack of its own, warms it up, and for each concurrency places orders in a closed loop: each client places its
-next order once the last one is confirmed. Prints orders/s, p50 and p99 from POST to CONFIRMED as the order's own
-history has them, and the CPU of every process of the system and of the load itself. The last line is one JSON object.
+One stack, one Temporal and one DBOS take turns, in a sequence that rotates with each repeat; who is not measured is
+frozen, but for the database, the broker and our consumers, which idle. Each turn begins with a warm-up that is not
+counted. Ours is the whole system: REST, Kafka, PostgreSQL, relays, payment provider and mail. The peers run three steps
+that do nothing, with no network service but their own server.
+Figures go to results/saga.json and docs/benchmarks.md. The last line is one JSON object.
 """
 
 import argparse
 import json
 import os
+import signal
 import statistics
 import tempfile
-import threading
 import time
-import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from http.client import HTTPConnection
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
 import psutil
 import psycopg
 
+from benchmarks import saga_page
+from benchmarks.orders import place_all
+from benchmarks.peers.dbos import dbos
+from benchmarks.peers.temporal import temporal
 from tests.support.stack import Stack, running, sent
 from tests.support.wait import wait_until
 
 PRODUCTS = 50
-UNITS = 1_000_000
-WARM_UP_ORDERS = 200
-POLL_SECONDS = 0.01  # as a client that waits would ask
-ORDER_SECONDS = 120
-RESULTS = Path(__file__).parent / "results" / "saga.json"
+UNITS = 10_000_000
+SAGAS = {1: 100, 8: 300, 50: 800, 200: 1500}  # in flight → how many in one turn
+QUICK = {1: 20, 8: 40, 50: 100}
+WARM_UP = 0.2  # of a turn's sagas
+# They idle where nothing comes. A broker that was frozen for 9 s leads nothing for a while, and a consumer that was for
+# 10 s is put out of its group.
+NEVER_HELD = ("kafka", "registry", ".consumer")
+AFTERWARDS_SECONDS = 0.3  # mails and the last acknowledgements: counted as CPU only
+REPEATS = 3
+WARM_UP_ORDERS = 3000  # for the broker's JVM, which compiles for long; before the first turn
 
 
-class Client:
-    """One kept-alive connection to the order service; http.client, because a richer one costs too much."""
+class Contestant(Protocol):
+    """Whoever carries sagas to their end."""
+
+    name: str
+
+    def run(self, sagas: int, in_flight: int) -> list[float]:
+        """Run so many sagas, so many at a time; returns the seconds that each took."""
+        ...
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU seconds that each of its programs has used."""
+        ...
+
+    def hold(self) -> None:
+        """Freeze it."""
+        ...
+
+    def release(self) -> None:
+        """Let it go on."""
+        ...
+
+
+class Waybill:
+    """The system of this repository, whole."""
+
+    name = "waybill"
 
     def __init__(self, stack: Stack) -> None:
-        self.connection = HTTPConnection(urlsplit(stack.urls["order"]).netloc, timeout=30)
-        self.headers = {"Authorization": f"Bearer {stack.state['tokens']['customer']}"}
+        self.stack = stack
+        self.skus = stock(stack)
+        self.database = psutil.Process(stack.pid("postgres"))
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Return the JSON of a 2xx answer."""
-        payload = None if body is None else json.dumps(body)
-        self.connection.request(method, path, payload, {**self.headers, **headers})
-        response = self.connection.getresponse()
-        content = response.read()
-        assert response.status < 300, (response.status, content)
-        return json.loads(content)
+    def run(self, sagas: int, in_flight: int) -> list[float]:
+        """Place so many orders."""
+        return place_all(self.stack, self.skus, sagas, in_flight)
 
-    def order(self, sku: str) -> str:
-        """Place one order, wait for its end, and return its id."""
-        body = {"lines": [{"sku": sku, "quantity": 1}], "payment_method": "tok_ok"}
-        order = self.call("POST", "/v1/orders", body, **{"Idempotency-Key": str(uuid.uuid4())})
-        deadline = time.monotonic() + ORDER_SECONDS
-        while order["status"] != "CONFIRMED":
-            assert time.monotonic() < deadline, order
-            time.sleep(POLL_SECONDS)
-            order = self.call("GET", f"/v1/orders/{order['id']}")
-        return order["id"]
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU seconds of each program, its children's included."""
+        return {name: family_seconds(process) for name, process in self._programs().items()}
 
-    def seconds_to_confirmed(self, order_id: str) -> float:
-        """Return what the order's own history says."""
-        at = {e["type"]: e["recorded_at"] for e in self.call("GET", f"/v1/orders/{order_id}/events")["items"]}
-        return (_time(at["OrderConfirmed"]) - _time(at["OrderPlaced"])).total_seconds()
+    def _programs(self) -> dict[str, psutil.Process]:
+        """Return what runs now: one that ended was started anew."""
+        running = self.stack.state["processes"]
+        return {name: psutil.Process(pid) for name, pid in running.items() if pid and name != "postgres"}
+
+    def hold(self) -> None:
+        """Freeze every program of ours, the provider and the mailbox."""
+        self._send(signal.SIGSTOP)
+
+    def release(self) -> None:
+        """Let it go on, and wait until an order goes through: a group that was frozen for long is formed anew."""
+        self.wake()
+        self.run(1, 1)
+
+    def wake(self) -> None:
+        """Let it go on, as it must to be stopped."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        for name, program in self._programs().items():
+            if name.endswith(NEVER_HELD):
+                continue
+            for one in (program, *program.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+@dataclass(frozen=True)
+class Turn:
+    """One measurement of one contestant."""
+
+    who: str
+    in_flight: int
+    repeat: int
+    sagas: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: Mapping[str, float]  # a saga, by process
+
+    @property
+    def rate(self) -> float:
+        """Return sagas per second."""
+        return self.sagas / self.seconds
 
 
-def cpu_seconds(stack: Stack) -> dict[str, float]:
-    """Return the CPU seconds that each process of the system has used, its children's included."""
-    used = {"load": sum(psutil.Process().cpu_times()[:2])}
-    for name, pid in stack.state["processes"].items():
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        used[name] = sum(
-            sum(member.cpu_times()[:4]) if member is process else sum(member.cpu_times()[:2]) for member in family
-        )
-    return used
+def family_seconds(process: psutil.Process) -> float:
+    """Return what a process and its children have used, those that have ended included."""
+    total = sum(process.cpu_times()[:4])
+    for child in process.children(recursive=True):
+        try:
+            total += sum(child.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return total
 
 
 def stock(stack: Stack) -> list[str]:
-    """List products with more units than any run sells; returns their SKUs."""
+    """List products with more units than any run sells, and wait until they can be ordered; returns their SKUs."""
     skus = [f"BENCH-{n:03}" for n in range(PRODUCTS)]
     with stack.client("inventory", stack.state["tokens"]["staff"]) as staff:
         for sku in skus:
             sent(staff.put(f"/v1/products/{sku}", json={"name": sku, "unit_price": 100, "currency": "EUR"}), 200)
             goods = {"kind": "received", "quantity": UNITS, "reason": "benchmark"}
             sent(staff.post(f"/v1/products/{sku}/stock", json=goods, headers={"Idempotency-Key": sku}), 200)
+    wait_until(lambda: priced(stack) >= PRODUCTS, deadline_seconds=30, what="the price list is there")
     return skus
 
 
 def priced(stack: Stack) -> int:
     """Return how many of the products can be ordered."""
-    with psycopg.connect(stack.state["databases"]["order"]) as session:
+    with psycopg.connect(stack.database("order")) as session:
         row = session.execute("SELECT count(*) FROM prices WHERE sku LIKE 'BENCH-%%'").fetchone()
     return row[0] if row else 0
 
 
-def run(stack: Stack, skus: list[str], orders: int, concurrency: int) -> dict[str, float]:
-    """Place so many orders with so many clients at once; returns the figures."""
-    clients = threading.local()
+@contextmanager
+def turn_of(who: Contestant) -> Iterator[None]:
+    """Let one go on for a block."""
+    who.release()
+    try:
+        yield
+    finally:
+        who.hold()
 
-    def one(n: int) -> str:
-        if not hasattr(clients, "mine"):
-            clients.mine = Client(stack)
-        return clients.mine.order(skus[n % len(skus)])
 
-    before, started = cpu_seconds(stack), time.perf_counter()
-    with ThreadPoolExecutor(concurrency) as threads:
-        placed = list(threads.map(one, range(orders)))
+def measure(who: Contestant, database: psutil.Process, sagas: int, in_flight: int, repeat: int) -> Turn:
+    """Run so many sagas; returns what they took and cost, the load included."""
+
+    def used() -> dict[str, float]:
+        own = {"load": sum(psutil.Process().cpu_times()[:2]), "postgres": family_seconds(database)}
+        return own | who.cpu_seconds()
+
+    who.run(max(1, round(sagas * WARM_UP)), in_flight)
+    before, started = used(), time.perf_counter()
+    taken = sorted(who.run(sagas, in_flight))
     seconds = time.perf_counter() - started
-    after = cpu_seconds(stack)
-    client = Client(stack)
-    latencies = sorted(client.seconds_to_confirmed(order_id) for order_id in placed)
-    spent = {name: (after[name] - before[name]) * 1000 / orders for name in after}
-    _print_cpu(spent)
-    system = sum(spent.values()) - spent["load"]
+    time.sleep(AFTERWARDS_SECONDS)
+    after = used()
+    # A program that was started anew in between begins at 0.
+    spent = {name: used_now - before.get(name, 0) for name, used_now in after.items()}
+    cpu_ms = {name: round((one if one >= 0 else after[name]) * 1000 / sagas, 3) for name, one in spent.items()}
+    p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+    return Turn(who.name, in_flight, repeat, sagas, seconds, statistics.median(taken) * 1000, p99 * 1000, cpu_ms)
+
+
+def contest(
+    everybody: Sequence[Contestant], database: psutil.Process, sagas: Mapping[int, int], repeats: int
+) -> list[Turn]:
+    """Let all take turns, and print each."""
+    turns: list[Turn] = []
+    for who in everybody:
+        who.hold()
+    for repeat in range(repeats):
+        for in_flight, count in sagas.items():
+            for n in range(len(everybody)):
+                who = everybody[(n + repeat) % len(everybody)]
+                with turn_of(who):
+                    turns.append(measure(who, database, count, in_flight, repeat))
+                print(saga_page.line(asdict(turns[-1])), flush=True)
+    return turns
+
+
+def warm_up(ours: Waybill, sagas: int) -> None:
+    """Let the broker's JVM compile: its first records cost it several times as much."""
+    ours.run(sagas, 50)
+
+
+def run(sagas: Mapping[int, int], repeats: int) -> dict[str, Any]:
+    """Start everything, let it contend, and return the figures."""
+    with ExitStack() as block:
+        folder = Path(
+            block.enter_context(tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True))
+        )
+        stack = block.enter_context(running(folder))
+        ours = Waybill(stack)
+        block.callback(ours.wake)
+        everybody: list[Contestant] = [ours]
+        for engine in (temporal(folder), dbos(folder, stack.superuser_url)):
+            if engine is None:
+                print("temporal: left out, for there is no Go to build it with")
+                continue
+            block.enter_context(engine)
+            engine.wait_until_ready()
+            everybody.append(engine)
+        load_before = os.getloadavg()[0]
+        warm_up(ours, WARM_UP_ORDERS * sagas[50] // SAGAS[50])
+        turns = contest(everybody, ours.database, sagas, repeats)
+    conditions = saga_page.conditions(load_before, repeats)
     return {
-        "concurrency": concurrency,
-        "orders": orders,
-        "orders_per_s": round(orders / seconds, 1),
-        "p50_ms": round(statistics.median(latencies) * 1000, 1),
-        "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))] * 1000, 1),
-        "cpu_ms_per_order": round(system, 2),
-        "load_cpu_ms_per_order": round(spent["load"], 2),
+        **saga_page.ratios([asdict(t) for t in turns]),
+        "conditions": conditions,
+        "turns": [asdict(t) for t in turns],
     }
 
 
-def _print_cpu(spent: dict[str, float]) -> None:
-    rows = sorted(spent.items(), key=lambda row: -row[1])
-    print("CPU ms per order: " + ", ".join(f"{name} {ms:.2f}" for name, ms in rows if ms >= 0.01))
-
-
-def _numbers(text: str) -> Iterator[int]:
-    return (int(word) for word in text.split(","))
-
-
 def main() -> None:
-    """Run the benchmark and keep its figures."""
+    """Run the benchmark, keep its figures and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=2000, help="orders placed at each concurrency")
-    parser.add_argument("--concurrency", default="1,16", help="clients at once, comma-separated")
+    parser.add_argument("--quick", action="store_true", help="a minute, to see that all works; keeps nothing")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="turns of each at each number in flight")
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True) as folder,
-        running(Path(folder)) as stack,
-    ):
-        skus = stock(stack)
-        wait_until(lambda: priced(stack) >= PRODUCTS, deadline_seconds=30, what="the price list is there")
-        run(stack, skus, WARM_UP_ORDERS, 8)
-        print(f"warmed up with {WARM_UP_ORDERS} orders, not counted; {os.cpu_count()} cores")
-        figures = []
-        for concurrency in _numbers(given.concurrency):
-            count = given.orders if concurrency > 1 else max(1, given.orders // 5)
-            figures.append(run(stack, skus, count, concurrency))
-            print(" ".join(f"{name}={value}" for name, value in figures[-1].items()))
-    best = max(figures, key=lambda one: one["orders_per_s"])
-    result = {**best, "runs": figures}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result))
+    found = run(QUICK if given.quick else SAGAS, 1 if given.quick else given.repeats)
+    if not given.quick:
+        saga_page.keep(found)
+    print(json.dumps({name: found[name] for name in saga_page.LAST_LINE}))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from benchmarks import page
-from benchmarks.peers import debezium, lock
+from benchmarks import page, saga_page
+from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
 from devstack.download import read_lock
 from tests.house import CHECKOUT
@@ -95,3 +95,45 @@ def test_the_lower_size_counts():
     ]
     result = {"runs": runs, "latencies": [], "settings": {"disturbances": [], "logs": []}}
     assert ratios(result)["vs_debezium_throughput"] == 2
+
+
+SAGAS = json.loads(saga_page.RESULTS.read_text())
+
+
+def test_the_tables_of_the_sagas_are_those_of_the_results():
+    assert saga_page.PAGE.read_text() == saga_page.page(SAGAS, saga_page.PAGE.read_text()), (
+        "run: python -m benchmarks.saga_page"
+    )
+    assert saga_page.ratios(SAGAS["turns"]).items() <= SAGAS.items()
+
+
+def test_the_versions_that_are_named_are_those_that_are_installed():
+    said = SAGAS["conditions"]["versions"]
+    installed = [(workflows.HERE / f"{name}.txt").read_text().splitlines()[0] for name in ("temporal", "dbos")]
+    assert all(one.replace("==", " ") in said for one in installed)
+    assert f"temporal {temporal.VERSION}" in said
+
+
+def turn(who: str, in_flight: int, seconds: float, **latency: float) -> dict:
+    found = {"p50_ms": 1, "p99_ms": 2, **latency}
+    return {"who": who, "in_flight": in_flight, "sagas": 100, "seconds": seconds, "cpu_ms": {"a": 1, "b": 2}, **found}
+
+
+def test_our_best_rate_stands_against_the_better_peers_best():
+    turns = [
+        *(turn("waybill", 1, 4, p50_ms=30, p99_ms=90), turn("waybill", 8, 0.5)),
+        *(turn("temporal", 1, 2), turn("temporal", 8, 4), turn("dbos", 1, 8), turn("dbos", 8, 1)),
+    ]
+    assert saga_page.ratios(turns) == {
+        "sagas_per_s": 200,
+        "vs_best_peer": 2,
+        "vs_temporal": 4,
+        "vs_dbos": 2,
+        "cpu_ms_per_order": 3,
+        "p50_ms": 30,
+        "p99_ms": 90,
+    }
+
+
+def test_a_peer_that_was_not_there_has_no_ratio():
+    assert saga_page.ratios([turn("waybill", 1, 1), turn("dbos", 1, 2)])["vs_temporal"] is None

@@ -1,0 +1,122 @@
+"""Orders through REST to CONFIRMED, with so many under way at once; costs as little CPU as a client in Python can.
+
+A closed loop: each client places its next order once its last one is confirmed, and learns of that as any subscriber
+does, from `order.events.v1`. So the time of an order runs from before its POST until its OrderConfirmed was received.
+"""
+
+import asyncio
+import json
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import confluent_kafka
+
+from tests.support.stack import Stack
+
+TOPIC = "order.events.v1"
+ORDER_SECONDS = 120
+
+
+class Confirmations:
+    """Listen to the orders' topic from its end on, and wake whoever waits for an order."""
+
+    def __init__(self, stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.confirmed: dict[str, float] = {}
+        self.waiting: dict[str, asyncio.Event] = {}
+        self.stopped = threading.Event()
+        self.consumer = confluent_kafka.Consumer(
+            {"bootstrap.servers": stack.kafka, "group.id": "bench", "enable.auto.commit": False}
+        )
+        partitions = self.consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+        self.consumer.assign([confluent_kafka.TopicPartition(TOPIC, n, self._end(n)) for n in partitions])
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+
+    def _end(self, partition: int) -> int:
+        return self.consumer.get_watermark_offsets(confluent_kafka.TopicPartition(TOPIC, partition), timeout=10)[1]
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.thread.join()
+        self.consumer.close()
+
+    async def of(self, order_id: str) -> float:
+        """Return when the order's OrderConfirmed was received (perf_counter)."""
+        if order_id not in self.confirmed:
+            waiting = self.waiting[order_id] = asyncio.Event()
+            async with asyncio.timeout(ORDER_SECONDS):
+                await waiting.wait()
+        return self.confirmed.pop(order_id)
+
+    def _listen(self) -> None:
+        while not self.stopped.is_set():
+            first = self.consumer.poll(0.2)
+            if first is None:
+                continue
+            records = [first, *self.consumer.consume(1000, 0)]
+            at = time.perf_counter()
+            found = [r.key().decode() for r in records if r.error() is None and _is_confirmation(r)]
+            if found:
+                self.loop.call_soon_threadsafe(self._note, found, at)
+
+    def _note(self, order_ids: list[str], at: float) -> None:
+        for order_id in order_ids:
+            self.confirmed[order_id] = at
+            if waiting := self.waiting.pop(order_id, None):
+                waiting.set()
+
+
+def _is_confirmation(record: Any) -> bool:
+    return any(name == "ce_type" and value.endswith(b".OrderConfirmed") for name, value in record.headers())
+
+
+class Client:
+    """One kept-alive connection to the order service."""
+
+    def __init__(self, stack: Stack) -> None:
+        url = urlsplit(stack.urls["order"])
+        self.address = (url.hostname or "", url.port or 80)
+        token = stack.state["tokens"]["customer"]
+        self.head = f"POST /v1/orders HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {token}\r\n"
+        self.head += "Content-Type: application/json\r\n"
+
+    async def place(self, sku: str) -> str:
+        """Place an order and return its id."""
+        if not hasattr(self, "reader"):
+            self.reader, self.writer = await asyncio.open_connection(*self.address)
+        body = json.dumps({"lines": [{"sku": sku, "quantity": 1}], "payment_method": "tok_ok"})
+        own = f"Idempotency-Key: {uuid.uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.writer.write((self.head + own + body).encode())
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        content = await self.reader.readexactly(int(head.partition("content-length:")[2].split("\r\n")[0]))
+        assert " 202 " in head.partition("\r\n")[0], (head, content)
+        return json.loads(content)["id"]
+
+
+def place_all(stack: Stack, skus: Sequence[str], orders: int, in_flight: int) -> list[float]:
+    """Carry so many orders to CONFIRMED; returns the seconds that each took."""
+
+    async def client(numbers: Any, confirmations: Confirmations) -> list[float]:
+        connection, seconds = Client(stack), []
+        for n in numbers:
+            started = time.perf_counter()
+            order_id = await connection.place(skus[n % len(skus)])
+            seconds.append(await confirmations.of(order_id) - started)
+        connection.writer.close()
+        return seconds
+
+    async def everything() -> list[float]:
+        numbers = iter(range(orders))
+        with Confirmations(stack, asyncio.get_running_loop()) as confirmations:
+            found = await asyncio.gather(*(client(numbers, confirmations) for _ in range(min(in_flight, orders))))
+        return [one for some in found for one in some]
+
+    return asyncio.run(everything())
