@@ -1,7 +1,4 @@
-"""Sagas on Temporal, in the environment that `temporal.txt` names: local activities, and workflows outside the sandbox.
-
-Tried besides: activities of the task queue (40 sagas/s), and the sandbox (a tenth slower).
-"""
+"""Sagas on Temporal, in the environment that `temporal.txt` names: local activities, and workflows outside the sandbox."""
 
 import asyncio
 import json
