@@ -1,4 +1,4 @@
-"""Sagas on Temporal, in the environment that `temporal.txt` names: local activities, and workflows outside the sandbox."""
+"""Sagas on Temporal, in the environment that `temporal.txt` names: local activities, workflows outside the sandbox."""
 
 import asyncio
 import json
