@@ -16,11 +16,12 @@ LINGER_MS: Final = {False: 0, True: 20}
 class Pace:
     """The pace of one relay, over all its shifts."""
 
-    def __init__(self) -> None:
-        """Begin as one that keeps up."""
+    def __init__(self, *, fixed: bool = False) -> None:
+        """Begin as one that keeps up; a fixed one keeps that pace."""
         self.catching_up = False
+        self._fixed = fixed
         self._full_pages = 0
-        self._full_at = 0.0
+        self._kept_up_since: float | None = None
 
     @property
     def linger_ms(self) -> int:
@@ -30,16 +31,18 @@ class Pace:
     def read(self, now: float, *, full: bool) -> None:
         """Take note of a page that was read; `now` is monotonic, in seconds."""
         self._full_pages = self._full_pages + 1 if full else 0
-        if full:
-            self._full_at = now
+        self._kept_up_since = None if full else self._kept_up_since or now
 
     def is_wrong(self, now: float) -> bool:
         """Say whether the other pace would be better."""
+        if self._fixed:
+            return False
         if self.catching_up:
-            return now - self._full_at > KEPT_UP_SECONDS
+            return self._kept_up_since is not None and now - self._kept_up_since > KEPT_UP_SECONDS
         return self._full_pages >= BACKLOG_PAGES
 
     def change(self) -> str:
         """Take the other pace; returns which, in words."""
         self.catching_up = not self.catching_up
+        self._full_pages, self._kept_up_since = 0, None
         return "catching up" if self.catching_up else "keeping up again"

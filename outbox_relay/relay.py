@@ -178,7 +178,7 @@ class Shift:
         if asked.release:
             if not self._in_flight:
                 self._release()
-        elif self._sender.pace.is_wrong(time.monotonic()) and not self._settings.relay_transactions:
+        elif self._sender.pace.is_wrong(time.monotonic()):
             self._due_at = time.monotonic() + POLL_SECONDS
             if not self._in_flight:
                 raise NewShift(self._sender.pace.change())
@@ -214,9 +214,10 @@ class Shift:
         if cursor.needs_holders:
             cursor = cursor.held_by(self._reader.holders())  # after the later position was seen
         full = page.seen_to is not None
-        if full and not held:
+        backlog = full and not held and not self._parking.singly  # one by one, each record would linger
+        self._sender.pace.read(now := time.monotonic(), full=backlog)
+        if backlog and not self._sender.pace.is_wrong(now):
             self._reader.read_ahead(cursor, self._page_rows)
-        self._sender.pace.read(time.monotonic(), full=full and not held)
         self._plan(len(page.rows), full=full, held=held)
         if page.rows or cursor != self._cursor:
             self._hand_over(cursor, division)

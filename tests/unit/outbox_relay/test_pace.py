@@ -3,8 +3,8 @@
 from outbox_relay.pace import BACKLOG_PAGES, KEPT_UP_SECONDS, Pace
 
 
-def catching_up() -> Pace:
-    pace = Pace()
+def catching_up(*, fixed: bool = False) -> Pace:
+    pace = Pace(fixed=fixed)
     for _ in range(BACKLOG_PAGES):
         pace.read(1.0, full=True)
     return pace
@@ -33,8 +33,20 @@ def test_the_end_of_a_backlog_has_to_last():
     pace = catching_up()
     pace.change()
     pace.read(1.5, full=False)
-    assert not pace.is_wrong(1.5)
     pace.read(2.0, full=True)
-    assert not pace.is_wrong(2.0 + KEPT_UP_SECONDS)
-    assert pace.is_wrong(2.1 + KEPT_UP_SECONDS)
+    pace.read(2.5, full=False)
+    assert not pace.is_wrong(2.5 + KEPT_UP_SECONDS)
+    pace.read(2.6, full=False)
+    assert pace.is_wrong(2.6 + KEPT_UP_SECONDS)
     assert (pace.change(), pace.linger_ms) == ("keeping up again", 0)
+    assert not pace.is_wrong(2.6 + KEPT_UP_SECONDS)
+
+
+def test_a_broker_that_was_away_is_no_end_of_a_backlog():
+    pace = catching_up()
+    pace.change()
+    assert not pace.is_wrong(1_000.0)
+
+
+def test_a_fixed_pace_is_never_wrong():
+    assert not catching_up(fixed=True).is_wrong(1.0)
