@@ -38,22 +38,24 @@ def _sending(address: str) -> socket.socket | None:
     return sending
 
 
-class Hints:
-    """Wait for hints at `host:port`, or for the time alone where no address is given or it is taken."""
+class Hint:
+    """Wait for hints at `host:port`, or for the time alone where no address is given or it cannot be bound."""
 
     def __init__(self, address: str | None) -> None:
-        """Bind; a taken port costs one warning and the sooner start of the work, not the program."""
+        """Bind; an address that cannot be bound costs one warning and the sooner start of the work, not the program."""
         self._socket: socket.socket | None = None
         if address is None:
             return
         host, _, port = address.rpartition(":")
         bell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
+        bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bell.settimeout(0)
         try:
             bell.bind((host, int(port)))
         except (OSError, ValueError, OverflowError) as error:
             bell.close()
-            log.warning("no hints", address=address, reason=str(error))
+            log.warning("hears_no_hints", address=address, reason=str(error), way_out="set another address, or none")
             return
         self._socket = bell
 
@@ -66,12 +68,18 @@ class Hints:
         if self._socket is not None:
             self._socket.close()
 
-    def wait(self, seconds: float) -> None:
-        """Block until a hint comes or the time is over. Hints that came together count as one."""
+    @property
+    def works(self) -> bool:
+        """Say whether hints can arrive."""
+        return self._socket is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Block until a hint comes or the time is over; say which. Hints that came together count as one."""
         sources = [] if self._socket is None else [self._socket]
         readable, _, _ = select.select(sources, [], [], max(0.0, seconds))
         for bell in readable:
             _drain(bell)
+        return bool(readable)
 
 
 def _drain(bell: socket.socket) -> None:

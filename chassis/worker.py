@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from chassis import deadlines, failpoint, metrics, rows, unit_of_work
 from chassis.deadlines import Claimed
-from chassis.hint import Hints
+from chassis.hint import Hint
 from chassis.outcomes import CommandRefused, NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
 from chassis.settings import Settings
@@ -40,7 +40,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
     log.info("working", tasks=sorted(service.tasks))
     most = max(1, settings.worker_threads * len(service.tasks))
     with (
-        Hints(settings.worker_hint) as hints,
+        Hint(settings.worker_hint) as hint,
         ThreadPoolExecutor(most, thread_name_prefix="attempt") as threads,
     ):
         worker = Worker(service, settings, threads)
@@ -53,7 +53,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
                     worker.watch()
                     worker.start()
                 if not worker.settle():
-                    hints.wait(settings.worker_poll_seconds)
+                    hint.wait(settings.worker_poll_seconds)
             except WORLD as error:
                 log.warning("waiting", reason=str(error).strip().splitlines()[0])
                 connection.close()
@@ -72,7 +72,6 @@ class Worker:
     answered: list[tuple[Claimed, Future[Command | None]]] = field(
         default_factory=list[tuple[Claimed, Future[Command | None]]]
     )
-
     watch_at: float = 0
 
     @property

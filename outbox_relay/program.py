@@ -9,9 +9,9 @@ import psycopg
 import structlog
 
 from chassis import metrics
+from chassis.hint import Hint
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
-from outbox_relay.hint import Hint
 from outbox_relay.leadership import Leadership
 from outbox_relay.pace import Pace
 from outbox_relay.parking import Parking

@@ -35,8 +35,8 @@ On each failure:
     another server behind the URL       said loudly (the durable cursor stands in the same database, so it fits it)
     positions that may repeat           refused: a cached or re-set identity, a replica
 
-Waiting. A hint (hint.py) ends the wait at once. Without one the relay polls, after 2 ms at first and at a fiftieth of
-the time that it has been idle, up to 100 ms where hints work and 20 ms where not. `relay_stop_seconds` bounds a stop.
+Waiting. A hint (chassis/hint.py) ends the wait at once. Without one the relay polls, after 2 ms at first and at a
+fiftieth of its idle time, up to 100 ms with hints and 20 ms without. `relay_stop_seconds` bounds a stop.
 
 Turned down: a status column (an UPDATE per event: 27,000/s in place of 142,000/s), deleting what was sent (no replay),
 a replication slot (fills the disk when nobody reads), waiting for gaps (a stranger's transaction delays everybody).
@@ -54,10 +54,10 @@ from typing import Any, Final
 import structlog
 
 from chassis import failpoint, metrics
+from chassis.hint import Hint
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor
-from outbox_relay.hint import Hint
 from outbox_relay.leadership import Asked, Leadership
 from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender

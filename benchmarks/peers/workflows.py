@@ -97,7 +97,7 @@ class Engine:
         """Let it go on; it is as warm as it was."""
         for one in self.processes.values():
             one.send_signal(signal.SIGCONT)
-        time.sleep(0.5)
+        time.sleep(0.5)  # what it missed while frozen, its timers and heartbeats, is not measured
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,52 @@
+"""A token that was verified is not verified again for a while; it expires all the same."""
+
+import jwt
+import pytest
+from django.test import RequestFactory
+
+from chassis import auth
+from chassis.problem import Problem
+from chassis.settings import Settings
+from devstack import tokens
+from tests.support.wait import wait_until
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An issuer of the test's own, whose tokens are trusted for longer than the test lasts."""
+    tokens.prepare(tmp_path)
+    own = Settings(
+        database_url="postgresql://nobody@127.0.0.1:1/nothing",
+        jwks_file=str(tokens.jwks_file(tmp_path)),
+        token_issuer=tokens.ISSUER,
+        token_audience=tokens.AUDIENCE,
+    )
+    monkeypatch.setattr(auth, "settings", lambda: own)
+    monkeypatch.setattr(auth, "TRUSTED_SECONDS", 1e9)
+    return tmp_path
+
+
+def subject(token):
+    return auth.Bearer().authenticate(RequestFactory().get("/"), token).subject
+
+
+def refused(token):
+    try:
+        subject(token)
+    except Problem:
+        return True
+    return False
+
+
+def test_a_token_that_was_good_a_moment_ago_is_refused_once_it_has_expired(folder):
+    token = tokens.mint(folder, "ann", "orders", 2)
+    assert subject(token) == "ann"
+    wait_until(lambda: refused(token), deadline_seconds=10, what="refused")
+
+
+def test_a_token_is_known_by_all_of_it(folder):
+    token = tokens.mint(folder, "ann", "orders", 60)
+    assert subject(token) == "ann"
+    head, _, signature = token.split(".")
+    other = jwt.encode({**jwt.decode(token, options={"verify_signature": False}), "sub": "bob"}, "x" * 64)
+    assert refused(f"{head}.{other.split('.')[1]}.{signature}")
