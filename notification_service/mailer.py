@@ -95,7 +95,8 @@ def _send(message: EmailMessage) -> None:
     try:
         _kept.backend.send_messages([message])
     except smtplib.SMTPRecipientsRefused:
-        raise  # the connection is as good as before
+        _kept.used_at = time.monotonic()  # the connection is as good as before
+        raise
     except (OSError, smtplib.SMTPException):
         hang_up()
         raise
