@@ -93,7 +93,12 @@ class Stock:
         """Return the lines that cannot be held, with what there is."""
         free = {line.sku: self.products[line.sku].free if self._for_sale(line.sku) else 0 for line in lines}
         return tuple(
-            Shortage(sku=line.sku, requested=line.quantity, available=max(0, free[line.sku]))
+            Shortage(
+                sku=line.sku,
+                requested=line.quantity,
+                available=max(0, free[line.sku]),
+                on_hand=self.products[line.sku].on_hand,
+            )
             for line in lines
             if line.quantity > free[line.sku]
         )

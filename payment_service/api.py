@@ -16,7 +16,8 @@ router = Router(tags=["payments"])
 class PaymentOut(http.Schema):
     """An order's payment. The amount is in minor units of the currency.
 
-    `needs_attention`: only an operator can move it on; it is tried on all the same.
+    `provider`: whose books the charge stands in. `needs_attention`: only an operator can move it on; it is tried on all
+    the same.
     """
 
     order_id: UUID
@@ -24,6 +25,7 @@ class PaymentOut(http.Schema):
     amount: int
     currency: str
     charge_id: str | None
+    provider: str | None
     refund_id: str | None
     decline_code: str | None
     needs_attention: bool
@@ -66,6 +68,7 @@ def _view(row: PaymentRow, *, needs_attention: bool) -> dict[str, Any]:
         "amount": row.amount,
         "currency": row.currency,
         "charge_id": row.charge_id,
+        "provider": row.provider,
         "refund_id": row.refund_id,
         "decline_code": row.decline_code,
         "needs_attention": needs_attention,

@@ -55,6 +55,7 @@ class Payment:
     currency: str = ""
     payment_method: str = ""
     charge_id: str | None = None
+    provider: str | None = None
     refund_id: str | None = None
     decline_code: str | None = None
 
@@ -87,9 +88,10 @@ class ReturnPayment(PaymentCommand):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordCharge(PaymentCommand):
-    """Note that the provider has charged."""
+    """Note that the provider has charged, and which one."""
 
     charge_id: str
+    provider: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,10 +158,10 @@ def decide(command: Command, payment: Payment) -> Decision:
         case ReturnPayment(), Status.VOIDING | Status.VOIDED | Status.REFUNDING | Status.REFUNDED:
             return Ignored("already on its way back")
 
-        case RecordCharge(charge_id=charge_id), Status.REQUESTED:
-            return [_charged(payment, charge_id)]
-        case RecordCharge(charge_id=charge_id), Status.VOIDING:
-            return [_charged(payment, charge_id), PaymentRefundRequested(order_id=order_id)]
+        case RecordCharge(), Status.REQUESTED:
+            return [_charged(payment, command)]
+        case RecordCharge(), Status.VOIDING:
+            return [_charged(payment, command), PaymentRefundRequested(order_id=order_id)]
         case RecordCharge(), Status.CHARGED | Status.REFUNDING | Status.REFUNDED:
             return Ignored("the charge is known")
         case RecordCharge(), Status.NONE | Status.DECLINED | Status.VOIDED:
@@ -215,8 +217,8 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
                 currency=event.currency,
                 payment_method=event.payment_method,
             )
-        case PaymentCharged(charge_id=charge_id):
-            return replace(payment, status=Status.CHARGED, charge_id=charge_id)
+        case PaymentCharged(charge_id=charge_id, provider=provider):
+            return replace(payment, status=Status.CHARGED, charge_id=charge_id, provider=provider)
         case PaymentDeclined(code=code):
             return replace(payment, status=Status.DECLINED, decline_code=code)
         case PaymentVoidRequested():
@@ -229,13 +231,14 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return replace(payment, status=Status.REFUNDED, refund_id=refund_id)
 
 
-def _charged(payment: Payment, charge_id: str) -> PaymentCharged:
+def _charged(payment: Payment, command: RecordCharge) -> PaymentCharged:
     return PaymentCharged(
         order_id=payment.order_id,
         customer_id=payment.customer_id,
-        charge_id=charge_id,
+        charge_id=command.charge_id,
         amount=payment.amount,
         currency=payment.currency,
+        provider=command.provider,
     )
 
 

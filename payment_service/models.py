@@ -22,6 +22,7 @@ class PaymentRow(AggregateRow):
     currency = models.TextField()
     payment_method = models.TextField()
     charge_id = models.TextField(null=True)
+    provider = models.TextField(null=True)  # of what was charged before version 2 of PaymentCharged, nobody knows
     refund_id = models.TextField(null=True)
     decline_code = models.TextField(null=True)
 
@@ -46,6 +47,7 @@ def to_state(rows: Rows) -> Payment:
         currency=row.currency,
         payment_method=row.payment_method,
         charge_id=row.charge_id,
+        provider=row.provider,
         refund_id=row.refund_id,
         decline_code=row.decline_code,
     )
@@ -61,6 +63,7 @@ def to_rows(state: Payment) -> Iterator[PaymentRow]:
         currency=state.currency,
         payment_method=state.payment_method,
         charge_id=state.charge_id,
+        provider=state.provider,
         refund_id=state.refund_id,
         decline_code=state.decline_code,
     )

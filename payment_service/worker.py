@@ -1,8 +1,10 @@
 """What is due at the payment provider; between transactions, never inside one."""
 
 from chassis.service import Tried, after
+from chassis.settings import read
 from payment_service import provider
 from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordRefund, RecordVoid, Status
+from payment_service.settings import PaymentSettings
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
 
 
@@ -17,7 +19,7 @@ def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge 
         return None
     match provider.charge(payment, tried):
         case provider.Charged(charge_id=charge_id):
-            return RecordCharge(order_id=payment.order_id, charge_id=charge_id)
+            return _charged(payment, charge_id)
         case provider.Declined(code=code):
             return RecordDecline(order_id=payment.order_id, code=code)
         case provider.Barred():
@@ -36,7 +38,7 @@ def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid 
         case provider.Barred():
             return RecordVoid(order_id=payment.order_id)
         case provider.Charged(charge_id=charge_id):
-            return RecordCharge(order_id=payment.order_id, charge_id=charge_id)
+            return _charged(payment, charge_id)
 
 
 @after(
@@ -50,3 +52,7 @@ def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordR
     match provider.refund(payment, tried):
         case provider.Refunded(refund_id=refund_id):
             return RecordRefund(order_id=payment.order_id, refund_id=refund_id)
+
+
+def _charged(payment: Payment, charge_id: str) -> RecordCharge:
+    return RecordCharge(order_id=payment.order_id, charge_id=charge_id, provider=read(PaymentSettings).provider)

@@ -44,6 +44,8 @@ class Shortage:
     """Units the order wants."""
     available: int
     """Units on hand that no other order holds."""
+    on_hand: int | None = None
+    """Units on hand, held ones included; null in what version 1 wrote."""
 
     def to_avro(self) -> dict[str, Any]:
         """Give the fields as fastavro writes them."""
@@ -51,6 +53,7 @@ class Shortage:
             "sku": self.sku,
             "requested": self.requested,
             "available": self.available,
+            "on_hand": self.on_hand,
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class Shortage:
             sku=datum["sku"],
             requested=datum["requested"],
             available=datum["available"],
+            on_hand=datum["on_hand"],
         )
 
 
@@ -134,7 +138,7 @@ class StockRejected(Event):
     topic: ClassVar[str | None] = "inventory.events.v1"
     aggregate_type: ClassVar[str] = "reservation"
     event_type: ClassVar[str] = "waybill.inventory.StockRejected"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     order_id: UUID
     """The order."""
@@ -926,7 +930,7 @@ class PaymentCharged(Event):
     topic: ClassVar[str | None] = "payment.events.v1"
     aggregate_type: ClassVar[str] = "payment"
     event_type: ClassVar[str] = "waybill.payment.PaymentCharged"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     order_id: UUID
     """The order."""
@@ -938,6 +942,8 @@ class PaymentCharged(Event):
     """What was taken, in minor units of the currency."""
     currency: str
     """ISO 4217 code, three capital letters."""
+    provider: str | None = None
+    """Whose books the charge stands in: simulator or stripe; null in what version 1 wrote."""
 
     @property
     def aggregate_id(self) -> str:
@@ -952,6 +958,7 @@ class PaymentCharged(Event):
             "charge_id": self.charge_id,
             "amount": self.amount,
             "currency": self.currency,
+            "provider": self.provider,
         }
 
     @classmethod
@@ -963,6 +970,7 @@ class PaymentCharged(Event):
             charge_id=datum["charge_id"],
             amount=datum["amount"],
             currency=datum["currency"],
+            provider=datum["provider"],
         )
 
 
@@ -1226,6 +1234,7 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
     {
         ("waybill.inventory.StockCommitted", 1): "inventory.events.v1/StockCommitted.v1.avsc",
         ("waybill.inventory.StockRejected", 1): "inventory.events.v1/StockRejected.v1.avsc",
+        ("waybill.inventory.StockRejected", 2): "inventory.events.v1/StockRejected.v2.avsc",
         ("waybill.inventory.StockReleased", 1): "inventory.events.v1/StockReleased.v1.avsc",
         ("waybill.inventory.StockReserved", 1): "inventory.events.v1/StockReserved.v1.avsc",
         ("waybill.inventory.ProductDelisted", 1): "inventory.products.v1/ProductDelisted.v1.avsc",
@@ -1246,6 +1255,7 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.order.OrderPaymentClosed", 1): "order.private/OrderPaymentClosed.v1.avsc",
         ("waybill.order.OrderStockClosed", 1): "order.private/OrderStockClosed.v1.avsc",
         ("waybill.payment.PaymentCharged", 1): "payment.events.v1/PaymentCharged.v1.avsc",
+        ("waybill.payment.PaymentCharged", 2): "payment.events.v1/PaymentCharged.v2.avsc",
         ("waybill.payment.PaymentDeclined", 1): "payment.events.v1/PaymentDeclined.v1.avsc",
         ("waybill.payment.PaymentRefunded", 1): "payment.events.v1/PaymentRefunded.v1.avsc",
         ("waybill.payment.PaymentVoided", 1): "payment.events.v1/PaymentVoided.v1.avsc",

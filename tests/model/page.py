@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "currency": "EUR",
     "payment_method": "tok_ok",
     "charge_id": "ch_1",
+    "provider": "simulator",
     "refund_id": "re_1",
     "code": "a_code",
     "amount": 5,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -53,7 +54,7 @@ stock = unstocked.given(*listed("LAMP", 2), *listed("DESK", 1))
 def test_every_line_is_held_or_none():
     stock.when(RESERVE).then(HELD)
     unstocked.given(*listed("LAMP", 1), *listed("DESK", 1)).when(RESERVE).then(
-        StockRejected(order_id=ID, shortages=(Shortage(sku="LAMP", requested=2, available=1),))
+        StockRejected(order_id=ID, shortages=(Shortage(sku="LAMP", requested=2, available=1, on_hand=1),))
     )
 
 
@@ -65,9 +66,17 @@ def test_what_is_held_for_one_order_is_not_free_for_another():
     }
 
 
+def test_what_others_hold_is_told_apart_from_what_is_not_there():
+    held = stock.given(HELD, StockReceived(sku="LAMP", quantity=1, reason="delivery"))
+    short = decide(ReserveStock(order_id=UUID(int=2), lines=(LAMPS,)), replace(held.state, reservation=None))
+    assert short == [
+        StockRejected(order_id=UUID(int=2), shortages=(Shortage(sku="LAMP", requested=2, available=1, on_hand=3),))
+    ]
+
+
 def test_a_product_that_is_not_for_sale_is_short():
     stock.given(ProductDelisted(sku="DESK")).when(RESERVE).then(
-        StockRejected(order_id=ID, shortages=(Shortage(sku="DESK", requested=1, available=0),))
+        StockRejected(order_id=ID, shortages=(Shortage(sku="DESK", requested=1, available=0, on_hand=1),))
     )
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 from chassis.outcomes import Ignored, Refused
@@ -28,7 +29,7 @@ from tests.support.scenario import Scenario
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}
 REQUESTED = PaymentRequested(**TERMS, payment_method="tok_ok")
-CHARGED = PaymentCharged(**TERMS, charge_id="ch_1")
+CHARGED = PaymentCharged(**TERMS, charge_id="ch_1", provider="simulator")
 REFUNDED = PaymentRefunded(**TERMS, refund_id="re_1")
 VOIDED = PaymentVoided(order_id=ID)
 VOID_REQUESTED = PaymentVoidRequested(order_id=ID)
@@ -36,7 +37,7 @@ REFUND_REQUESTED = PaymentRefundRequested(order_id=ID)
 DECLINED = PaymentDeclined(order_id=ID, code="card_declined")
 REQUEST = RequestPayment(**TERMS, payment_method="tok_ok")
 RETURN = ReturnPayment(order_id=ID)
-CHARGE = RecordCharge(order_id=ID, charge_id="ch_1")
+CHARGE = RecordCharge(order_id=ID, charge_id="ch_1", provider="simulator")
 DECLINE = RecordDecline(order_id=ID, code="card_declined")
 VOID = RecordVoid(order_id=ID)
 REFUND = RecordRefund(order_id=ID, refund_id="re_1")
@@ -47,6 +48,11 @@ def test_a_payment_is_requested_then_charged_or_declined():
     payment.when(REQUEST).then(REQUESTED)
     payment.given(REQUESTED).when(CHARGE).then(CHARGED)
     payment.given(REQUESTED).when(DECLINE).then(DECLINED)
+
+
+def test_a_charge_says_whose_books_it_stands_in_and_an_old_one_that_nobody_knows():
+    assert payment.given(REQUESTED, CHARGED).state.provider == "simulator"
+    assert payment.given(REQUESTED, replace(CHARGED, provider=None)).state.provider is None
 
 
 def test_a_cancellation_that_came_first_is_never_charged():
