@@ -1,6 +1,8 @@
 """From a framed value to an event, by the schema ids that registration left in the database.
 
-The registry itself is never asked: with it away, everything that was registered can still be read.
+The registry itself is never asked: with it away, everything that was registered can still be read. The text of each
+schema is kept beside its id, so a program also reads versions that are newer than itself: neither subscribers nor
+publishers have to be deployed first.
 """
 
 from functools import cache
@@ -12,14 +14,16 @@ from schemas import codec
 from schemas.events import Event
 
 REGISTRATION_SECONDS = 10.0
-WRITERS = "SELECT schema_id, event_type, schema_version FROM schema_id"
+WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM schema_id"
 
 
 @cache
-def _writers() -> dict[int, tuple[str, int]]:
+def _writers() -> dict[int, tuple[str, int, str | None]]:
     with connection.cursor() as cursor:
         cursor.execute(WRITERS)
-        return {schema_id: (event_type, version) for schema_id, event_type, version in cursor.fetchall()}
+        return {
+            schema_id: (event_type, version, schema) for schema_id, event_type, version, schema in cursor.fetchall()
+        }
 
 
 def read_event(value: bytes | None, age_seconds: float) -> Event:
@@ -39,6 +43,7 @@ def read_event(value: bytes | None, age_seconds: float) -> Event:
             raise Unavailable(f"schema id {schema_id} is not registered yet")
         if writer is None:
             raise Unreadable(f"schema id {schema_id} is not among the registered; run `python -m schemas register`")
-        return codec.decode(*writer, payload)
+        event_type, version, schema = writer
+        return codec.decode(event_type, version, payload, schema)
     except codec.UnreadableEvent as error:
         raise Unreadable(str(error)) from error

@@ -22,6 +22,8 @@ from fastavro import (
     schemaless_reader,  # pyright: ignore[reportUnknownVariableType] - fastavro leaves IO without its parameter
     schemaless_writer,  # pyright: ignore[reportUnknownVariableType]
 )
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException
 from fastavro.types import Schema
 
 from schemas.contracts import ROOT
@@ -34,6 +36,7 @@ _MAGIC = 0
 _RANGES = {"int": range(-(2**31), 2**31), "long": range(-(2**63), 2**63)}
 _SCALARS: Mapping[str, type] = {"boolean": bool, "int": int, "long": int, "string": str, "uuid": UUID}
 _SHOWN_CHARACTERS = 40
+_UNREADABLE = (EOFError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
 
 
 class UnreadableEvent(ValueError):
@@ -71,14 +74,16 @@ def encode(event: Event) -> bytes:
     raise UnwritableEvent(f"{event.event_type}: {problem}")
 
 
-def decode(event_type: str, schema_version: int, payload: bytes) -> Event:
+def decode(event_type: str, schema_version: int, payload: bytes, written_with: str | None = None) -> Event:
     """Read plain Avro binary that was written in a version of the schema, as the event's current class.
+
+    `written_with` is the text of that version, as registered; it is of use where the version is newer than this code.
 
     Raises:
         UnreadableEvent: Type or version is not known here, or the bytes do not hold such an event.
 
     """
-    writer, current, event_class = _reader(event_type, schema_version)
+    writer, current, event_class = _reader(event_type, schema_version, written_with)
     buffer = BytesIO(payload)
     try:
         datum = schemaless_reader(buffer, writer, None)
@@ -87,7 +92,7 @@ def decode(event_type: str, schema_version: int, payload: bytes) -> Event:
             # Read twice: while it resolves, fastavro passes over fields that are gone without checking their length.
             datum = schemaless_reader(BytesIO(payload), writer, current)
         event = event_class.from_avro(cast("Mapping[str, Any]", datum))
-    except (EOFError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+    except (*_UNREADABLE, SchemaResolutionError) as error:
         raise UnreadableEvent(f"{event_type} v{schema_version}: {_reason(error)} in {len(payload)} bytes") from error
     if left := len(payload) - end:
         raise UnreadableEvent(f"{event_type} v{schema_version}: {left} of {len(payload)} bytes are left over")
@@ -137,18 +142,29 @@ def _writer(event_type: str) -> tuple[Schema, Record, _Shape]:
 
 
 @cache
-def _reader(event_type: str, schema_version: int) -> tuple[Schema, Schema | None, type[Event]]:
+def _reader(
+    event_type: str, schema_version: int, written_with: str | None
+) -> tuple[Schema, Schema | None, type[Event]]:
     event_class = EVENTS.get(event_type)
     if event_class is None:
         raise UnreadableEvent(f"{event_type}: an event of this type is not known here")
-    if (event_type, schema_version) not in SOURCES:
-        raise UnreadableEvent(
-            f"{event_type} v{schema_version}: known here up to v{event_class.schema_version}; deploy the newer schemas",
-        )
-    writer = parse_schema(_schema(event_type, schema_version))
     if schema_version == event_class.schema_version:
-        return writer, None, event_class
+        return parse_schema(_schema(event_type, schema_version)), None, event_class
+    if (event_type, schema_version) in SOURCES:
+        writer = parse_schema(_schema(event_type, schema_version))
+    else:
+        writer = _newer(event_type, schema_version, written_with)
     return writer, parse_schema(_schema(event_type, event_class.schema_version)), event_class
+
+
+def _newer(event_type: str, schema_version: int, written_with: str | None) -> Schema:
+    if written_with is None:
+        known = EVENTS[event_type].schema_version
+        raise UnreadableEvent(f"{event_type} v{schema_version}: known here up to v{known}; deploy the newer schemas")
+    try:
+        return parse_schema(json.loads(written_with))
+    except (ValueError, TypeError, KeyError, SchemaParseException) as error:
+        raise UnreadableEvent(f"{event_type} v{schema_version}: its registered schema is none: {error}") from error
 
 
 def _schema(event_type: str, schema_version: int) -> dict[str, Any]:
@@ -162,7 +178,7 @@ def _shape(record: Record) -> _Shape:
         match field.type:
             case Scalar(name):
                 allowed.append((_SCALARS[name],))
-            case Nullable(Scalar(name)):
+            case Nullable(Scalar(name)) if name != "int":
                 allowed.append((_SCALARS[name], type(None)))
             case Array(Record() as items):
                 allowed.append((list,))

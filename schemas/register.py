@@ -24,10 +24,10 @@ _CONTENT_TYPE: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"
 
 # One statement a database, so either all ids are new or none; unchanged rows are not written again.
 _UPSERT: Final = """
-    INSERT INTO schema_id (event_type, schema_version, schema_id)
-    SELECT * FROM unnest(%(types)s::text[], %(versions)s::int[], %(ids)s::int[])
-    ON CONFLICT (event_type, schema_version) DO UPDATE SET schema_id = EXCLUDED.schema_id
-    WHERE schema_id.schema_id <> EXCLUDED.schema_id
+    INSERT INTO schema_id (event_type, schema_version, schema_id, schema)
+    SELECT * FROM unnest(%(types)s::text[], %(versions)s::int[], %(ids)s::int[], %(schemas)s::text[])
+    ON CONFLICT (event_type, schema_version) DO UPDATE SET schema_id = EXCLUDED.schema_id, schema = EXCLUDED.schema
+    WHERE (schema_id.schema_id, schema_id.schema) IS DISTINCT FROM (EXCLUDED.schema_id, EXCLUDED.schema)
 """
 
 
@@ -116,7 +116,7 @@ def _demand_compatibility(registry: _Registry, contracts: Sequence[Contract]) ->
 
 
 def _register(registry: _Registry, contract: Contract) -> int:
-    body = {"schema": json.dumps(contract.schema, ensure_ascii=False, separators=(",", ":"))}
+    body = {"schema": _text(contract)}
     return int(registry.call("POST", f"/subjects/{quote(contract.subject, safe='')}/versions", body)["id"])
 
 
@@ -127,15 +127,20 @@ def _keep(url: str, contracts: Sequence[Contract], ids: Sequence[int]) -> str:
                 "types": [contract.event_type for contract in contracts],
                 "versions": [contract.version for contract in contracts],
                 "ids": list(ids),
+                "schemas": [_text(contract) for contract in contracts],
             }
             changed = connection.execute(_UPSERT, row).rowcount
             return f"database {connection.info.dbname}: {changed} of {len(ids)} ids are new or changed"
-    except psycopg.errors.UndefinedTable:
-        raise RegistrationRefused(f"database {_name(url)}: no table schema_id; migrate it first") from None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        raise RegistrationRefused(f"database {_name(url)}: no table schema_id, or an older one; migrate it") from None
     except psycopg.OperationalError as error:
         raise NotYet(f"database {_name(url)}: {' '.join(str(error).split())}") from None
     except psycopg.Error as error:
         raise RegistrationRefused(f"database {_name(url)}: {' '.join(str(error).split())}") from None
+
+
+def _text(contract: Contract) -> str:
+    return json.dumps(contract.schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def _name(url: str) -> str:

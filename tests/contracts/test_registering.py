@@ -1,5 +1,6 @@
 """The registry knows every public schema, refuses what breaks subscribers, and its ids stand in the databases."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def database_url(owner_database_url: str) -> Iterator[str]:
         connection.execute(f"CREATE SCHEMA {own}")
         connection.execute(
             f"CREATE TABLE {own}.schema_id (event_type text, schema_version integer, schema_id integer NOT NULL, "
-            "PRIMARY KEY (event_type, schema_version))",
+            "schema text, PRIMARY KEY (event_type, schema_version))",
         )
         separator = "&" if "?" in owner_database_url else "?"
         yield f"{owner_database_url}{separator}options={quote(f'-csearch_path={own}')}"
@@ -51,6 +52,11 @@ def _ids(url: str) -> dict[tuple[str, int], int]:
     return {(event_type, version): schema_id for event_type, version, schema_id in rows}
 
 
+def _texts(url: str) -> dict[int, str]:
+    with psycopg.connect(url) as connection:
+        return dict(connection.execute("SELECT schema_id, schema FROM schema_id").fetchall())
+
+
 def test_every_public_schema_gets_an_id_and_no_private_one(registry_url: str, database_url: str) -> None:
     register(load(), registry_url, [database_url], DEADLINE_SECONDS)
     public = {(contract.event_type, contract.version) for contract in load() if contract.topic}
@@ -59,7 +65,8 @@ def test_every_public_schema_gets_an_id_and_no_private_one(registry_url: str, da
     for contract in load():
         if contract.topic:
             schema_id = ids[contract.event_type, contract.version]
-            assert httpx2.get(f"{registry_url}/schemas/ids/{schema_id}").json()["schema"]
+            registered = httpx2.get(f"{registry_url}/schemas/ids/{schema_id}").json()["schema"]
+            assert json.loads(registered) == json.loads(_texts(database_url)[schema_id]) == contract.schema
 
 
 def test_registering_again_changes_nothing(registry_url: str, database_url: str) -> None:
@@ -114,5 +121,5 @@ def test_an_address_that_is_no_confluent_api_is_named(registry_url: str) -> None
 def test_a_database_that_was_not_migrated_is_named(registry_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP TABLE schema_id")
-    with pytest.raises(RegistrationRefused, match=r"database \S+: no table schema_id; migrate it first"):
+    with pytest.raises(RegistrationRefused, match=r"database \S+: no table schema_id, or an older one; migrate it"):
         register(load(), registry_url, [database_url], DEADLINE_SECONDS)

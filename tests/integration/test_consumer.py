@@ -1,14 +1,17 @@
 """Every event is applied exactly once; one that cannot be is parked, and all other keys flow."""
 
 import itertools
+import json
 import time
 from dataclasses import replace
+from io import BytesIO
 from uuid import uuid4
 
 import psycopg
 import pytest
 from django.db import OperationalError, connection
 from django_outbox_pattern.models import Received
+from fastavro import schemaless_writer
 
 from chassis import consumer, schema_ids
 from chassis.inbox import Message
@@ -20,7 +23,8 @@ from inventory_service.service import service
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas import codec
-from schemas.events import OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
+from schemas.contracts import ROOT
+from schemas.events import SOURCES, OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
 from tests.integration.test_unit_of_work import stocked
 from tests.support.orders import placed
 
@@ -84,6 +88,31 @@ def test_a_schema_id_that_is_not_registered_yet_is_waited_for(inventory):
     with pytest.raises(Unavailable, match="not registered yet"):
         process(young)
     assert parked() == []
+
+
+def newer(event):
+    """The event as a later release writes it: in a version that this code does not know."""
+    schema = json.loads((ROOT / SOURCES[event.event_type, 1]).read_text())
+    schema["fields"].append({"name": "note", "doc": "Added.", "type": ["null", "string"], "default": None})
+    buffer = BytesIO()
+    schemaless_writer(buffer, schema, {**event.to_avro(), "note": "new"})
+    return json.dumps(schema), message(event, value=codec.frame(9, buffer.getvalue()))
+
+
+def test_a_version_of_a_later_release_is_read_as_the_one_that_is_known_here(inventory):
+    schema, received = newer(placed())
+    with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO schema_id VALUES (%s, 2, 9, %s)", [OrderPlaced.event_type, schema])
+    process(received)
+    assert (reserved(), parked()) == (2, [])
+
+
+def test_a_version_whose_schema_nobody_left_here_is_parked(inventory):
+    _, received = newer(placed())
+    with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO schema_id VALUES (%s, 2, 9)", [OrderPlaced.event_type])
+    process(received)
+    assert "OrderPlaced v2: known here up to v1; deploy the newer schemas" in parked()[0]["reason"]
 
 
 def test_the_inbox_row_and_the_effect_commit_together(inventory):

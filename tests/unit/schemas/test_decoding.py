@@ -1,10 +1,13 @@
 """Bytes become an event or UnreadableEvent with a reason, and nothing else."""
 
+import json
 import types
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from fastavro import schemaless_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +15,7 @@ from schemas import codec
 from schemas.contracts import load
 from schemas.events import EVENTS
 from schemas.generate import generate
-from tests.unit.schemas.samples import add, remove, sample, write_versions
+from tests.unit.schemas.samples import CURRENT, add, remove, sample, write_versions
 
 PLACED = sample("waybill.order.OrderPlaced")
 PAYLOAD = codec.encode(PLACED)
@@ -109,6 +112,37 @@ def test_an_older_version_is_read_as_the_current_class(two_versions: types.Modul
     assert event.schema_version == 2
     assert event.total == PLACED.total
     assert not hasattr(event, "payment_method")
+
+
+def _newer() -> tuple[str, bytes]:
+    """OrderPlaced as a later release might write it: one field more, and one of its lines too."""
+    schema = json.loads(json.dumps(CURRENT["waybill.order.OrderPlaced", 1].schema))
+    add(_NOTE)(schema)
+    schema["fields"][2]["type"]["items"]["fields"].append({**_NOTE, "name": "colour", "doc": "Added."})
+    datum = {**PLACED.to_avro(), "note": "new"}
+    datum["lines"] = [{**line, "colour": "red"} for line in datum["lines"]]
+    buffer = BytesIO()
+    schemaless_writer(buffer, schema, datum)
+    return json.dumps(schema), buffer.getvalue()
+
+
+def test_a_newer_version_is_read_by_the_schema_it_was_registered_with() -> None:
+    schema, payload = _newer()
+    assert codec.decode(PLACED.event_type, 2, payload, schema) == PLACED
+
+
+def test_a_newer_version_that_ends_early_or_holds_more_is_unreadable() -> None:
+    schema, payload = _newer()
+    with pytest.raises(codec.UnreadableEvent, match="v2: the bytes end early"):
+        codec.decode(PLACED.event_type, 2, payload[:-1], schema)
+    with pytest.raises(codec.UnreadableEvent, match=r"v2: 1 of \d+ bytes are left over"):
+        codec.decode(PLACED.event_type, 2, payload + b"\0", schema)
+
+
+@pytest.mark.parametrize("schema", ["", "[]", "{", '"string"', '{"type": "record", "name": "A", "fields": []}'])
+def test_a_registered_schema_that_is_none_makes_its_records_unreadable(schema: str) -> None:
+    with pytest.raises(codec.UnreadableEvent, match=r"waybill\.order\.OrderPlaced v2: "):
+        codec.decode(PLACED.event_type, 2, PAYLOAD, schema)
 
 
 def test_an_older_version_that_ends_early_is_unreadable(two_versions: types.ModuleType) -> None:
