@@ -6,7 +6,7 @@ so that the two do not fight for the interpreter. The session is the leader's; a
 one under way. What was read ahead for another cursor than the one asked for is thrown away.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,7 +59,12 @@ WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExc
 """
 
 
+# Columns of a page: a row's other values are not touched, which would cost a fetch from memory each.
+_POSITION_OF: Final = itemgetter(POSITION)
+_TOPIC_OF: Final = itemgetter(TOPIC)
+_KIND_OF: Final = itemgetter(EVENT_TYPE, SCHEMA_VERSION)
 _PAYLOAD_OF: Final = itemgetter(PAYLOAD)
+_SIZE_OF: Final = itemgetter(SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,17 @@ class Page:
         """Return the page that these rows make."""
         if not rows:
             return cls((), (), seen_to, holders)
-        columns: list[Fetched] = list(zip(*rows, strict=True))
-        topics = frozenset(columns[TOPIC])
-        kinds: Iterable[Kind] = zip(columns[EVENT_TYPE], columns[SCHEMA_VERSION], strict=True)
-        public = rows
-        if None in topics:
-            public = [row for row in rows if row[TOPIC] is not None]
-            kinds = ((row[EVENT_TYPE], row[SCHEMA_VERSION]) for row in public)
+        topics = frozenset(map(_TOPIC_OF, rows))
+        public = [row for row in rows if row[TOPIC] is not None] if None in topics else rows
         return cls(
-            rows, public, seen_to, holders, columns[POSITION], topics - {None}, frozenset(kinds), max(columns[SIZE])
+            rows,
+            public,
+            seen_to,
+            holders,
+            positions=[*map(_POSITION_OF, rows)],
+            topics=topics - {None},
+            kinds=frozenset(map(_KIND_OF, public)),
+            largest_bytes=max(map(_SIZE_OF, rows)),
         )
 
     def cut(self, index: int) -> "Page":
