@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     topics.set_defaults(step=_topics)
     register = steps.add_parser(
         "register",
-        help="register the schemas and keep their ids (WAYBILL_REGISTRY_URL, WAYBILL_OWNER_DATABASE_URLS)",
+        help="register the schemas and keep their ids (WAYBILL_REGISTRY_URL and more, WAYBILL_OWNER_DATABASE_URLS)",
     )
     register.set_defaults(step=_register)
     for waiting in (topics, register):

@@ -5,22 +5,19 @@ events are registered; what is private never leaves its database and needs no id
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
-import httpx2
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from schemas.contracts import Contract
 from schemas.reach import NotYet, until_reached
+from schemas.registry import Access, RegistrationRefused, Registry
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
-_CALL_SECONDS: Final = 20.0
 _CONNECT_SECONDS: Final = 3
-_SHOWN_CHARACTERS: Final = 200
-_CONTENT_TYPE: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 # One statement a database, so either all ids are new or none; unchanged rows are not written again.
 _UPSERT: Final = """
@@ -31,71 +28,43 @@ _UPSERT: Final = """
 """
 
 
-class RegistrationRefused(Exception):
-    """The registry refuses a schema, or a database cannot take the ids; repeating does not help."""
-
-
 def register(
     contracts: Sequence[Contract],
     registry_url: str,
     owner_database_urls: Sequence[str],
     deadline_seconds: float,
+    access: Access | None = None,
 ) -> list[str]:
     """Register the public ones of the contracts, keep their ids in each database, and give a line on each step.
+
+    Without `access` it is read from the environment.
 
     Safe to repeat; blocks while registry and databases start, up to the deadline for each.
 
     Raises:
-        RegistrationRefused: A schema breaks the registry's rule, or a database has no table for the ids.
+        RegistrationRefused: A schema breaks the registry's rule, the registry does not take us or we do not take it,
+            or a database has no table for the ids.
         Unreachable: Registry or database did not answer before the deadline.
 
     """
     contracts = [contract for contract in contracts if contract.topic is not None]
-    with httpx2.Client(timeout=_CALL_SECONDS, headers=_CONTENT_TYPE) as client:
-        registry = _Registry(client, registry_url.rstrip("/"))
+    access = access or Access.given()
+    with access.client(registry_url) as client:
+        registry = Registry(client, registry_url, access)
         lines, ids = until_reached(registry.name, lambda: _register_all(registry, contracts), deadline_seconds)
     for url in owner_database_urls:
         lines.append(until_reached("PostgreSQL", lambda url=url: _keep(url, contracts, ids), deadline_seconds))
     return lines
 
 
-class _Registry:
-    """The Confluent API of a registry, over one kept-alive connection."""
-
-    def __init__(self, client: httpx2.Client, url: str) -> None:
-        self._client = client
-        self._url = url
-        self.name = f"the registry at {httpx2.URL(url).copy_with(userinfo=b'')}"
-
-    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        """Give the JSON of an answer; raises NotYet or RegistrationRefused."""
-        try:
-            answer = self._client.request(method, self._url + path, json=body)
-        except httpx2.TransportError as error:
-            raise NotYet(str(error) or type(error).__name__) from None
-        except (httpx2.InvalidURL, httpx2.RequestError) as error:
-            raise RegistrationRefused(f"{self.name}: {error}") from None
-        if answer.is_server_error:
-            raise NotYet(f"{method} {path} answered {answer.status_code}")
-        if answer.is_error:
-            reason = " ".join(answer.text.split())[:_SHOWN_CHARACTERS]
-            raise RegistrationRefused(f"{self.name} answered {answer.status_code} to {method} {path}: {reason}")
-        try:
-            return answer.json()
-        except ValueError:
-            raise RegistrationRefused(
-                f"{self.name} gave no JSON to {method} {path}; is it the Confluent API?"
-            ) from None
-
-
-def _register_all(registry: _Registry, contracts: Sequence[Contract]) -> tuple[list[str], list[int]]:
+def _register_all(registry: Registry, contracts: Sequence[Contract]) -> tuple[list[str], list[int]]:
     lines = [_demand_compatibility(registry, contracts)]
     ids = [_register(registry, contract) for contract in contracts]
     lines.append(f"registry: {len(ids)} schemas, ids {min(ids)} to {max(ids)}")
     return lines, ids
 
 
-def _demand_compatibility(registry: _Registry, contracts: Sequence[Contract]) -> str:
+def _demand_compatibility(registry: Registry, contracts: Sequence[Contract]) -> str:
     """See that the registry refuses what breaks subscribers, without touching the subjects of others.
 
     The global default is set only while no one else uses the registry: one call in place of one a subject.
@@ -115,7 +84,7 @@ def _demand_compatibility(registry: _Registry, contracts: Sequence[Contract]) ->
     return f"registry: shared with others, so {COMPATIBILITY} is set on each of our subjects"
 
 
-def _register(registry: _Registry, contract: Contract) -> int:
+def _register(registry: Registry, contract: Contract) -> int:
     body = {"schema": _text(contract)}
     return int(registry.call("POST", f"/subjects/{quote(contract.subject, safe='')}/versions", body)["id"])
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import psutil
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.books import until_they_agree
 from tests.support.stack import Stack, sent
+from tests.support.wait import wait_until
 
 
 @contextmanager
@@ -55,6 +57,29 @@ def test_an_order_is_confirmed_while_what_it_does_not_need_is_away(shop, dead):
         order = shop.order(sku)
         assert shop.at_rest(order)["status"] == "CONFIRMED"
     shop.until(lambda: shop.mails(order) == ["Your order is confirmed"], "the mail comes later")
+
+
+def _started_again(stack: Stack, name: str, killed: int) -> bool:
+    return stack.pid(name) not in {killed, 0}
+
+
+def test_programs_that_start_while_the_registry_is_away_miss_nothing(shop):
+    sku = shop.product(1)
+    with away(shop.stack, "registry"):
+        killed = {
+            name: pid
+            for name, pid in shop.stack.state["processes"].items()
+            if name.endswith((".relay", ".consumer", ".worker"))
+        }
+        assert len(killed) >= 8
+        for pid in killed.values():
+            os.kill(pid, signal.SIGKILL)
+        for name, pid in killed.items():
+            back = partial(_started_again, shop.stack, name, pid)
+            wait_until(back, deadline_seconds=90, what=f"{name} is back")
+        order = shop.order(sku)
+        assert shop.at_rest(order)["status"] == "CONFIRMED"
+    until_they_agree(shop.stack)
 
 
 def test_payments_away_leaves_the_order_waiting_with_its_stock_held(shop):

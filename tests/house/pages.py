@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from chassis.settings import Environment, Settings
 from schemas.events import EVENTS
@@ -27,10 +28,15 @@ def settings(service: str) -> str:
     else:
         kinds = vars(import_module(f"{service}_service.settings")).values()
     own = [k for k in kinds if isinstance(k, type) and issubclass(k, Environment) and k is not Environment]
+    return variables(*own)
+
+
+def variables(*kinds: type[BaseSettings]) -> str:
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    for kind in own:
+    for kind in kinds:
+        prefix = kind.model_config.get("env_prefix")
         for name, field in kind.model_fields.items():
-            lines.append(f"| `WAYBILL_{name.upper()}` | {_default(field)} | {field.description} |")
+            lines.append(f"| `{prefix}{name.upper()}` | {_default(field)} | {field.description} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ NOT_PROSE = {"docs/glossary.md", "tests/house/test_glossary.py", "uv.lock"}
 # Words that stand for themselves here: (file, what the line holds, why).
 EXCEPTIONS = [
     ("chassis/auth.py", "InvalidKeyError", "PyJWT's name"),
-    ("schemas/register.py", "InvalidURL", "httpx2's name"),
+    ("schemas/registry.py", "InvalidURL", "httpx2's name"),
     ("payment_service/provider/stripe.py", "InvalidRequestError", "Stripe's name"),
     ("tests/contracts/test_stripe.py", "InvalidRequestError", "the same"),
     ("benchmarks/open_loop.py", "get_watermark_offsets", "confluent-kafka's name"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from chassis import metrics
 from outbox_relay.settings import RelaySettings
+from schemas.registry import Access
 from tests.house import CHECKOUT, pages
 
 DOCS = CHECKOUT / "docs"
@@ -29,6 +30,11 @@ def test_a_table_is_as_the_code_has_it(service, mark):
 
 def test_the_shared_settings_are_as_the_code_has_them():
     wanted = pages.table("settings", "SETTINGS")
+    assert wanted in (DOCS / "settings.md").read_text(), f"docs/settings.md should have:\n{wanted}"
+
+
+def test_the_settings_of_the_registry_are_as_the_code_has_them():
+    wanted = pages.variables(Access)
     assert wanted in (DOCS / "settings.md").read_text(), f"docs/settings.md should have:\n{wanted}"
 
 

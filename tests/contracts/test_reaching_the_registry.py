@@ -1,0 +1,142 @@
+"""A registry that asks who calls, behind TLS: what fits goes through, what does not gets one line without a secret."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from schemas.__main__ import main
+from schemas.contracts import load
+from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded, make_certificates
+
+SETTINGS = ("USER", "PASSWORD", "TOKEN", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
+HIDDEN = (PASSWORD, TOKEN, "wrong-word", "hidden")
+
+
+@pytest.fixture
+def door(registry_url: str, tmp_path: Path) -> Iterator[Door]:
+    with guarded(registry_url, tmp_path) as door:
+        yield door
+
+
+@pytest.fixture
+def strict_door(registry_url: str, tmp_path: Path) -> Iterator[Door]:
+    """Ask every client for a certificate."""
+    with guarded(registry_url, tmp_path, client_certificate=True) as door:
+        yield door
+
+
+class Step:
+    """`python -m schemas register`, as a deployment runs it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], owner_url: str) -> None:
+        self._set, self._captured, self._owner_url = monkeypatch.setenv, capfd, owner_url
+
+    def __call__(self, url: str, **settings: object) -> tuple[int, str]:
+        """Return the exit code and the only line on stderr, which holds no secret."""
+        self._set("WAYBILL_REGISTRY_URL", url)
+        self._set("WAYBILL_OWNER_DATABASE_URLS", self._owner_url)
+        for name in SETTINGS:
+            self._set(f"WAYBILL_REGISTRY_{name}", str(settings.get(name.lower(), "")))
+        code = main(["register", "--wait", "0.5"])
+        said = self._captured.readouterr()
+        assert not [secret for secret in HIDDEN if secret in said.out + said.err]
+        assert len(said.err.splitlines()) == (code != 0), said.err
+        return code, said.err
+
+
+@pytest.fixture
+def step(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], owner_database_url: str) -> Step:
+    return Step(monkeypatch, capfd, owner_database_url)
+
+
+@pytest.mark.parametrize("who", [{"user": USER, "password": PASSWORD}, {"token": TOKEN}], ids=["password", "token"])
+def test_every_schema_is_registered_through_tls_by_who_is_known(step: Step, door: Door, who: dict[str, str]):
+    assert step(door.url, ca_file=door.certificates.ca_file, **who) == (0, "")
+    registered = [call for call in door.called if call.startswith("POST ")]
+    assert len(registered) == len([contract for contract in load() if contract.topic])
+
+
+@pytest.mark.parametrize(
+    ("who", "line"),
+    [
+        ({"user": USER, "password": "wrong-word"}, f"it does not take WAYBILL_REGISTRY_PASSWORD of '{USER}'"),
+        ({"token": "wrong-word"}, "it does not take WAYBILL_REGISTRY_TOKEN"),
+        ({}, "it wants to know who asks; set WAYBILL_REGISTRY_USER and WAYBILL_REGISTRY_PASSWORD, or"),
+    ],
+    ids=["password", "token", "nobody"],
+)
+def test_who_is_not_known_is_told_the_setting_at_once(step: Step, door: Door, who: dict[str, str], line: str):
+    code, said = step(door.url, ca_file=door.certificates.ca_file, **who)
+    assert code == 1
+    assert f"the registry at {door.url} answered 401 to GET /config: {line}" in said
+
+
+def test_a_certificate_that_nobody_vouches_for_names_the_setting(step: Step, door: Door, tmp_path: Path):
+    others = tmp_path / "others"
+    others.mkdir()
+    for more in ({}, {"ca_file": make_certificates(others).ca_file}):
+        code, said = step(door.url, token=TOKEN, **more)
+        assert code == 1
+        assert "; WAYBILL_REGISTRY_CA_FILE names the CAs that may vouch for it" in said
+
+
+def test_a_registry_that_asks_for_our_certificate_gets_it_or_is_named(step: Step, strict_door: Door):
+    ca_file, client_file = strict_door.certificates.ca_file, strict_door.certificates.client_file
+    code, said = step(strict_door.url, token=TOKEN, ca_file=ca_file)
+    assert code == 1
+    assert "it may ask for a certificate: WAYBILL_REGISTRY_CERTIFICATE_FILE" in said
+    assert step(strict_door.url, token=TOKEN, ca_file=ca_file, certificate_file=client_file) == (0, "")
+
+
+def test_https_to_a_registry_without_tls_is_named(step: Step, registry_url: str):
+    code, said = step(registry_url.replace("http:", "https:"))
+    assert code == 1
+    assert "it speaks no TLS; WAYBILL_REGISTRY_URL begins with https:" in said
+
+
+def test_a_registry_that_hangs_up_is_waited_for(step: Step, door: Door):
+    door.away = True
+    code, said = step(door.url, ca_file=door.certificates.ca_file, token=TOKEN)
+    assert code == 4
+    assert "is not reachable after 0.5 s" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"user": "me"}, "WAYBILL_REGISTRY_USER and WAYBILL_REGISTRY_PASSWORD are set together or not at all"),
+        ({"password": PASSWORD}, "WAYBILL_REGISTRY_USER and WAYBILL_REGISTRY_PASSWORD are set together or not at all"),
+        ({"user": "me", "password": PASSWORD, "token": TOKEN}, "WAYBILL_REGISTRY_TOKEN are both set"),
+        ({"user": "a:b", "password": PASSWORD}, "WAYBILL_REGISTRY_USER has a colon"),
+        ({"token": f"{TOKEN}\nX: y"}, "WAYBILL_REGISTRY_TOKEN is no bearer token"),
+        ({"key_file": "/k"}, "WAYBILL_REGISTRY_KEY_FILE is set without WAYBILL_REGISTRY_CERTIFICATE_FILE"),
+        ({"ca_file": "/nowhere.pem"}, "WAYBILL_REGISTRY_CA_FILE: /nowhere.pem: No such file or directory"),
+        ({"ca_file": __file__}, f"WAYBILL_REGISTRY_CA_FILE: {__file__}: TLS: no certificate or crl found"),
+        ({"certificate_file": "/nowhere.pem"}, "WAYBILL_REGISTRY_CERTIFICATE_FILE: /nowhere.pem: No such file"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(step: Step, settings: dict[str, str], line: str):
+    code, said = step("https://127.0.0.1:1/apis", **settings)
+    assert code == 1
+    assert line in said
+
+
+@pytest.mark.parametrize(
+    "url", ["registry:8080", "ftp://me:hidden@registry", "http://me:hidden@registry:x/", "http:///"]
+)
+def test_a_url_that_is_none_is_named_without_its_password(step: Step, url: str):
+    assert step(url) == (1, "schemas: WAYBILL_REGISTRY_URL is none of a registry; write http://host:port/path\n")
+
+
+def test_tls_settings_for_a_url_without_tls_are_named(step: Step, registry_url: str, tmp_path: Path):
+    code, said = step(registry_url, ca_file=make_certificates(tmp_path).ca_file)
+    assert code == 1
+    assert "WAYBILL_REGISTRY_CA_FILE is set, and WAYBILL_REGISTRY_URL does not begin with https:" in said
+
+
+def test_the_door_itself_lets_nobody_in_who_is_not_known(door: Door):
+    context = ssl.create_default_context(cafile=str(door.certificates.ca_file))
+    assert httpx2.get(f"{door.url}/subjects", verify=context, trust_env=False).status_code == 401

@@ -1,0 +1,172 @@
+"""A registry behind TLS that asks who calls: a proxy in front of the real one, with certificates of its own."""
+
+import base64
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+HOST = "127.0.0.1"
+USER, PASSWORD, TOKEN = "subscriber", "hidden-word: ü", "hidden-token.of-ours"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """One CA, and the PEM files it signed: certificate and key in one."""
+
+    ca_file: Path
+    server_file: Path
+    client_file: Path
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make a CA, a server's and a client's certificate, valid for a day."""
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca = _certificate("a CA of the tests", ca_key, "a CA of the tests", ca_key)
+    found = Certificates(folder / "ca.pem", folder / "server.pem", folder / "client.pem")
+    found.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    for file in (found.server_file, found.client_file):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _certificate(file.stem, key, "a CA of the tests", ca_key)
+        file.write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+    return found
+
+
+def _certificate(
+    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    def named(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    authority = key is issuer_key
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(named(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if authority:
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = builder.add_extension(usage, critical=True)
+    else:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+@dataclass
+class Door:
+    """What stands in front of the registry; `away` makes it hang up on everybody."""
+
+    url: str
+    certificates: Certificates
+    away: bool = False
+    called: list[str] = field(default_factory=list)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, upstream: str, context: ssl.SSLContext) -> None:
+        super().__init__((HOST, 0), _Handler)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.upstream = httpx.Client(base_url=upstream, trust_env=False, timeout=30)
+        self.door: Door
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a handshake that fails is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _pass_on(self) -> None:
+        door = self.server.door
+        if door.away:
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Authorization") not in _TAKEN:
+            # As unwise as a registry can be: it repeats what it was sent.
+            self._answer(401, "text/plain", f"who is {self.headers.get('Authorization')}?".encode())
+            return
+        door.called.append(f"{self.command} {self.path}")
+        content_type = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
+        answer = self.server.upstream.request(self.command, self.path, content=body, headers=content_type)
+        self._answer(answer.status_code, answer.headers.get("Content-Type", ""), answer.content)
+
+    do_GET = do_POST = do_PUT = _pass_on  # noqa: N815 - the names that http.server looks for
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""
+
+
+_TAKEN = {
+    "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(),
+    f"Bearer {TOKEN}",
+}
+
+
+@contextmanager
+def guarded(url: str, folder: Path, *, client_certificate: bool = False) -> Iterator[Door]:
+    """Put a door before the registry at `url`, until the block ends."""
+    certificates = make_certificates(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server_file)
+    if client_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificates.ca_file)
+    parts = urlsplit(url)
+    server = _Server(f"{parts.scheme}://{parts.netloc}", context)
+    server.door = Door(f"https://{HOST}:{server.server_port}{parts.path}", certificates)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.door
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+        server.upstream.close()
