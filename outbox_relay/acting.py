@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import history, pause, redrive, replaying, screen, service_programs, status
+from outbox_relay import growing, history, pause, redrive, replaying, screen, service_programs, status
 from outbox_relay.places import Places, UsageError, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, seconds
 
@@ -147,4 +147,5 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox resume --service order --reason 'the broker has moved'",
         _resume_arguments,
     ),
+    "grow": growing.GROW,
 }

@@ -48,8 +48,11 @@ log: Any = structlog.get_logger()
 
 # "waybill relay" has no meaning to PostgreSQL; any number will do that no other program of this database uses.
 LOCK: Final = 0x7761_7962_696C
+RESTING: Final = LOCK + 1
+"""Held by a leader while a pause stands and it has no producer: nothing of its own is on the way to the broker."""
 LOOK_SECONDS: Final = 0.5
 BEAT_SECONDS: Final = 1.0
+REST_SECONDS: Final = 0.1
 OPTIONS: Final = " ".join(
     f"-c {option}"
     for option in (
@@ -63,6 +66,7 @@ OPTIONS: Final = " ".join(
 )
 
 TRY: Final = "SELECT pg_try_advisory_lock(%s)"
+GIVE_BACK: Final = "SELECT pg_advisory_unlock(%s)"
 
 # A bigint lock shows in pg_locks as its two halves and objsubid 1.
 FROZEN_HOLDER: Final = """
@@ -150,6 +154,14 @@ class Leadership:
             self.asked = Asked(*asked)
             self._beaten_at = now
         return due
+
+    def rest(self, wait: Callable[[float], object], stopping: Callable[[], bool]) -> None:
+        """Block until the pause ends, and let others see that nothing is sent meanwhile. Raises psycopg.Error."""
+        self._one(TRY, RESTING)
+        while self.asked.pause and not stopping():
+            wait(REST_SECONDS)
+            self.beat()
+        self._one(GIVE_BACK, RESTING)
 
     def _end_frozen_holder(self) -> None:
         holder = self._one(FROZEN_HOLDER, LOCK, self._stale_after_seconds)

@@ -1,7 +1,7 @@
 """A pause: a row that the leading relay reads with each heartbeat. While it stands, nothing is published.
 
-The relay sees it within a second and finishes what is in flight. A pause belongs to who made it: a second one is
-refused, so that its author does not resume what somebody else still needs.
+The relay sees it within a second, finishes what is in flight, and then has no producer until the pause ends. A pause
+belongs to who made it: a second one is refused, so that its author does not resume what somebody else still needs.
 """
 
 from dataclasses import dataclass

@@ -58,7 +58,7 @@ class Program:
                 self._stopping.wait(PAUSE_SECONDS[1])
 
     def _stand_by(self, seconds: float) -> None:
-        self.condition.well("database", "broker", "topic", "schema")
+        self.condition.well("database", "broker", "topic", "schema", "paused")
         self._stopping.wait(seconds)
 
     def _lead(self, leadership: Leadership) -> None:
@@ -68,6 +68,7 @@ class Program:
         with Hint(self._outbox.hint) as hint:
             while not self._stopping.is_set():
                 try:
+                    self._rest(leadership)
                     self._work_a_shift(leadership, hint)
                 except BrokerTrouble as trouble:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
@@ -75,6 +76,13 @@ class Program:
                     self._pause(leadership.beat)
                 except NewShift as reason:
                     log.info("relay_renews_producer", reason=str(reason))
+
+    def _rest(self, leadership: Leadership) -> None:
+        """Wait until no pause stands: the next producer then asks the broker anew how many partitions a topic has."""
+        if leadership.asked.pause:
+            self.condition.trouble("paused", leadership.asked.pause)
+            leadership.rest(self._stopping.wait, self._stopping.is_set)
+        self.condition.well("paused")
 
     def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
         self._parking.ask_again()

@@ -26,7 +26,8 @@ On each failure:
                                         acknowledgement it is replaced, since an idempotent one is known to stay stuck
     producer's fatal error              new shift
     a record is refused                 new shift; what was in flight is sent one by one until the culprit is parked
-    an operator pauses, or redrives     seen with the heartbeat; nothing is fetched; what is parked goes first
+    an operator pauses, or redrives     seen with the heartbeat; the shift ends when all has arrived; what is parked
+                                        goes first
     a long backlog, or its end          new shift with another pace (pace.py)
     schema id not registered            publish nothing past that row: it is the world that is behind
     topic unknown                       the same, for a grace; then its records are parked
@@ -171,11 +172,10 @@ class Shift:
     def _go_on(self) -> None:
         asked = self._leadership.asked
         if asked.pause:
-            self._condition.trouble("paused", asked.pause)
-            self._due_at = time.monotonic() + IDLE_SECONDS[True]
-            return
-        self._condition.well("paused")
-        if asked.release:
+            self._due_at = time.monotonic() + POLL_SECONDS
+            if not self._in_flight:
+                raise NewShift(f"paused {asked.pause}")
+        elif asked.release:
             if not self._in_flight:
                 self._release()
         elif self._sender.pace.is_wrong(time.monotonic()):
