@@ -17,12 +17,15 @@ _USAGE: Final = 2
 _DEPENDENCY_DOWN: Final = 4
 
 _EPILOG: Final = """\
-To add an event: write schemas/<topic>/<Event>.v1.avsc, then `generate`, `check`, `python -m tests.contracts.golden`.
+To add an event: write schemas/<topic>/<Event>.v1.avsc, then `generate`, `release`, `check`, and
+                 `python -m tests.contracts.golden`.
 To change one:   copy it to <Event>.v2.avsc, add fields with a default there, then the same.
-                 Never edit a file that is deployed: what was written with it must stay readable.
+                 Never edit a file that is released: what was written with it must stay readable.
+                 docs/contracts.md has every kind of change.
 To deploy:       `topics`, then `register`, then the new programs.
 
-exit codes: 0 done, 1 a contract is broken or a generated file is stale, 2 usage, 4 a dependency is not reachable
+exit codes: 0 done, 1 a contract is broken, a generated file is stale or a topic differs (--check), 2 usage,
+            4 a dependency is not reachable
 """
 
 
@@ -56,9 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     generate = steps.add_parser("generate", help="write schemas/events.py and docs/events.md from the .avsc files")
     generate.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     generate.set_defaults(step=_generate)
-    check = steps.add_parser("check", help="prove that each version of each event can be read by any other, offline")
+    check = steps.add_parser("check", help="prove offline that each version reads each, and that none was changed")
     check.set_defaults(step=_check)
-    topics = steps.add_parser("topics", help="create the missing topics (WAYBILL_KAFKA_BOOTSTRAP)")
+    release = steps.add_parser("release", help="list the new versions as released, after which they never change")
+    release.set_defaults(step=_release)
+    topics = steps.add_parser(
+        "topics",
+        help="create the missing topics, and tell how the others differ from what is meant (WAYBILL_KAFKA_BOOTSTRAP)",
+    )
+    topics.add_argument("--check", action="store_true", help="create nothing; exit 1 when one is missing or differs")
     topics.set_defaults(step=_topics)
     register = steps.add_parser(
         "register",
@@ -93,27 +102,53 @@ def _generate(chosen: argparse.Namespace) -> int:
 
 
 def _check(_: argparse.Namespace) -> int:
-    from schemas import compatibility
+    from schemas import compatibility, released
+
+    contracts = load()
+    problems = [*compatibility.problems(contracts), *released.problems(contracts)]
+    for problem in problems:
+        _say_error(problem)
+    if not problems:
+        _say(f"{len(contracts)} schemas: every version can be read by every other, and none was changed")
+    return _MISMATCH if problems else _OK
+
+
+def _release(_: argparse.Namespace) -> int:
+    from schemas import compatibility, released
 
     contracts = load()
     problems = list(compatibility.problems(contracts))
     for problem in problems:
         _say_error(problem)
-    if not problems:
-        _say(f"{len(contracts)} schemas: every version can be read by every other")
-    return _MISMATCH if problems else _OK
+    if problems:
+        return _MISMATCH
+    added = released.release(contracts)
+    _say(*([f"{source}: released" for source in added] or ["every version is released already"]))
+    return _OK
 
 
 def _topics(chosen: argparse.Namespace) -> int:
     from schemas import create_topics
+    from schemas.topics import Copies
 
+    copies = Copies(replication=_number("WAYBILL_TOPICS_REPLICATION"), min_insync=_number("WAYBILL_TOPICS_MIN_INSYNC"))
+    if copies.replication and copies.min_insync and copies.min_insync > copies.replication:
+        raise _Usage(f"WAYBILL_TOPICS_MIN_INSYNC={copies.min_insync} is more than there are replicas")
     try:
-        properties_file = os.environ.get("WAYBILL_KAFKA_PROPERTIES_FILE")
-        lines = create_topics.create_missing(_variable("WAYBILL_KAFKA_BOOTSTRAP"), chosen.wait, properties_file)
+        outcomes = create_topics.create_missing(
+            _variable("WAYBILL_KAFKA_BOOTSTRAP"),
+            chosen.wait,
+            os.environ.get("WAYBILL_KAFKA_PROPERTIES_FILE"),
+            copies=copies,
+            check_only=chosen.check,
+        )
     except (create_topics.TopicRefused, ValueError) as error:
         return _fail(error, _MISMATCH)
-    _say(*lines)
-    return _OK
+    _say(*(outcome.says for outcome in outcomes))
+    differences = [line for outcome in outcomes for line in outcome.differences]
+    for line in differences:
+        _say_error(line)
+    return _MISMATCH if differences and chosen.check else _OK
 
 
 def _register(chosen: argparse.Namespace) -> int:
@@ -132,6 +167,15 @@ def _variable(name: str) -> str:
     if value := os.environ.get(name, "").strip():
         return value
     raise _Usage(f"{name} is not set; `python -m schemas --help` names what each step needs")
+
+
+def _number(name: str) -> int | None:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isdecimal() or not 0 < int(value) < 2**15:
+        raise _Usage(f"{name} is {value!r}; it is a number of brokers from 1 on, or unset for the broker's own")
+    return int(value)
 
 
 def _fail(error: Exception, code: int) -> int:

@@ -12,7 +12,8 @@ from schemas.topics import TOPICS
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    for name in ("WAYBILL_KAFKA_BOOTSTRAP", "WAYBILL_REGISTRY_URL", "WAYBILL_OWNER_DATABASE_URLS"):
+    mine = ("WAYBILL_KAFKA_BOOTSTRAP", "WAYBILL_TOPICS_REPLICATION", "WAYBILL_TOPICS_MIN_INSYNC")
+    for name in (*mine, "WAYBILL_REGISTRY_URL", "WAYBILL_OWNER_DATABASE_URLS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -74,3 +75,20 @@ def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_every_topic_of_an_event_is_created_and_no_other() -> None:
     assert {topic.name for topic in TOPICS} == {contract.topic for contract in load()} - {None}
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"REPLICATION": "three"}, "WAYBILL_TOPICS_REPLICATION is 'three'; it is a number of brokers from 1 on"),
+        ({"MIN_INSYNC": "0"}, "WAYBILL_TOPICS_MIN_INSYNC is '0'"),
+        ({"REPLICATION": "2", "MIN_INSYNC": "3"}, "WAYBILL_TOPICS_MIN_INSYNC=3 is more than there are replicas"),
+    ],
+)
+def test_a_number_of_copies_that_makes_no_sense_is_refused(
+    variables: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WAYBILL_TOPICS_{name}", value)
+    assert main(["topics"]) == 2
+    assert says in _one_line(capsys)
