@@ -34,11 +34,17 @@ test: .venv/.synced ## Run all tests, on a stack of their own
 	@exec $(RUN) pytest $(ARGS)
 
 .PHONY: lint
-lint: .venv/.synced ## Check format, style, types and who imports whom
+lint: .venv/.synced ## Check format, style, types, who imports whom, and the contracts
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/basedpyright
 	@.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory contracts
+
+.PHONY: contracts
+contracts: .venv/.synced ## Refuse an event's change that would break a subscriber (docs/contracts.md)
+	@$(RUN) schemas check
+	@$(RUN) schemas generate --check
 
 .PHONY: chaos
 chaos: .venv/.synced ## Break everything under load, heal, compare the books (DURATION=180 SEED= ARGS="--liveness")

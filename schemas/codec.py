@@ -29,11 +29,10 @@ from fastavro.types import Schema
 from schemas.contracts import ROOT
 from schemas.event import Event
 from schemas.events import EVENTS, SOURCES
-from schemas.fields import Array, FieldType, Nullable, Record, Scalar, read_record
+from schemas.fields import RANGES, Array, FieldType, Nullable, Record, Scalar, read_record
 
 _FRAME = struct.Struct(">BI")
 _MAGIC = 0
-_RANGES = {"int": range(-(2**31), 2**31), "long": range(-(2**63), 2**63)}
 _SCALARS: Mapping[str, type] = {"boolean": bool, "int": int, "long": int, "string": str, "uuid": UUID}
 _SHOWN_CHARACTERS = 40
 _UNREADABLE = (EOFError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
@@ -233,7 +232,7 @@ def _wrong(wanted: FieldType, value: object, path: str) -> str | None:
 def _wrong_scalar(name: str, value: object, path: str) -> str | None:
     if not isinstance(value, _SCALARS[name]):
         return f"{path} is {_show(value)}, and the schema wants {name}"
-    if name in _RANGES and value not in _RANGES[name]:
+    if name in RANGES and value not in RANGES[name]:
         return f"{path} is {_show(value)}, which is beyond an Avro {name}"
     if isinstance(value, str) and not value.isprintable():
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from schemas.contracts import Contract, by_event
-from schemas.fields import NO_DEFAULT, Array, FieldType, Nullable, Record, Scalar, read_record
+from schemas.fields import NO_DEFAULT, Array, Field, FieldType, Nullable, Record, Scalar, read_record
 
 _HEAD = """\
 # Events
@@ -40,7 +40,7 @@ def _topic(folder: str, events: Iterable[Contract]) -> Iterator[str]:
     for event in events:
         record = read_record(event.schema)
         yield f"### {event.name} (v{event.version})\n"
-        yield f"{record.doc}\n"
+        yield f"{record.doc}{_deprecated(record)}\n"
         yield "| Field | Type | Meaning |\n|---|---|---|"
         yield "\n".join(_rows(record, "")) + "\n"
 
@@ -48,12 +48,16 @@ def _topic(folder: str, events: Iterable[Contract]) -> Iterator[str]:
 def _rows(record: Record, path: str) -> Iterator[str]:
     for field in record.fields:
         default = "" if field.default is NO_DEFAULT else f", default {field.default!r}".replace("None", "null")
-        yield f"| {path}`{field.name}` | {_text(field.type)}{default} | {field.doc} |"
+        yield f"| {path}`{field.name}` | {_text(field.type)}{default} | {field.doc}{_deprecated(field)} |"
         match field.type:
             case Array(Record() as inner) | (Record() as inner):
                 yield from _rows(inner, f"{path}`{field.name}`.")
             case _:
                 pass
+
+
+def _deprecated(part: Record | Field) -> str:
+    return f" **Deprecated.** {part.deprecated}" if part.deprecated else ""
 
 
 def _text(kind: FieldType) -> str:

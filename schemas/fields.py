@@ -4,6 +4,7 @@ The generator writes classes from it and the codec checks values against it. Who
 here, and both type checker and tests then point at the places that must learn it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -12,6 +13,8 @@ ScalarName: TypeAlias = Literal["boolean", "int", "long", "string", "uuid"]
 FieldType: TypeAlias = "Scalar | Array | Nullable | Record"
 
 NO_DEFAULT: Final = object()
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RANGES: Final[Mapping[str, range]] = {"int": range(-(2**31), 2**31), "long": range(-(2**63), 2**63)}
 _SCALARS: Mapping[str, ScalarName] = {
     "boolean": "boolean",
     "int": "int",
@@ -53,6 +56,8 @@ class Field:
     type: FieldType
     doc: str
     default: object
+    deprecated: str | None = None
+    """What to read instead, where the field is only kept for those who read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Record:
     full_name: str
     doc: str
     fields: tuple[Field, ...]
+    deprecated: str | None = None
+    """What to subscribe to instead, where the event is only kept for those who react to it."""
 
     @property
     def name(self) -> str:
@@ -84,11 +91,44 @@ def _record(schema: Mapping[str, Any], namespace: str, known: dict[str, Record])
     fields: list[Field] = []
     for field in cast("Sequence[Mapping[str, Any]]", schema["fields"]):
         where = f"{full_name}.{field['name']}"
+        if not _NAME.fullmatch(field["name"]):
+            raise ContractError(f"{where}: a name is a letter, then letters, digits and underscores")
         if not (field.get("doc") and schema.get("doc")):
             raise ContractError(f"{where}: write a doc on the record and on the field: meaning and unit")
         kind = _type(field["type"], namespace, known, where)
-        fields.append(Field(field["name"], kind, field["doc"], field.get("default", NO_DEFAULT)))
-    return known.setdefault(full_name, Record(full_name, schema["doc"], tuple(fields)))
+        default = field.get("default", NO_DEFAULT)
+        if default is not NO_DEFAULT and not _may_be(kind, default):
+            raise ContractError(
+                f"{where}: the default {default!r} is not of the field's type; null is of a nullable one"
+            )
+        fields.append(Field(field["name"], kind, field["doc"], default, _deprecated(field, where)))
+    return known.setdefault(full_name, Record(full_name, schema["doc"], tuple(fields), _deprecated(schema, full_name)))
+
+
+def _deprecated(said: Mapping[str, Any], where: str) -> str | None:
+    text = said.get("deprecated")
+    if text is not None and not (isinstance(text, str) and text.endswith(".")):
+        raise ContractError(
+            f"{where}: deprecated is {text!r}; write one sentence, with its full stop: what to read instead"
+        )
+    return text
+
+
+def _may_be(kind: FieldType, default: object) -> bool:
+    """Tell whether a default is of its type; Avro wants that of a union to be of the first branch, here null."""
+    match kind:
+        case Nullable():
+            return default is None
+        case Array():
+            return default == []
+        case Scalar("boolean"):
+            return isinstance(default, bool)
+        case Scalar("int" | "long" as name):
+            return type(default) is int and default in RANGES[name]
+        case Scalar():
+            return isinstance(default, str)
+        case Record():
+            return False
 
 
 def _type(avro: Any, namespace: str, known: dict[str, Record], where: str) -> FieldType:

@@ -98,7 +98,7 @@ def _nested(record: Record) -> Iterable[Record]:
 
 def _class(record: Record, contract: Contract | None) -> str:
     lines = ["@dataclass(frozen=True, kw_only=True, slots=True)"]
-    lines += [f"class {record.name}({'Event' if contract else ''}):".replace("()", ""), f'    """{_doc(record.doc)}"""']
+    lines += [f"class {record.name}({'Event' if contract else ''}):".replace("()", ""), _docstring(record)]
     if contract:
         lines += [
             "",
@@ -109,7 +109,7 @@ def _class(record: Record, contract: Contract | None) -> str:
         ]
     lines.append("")
     for field in record.fields:
-        lines += [f"    {_declare(field, record)}", f'    """{_doc(field.doc)}"""']
+        lines += [f"    {_declare(field, record)}", _docstring(field)]
     if contract:
         lines += ["", "    @property", "    def aggregate_id(self) -> str:"]
         lines += ['        """Give the id of the aggregate it happened to, which is the key of its record."""']
@@ -196,6 +196,11 @@ def _key(record: Record, contract: Contract) -> str:
             return f"self.{key.name}"
         case _:
             raise ContractError(f"{contract.source}: the key {key.name!r} is neither uuid nor string")
+
+
+def _docstring(part: Record | Field) -> str:
+    deprecated = f"\n\n    Deprecated: {part.deprecated}\n    " if part.deprecated else ""
+    return f'    """{_doc(part.doc)}{deprecated}"""'
 
 
 def _doc(text: str) -> str:
