@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+import psycopg
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
+from outbox_relay import growing
 from tests.integration.outbox_command.parts import AWAY, Ended, outbox, settings
+from tests.integration.outbox_command.test_replaying import jobs
 from tests.integration.outbox_command.test_replaying import running as replaying
 from tests.integration.relay.parts import Outbox, append, append_many, relay, set_limit
 from tests.support.wait import wait_until
@@ -225,12 +228,27 @@ def test_nothing_grows_while_a_replay_is_being_sent(own_outbox: Outbox):
     own.execute("UPDATE outbox_cursor SET position = 500")
     pause(own)
     with replaying(own, "--positions", "1..", *GO, "--rate", "1"):
-        wait_until(
-            lambda: "is being sent: stop it, and resume it afterwards" in grow(own, *GO).err,
+        sent = wait_until(
+            lambda: [job for job in jobs(own) if job["state"] == "running"],
             deadline_seconds=20,
-            what="a refusal",
+            what="a running replay",
         )
+        refused = grow(own, *GO)
+    assert refused.code == 1
+    assert f"replay {sent[0]['id']} is being sent: stop it, and resume it afterwards" in refused.err
     assert partitions(own) == BEFORE
+
+
+def test_nobody_resumes_while_partitions_are_added(own_outbox: Outbox):
+    own = own_outbox
+    pause(own)
+    kafka = {"bootstrap.servers": own.kafka}
+    with own.connect() as grower, own.connect() as other, grower.transaction():
+        assert growing.obstacles(own.topic, "order", grower, kafka) == ([], True)
+        other.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("DELETE FROM relay_pause")
+        assert other.execute("SELECT FROM relay_pause").rowcount == 1  # the relay reads on
 
 
 def test_a_frozen_relay_counts_as_one_that_may_send(own_outbox: Outbox):
