@@ -4,7 +4,6 @@
 A kept file is never written again. To change a version that nobody has deployed, delete its file first.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from outbox_relay.records import Records, Row
 from schemas import codec
 from schemas.contracts import Contract, load
 from schemas.event import Event
@@ -19,22 +19,33 @@ from schemas.events import EVENTS
 from tests.unit.schemas.samples import sample
 
 FOLDER = Path(__file__).parent / "golden"
+SCHEMA_ID = 1  # what a registry made of it says nothing about the contract
+METADATA = {
+    "correlation_id": "0199b2c4-0000-7000-8000-000000000001",
+    "causation_id": "0199b2c4-0000-7000-8000-000000000002",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "shop=1",
+}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Golden:
-    """One event, as it was written."""
+    """One event, as it was written; of a private one the payload alone."""
 
-    schema: str
-    """SHA-256 of the schema as it is registered: another text would be another id in the registry."""
     fields: Mapping[str, Any]
     payload: bytes
+    key: str | None = None
+    headers: Mapping[str, str] | None = None
 
     @classmethod
     def read(cls, contract: Contract) -> "Golden":
         """Read the kept file of an event version."""
         kept = json.loads(path(contract).read_text(encoding="utf-8"))
-        return cls(schema=kept["schema"], fields=kept["fields"], payload=bytes.fromhex(kept["payload"]))
+        if contract.topic is None:
+            return cls(fields=kept["fields"], payload=bytes.fromhex(kept["payload"]))
+        schema_id, payload = codec.unframe(bytes.fromhex(kept["value"]))
+        assert schema_id == SCHEMA_ID
+        return cls(fields=kept["fields"], payload=payload, key=kept["key"], headers=kept["headers"])
 
 
 def path(contract: Contract) -> Path:
@@ -42,14 +53,40 @@ def path(contract: Contract) -> Path:
     return FOLDER / f"{contract.event_type}.v{contract.version}.json"
 
 
-def digest(contract: Contract) -> str:
-    """Give the SHA-256 of a schema, whatever its line breaks."""
-    return hashlib.sha256(json.dumps(contract.schema, separators=(",", ":")).encode()).hexdigest()
-
-
 def plain(event: Event) -> dict[str, Any]:
     """Give the fields of an event as JSON has them."""
     return json.loads(json.dumps(event.to_avro(), default=str))
+
+
+def record(contract: Contract, key: str, payload: bytes) -> tuple[bytes, dict[str, str]]:
+    """Give value and headers as today's relay makes them of a row that is always the same."""
+    records = Records(f"{contract.event_type.split('.')[1]}_service")
+    records._frames[contract.event_type, contract.version] = codec.frame(SCHEMA_ID, b"")
+    row = Row(
+        position=1,
+        event_id="0199b2c4-0000-7000-8000-000000000003",
+        topic=contract.topic,
+        aggregate_type=contract.schema["aggregate"],
+        aggregate_id=key,
+        aggregate_version=3,
+        event_type=contract.event_type,
+        schema_version=contract.version,
+        payload=payload,
+        size=len(payload),
+        **METADATA,
+        recorded_at="2026-01-02T03:04:05.678901Z",
+        recorded_epoch=1767323045.678901,
+    )
+    headers = {name: _text(value) for name, value in records.headers(row)}
+    return records.value(row), headers
+
+
+def written(contract: Contract, event: Event, payload: bytes) -> dict[str, Any]:
+    """Give what the kept file of an event holds."""
+    if contract.topic is None:
+        return {"fields": plain(event), "payload": payload.hex()}
+    value, headers = record(contract, event.aggregate_id, payload)
+    return {"fields": plain(event), "key": event.aggregate_id, "headers": headers, "value": value.hex()}
 
 
 def write_missing() -> Iterator[Path]:
@@ -58,11 +95,15 @@ def write_missing() -> Iterator[Path]:
         if path(contract).exists() or EVENTS[contract.event_type].schema_version != contract.version:
             continue
         event = sample(contract.event_type)
-        kept = {"schema": digest(contract), "fields": plain(event), "payload": codec.encode(event).hex()}
+        kept = written(contract, event, codec.encode(event))
         path(contract).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         yield path(contract)
 
 
+def _text(value: str | bytes | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    sys.stdout.writelines(f"{written.name}: written\n" for written in write_missing())
+    sys.stdout.writelines(f"{file.name}: written\n" for file in write_missing())
