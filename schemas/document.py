@@ -42,18 +42,31 @@ def _topic(folder: str, events: Iterable[Contract]) -> Iterator[str]:
         yield f"### {event.name} (v{event.version})\n"
         yield f"{record.doc}{_deprecated(record)}\n"
         yield "| Field | Type | Meaning |\n|---|---|---|"
-        yield "\n".join(_rows(record, "")) + "\n"
+        yield "\n".join(_rows(record)) + "\n"
 
 
-def _rows(record: Record, path: str) -> Iterator[str]:
+def _rows(record: Record) -> Iterator[str]:
+    for path, field in flatten(record):
+        name = ".".join(f"`{one}`" for one in path)
+        yield f"| {name} | {type_text(field)} | {field.doc}{_deprecated(field)} |"
+
+
+def flatten(record: Record, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Field]]:
+    """Yield every field with the names that lead to it; those of a record within it come after it."""
     for field in record.fields:
-        default = "" if field.default is NO_DEFAULT else f", default {field.default!r}".replace("None", "null")
-        yield f"| {path}`{field.name}` | {_text(field.type)}{default} | {field.doc}{_deprecated(field)} |"
+        path = (*above, field.name)
+        yield path, field
         match field.type:
             case Array(Record() as inner) | (Record() as inner):
-                yield from _rows(inner, f"{path}`{field.name}`.")
+                yield from flatten(inner, path)
             case _:
                 pass
+
+
+def type_text(field: Field) -> str:
+    """Say the type of a field in words, with its default where it has one."""
+    default = "" if field.default is NO_DEFAULT else f", default {field.default!r}".replace("None", "null")
+    return f"{_text(field.type)}{default}"
 
 
 def _deprecated(part: Record | Field) -> str:
