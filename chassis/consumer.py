@@ -4,8 +4,9 @@ The model. A batch is what the broker has ready: one poll for the first message,
 that nobody here reacts to, and a replay's records that name another group, are passed by their headers, before decoding
 and without an inbox row. The others become commands, and inbox rows, changed rows and new events commit in one
 transaction. Offsets are committed after that, once a second: a crash in between brings the batches again, and the inbox
-drops them. A batch is not begun sooner than `batch_seconds` after the one before: under load more comes together, and a
-transaction costs about the same for one message as for twenty.
+drops them. After a batch the next one is not begun at once, but the later the more messages it had (`batch_seconds` at
+most): under load more comes together, and a transaction costs about the same for one message as for twenty. A message
+alone waits for nothing.
 
 Failures are of two kinds.
 - The world is broken (database away): nothing is counted against any message. The partitions are paused, so that the
@@ -50,6 +51,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
+MESSAGE_SECONDS = 0.005  # what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 HOUSEKEEPING_SECONDS = 3600
 ATTEMPTS_BEFORE_PARKING = 3
@@ -85,7 +87,8 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
                 started = time.monotonic()
                 if _until_the_world_is_well(consumer, service, messages, settings, stop):
                     handled |= {(m.topic, m.partition): m.offset for m in messages}
-                stop.wait(max(0.0, started + settings.batch_seconds - time.monotonic()))
+                pace = min(settings.batch_seconds, len(messages) * MESSAGE_SECONDS)
+                stop.wait(max(0.0, started + pace - time.monotonic()))
             else:
                 for topic in service.topics:
                     metrics.put("consumer_lag_seconds", 0, topic=topic)

@@ -61,10 +61,10 @@ class Settings(KafkaEnvironment):
     )
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
     batch_seconds: float = Field(
-        default=0.01,
+        default=0.1,
         ge=0,
-        description="Least time from one batch of a consumer to the next: a transaction costs the same for one message "
-        "as for twenty.",
+        description="Longest pause of a consumer for more messages to come together; 5 ms for each that the last batch "
+        "had.",
     )
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     parking_limit: float = Field(

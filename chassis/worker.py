@@ -9,7 +9,7 @@ their due rows commit together.
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
@@ -27,7 +27,7 @@ from chassis.unit_of_work import Caused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 WORLD = (OperationalError, InterfaceError)
-TOGETHER_SECONDS = 0.02  # what a quick answer waits for a slow one at most
+TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at most
 STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
@@ -72,6 +72,7 @@ class Worker:
     answered: list[tuple[Claimed, Future[Command | None]]] = field(
         default_factory=list[tuple[Claimed, Future[Command | None]]]
     )
+    begun: list[Future[Command | None]] = field(default_factory=list[Future[Command | None]])  # by the last claim
     watch_at: float = 0
 
     @property
@@ -89,6 +90,7 @@ class Worker:
 
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
+        self.begun.clear()
         busy = Counter(claimed.task for claimed in self.under_way.values())
         rooms = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
         if not any(rooms.values()):
@@ -104,16 +106,23 @@ class Worker:
             for c in mine:
                 row = found[c.event.aggregate_id]
                 state = self.service.models.to_state({aggregate_type: {row.pk: row}})
-                self.under_way[self.threads.submit(_attempt, self.service.tasks[c.task], state, c)] = c
+                attempt = self.threads.submit(_attempt, self.service.tasks[c.task], state, c)
+                self.under_way[attempt] = c
+                self.begun.append(attempt)
 
     def settle(self) -> bool:
-        """Wait for all answers, but no longer than a moment, and record them; tells whether any were awaited.
+        """Wait for answers, but no longer than a moment, and record them; tells whether any were awaited.
 
-        All and not the first: one transaction for sixteen quick answers costs little more than for one.
+        All that were begun last, and not the first of them: one transaction for sixteen quick answers costs little more
+        than for one. For those that have hung since before, nobody waits.
         """
         if not self.busy:
             return False
-        finished, _ = wait(self.under_way, TOGETHER_SECONDS)
+        if self.begun:
+            wait(self.begun, TOGETHER_SECONDS)
+        else:
+            wait(self.under_way, TOGETHER_SECONDS, return_when=FIRST_COMPLETED)
+        finished = [future for future in self.under_way if future.done()]
         self.answered += [(self.under_way.pop(future), future) for future in finished]
         done = [(claimed, future.result()) for claimed, future in self.answered if not future.exception()]
         refused = _record(self.service, done)
