@@ -1,8 +1,8 @@
 """From a framed value to an event, by the schema ids that registration left in the database.
 
 The registry itself is never asked: with it away, everything that was registered can still be read. The text of each
-schema is kept beside its id, so a program also reads versions that are newer than itself: neither subscribers nor
-publishers have to be deployed first.
+schema is kept beside its id, so a program also reads versions that are newer than itself: the programs of a release are
+deployed in any order.
 """
 
 from functools import cache
