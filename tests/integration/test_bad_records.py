@@ -1,0 +1,167 @@
+"""Whatever stands on a topic, a consumer parks what it cannot read with the reason, and goes on with the other keys.
+
+All of it on one partition of a real broker: bad records between good ones, each kind with a key of its own.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from django.db import connection
+
+from chassis import consumer, schema_ids
+from chassis.service import Service
+from chassis.settings import settings
+from chassis.telemetry import new_id
+from inventory_service.service import service as inventory
+from schemas import codec
+from schemas.events import OrderPlaced
+from tests.integration.relay.parts import make_topic
+from tests.integration.test_unit_of_work import stocked
+from tests.support.databases import Server, in_use
+from tests.support.orders import placed
+from tests.support.wait import wait_until
+
+SCHEMA_ID, UNKNOWN_ID = 1, 999
+AGE_SECONDS = 3600  # a younger record with an unknown schema id is waited for: registration may be under way
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A record as it comes, made of one that is well, and what its reason has to say."""
+
+    of: Callable[[bytes, Headers], tuple[bytes | None, Headers]]
+    reason: str
+
+
+def without(name: str) -> Callable[[bytes, Headers], tuple[bytes | None, Headers]]:
+    return lambda value, headers: (value, {key: said for key, said in headers.items() if key != name})
+
+
+KINDS = {
+    "unknown-schema-id": Bad(
+        lambda v, h: (codec.frame(UNKNOWN_ID, v[5:]), h), "schema id 999 is not among the registered; run `python -m"
+    ),
+    "truncated-value": Bad(lambda v, h: (v[:-3], h), "waybill.order.OrderPlaced v1: the bytes end early in"),
+    "value-shorter-than-the-frame": Bad(lambda v, h: (v[:3], h), "a value of 3 bytes is shorter than the Confluent"),
+    "empty-value": Bad(lambda v, h: (b"", h), "a value of 0 bytes is shorter than the Confluent"),
+    "bytes-left-over": Bad(lambda v, h: (v + b"more", h), "waybill.order.OrderPlaced v1: 4 of"),
+    "tombstone": Bad(lambda v, h: (None, h), "the value is empty: topics of events have no tombstones"),
+    "another-magic-byte": Bad(lambda v, h: (b"\x01" + v[1:], h), "the first byte is 1, where the Confluent header has"),
+    "json": Bad(lambda v, h: (b'{"order_id": 1}', h), "the first byte is 123, where the Confluent header has 0"),
+    "no-type-header": Bad(without("ce_type"), "header ce_type is missing"),
+    "no-id-header": Bad(without("ce_id"), "header ce_id is '', not a UUID"),
+    "no-header-at-all": Bad(lambda v, h: (v, {}), "header ce_id is '', not a UUID"),
+    "another-type-in-the-header": Bad(
+        lambda v, h: (v, {**h, "ce_type": "waybill.order.OrderConfirmed"}),
+        "header ce_type says waybill.order.OrderConfirmed, the value is waybill.order.OrderPlaced",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the consumer left behind: the reasons by key, which key had which kind, and what is held."""
+
+    reasons: dict[str, list[str]]
+    keys: dict[str, str]
+    reserved: int
+
+
+@contextmanager
+def consuming(own: Service, bootstrap: str) -> Iterator[None]:
+    """The real consumer, in a thread."""
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            consumer.consume(own, settings().model_copy(update={"kafka_bootstrap": bootstrap}), stop)
+        finally:
+            connection.close()
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        running.join(30)
+        assert not running.is_alive()
+
+
+def _produce(bootstrap: str, topic: str) -> dict[str, str]:
+    """A good record, then of each kind a bad one with a good one of its key and one of another key behind it."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    keys: dict[str, str] = {}
+
+    def send(event: OrderPlaced, bad: Bad | None = None) -> None:
+        headers = {"ce_id": new_id(), "ce_type": event.event_type}
+        value: bytes | None = codec.frame(SCHEMA_ID, codec.encode(event))
+        if bad is not None and value is not None:
+            value, headers = bad.of(value, headers)
+        produced_at = int((time.time() - AGE_SECONDS) * 1000)
+        producer.produce(topic, value, event.aggregate_id, headers=list(headers.items()), timestamp=produced_at)
+
+    send(placed(quantity=1))
+    for name, bad in KINDS.items():
+        event = placed(quantity=1)
+        keys[name] = event.aggregate_id
+        send(event, bad)
+        send(event)
+        send(placed(quantity=1))
+    assert producer.flush(30) == 0
+    return keys
+
+
+@pytest.fixture(scope="module")
+def outcome(kafka: str, database_server: Server) -> Outcome:
+    topic = make_topic(kafka, partitions=1)
+    own = replace(inventory, name=f"test-{uuid4().hex[:8]}")
+    vars(own)["topics"] = [topic]
+    with database_server.fresh("inventory_service") as database, in_use(database.service_url):
+        with psycopg.connect(database.owner_url, autocommit=True) as owner:
+            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [OrderPlaced.event_type, SCHEMA_ID])
+        schema_ids._writers.cache_clear()
+        stocked("LAMP", 100)
+        keys = _produce(kafka, topic)
+
+        def look(statement: str) -> list[tuple[Any, ...]]:
+            with psycopg.connect(database.superuser_url) as session:
+                return session.execute(statement).fetchall()
+
+        with consuming(own, kafka):
+            wait_until(
+                lambda: look("SELECT count(*) FROM received") >= [(1 + 3 * len(KINDS),)],
+                deadline_seconds=60,
+                what="every record handled or parked",
+            )
+        reasons: dict[str, list[str]] = {}
+        for key, reason in look(
+            "SELECT headers->>'key', headers->>'reason' FROM received WHERE status = -1 ORDER BY id"
+        ):
+            reasons.setdefault(key, []).append(reason)
+        ((reserved,),) = look("SELECT reserved FROM products")
+    schema_ids._writers.cache_clear()
+    return Outcome(reasons, keys, reserved)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_that_cannot_be_read_is_parked_with_the_reason_and_its_key_waits_behind_it(
+    outcome: Outcome, kind: str
+) -> None:
+    first, behind = outcome.reasons[outcome.keys[kind]]
+    assert KINDS[kind].reason in first
+    assert behind == "behind a parked message of its key"
+
+
+def test_all_other_keys_of_the_partition_flow(outcome: Outcome) -> None:
+    assert set(outcome.reasons) == set(outcome.keys.values())
+    assert outcome.reserved == 1 + len(KINDS)
