@@ -98,7 +98,9 @@ def test_a_field_that_is_not_known(shop, sku, nothing_written):
     problem(post(shop, body(sku, unit_price=1)), 422, "not_valid", "unit_price")
 
 
-@pytest.mark.parametrize("method", ["", "a\u0000b", "a\nb", "x" * 256, 5, None, "4242424242424242", "4242-4242-4242-4242"])
+@pytest.mark.parametrize(
+    "method", ["", "a\u0000b", "a\nb", "x" * 256, 5, None, "4242424242424242", "4242-4242-4242-4242"]
+)
 def test_a_payment_method_that_cannot_be(shop, sku, nothing_written, method):
     problem(post(shop, body(sku, payment_method=method)), 422, "not_valid", "payment_method")
 
