@@ -46,6 +46,10 @@ contracts: .venv/.synced ## Refuse an event's change that would break a subscrib
 	@$(RUN) schemas check
 	@$(RUN) schemas generate --check
 
+.PHONY: docs
+docs: .venv/.synced ## Write docs/asyncapi/ anew, and the event catalogue: open docs/catalogue/index.html
+	@$(RUN) catalogue
+
 .PHONY: chaos
 chaos: .venv/.synced ## Break everything under load, heal, compare the books (DURATION=180 SEED= ARGS="--liveness")
 	@exec $(RUN) tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)

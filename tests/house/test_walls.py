@@ -17,6 +17,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 BREAKS = {
     "programs stand side by side on the chassis, the chassis on the schemas": [
         ("order_service/api.py", "import payment_service.domain"),
+        ("chassis/health.py", "import catalogue.book"),
         ("chassis/outbox.py", "import inventory_service.service"),
         ("schemas/codec.py", "import chassis.settings"),
         ("outbox_relay/relay.py", "import order_service.domain"),
@@ -67,7 +68,8 @@ def test_every_wall_stands():
 def test_the_walls_go_round_every_program():
     assert set(configured()["root_packages"]) == set(PACKAGES)
     layers, pure, requests, *_ = configured()["contracts"]
-    assert set(layers["layers"][0].split(" | ")) == {*SERVICES, "outbox_relay"}
+    assert layers["layers"][0] == "catalogue"  # reads all of them, and nobody reads it
+    assert set(layers["layers"][1].split(" | ")) == {*SERVICES, "outbox_relay"}
     assert set(pure["source_modules"]) == {f"{service}.{room}" for service in SERVICES for room in PURE}
     assert set(requests["source_modules"]) == {f"{service}.api" for service in SERVICES}
 
