@@ -35,7 +35,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from chassis import failpoint, inbox, metrics, unit_of_work
+from chassis import failpoint, inbox, metrics, unit_of_work, watchdog
 from chassis.inbox import Message
 from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unavailable, Unreadable
 from chassis.schema_ids import read_event
@@ -81,6 +81,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
     handled: dict[tuple[str, int], int] = {}
     try:
         while not stop.is_set():
+            watchdog.alive()
             messages = _drain(consumer, settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
@@ -145,6 +146,7 @@ def _until_the_world_is_well(
             (log.error if stopped else log.warning)("waiting", reason=_first_line(error), seconds=wait)
             _put_lag(messages)
             connection.close()
+            watchdog.alive()
             paused = consumer.assignment()
             consumer.pause(paused)
             # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
@@ -200,6 +202,7 @@ def _concerns(service: Service, message: Message) -> bool:
 
 
 def _apply_or_park(service: Service, message: Message, settings: Settings) -> None:
+    watchdog.alive()
     try:
         for attempt in Retrying(
             retry=retry_if_not_exception_type((*WORLD, Unreadable, CommandRefused)),

@@ -22,6 +22,7 @@ import structlog
 from chassis.django_settings import configure_django
 from chassis.settings import Settings, read
 from chassis.telemetry import configure_logging
+from chassis.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -150,7 +151,8 @@ def _loop(kind: str, name: str, settings: Settings) -> None:
     from chassis.readiness import database_ready
 
     health.serve(settings.host, settings.port, database_ready)
-    {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop)
+    with watched(kind):
+        {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop)
     log.info("stopped")
 
 

@@ -2,7 +2,7 @@
 
 The registry itself is never asked: with it away, everything that was registered can still be read. The text of each
 schema is kept beside its id, so a program also reads versions that are newer than itself: the programs of a release are
-deployed in any order.
+deployed in any sequence.
 """
 
 from functools import cache

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chassis import deadlines, failpoint, metrics, rows, unit_of_work
+from chassis import deadlines, failpoint, metrics, rows, unit_of_work, watchdog
 from chassis.deadlines import Claimed
 from chassis.hint import Hint
 from chassis.outcomes import CommandRefused, NeedsAttention, Unavailable
@@ -46,6 +46,7 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
         worker = Worker(service, settings, threads)
         stop_by = float("inf")
         while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
+            watchdog.alive()
             if stop.is_set():
                 stop_by = min(stop_by, time.monotonic() + STOP_SECONDS)
             try:

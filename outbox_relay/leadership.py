@@ -41,7 +41,7 @@ from typing import Any, Final, LiteralString, NamedTuple, Self
 import psycopg
 import structlog
 
-from chassis import metrics
+from chassis import metrics, watchdog
 from outbox_relay.settings import Outbox
 
 log: Any = structlog.get_logger()
@@ -140,11 +140,13 @@ class Leadership:
                 log.info("relay_stands_by")
                 standing_by = True
             self._end_frozen_holder()
+            watchdog.alive()
             wait(LOOK_SECONDS)
         return False
 
     def beat(self) -> bool:
         """Write the heartbeat if the last is a second old, and say so; raises psycopg.Error in one that was put out."""
+        watchdog.alive()
         now = time.monotonic()
         due = now - self._beaten_at >= BEAT_SECONDS
         if due:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from chassis import metrics
+from chassis import metrics, watchdog
 from chassis.hint import Hint
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.condition import Condition
@@ -44,7 +44,12 @@ class Program:
     def run(self) -> None:
         """Stand by, lead, and start again after every failure; blocks until told to stop."""
         structlog.contextvars.bind_contextvars(service=self.service)
+        with watchdog.watched("relay"):
+            self._run()
+
+    def _run(self) -> None:
         while not self._stopping.is_set():
+            watchdog.alive()
             try:
                 with Leadership(self._outbox, self._settings.relay_stale_seconds) as leadership:
                     refuse_standby(leadership.connection)
