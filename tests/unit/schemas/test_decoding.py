@@ -139,7 +139,14 @@ def test_a_newer_version_that_ends_early_or_holds_more_is_unreadable() -> None:
         codec.decode(PLACED.event_type, 2, payload + b"\0", schema)
 
 
-@pytest.mark.parametrize("schema", ["", "[]", "{", '"string"', '{"type": "record", "name": "A", "fields": []}'])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *("", "[]", "{", '"string"', '{"type": "record", "name": "A", "fields": []}'),
+        '{"type": "enum", "name": "A", "symbols": ["a b"]}',
+        '{"type": "record", "name": "a b", "fields": []}',
+    ],
+)
 def test_a_registered_schema_that_is_none_makes_its_records_unreadable(schema: str) -> None:
     with pytest.raises(codec.UnreadableEvent, match=r"waybill\.order\.OrderPlaced v2: "):
         codec.decode(PLACED.event_type, 2, PAYLOAD, schema)
