@@ -1,0 +1,53 @@
+"""Toolchains that a machine may lack, and what is made with them: once, from lock files, in the cache."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from devstack.download import cache
+
+MAKE_SECONDS: Final = 500
+
+
+def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> None:
+    """Skip the test where a toolchain is missing or older than wanted."""
+    newer = f"{whom} needs {program} {'.'.join(map(str, wanted))} or newer"
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed: {newer}")
+    said = subprocess.run([program, *asked], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    if tuple(map(int, re.findall(r"\d+", said)))[: len(wanted)] < wanted:
+        pytest.skip(f"{program} is {said}: {newer}")
+
+
+def made(source: Path, command: list[str], **environment: str) -> Path:
+    """Run a command in a copy of a folder, once for what it holds now, whole or not at all; returns the copy."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in source.iterdir() if path.suffix != ".md" and path.is_file()):
+        digest.update(b"%s\0%s\0" % (file.name.encode(), file.read_bytes()))
+    home = cache() / f"{source.name}-{digest.hexdigest()[:12]}"
+    if home.exists():
+        return home
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=f".{source.name}-") as scratch:
+        copy = Path(scratch) / source.name
+        shutil.copytree(source, copy)
+        done = subprocess.run(
+            command,
+            cwd=copy,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=MAKE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{source.name}: {' '.join(command)}: {done.stderr[-2000:]}{done.stdout[-1000:]}"
+        if not home.exists():
+            copy.rename(home)
+    return home
