@@ -53,7 +53,8 @@ WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 0.005  # what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
-HOUSEKEEPING_SECONDS = 3600
+HOUSEKEEPING_SECONDS = 3600.0
+FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 ATTEMPTS_BEFORE_PARKING = 3
 PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
@@ -98,8 +99,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
                 _commit(consumer, handled)
                 handled.clear()
             if time.monotonic() > clean_at:
-                clean_at = time.monotonic() + HOUSEKEEPING_SECONDS
-                _housekeeping()
+                clean_at = time.monotonic() + _housekeeping(settings)
     finally:
         _commit(consumer, handled)
         consumer.close()
@@ -291,14 +291,22 @@ def _put_lag(waiting: Sequence[Message]) -> None:
         metrics.put("consumer_lag_seconds", _age_seconds(message), topic=message.topic)
 
 
-def _housekeeping() -> None:
+def _housekeeping(settings: Settings) -> float:
+    """Remove what is old, at most FORGET_ROWS of each kind; returns the seconds until it is worth while again."""
     from chassis import idempotency  # brings what only the web program needs at its start
 
     try:
-        log.info("housekeeping", inbox=inbox.forget(), idempotency_keys=idempotency.forget())
+        removed = {
+            "inbox": inbox.forget(settings.inbox_days, FORGET_ROWS),
+            "idempotency_keys": idempotency.forget(FORGET_ROWS),
+        }
     except WORLD as error:
         log.warning("housekeeping put off", reason=_line(error))
         connection.close()
+        return HOUSEKEEPING_SECONDS
+    if any(removed.values()):
+        log.info("housekeeping", **removed)
+    return 1.0 if FORGET_ROWS in removed.values() else HOUSEKEEPING_SECONDS
 
 
 def _first_line(error: BaseException) -> str:

@@ -32,6 +32,12 @@ SELECT pg_try_advisory_xact_lock(hashtextextended(%(caller)s || ' ' || %(path)s 
           AND created_at > clock_timestamp() - make_interval(hours => %(hours)s))
 """
 
+FORGET = """
+DELETE FROM idempotency_key WHERE (caller, path, key) IN (
+    SELECT caller, path, key FROM idempotency_key
+    WHERE created_at <= clock_timestamp() - make_interval(hours => %s) ORDER BY created_at LIMIT %s)
+"""
+
 KEEP = """
 INSERT INTO idempotency_key AS kept (caller, path, key, fingerprint, status, headers, body)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -95,11 +101,8 @@ def _in_use() -> Problem:
     )
 
 
-def forget() -> int:
+def forget(at_most: int) -> int:
     """Remove answers older than they are kept; returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM idempotency_key WHERE created_at <= clock_timestamp() - make_interval(hours => %s)",
-            [KEPT_HOURS],
-        )
+        cursor.execute(FORGET, [KEPT_HOURS, at_most])
         return cursor.rowcount

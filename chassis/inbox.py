@@ -40,7 +40,13 @@ FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
 """
 LATEST_ROWS = 100
 
-FORGET = "DELETE FROM received WHERE expires_at < now() AND status <> -1"
+# `added` has the index; the row's own date decides. So many at once: the consumer handles nothing meanwhile.
+FORGET = """
+DELETE FROM received WHERE id IN (
+    SELECT id FROM received
+    WHERE added < now() - make_interval(days => %s) AND expires_at < now() AND status <> -1
+    ORDER BY added LIMIT %s)
+"""
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,8 @@ def latest() -> tuple[int, int]:
         return cursor.fetchone()
 
 
-def forget() -> int:
+def forget(keep_days: int, at_most: int) -> int:
     """Remove the ids of messages that are older than the inbox remembers; returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(FORGET)
+        cursor.execute(FORGET, [keep_days, at_most])
         return cursor.rowcount

@@ -211,3 +211,17 @@ def test_a_consumer_that_would_park_most_keys_stops_instead(inventory):
 def test_a_few_bad_events_among_many_good_ones_stop_nobody(inventory):
     process(*(message(placed(quantity=1)) for _ in range(60)), *bad(consumer.PARKED_KEYS + 5))
     assert len(parked()) == consumer.PARKED_KEYS + 5
+
+
+def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_what_is_parked(inventory, monkeypatch):
+    process(*(message(placed()) for _ in range(4)))
+    process(message(placed(), value=b"\x01not ours"))
+    with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "UPDATE received SET added = added - interval '31 days', expires_at = expires_at - interval '31 days' "
+            "WHERE id NOT IN (SELECT id FROM received WHERE status = 2 ORDER BY id DESC LIMIT 1)"
+        )
+    monkeypatch.setattr(consumer, "FORGET_ROWS", 2)
+    assert consumer._housekeeping(settings()) == 1.0
+    assert consumer._housekeeping(settings()) == consumer.HOUSEKEEPING_SECONDS
+    assert sorted(Received.objects.values_list("status", flat=True)) == [FAILED, SUCCEEDED]
