@@ -14,7 +14,8 @@ Generated from the `.avsc` files by `python -m schemas generate`; do not edit.
 One folder of `schemas/` is a topic, one file a version of an event. A record's key is the id of the aggregate it
 happened to, its value is a zero byte, the schema's id in the registry (4 bytes, big-endian) and Avro binary. The
 registry's subject is topic and record name: `order.events.v1-waybill.order.OrderPlaced`. Every version of an event can
-be read with the schema of every other version. Amounts are integers in minor units. No event holds personal data.
+be read with the schema of every other version, and [contracts.md](contracts.md) tells how they change. A field or event
+that says **Deprecated** goes on as it was. Amounts are integers in minor units. No event holds personal data.
 
 Events about one aggregate are in one partition, in the order of their versions. Nothing else is ordered. A record may
 come more than once: `ce_id` is the event's, `ce_sequence` its version. Operators may send history again: such a record
