@@ -140,6 +140,8 @@ class Record:
     key: str
     headers: dict[str, str]
     value: bytes
+    place: str
+    """Topic, partition and offset."""
 
     @property
     def version(self) -> int:
@@ -170,7 +172,8 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
 
 def _record(message: Message) -> Record:
     headers = {name: value.decode() for name, value in message.headers() or []}
-    return Record((message.key() or b"").decode(), headers, message.value() or b"")
+    place = f"{message.topic()}/{message.partition()}/{message.offset()}"
+    return Record((message.key() or b"").decode(), headers, message.value() or b"", place)
 
 
 def versions(records: Sequence[Record]) -> dict[str, list[int]]:
