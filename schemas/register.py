@@ -28,6 +28,16 @@ _UPSERT: Final = """
 """
 
 
+# Records that were written with the former text have its id, and a database keeps one id a version.
+_CHANGED: Final = """
+    SELECT string_agg(event_type || ' v' || schema_version, ', ' ORDER BY event_type, schema_version)
+    FROM schema_id
+    JOIN unnest(%(types)s::text[], %(versions)s::int[], %(schemas)s::text[]) AS new (event_type, schema_version, schema)
+    USING (event_type, schema_version)
+    WHERE schema_id.schema <> new.schema
+"""
+
+
 def register(
     contracts: Sequence[Contract],
     registry_url: str,
@@ -98,6 +108,12 @@ def _keep(url: str, contracts: Sequence[Contract], ids: Sequence[int]) -> str:
                 "ids": list(ids),
                 "schemas": [_text(contract) for contract in contracts],
             }
+            (edited,) = connection.execute(_CHANGED, row).fetchone() or (None,)
+            if edited:
+                raise RegistrationRefused(
+                    f"database {connection.info.dbname}: registered with another text: {edited}; bring the file back "
+                    "and change the next version (docs/contracts.md), or where all is thrown away: `make reset`"
+                )
             changed = connection.execute(_UPSERT, row).rowcount
             return f"database {connection.info.dbname}: {changed} of {len(ids)} ids are new or changed"
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):

@@ -95,6 +95,19 @@ def test_an_incompatible_version_is_refused_and_no_id_is_kept(
     assert _ids(database_url) == {}
 
 
+def test_a_version_that_was_edited_after_its_registration_is_refused(
+    registry_url: str, database_url: str, tmp_path: Path, own_topic: str
+) -> None:
+    contracts = _contracts(write_versions(tmp_path, add(NOTE)), own_topic)
+    register(contracts, registry_url, [database_url], DEADLINE_SECONDS)
+    before = _texts(database_url)
+    path = tmp_path / contracts[1].source
+    path.write_text(path.read_text().replace("Added.", "Added later."))
+    with pytest.raises(RegistrationRefused, match=r"another text: waybill\.order\.OrderPlaced v2; bring the file back"):
+        register(load(tmp_path), registry_url, [database_url], DEADLINE_SECONDS)
+    assert _texts(database_url) == before
+
+
 def test_a_registry_shared_with_others_keeps_its_default(
     registry_url: str, database_url: str, tmp_path: Path, own_topic: str
 ) -> None:

@@ -212,6 +212,16 @@ def _current(name: str) -> Mapping[str, Any]:
     return CURRENT[event_type, EVENTS[event_type].schema_version].schema
 
 
+def test_confluents_deserializer_reads_a_record_as_it_comes_out_of_the_box(
+    published: Published, registry: SchemaRegistryClient
+) -> None:
+    message = published["order.OrderPlaced"]
+    context = SerializationContext(message.topic() or "", MessageField.VALUE, message.headers())
+    read = AvroDeserializer(registry)(message.value(), context)
+    assert isinstance(read, dict)
+    assert str(read["order_id"]) == (message.key() or b"").decode()
+
+
 def test_the_second_versions_say_what_they_are_there_for(published: Published, registry: SchemaRegistryClient) -> None:
     charged, rejected = (
         _deserializer(registry, dual_schema_id_deserializer, None, name)(published[name].value())

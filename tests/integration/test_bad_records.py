@@ -3,6 +3,7 @@
 All of it on one partition of a real broker: bad records between good ones, each kind with a key of its own.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from chassis.settings import settings
 from chassis.telemetry import new_id
 from inventory_service.service import service as inventory
 from schemas import codec
-from schemas.events import OrderPlaced
+from schemas.contracts import ROOT
+from schemas.events import SOURCES, OrderPlaced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
 from tests.support.databases import Server, in_use
@@ -65,6 +67,13 @@ KINDS = {
         "header ce_type says waybill.order.OrderConfirmed, the value is waybill.order.OrderPlaced",
     ),
 }
+
+
+# Not bad at all: a later release wrote it, in a version that this code does not know but whose schema is left here.
+LATER_ID = 2
+LATER_SCHEMA = json.loads((ROOT / SOURCES[OrderPlaced.event_type, 1]).read_text())
+LATER_SCHEMA["fields"].append({"name": "note", "doc": "Added.", "type": ["null", "string"], "default": None})
+LATER = Bad(lambda v, h: (codec.frame(LATER_ID, v[5:] + b"\x02\x06new"), h), "")
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ def _produce(bootstrap: str, topic: str) -> dict[str, str]:
         producer.produce(topic, value, event.aggregate_id, headers=list(headers.items()), timestamp=produced_at)
 
     send(placed(quantity=1))
+    send(placed(quantity=1), LATER)
     for name, bad in KINDS.items():
         event = placed(quantity=1)
         keys[name] = event.aggregate_id
@@ -128,7 +138,10 @@ def outcome(kafka: str, database_server: Server) -> Outcome:
     vars(own)["topics"] = [topic]
     with database_server.fresh("inventory_service") as database, in_use(database.service_url):
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
-            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [OrderPlaced.event_type, SCHEMA_ID])
+            ids = [(1, SCHEMA_ID, None), (2, LATER_ID, json.dumps(LATER_SCHEMA))]
+            for version, schema_id, schema in ids:
+                row = [OrderPlaced.event_type, version, schema_id, schema]
+                owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s, %s)", row)
         schema_ids._writers.cache_clear()
         stocked("LAMP", 100)
         keys = _produce(kafka, topic)
@@ -139,7 +152,7 @@ def outcome(kafka: str, database_server: Server) -> Outcome:
 
         with consuming(own, kafka):
             wait_until(
-                lambda: look("SELECT count(*) FROM received") >= [(1 + 3 * len(KINDS),)],
+                lambda: look("SELECT count(*) FROM received") >= [(2 + 3 * len(KINDS),)],
                 deadline_seconds=60,
                 what="every record handled or parked",
             )
@@ -162,6 +175,6 @@ def test_a_record_that_cannot_be_read_is_parked_with_the_reason_and_its_key_wait
     assert behind == "behind a parked message of its key"
 
 
-def test_all_other_keys_of_the_partition_flow(outcome: Outcome) -> None:
+def test_all_other_keys_of_the_partition_flow_and_so_does_a_later_version(outcome: Outcome) -> None:
     assert set(outcome.reasons) == set(outcome.keys.values())
-    assert outcome.reserved == 1 + len(KINDS)
+    assert outcome.reserved == 2 + len(KINDS)

@@ -1,12 +1,14 @@
 """`python -m schemas` ends in a documented exit code and one clear line, whatever is missing."""
 
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from schemas.__main__ import main
-from schemas.contracts import load
+from schemas.contracts import ROOT, load
 from schemas.topics import TOPICS
 
 
@@ -32,6 +34,13 @@ def test_check_passes_on_the_contracts_of_today(capsys: pytest.CaptureFixture[st
 
 def test_generate_check_passes_on_the_files_of_today() -> None:
     assert main(["generate", "--check"]) == 0
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not there")
+def test_lint_asks_the_gate() -> None:
+    planned = subprocess.run(["make", "-n", "lint"], cwd=ROOT.parent, capture_output=True, text=True, check=True).stdout
+    assert "schemas check" in planned
+    assert "schemas generate --check" in planned
 
 
 def test_help_teaches_how_to_add_an_event(capsys: pytest.CaptureFixture[str]) -> None:
