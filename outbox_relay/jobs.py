@@ -20,13 +20,13 @@ from psycopg.types.json import Jsonb
 from outbox_relay import audit
 from outbox_relay.places import Places, UsageError, ask
 
-State = Literal["running", "stopped", "done"]
+State = Literal["running", "stopped", "abandoned", "done"]
 LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this
 
 LOCK_KEY: Final = "hashtextextended('outbox replay ' || %(id)s::text, 0)"
 JOB: Final = """
 SELECT %(service)s::text AS service, id, chosen, to_consumer, reprocess, rate, first, last, total, sent, position,
-       created_by, reason, created_at, updated_at, finished_at,
+       created_by, reason, created_at, updated_at, finished_at, abandoned,
        EXISTS (SELECT FROM pg_locks
                WHERE locktype = 'advisory' AND granted AND objsubid = 1
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -47,6 +47,9 @@ UPDATE replay_job SET position = %(position)s, sent = sent + %(sent)s, updated_a
 WHERE id = %(id)s AND position = %(before)s
 """
 FINISH: Final = "UPDATE replay_job SET finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s"
+ABANDON: Final = """
+UPDATE replay_job SET abandoned = true, finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s
+"""
 CHANGE_RATE: Final = "UPDATE replay_job SET rate = %s WHERE id = %s"
 LOCK: Final = f"SELECT pg_try_advisory_lock({LOCK_KEY})"
 
@@ -71,18 +74,21 @@ class Job:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    abandoned: bool
     locked: bool
 
     @property
     def state(self) -> State:
-        """Return where it stands: a stopped one waits for `outbox replay --resume`."""
+        """Return where it stands: a stopped one waits for `outbox replay --resume`, or `--abandon`."""
+        if self.abandoned:
+            return "abandoned"
         if self.finished_at is not None:
             return "done"
         return "running" if self.locked else "stopped"
 
     def shown(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
-        hidden = {"chosen", "locked", "position"}
+        hidden = {"chosen", "locked", "abandoned", "position"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
         return plain | {"state": self.state, "position": self.position, **self.chosen}
 
@@ -146,6 +152,14 @@ def resume(connection: psycopg.Connection, job: Job, rate: int | None, by: str) 
             connection.execute(CHANGE_RATE, (rate, job.id))
         what = {"job": str(job.id), "resumed": True, "position": job.position, "sent": job.sent}
         audit.record(connection, "replay", job.reason, what | ({"rate": rate} if rate else {}), by)
+
+
+def abandon(connection: psycopg.Connection, job: Job, reason: str, by: str) -> None:
+    """Give the job up, on record: it can not be resumed, and what was sent stays sent. Raises psycopg.Error."""
+    with connection.transaction():
+        connection.execute(ABANDON, (job.id,))
+        what = {"job": str(job.id), "abandoned": True, "position": job.position, "sent": job.sent, "total": job.total}
+        audit.record(connection, "replay", reason, what, by)
 
 
 def advance(connection: psycopg.Connection, job_id: UUID, before: int, position: int, sent: int) -> None:

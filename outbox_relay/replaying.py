@@ -60,6 +60,8 @@ def _replay(given: Given, places: Places) -> int:
         raise UsageError(f"--to-consumer {given.to_consumer}: the group of that service is {given.to_consumer}{SUFFIX}")
     if given.resume:
         return _resume(given, places)
+    if given.abandon:
+        return _abandon(given, places)
     choice = _choice(given)
     plans, failures = ask(places, places.chosen(given.service), lambda _, open_: replay.plan(open_, choice))
     if not plans:
@@ -85,10 +87,13 @@ def _replay(given: Given, places: Places) -> int:
 
 def _check(given: Given) -> None:
     named = [name for name in FILTERS if getattr(given, name)]
-    if given.resume:
-        more = [*named, *(name for name in ("execute", "reason", "to_consumer") if getattr(given, name))]
+    if given.resume or given.abandon:
+        verb, without = ("abandon", "rate") if given.abandon else ("resume", "reason")
+        more = [*named, *(name for name in ("execute", "to_consumer", without) if getattr(given, name))]
         if more:
-            raise UsageError(f"--resume goes on with what the job says; leave out {', '.join(map(_option, more))}")
+            raise UsageError(f"--{verb} is about a job that is there; leave out {', '.join(map(_option, more))}")
+        if given.abandon and not given.reason:
+            raise UsageError("--abandon needs --reason, for those who read it later")
     elif not named:
         raise UsageError(f"choose what to replay: {', '.join(map(_option, FILTERS))} (everything: --positions 1..)")
     if given.execute and not given.reason:
@@ -151,17 +156,44 @@ def _make(places: Places, plans: Mapping[str, Sequence[Share]], choice: Choice, 
 
 
 def _resume(given: Given, places: Places) -> int:
-    job_id = jobs.identifier(given.resume)
-    found, failures = jobs.find(places, places.chosen(given.service), job_id)
-    if found is None:
-        for service, why in failures.items():
-            raise DependencyDown(f"database {service}: {why}")
-        raise UsageError(f"no job {job_id} in {', '.join(places.databases)}; outbox jobs lists them")
-    if found.state == "done":
-        screen.tell(f"job {job_id} is done: {found.sent} events were sent")
-        _put(given, [_job_line(found)])
-        return DONE
+    found = _find(given.resume, given, places)
+    if found.finished_at is not None:
+        return _tell_ended(given, found, "done")
     return _send(given, places, [found], _Resumption(given.rate, given.by))
+
+
+def _abandon(given: Given, places: Places) -> int:
+    found = _find(given.abandon, given, places)
+    if found.finished_at is not None:
+        return _tell_ended(given, found, "abandoned")
+    with connect(places.databases[found.service]) as connection:
+        _take(connection, found)
+        jobs.abandon(connection, found, given.reason, given.by)
+        _put(given, [_job_line(job) for job in [jobs.read(found.service, connection, found.id)] if job])
+    return DONE
+
+
+def _find(job: str, given: Given, places: Places) -> Job:
+    job_id = jobs.identifier(job)
+    found, failures = jobs.find(places, places.chosen(given.service), job_id)
+    if found is not None:
+        return found
+    for service, why in failures.items():
+        raise DependencyDown(f"database {service}: {why}")
+    raise UsageError(f"no job {job_id} in {', '.join(places.databases)}; outbox jobs lists them")
+
+
+def _take(connection: psycopg.Connection, job: Job) -> None:
+    try:
+        jobs.take(connection, job.id)
+    except jobs.Taken as error:
+        raise UsageError(str(error)) from None
+
+
+def _tell_ended(given: Given, job: Job, wanted: jobs.State) -> int:
+    screen.tell(f"job {job.id} is {job.state}: {job.sent} of {job.total} events were sent; nothing is changed")
+    _put(given, [_job_line(job)])
+    return DONE if job.state == wanted else MISMATCH
 
 
 class _Resumption(NamedTuple):
@@ -255,7 +287,9 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reprocess", action="store_true", help="that group handles again what it has handled")
     parser.add_argument("--with-effects", action="store_true", help="what follows may reach people: mail is sent")
     parser.add_argument("--rate", type=count, metavar="N", help="events a second at most")
-    parser.add_argument("--resume", metavar="JOB", help="go on with a job that was stopped; outbox jobs lists them")
+    ended = parser.add_mutually_exclusive_group()
+    ended.add_argument("--resume", metavar="JOB", help="go on with a job that was stopped; outbox jobs lists them")
+    ended.add_argument("--abandon", metavar="JOB", help="give such a job up; what it has sent stays sent")
     add_record(parser, required=False)
     parser.set_defaults(event=None, reason=None)
 

@@ -296,6 +296,32 @@ def test_a_job_that_was_resumed_too_late_is_refused_too(own_outbox: Outbox, inve
     assert (late.code, len(late.err.splitlines()), copies(own_outbox)) == (2, 1, [])
 
 
+def test_a_stopped_job_can_be_given_up_on_record_and_is_not_resumed(own_outbox: Outbox):
+    passed_over(own_outbox, 2)
+    place = settings("127.0.0.1:1", order=own_outbox.database.service_url)
+    assert outbox("replay", *EVERYTHING, *WHY, **place).code == 4
+    (job,) = jobs(own_outbox)
+    assert replay(own_outbox, "--abandon", job["id"]).code == 2
+    given_up = replay(own_outbox, "--abandon", job["id"], "--reason", "not needed any more", "--by", "ann")
+    assert (given_up.code, [line["state"] for line in given_up.lines()]) == (0, ["abandoned"])
+    operator, verb, reason, what = actions(own_outbox)[-1]
+    assert (operator, verb, reason) == ("ann", "replay", "not needed any more")
+    assert what == {"job": job["id"], "abandoned": True, "position": 0, "sent": 0, "total": 2}
+    resumed = replay(own_outbox, "--resume", job["id"])
+    assert (resumed.code, copies(own_outbox)) == (1, [])
+    assert f"job {job['id']} is abandoned: 0 of 2 events were sent" in resumed.err
+    assert outbox("status", "--json", **here(own_outbox)).lines()[0]["jobs"] == 0
+
+
+def test_a_job_that_another_process_sends_is_not_given_up(own_outbox: Outbox):
+    passed_over(own_outbox, 20)
+    with running(own_outbox, *EVERYTHING, *WHY, "--rate", "1"):
+        wait_until(lambda: [j["state"] for j in jobs(own_outbox)] == ["running"], deadline_seconds=30, what="it runs")
+        (job,) = jobs(own_outbox)
+        refused = replay(own_outbox, "--abandon", job["id"], "--reason", "not needed any more")
+        assert (refused.code, "sent by another process" in refused.err) == (2, True)
+
+
 def test_an_inbox_that_does_not_answer_stops_a_replay_that_relies_on_it(own_outbox: Outbox):
     passed_over(own_outbox, 1)
     done = replay(own_outbox, *EVERYTHING, *WHY, "--service", "order", inventory=AWAY)
