@@ -116,9 +116,9 @@ def _read(bootstrap: str, keys: tuple[str, ...]) -> dict[tuple[str, str], conflu
 
     def look() -> bool:
         for message in consumer.consume(500, 0.5):
-            assert message.error() is None, message.error()
-            kind, key = dict(message.headers() or [])["ce_type"].decode(), (message.key() or b"").decode()
-            if key in keys:
+            kind = dict(message.headers() or []).get("ce_type", b"").decode()
+            key = (message.key() or b"").decode(errors="replace")
+            if message.error() is None and key in keys:
                 found.setdefault((kind.removeprefix(PREFIX), key), message)
         seen[:] = sorted(EXPECTED - {kind for kind, _ in found})
         return not seen
