@@ -90,11 +90,14 @@ def _certificate(
 
 @dataclass
 class Door:
-    """What stands in front of the registry; `away` makes it hang up on everybody."""
+    """What stands in front of the registry."""
 
     url: str
     certificates: Certificates
     away: bool = False
+    """Hang up on everybody."""
+    unwise: bool = False
+    """Refuse everything, and repeat what was sent."""
     called: list[str] = field(default_factory=list)
 
 
@@ -121,9 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Authorization") not in _TAKEN:
-            # As unwise as a registry can be: it repeats what it was sent.
-            self._answer(401, "text/plain", f"who is {self.headers.get('Authorization')}?".encode())
+        sent = self.headers.get("Authorization")
+        if sent not in _TAKEN or door.unwise:
+            self._answer(422 if sent in _TAKEN else 401, "text/plain", f"what is {sent}?".encode())
             return
         door.called.append(f"{self.command} {self.path}")
         content_type = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
