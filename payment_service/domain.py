@@ -103,7 +103,7 @@ class RecordDecline(PaymentCommand):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordVoid(PaymentCommand):
-    """Note that the provider has barred the charge."""
+    """Note that the provider has barred the charge, or has given it back whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,14 +176,15 @@ def decide(command: Command, payment: Payment) -> Decision:
         case RecordDecline(), Status.NONE | Status.CHARGED | Status.REFUNDING | Status.REFUNDED:
             return _unexpected(payment, "declined")
 
+        case RecordVoid(), Status.REQUESTED:
+            return [PaymentDeclined(order_id=order_id, code="voided")]  # by hand, in the provider's books
         case RecordVoid(), Status.VOIDING:
             return [PaymentVoided(order_id=order_id)]
-        case RecordVoid(), Status.VOIDED:
+        case RecordVoid(), Status.DECLINED | Status.VOIDED:
             return Ignored("the void is known")
-        case (
-            RecordVoid(),
-            Status.NONE | Status.REQUESTED | Status.CHARGED | Status.DECLINED | Status.REFUNDING | Status.REFUNDED,
-        ):
+        case RecordVoid(), Status.REFUNDING | Status.REFUNDED:
+            return Ignored("a question asked before the refund has met it")
+        case RecordVoid(), Status.NONE | Status.CHARGED:
             return _unexpected(payment, "voided")
 
         case RecordRefund(refund_id=refund_id), Status.REFUNDING:

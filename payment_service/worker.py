@@ -13,7 +13,7 @@ from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoid
     way_out="compare the reason with the provider's books: once they show the order's charge or void, it is found; "
     "or cancel the order",
 )
-def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge | RecordDecline | None:
+def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge | RecordDecline | RecordVoid | None:
     """Charge, unless a cancellation came first: then the void decides, by the same key."""
     if payment.status is not Status.REQUESTED:
         return None
@@ -23,7 +23,7 @@ def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge 
         case provider.Declined(code=code):
             return RecordDecline(order_id=payment.order_id, code=code)
         case provider.Barred():
-            return RecordDecline(order_id=payment.order_id, code="voided")  # by our void, or by hand in its books
+            return RecordVoid(order_id=payment.order_id)  # by our void, or by hand in its books
 
 
 @after(

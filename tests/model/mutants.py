@@ -187,7 +187,7 @@ MUTANTS = (
         DECIDE,
         decides(payment.RequestPayment, "VOIDED", _as_if(payment.Status.NONE)),
         AGAIN,
-        "the provider says voided",
+        "its payment REQUESTED",
     ),
     Mutant(
         "a refund is asked for where nothing was charged",
@@ -227,7 +227,7 @@ MUTANTS = (
         "void",
         gives(lambda of, tried, _: asking.chosen().void(of)),
         FORGETFUL,
-        "the provider says voided",
+        "the provider says charged",
     ),
     Mutant(
         "a void is tried for ever",

@@ -56,9 +56,9 @@ def charge(books: Books, *, errors: bool) -> Answers:
 
 
 def void(books: Books, *, errors: bool) -> Answers:
-    """Yield the answer to a void under the charge's key."""
+    """Yield the answer to a void under the charge's key; a charge that was given back counts as barred."""
     if books.key_charged:
-        yield "charged", books
+        yield _charge_of(books), books
     else:
         yield "voided", books._replace(barred=True, voids=True)
 
@@ -79,7 +79,11 @@ def refund(books: Books, *, errors: bool) -> Answers:
 
 def find_charge(books: Books, *, errors: bool) -> Answers:
     """Yield what the books show of a charge: one counts before a void, and a decline leaves nothing."""
-    yield ("charged" if books.charges else "voided" if books.voids else "nothing"), books
+    yield (_charge_of(books) if books.charges else "voided" if books.voids else "nothing"), books
+
+
+def _charge_of(books: Books) -> str:
+    return "voided" if books.refunds else "charged"
 
 
 def find_refund(books: Books, *, errors: bool) -> Answers:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def asked(provider: Provider, call: str, order: str, token: str) -> str:
     charges = listed(provider, "/v1/charges", order)
     match call:
         case "find_charge":
-            return "charged" if charges else "voided" if listed(provider, "/v1/voids", order) else "nothing"
+            return status(charges[0]) if charges else "voided" if listed(provider, "/v1/voids", order) else "nothing"
         case "find_refund":
             return "refunded" if listed(provider, "/v1/refunds", order) else "nothing"
     path, key = POSTS[call]
@@ -42,7 +43,12 @@ def asked(provider: Provider, call: str, order: str, token: str) -> str:
     answer = provider.handle(
         Request("POST", path, {}, {"idempotency-key": f"{key}-{order}"}, json.dumps(body).encode())
     )
-    return answer.content["status"]
+    return status(answer.content["charge"]) if call == "void" and "charge" in answer.content else status(answer.content)
+
+
+def status(told: dict[str, Any]) -> str:
+    """What the adapter makes of an answer: a charge that was given back counts as barred."""
+    return "voided" if told["status"] == "refunded" and "charge_id" not in told else told["status"]
 
 
 @pytest.mark.parametrize("token", CARDS)

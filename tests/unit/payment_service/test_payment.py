@@ -81,6 +81,17 @@ def test_a_declined_payment_has_nothing_to_return():
     payment.given(REQUESTED, DECLINED).when(RETURN).then(Ignored)
 
 
+def test_a_charge_that_the_provider_bars_is_a_decline():
+    payment.given(REQUESTED).when(VOID).then(replace(DECLINED, code="voided"))
+    payment.given(REQUESTED, DECLINED).when(VOID).then(Ignored)
+
+
+def test_a_question_that_meets_the_refund_changes_nothing():
+    refunding = payment.given(REQUESTED, VOID_REQUESTED, CHARGED, REFUND_REQUESTED)
+    refunding.when(VOID).then(Ignored)
+    refunding.given(REFUNDED).when(VOID).then(Ignored)
+
+
 def test_a_provider_that_contradicts_what_is_known_is_refused():
     payment.given(REQUESTED, VOID_REQUESTED, VOIDED).when(CHARGE).then(Refused)
     payment.given(REQUESTED, CHARGED).when(VOID).then(Refused)
