@@ -3,16 +3,16 @@
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from outbox_relay import growing
+from outbox_relay import groups, growing
 from tests.integration.outbox_command.parts import AWAY, Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import jobs
 from tests.integration.outbox_command.test_replaying import running as replaying
@@ -136,15 +136,19 @@ def partitions(own: Outbox) -> int:
 
 
 @contextmanager
-def behind(own: Outbox) -> Iterator[str]:
-    """A foreign group that has read one record, and stands still."""
+def foreign(own: Outbox) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A foreign group that has read one record, and reads one more each time it is told to."""
     group = f"foreign-{uuid.uuid4().hex[:8]}"
     consumer = Consumer({"bootstrap.servers": own.kafka, "group.id": group, "auto.offset.reset": "earliest"})
-    try:
-        consumer.subscribe([own.topic])
+
+    def take() -> None:
         message = wait_until(lambda: consumer.poll(0.2), deadline_seconds=20, what="a record")
         consumer.commit(message, asynchronous=False)
-        yield group
+
+    try:
+        consumer.subscribe([own.topic])
+        take()
+        yield group, take
     finally:
         consumer.close()
 
@@ -208,7 +212,7 @@ def test_nothing_grows_while_the_relay_may_send_or_a_group_is_behind(own_outbox:
         unpaused = grow(own, *GO)
         assert (unpaused.code, unpaused.out) == (1, "")
         assert "the relay of order is not paused: outbox pause --service order --reason" in unpaused.err
-        with behind(own) as group:
+        with foreign(own) as (group, _):
             pause(own)
             running.wait_for("rest", lambda: "paused" in (running.unready() or ""))
             late = grow(own, *GO)
@@ -251,6 +255,22 @@ def test_nobody_resumes_while_partitions_are_added(own_outbox: Outbox):
         with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("DELETE FROM relay_pause")
         assert other.execute("SELECT FROM relay_pause").rowcount == 1  # the relay reads on
+
+
+def test_the_end_of_a_kafka_transaction_is_nothing_left_to_read(own_outbox: Outbox):
+    own, kafka = own_outbox, {"bootstrap.servers": own_outbox.kafka}
+    producer = Producer({**kafka, "transactional.id": f"writer-{uuid.uuid4()}"})
+    producer.init_transactions(20)
+    for _ in range(2):
+        producer.begin_transaction()
+        producer.produce(own.topic, b"x", "a")
+        producer.commit_transaction(20)
+    with foreign(own) as (group, take):
+        (half,) = groups.read(kafka, own.topic)
+        assert (half.group, len(half.left)) == (group, 1)
+        take()
+        (whole,) = groups.read(kafka, own.topic)
+        assert (whole.group, whole.left) == (group, {})  # though its offset is one below the end
 
 
 def test_a_frozen_relay_counts_as_one_that_may_send(own_outbox: Outbox):
