@@ -1,11 +1,9 @@
 """The example subscribers as processes: made from their lock files once, started, read line by line, killed."""
 
 import fcntl
-import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from devstack.download import cache
+from tests.support import toolchains
 from tests.support.stack import CHECKOUT
 from tests.support.wait import wait_until
 
 EXAMPLES: Final = CHECKOUT / "examples"
-MAKE_SECONDS: Final = 500
 PIPE_BYTES: Final = 4096
 NODE: Final = (20,)
-SOURCES: Final = {".mjs", ".json", ".go", ".mod", ".sum"}
+GO: Final = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+WHOM: Final = "this subscriber"
 """What is copied: not what somebody has installed or built beside it."""
 
 
@@ -36,9 +32,9 @@ def python() -> list[str]:
 
 def node() -> list[str]:
     """Give the command of the Node one; installs its packages once."""
-    _need("node", ["--version"], NODE)
-    _need("npm", ["--version"], (0,))
-    home = _made("subscriber-node", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    toolchains.need("node", ["--version"], NODE, WHOM)
+    toolchains.need("npm", ["--version"], (0,), WHOM)
+    home = toolchains.made(EXAMPLES / "subscriber-node", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
     return ["node", str(home / "subscriber.mjs")]
 
 
@@ -47,44 +43,9 @@ def go() -> list[str]:
     source = EXAMPLES / "subscriber-go"
     wanted = re.search(r"^go (\d+)\.(\d+)", (source / "go.mod").read_text(), re.MULTILINE)
     assert wanted is not None
-    _need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())))
-    home = _made(source.name, ["go", "build", "-o", "subscriber", "."])
+    toolchains.need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), WHOM)
+    home = toolchains.made(source, ["go", "build", "-o", "subscriber", "."], **GO)
     return [str(home / "subscriber")]
-
-
-def _need(program: str, asked: list[str], wanted: tuple[int, ...]) -> None:
-    """Skip the test where a toolchain is missing or older than wanted."""
-    newer = f"{program} {'.'.join(map(str, wanted))} or newer"
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed: this subscriber needs {newer}")
-    said = subprocess.run([program, *asked], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
-    if tuple(map(int, re.findall(r"\d+", said)))[: len(wanted)] < wanted:
-        pytest.skip(f"{program} is {said}: this subscriber needs {newer}")
-
-
-def _made(name: str, command: list[str]) -> Path:
-    """Run a command in a copy of the example, once for what it is now; whole or not at all."""
-    files = sorted(path for path in (EXAMPLES / name).iterdir() if path.suffix in SOURCES)
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(b"%s\0%s\0" % (file.name.encode(), file.read_bytes()))
-    home = cache() / f"{name}-{digest.hexdigest()[:12]}"
-    if home.exists():
-        return home
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache(), prefix=f".{name}-") as scratch:
-        made = Path(scratch) / name
-        made.mkdir()
-        for file in files:
-            shutil.copy(file, made)
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-        done = subprocess.run(
-            command, cwd=made, env=environment, capture_output=True, text=True, timeout=MAKE_SECONDS, check=False
-        )
-        assert done.returncode == 0, f"{name}: {' '.join(command)}: {done.stderr[-2000:]}{done.stdout[-1000:]}"
-        if not home.exists():
-            made.rename(home)
-    return home
 
 
 class Subscriber:

@@ -14,6 +14,7 @@ import pytest
 from devstack.download import cache
 
 MAKE_SECONDS: Final = 500
+SOURCES: Final = {".mjs", ".json", ".go", ".mod", ".sum"}
 
 
 def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> None:
@@ -27,9 +28,10 @@ def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> 
 
 
 def made(source: Path, command: list[str], **environment: str) -> Path:
-    """Run a command in a copy of a folder, once for what it holds now, whole or not at all; returns the copy."""
+    """Run a command in a copy of a folder's sources, once for what they are now; returns the copy, which is whole."""
+    files = sorted(path for path in source.iterdir() if path.suffix in SOURCES)
     digest = hashlib.sha256()
-    for file in sorted(path for path in source.iterdir() if path.suffix != ".md" and path.is_file()):
+    for file in files:
         digest.update(b"%s\0%s\0" % (file.name.encode(), file.read_bytes()))
     home = cache() / f"{source.name}-{digest.hexdigest()[:12]}"
     if home.exists():
@@ -37,7 +39,9 @@ def made(source: Path, command: list[str], **environment: str) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache(), prefix=f".{source.name}-") as scratch:
         copy = Path(scratch) / source.name
-        shutil.copytree(source, copy)
+        copy.mkdir()
+        for file in files:
+            shutil.copy(file, copy)
         done = subprocess.run(
             command,
             cwd=copy,
