@@ -25,6 +25,7 @@ func consumerOptions() ([]kgo.Opt, error) {
 		kgo.SessionTimeout(10 * time.Second),
 		kgo.AutoCommitMarks(), // what was handled, never what is only fetched
 		kgo.BlockRebalanceOnPoll(),
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
 	}
 	if name := os.Getenv("INSTANCE"); name != "" {
 		options = append(options, kgo.InstanceID(name)) // a name of its own each: back at once after a crash

@@ -33,6 +33,11 @@ var errAway = errors.New("registry")
 
 func main() {
 	log.SetFlags(0)
+	for _, name := range []string{"KAFKA_BOOTSTRAP", "GROUP", "REGISTRY_URL"} {
+		if os.Getenv(name) == "" {
+			log.Fatalf("not set: %s", name)
+		}
+	}
 	verb := "run"
 	if len(os.Args) > 1 {
 		verb = os.Args[1]

@@ -112,6 +112,11 @@ async function run(store) {
 }
 
 const verb = process.argv[2] ?? "run";
+const missing = ["KAFKA_BOOTSTRAP", "GROUP", "REGISTRY_URL"].filter((name) => !process.env[name]);
+if (missing.length > 0) {
+  console.error(`not set: ${missing.join(", ")}`);
+  process.exit(1);
+}
 const store = await Store.open(process.env.STORE || "subscriber.db");
 if (verb === "run") {
   await run(store);

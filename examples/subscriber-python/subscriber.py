@@ -14,12 +14,13 @@ from contextlib import closing
 from threading import Event
 from types import FrameType
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 ALL_TOPICS = "order.events.v1,inventory.events.v1,inventory.products.v1,payment.events.v1,notification.events.v1"
+REQUIRED = ("KAFKA_BOOTSTRAP", "GROUP", "REGISTRY_URL")
 RETRY_SECONDS = 1.0
 FRAME_BYTES = 5
 UNKNOWN_SCHEMA = 40403  # the Confluent API's code; any other 404 is a wrong URL
@@ -111,6 +112,12 @@ def registry() -> SchemaRegistryClient:
     return SchemaRegistryClient(settings)
 
 
+def say(error: KafkaError) -> None:
+    """Say what the broker's client has found, but not each connection that it tried."""
+    if error.name() != "_TRANSPORT":
+        print("waits", error.str(), flush=True)
+
+
 def consumer() -> Consumer:
     """Join the group, as the environment says."""
     names = {
@@ -133,7 +140,9 @@ def consumer() -> Consumer:
             # Every 5 s, and when partitions are given up, what `store_offsets` was told; never what is only fetched.
             "enable.auto.commit": True,
             "enable.auto.offset.store": False,
-            "metadata.recovery.rebootstrap.trigger.ms": 1000,
+            "reconnect.backoff.max.ms": 2000,
+            "error_cb": say,
+            "log_level": 2,  # the same in many more words
         }
         | {option: os.environ[name] for name, option in names.items() if name in os.environ}
     )
@@ -218,6 +227,8 @@ def text(value: str | bytes | None) -> str:
 def main() -> None:
     """Run, `show` or `release`."""
     verb = (sys.argv[1:] or ["run"])[0]
+    if missing := [name for name in REQUIRED if name not in os.environ]:
+        sys.exit(f"not set: {', '.join(missing)}")
     store, stop = Store(os.environ.get("STORE", "subscriber.db")), Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:

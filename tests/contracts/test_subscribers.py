@@ -32,8 +32,8 @@ each_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda langua
 # A cold download and build are within it.
 pytestmark = pytest.mark.timeout(900)
 
-KEYS, ROUNDS = 4, 4
-KILLED_AFTER = 60
+KEYS, ROUNDS = 3, 3
+KILLED_AFTER = 50
 ODD = ("tombstone", "magic", "unknown", "truncated", "headless")
 INSERT = """
 INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
@@ -201,8 +201,8 @@ def test_every_event_is_handled_once_and_in_order_by_a_subscriber_that_is_killed
         reader.until(lambda _: set(ends.values()) <= reader.places(), "the end of every partition")
         assert reader.stop() == 0
         assert reader.lines[-1] == "stopped"
-        assert reader.done("repeat") >= 1
-        assert reader.done("for another group") >= 1
+        assert reader.ever("repeat")
+        assert reader.ever("for another group")
         assert_each_once_and_in_order(world, reader)
         _reasons(reader)
 
@@ -229,7 +229,7 @@ def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(wo
         reader.start(REGISTRY_TOKEN=TOKEN)
         reader.until(lambda _: reader.done("handled") == len(world.published), "all that is there")
         asked = {"ce_replayid": str(uuid.uuid4()), "ce_replaytarget": reader.group, "ce_replayreprocess": "true"}
-        (record,) = (r for r in world.records()[:1])
+        record = read_topic(world.broker.bootstrap, "order.events.v1")[0]
         older = record.headers | {"ce_id": str(uuid.uuid4()), "ce_sequence": "1"}
         new = Record(record.key, older, record.value, record.place)
         world.send([(record, asked), (record, asked), (new, {**asked, "ce_replayreprocess": ""})])

@@ -104,8 +104,12 @@ class Subscriber:
         return {place for line in self.past + self.lines for place in re.findall(r" (\S+/\d+/\d+) ", line)}
 
     def done(self, what: str) -> int:
-        """Count the lines that begin so."""
+        """Count the lines that begin so, since the last start."""
         return sum(line.startswith(f"{what} ") for line in self.lines)
+
+    def ever(self, what: str) -> bool:
+        """Say whether any line began so, the past ones too."""
+        return any(line.startswith(f"{what} ") for line in self.past + self.lines)
 
     def kill(self) -> None:
         """End it as kill -9 does."""
@@ -118,7 +122,7 @@ class Subscriber:
         """Stop it as an operator does; returns its exit code."""
         assert self._process is not None
         self._process.terminate()
-        self.until(lambda _: not self.running, "its end", 20)
+        self.until(lambda _: not self.running, "its end", 30)
         self._read()
         return self._close()
 
