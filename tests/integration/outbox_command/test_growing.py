@@ -47,12 +47,16 @@ class Subscriber:
         self._thread = threading.Thread(target=self._read)
 
     def _read(self) -> None:
+        known: set[Seen] = set()
         while not self._stop.is_set():
             for message in self._consumer.consume(50, 0.1):
                 assert message.error() is None, message.error()
                 headers = dict(message.headers())
                 version = int(headers["ce_sequence"])
-                self.seen.append((message.key().decode(), version, message.partition(), "ce_replayid" in headers))
+                one = (message.key().decode(), version, message.partition(), "ce_replayid" in headers)
+                if one not in known:  # a rebalance may bring it again
+                    known.add(one)
+                    self.seen.append(one)
             self._commit()
 
     def _commit(self) -> None:
