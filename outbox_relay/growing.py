@@ -1,6 +1,6 @@
 """More partitions for a topic, and no key out of its order.
 
-A key's partition is its hash modulo their number. With another number most keys move, and Kafka keeps order within a
+A key's partition is its hash modulo their number. With another number many keys move, and Kafka keeps order within a
 partition only: a group that is behind in the old one may find a key's next events in the new one first. No header
 mends that for a subscriber who does not look. So the number changes at a moment when nothing of the topic is under way:
 
