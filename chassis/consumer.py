@@ -72,6 +72,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
+            "socket.nagle.disable": True,
             "topic.metadata.refresh.interval.ms": 5_000,
             "logger": SILENT,
         }

@@ -1,5 +1,6 @@
 """What is due at the mail server; between transactions, never inside one. A replay sends no mail by itself."""
 
+from chassis import rows
 from chassis.service import Tried, after
 from notification_service import mailer
 from notification_service.domain import Kind, Notices, RecordFailure, RecordSent, Status
@@ -18,7 +19,7 @@ def send(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordSent
     kind = Kind(asked.kind)
     if notices.status(kind) is not Status.PENDING:
         return None
-    contact = ContactRow.objects.filter(customer_id=asked.customer_id).first()
+    contact = next(iter(rows.load(ContactRow, [asked.customer_id], lock=False)), None)
     if contact is None:
         return RecordFailure(order_id=asked.order_id, kind=kind, code="no_address")
     if mailer.send(contact.email, asked):
