@@ -23,6 +23,7 @@ NEEDS = {
     "pause": ["--service", "order", "--reason", "why"],
     "resume": ["--service", "order"],
     "replay": ["--positions", "1.."],
+    "grow": ["order.events.v1", "--to", "12"],
 }
 # Interrupts itself in the midst of its start.
 IMPATIENT = """
