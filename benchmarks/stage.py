@@ -105,7 +105,7 @@ def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """Do one thing on a database and return the rows, if there are any."""
     with psycopg.connect(url, autocommit=True) as connection:
         done = connection.execute(statement, values or None)
-        return done.fetchall() if done.description else []
+        return done.fetchall() if done.description is not None else []
 
 
 @contextmanager

@@ -119,4 +119,4 @@ def execute(database: ServiceDatabase, statement: str, *values: Any) -> list[tup
     """Do something as the superuser."""
     with psycopg.connect(database.superuser_url, autocommit=True) as connection:
         found = connection.execute(statement, values)
-        return found.fetchall() if found.description else []
+        return found.fetchall() if found.description is not None else []

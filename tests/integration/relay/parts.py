@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from tests.support.databases import ServiceDatabase
@@ -107,7 +107,7 @@ class Outbox:
         """Do something as the superuser."""
         with psycopg.connect(self.database.superuser_url, autocommit=True) as connection:
             found = connection.execute(statement, values)
-            return found.fetchall() if found.description else []
+            return found.fetchall() if found.description is not None else []
 
     def wait_for_cursor(self, position: int, missing: Sequence[int] = (), *, deadline_seconds: float = 15) -> None:
         wanted = (position, list(missing))
@@ -161,10 +161,11 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
         while ended < len(partitions):
             message = consumer.poll(10)
             assert message is not None, "the broker does not answer"
-            if message.error() is not None:
-                ended += 1
-            else:
+            error = message.error()
+            if error is None:
                 records.append(_record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended += 1  # any other error is the client's, which goes on by itself
         return records
     finally:
         consumer.close()

@@ -93,7 +93,7 @@ class PostgresServer:
         """Do something as the superuser, outside of any test's database."""
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             found = connection.execute(statement)
-            return found.fetchall() if found.description else []
+            return found.fetchall() if found.description is not None else []
 
     def copy_to(self, target: Path) -> None:
         """Copy the data of a stopped server, file by file."""
