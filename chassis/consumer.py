@@ -4,8 +4,8 @@ The model. A batch is what the broker has ready: one poll for the first message,
 that nobody here reacts to, and a replay's records that name another group, are passed by their headers, before decoding
 and without an inbox row. The others become commands, and inbox rows, changed rows and new events commit in one
 transaction. Offsets are committed after that, once a second: a crash in between brings the batches again, and the inbox
-drops them. After a batch the next one is not begun at once, but the later the more messages it had (`batch_seconds` at
-most): under load more comes together, and a transaction costs about the same for one message as for twenty. A message
+drops them. After a batch the next one is not begun at once, but the later the more messages it handled (`batch_seconds`
+at most): under load more comes together, and a transaction costs about the same for one message as for twenty. One
 alone waits for nothing.
 
 Failures are of two kinds.
@@ -90,8 +90,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
                 started = time.monotonic()
                 if _until_the_world_is_well(consumer, service, messages, settings, stop):
                     handled |= {(m.topic, m.partition): m.offset for m in messages}
-                pace = min(settings.batch_seconds, len(messages) * MESSAGE_SECONDS)
-                stop.wait(max(0.0, started + pace - time.monotonic()))
+                stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
             else:
                 for topic in service.topics:
                     metrics.put("consumer_lag_seconds", 0, topic=topic)
@@ -195,6 +194,11 @@ def process(service: Service, messages: Sequence[Message], settings: Settings) -
         log.info("one by one", messages=len(wanted), reason=_line(error))
         for message in wanted:
             _apply_or_park(service, message, settings)
+
+
+def _pace(service: Service, messages: Sequence[Message], settings: Settings) -> float:
+    """Return the seconds from the begin of this batch to that of the next; what is passed costs nothing."""
+    return min(settings.batch_seconds, MESSAGE_SECONDS * sum(_concerns(service, m) for m in messages))
 
 
 def _concerns(service: Service, message: Message) -> bool:

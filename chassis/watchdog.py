@@ -17,7 +17,7 @@ import structlog
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-PATIENCE_SECONDS: Final = 120  # longer than any statement or pause of a loop that is well
+PATIENCE_SECONDS = 120  # longer than any statement or pause of a loop that is well
 EXIT_CODE: Final = 70  # EX_SOFTWARE
 WAY_OUT: Final = "whoever watches this program starts it anew; a clock that was set back is a known cause"
 
@@ -32,11 +32,11 @@ _loop = _Loop()
 
 
 @contextmanager
-def watched(work: str, patience_seconds: int = PATIENCE_SECONDS) -> Generator[None]:
-    """End the process where the block's own thread gives no sign of life for so long."""
+def watched(work: str) -> Generator[None]:
+    """End the process where the block's own thread gives no sign of life for PATIENCE_SECONDS."""
     sign, over = threading.Event(), threading.Event()
     _loop.sign = sign
-    threading.Thread(target=_watch, args=(work, patience_seconds, sign, over), name="watchdog", daemon=True).start()
+    threading.Thread(target=_watch, args=(work, PATIENCE_SECONDS, sign, over), name="watchdog", daemon=True).start()
     try:
         yield
     finally:

@@ -73,7 +73,7 @@ class Worker:
     answered: list[tuple[Claimed, Future[Command | None]]] = field(
         default_factory=list[tuple[Claimed, Future[Command | None]]]
     )
-    begun: list[Future[Command | None]] = field(default_factory=list[Future[Command | None]])  # by the last claim
+    begun: list[Future[Command | None]] = field(default_factory=list[Future[Command | None]])  # and not yet waited for
     watch_at: float = 0
 
     @property
@@ -91,7 +91,6 @@ class Worker:
 
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
-        self.begun.clear()
         busy = Counter(claimed.task for claimed in self.under_way.values())
         rooms = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
         if not any(rooms.values()):
@@ -119,8 +118,9 @@ class Worker:
         """
         if not self.busy:
             return False
-        if self.begun:
-            wait(self.begun, TOGETHER_SECONDS)
+        begun, self.begun = self.begun, []
+        if begun:
+            wait(begun, TOGETHER_SECONDS)
         else:
             wait(self.under_way, TOGETHER_SECONDS, return_when=FIRST_COMPLETED)
         finished = [future for future in self.under_way if future.done()]

@@ -2,7 +2,9 @@
 
 import socket
 import threading
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -254,6 +256,20 @@ def test_a_task_that_hangs_leaves_the_others_their_threads(order_database, calls
         finally:
             release.set()
         wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+
+
+def test_a_worker_that_stops_waits_quietly_for_what_hangs():
+    release = threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        stopping = worker.Worker(service(), FAST, threads)
+        hanging, quick = threads.submit(release.wait, 20), threads.submit(int)
+        stopping.begun = [quick]
+        stopping.under_way = dict.fromkeys([hanging])
+        started = time.monotonic()
+        assert all(stopping.settle() for _ in range(4))
+        waited = time.monotonic() - started
+        release.set()
+    assert waited >= 3 * worker.TOGETHER_SECONDS  # all but the first, which has an answer
 
 
 def test_a_hint_wakes_a_worker_that_would_look_again_in_a_minute(order_database, calls, monkeypatch):

@@ -2,16 +2,36 @@
 
 from threading import Event, Timer
 
-from chassis.consumer import consume
+import pytest
+
+from chassis.consumer import MESSAGE_SECONDS, _pace, consume
+from chassis.inbox import Message
 from chassis.settings import Settings
 from order_service.service import service
 
 NOWHERE = "127.0.0.1:1"
+SETTINGS = Settings(database_url=f"postgresql://nobody@{NOWHERE}/nothing", kafka_bootstrap=NOWHERE)
 
 
 def test_a_broker_that_is_away_does_not_end_the_consumer():
     stop = Event()
     timer = Timer(1, stop.set)  # librdkafka writes its first line at once
     timer.start()
-    consume(service, Settings(database_url=f"postgresql://nobody@{NOWHERE}/nothing", kafka_bootstrap=NOWHERE), stop)
+    consume(service, SETTINGS, stop)
     timer.join()
+
+
+def received(event_type):
+    return Message("inventory.events.v1", 0, 0, "key", {"ce_type": event_type}, b"", 0)
+
+
+def test_the_next_batch_comes_the_later_the_more_messages_were_handled():
+    handled = received("waybill.inventory.StockReserved")
+    assert _pace(service, [handled], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
+    assert _pace(service, [handled, handled], SETTINGS) == pytest.approx(2 * MESSAGE_SECONDS)
+    assert _pace(service, [handled] * 1000, SETTINGS) == SETTINGS.batch_seconds
+
+
+def test_messages_that_are_passed_delay_nothing():
+    handled, passed = received("waybill.inventory.StockReserved"), received("waybill.inventory.StockReceived")
+    assert _pace(service, [handled, *[passed] * 10], SETTINGS) == pytest.approx(MESSAGE_SECONDS)

@@ -9,14 +9,18 @@ import time
 import pytest
 
 from chassis.watchdog import EXIT_CODE
+from tests.support.providers.process import free_port
 from tests.support.stack import CHECKOUT
 
 PATIENCE_SECONDS = 2
 DEADLINE_SECONDS = 60
 BEGIN = f"""
 import sys, time
+from chassis import watchdog
 from chassis.telemetry import configure_logging
 from chassis.watchdog import alive, watched
+
+watchdog.PATIENCE_SECONDS = {PATIENCE_SECONDS}
 
 def live(seconds):
     until = time.monotonic() + seconds
@@ -25,7 +29,7 @@ def live(seconds):
         time.sleep(0.05)
 
 configure_logging("test")
-with watched("the test", {PATIENCE_SECONDS}):
+with watched("the test"):
 """
 
 
@@ -62,3 +66,43 @@ def test_what_was_frozen_for_longer_is_left_alone(program):
 @pytest.mark.parametrize("program", ["pass\nlive(0); time.sleep(2 * 2)"], indirect=True)
 def test_what_has_ended_its_work_is_not_watched_any_more(program):
     assert program.wait(DEADLINE_SECONDS) == 0
+
+
+HANGING = {
+    "consumer": ("import confluent_kafka as needs; needs.Consumer = hang", "chassis", "order_service", "consumer"),
+    "worker": ("import chassis.hint as needs; needs.Hint = hang", "chassis", "order_service", "worker"),
+    "relay": ("import outbox_relay.program as needs; needs.Leadership = hang", "outbox_relay"),
+}
+
+
+@pytest.mark.parametrize("kind", HANGING)
+def test_a_consumer_a_worker_and_a_relay_are_watched(kind):
+    hangs, module, *arguments = HANGING[kind]
+    code = f"""
+import runpy, sys, time
+from chassis import watchdog
+watchdog.PATIENCE_SECONDS = {PATIENCE_SECONDS}
+def hang(*_):
+    time.sleep(1000)
+{hangs}
+sys.argv = [{module!r}, *{arguments}]
+runpy.run_module({module!r}, run_name="__main__")
+"""
+    settings = {
+        "WAYBILL_PORT": str(free_port()),
+        "WAYBILL_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "WAYBILL_SERVICE": "order_service",
+        "WAYBILL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == EXIT_CODE, ended.stderr
+    assert "stands_still" in ended.stdout
+    assert kind in ended.stdout
