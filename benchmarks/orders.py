@@ -30,16 +30,28 @@ class Confirmations:
         self.waiting: dict[str, asyncio.Event] = {}
         self.stopped = threading.Event()
         self.consumer = confluent_kafka.Consumer(
-            {"bootstrap.servers": stack.kafka, "group.id": "bench", "enable.auto.commit": False}
+            {
+                "bootstrap.servers": stack.kafka,
+                "group.id": "bench",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
         )
         partitions = self.consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
         self.consumer.assign([confluent_kafka.TopicPartition(TOPIC, n, self._end(n)) for n in partitions])
+        self.partitions = len(partitions)
         self.thread = threading.Thread(target=self._listen, daemon=True)
 
     def _end(self, partition: int) -> int:
         return self.consumer.get_watermark_offsets(confluent_kafka.TopicPartition(TOPIC, partition), timeout=10)[1]
 
     def __enter__(self) -> Self:
+        """Listen once every partition is read: one that joins the others late misses their request of half a second."""
+        read: set[int | None] = set()
+        while len(read) < self.partitions:
+            message = self.consumer.poll(10)
+            assert message is not None, "the broker does not answer"
+            read.add(message.partition())
         self.thread.start()
         return self
 

@@ -9,6 +9,7 @@ Figures go to results/saga.json and docs/benchmarks.md. The last line is one JSO
 
 import argparse
 import json
+import math
 import os
 import signal
 import statistics
@@ -185,7 +186,7 @@ def measure(who: Contestant, database: psutil.Process, sagas: int, in_flight: in
     # A program that was started anew in between begins at 0.
     spent = {name: used_now - before.get(name, 0) for name, used_now in after.items()}
     cpu_ms = {name: round((one if one >= 0 else after[name]) * 1000 / sagas, 3) for name, one in spent.items()}
-    p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+    p99 = taken[math.ceil(len(taken) * 0.99) - 1]
     return Turn(who.name, in_flight, repeat, sagas, seconds, statistics.median(taken) * 1000, p99 * 1000, cpu_ms)
 
 
