@@ -2,24 +2,33 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Final
 
 from schemas.contracts import Contract, by_event
 from schemas.fields import NO_DEFAULT, Array, Field, FieldType, Nullable, Record, Scalar, read_record
 
-_HEAD = """\
+# What holds on every topic, for whoever documents one.
+ORDER: Final = """\
+Events about one aggregate are in one partition, in the order of their versions (`ce_sequence`). Nothing else is
+ordered. A record may come more than once: `ce_id` is the event's. Operators may send history again: such a record has
+`ce_replayid`, stands behind newer versions, and where it has `ce_replaytarget` is for that consumer group only.
+"""
+FORMAT: Final = """\
+A record's key is the id of the aggregate it happened to. Its value is the Confluent frame (a zero byte and the schema's
+id in the registry, 4 bytes, big-endian) and Avro binary. Every version of an event can be read with the schema of every
+other version. Amounts are integers in minor units. No event holds personal data.
+"""
+_HEAD: Final = f"""\
 # Events
 
 Generated from the `.avsc` files by `python -m schemas generate`; do not edit.
 
-One folder of `schemas/` is a topic, one file a version of an event. A record's key is the id of the aggregate it
-happened to, its value is a zero byte, the schema's id in the registry (4 bytes, big-endian) and Avro binary. The
-registry's subject is topic and record name: `order.events.v1-waybill.order.OrderPlaced`. Every version of an event can
-be read with the schema of every other version, and [contracts.md](contracts.md) tells how they change. A field or event
-that says **Deprecated** goes on as it was. Amounts are integers in minor units. No event holds personal data.
+One folder of `schemas/` is a topic, one file a version of an event; [contracts.md](contracts.md) tells how they change.
+The registry's subject is topic and record name: `order.events.v1-waybill.order.OrderPlaced`. A field or event that says
+**Deprecated** goes on as it was.
 
-Events about one aggregate are in one partition, in the order of their versions. Nothing else is ordered. A record may
-come more than once: `ce_id` is the event's, `ce_sequence` its version. Operators may send history again: such a record
-has `ce_replayid`, stands behind newer versions, and where it has `ce_replaytarget` is for that consumer group only.
+{FORMAT}
+{ORDER}
 [relay.md](relay.md#what-a-record-looks-like) has all headers.
 """
 
