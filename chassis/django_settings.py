@@ -6,6 +6,8 @@ from urllib.parse import unquote, urlsplit
 import django
 from django.conf import settings
 
+from chassis import arrays
+
 WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
 
 
@@ -44,3 +46,4 @@ def configure_django(
         USE_TZ=True,
     )
     django.setup()
+    arrays.install()
