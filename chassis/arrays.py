@@ -2,7 +2,7 @@
 
 psycopg's own dumper is written in Python, goes through a list several times and chooses the type by what is in it: a
 larger number or nothing but NULL makes another type, and so another statement to prepare. This one builds a text in one
-pass, which saves a tenth of an order's Python.
+pass, which saves a tenth of a transaction's Python.
 """
 
 from collections.abc import Callable
