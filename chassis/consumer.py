@@ -51,7 +51,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
-MESSAGE_SECONDS = 0.005  # what a transaction takes that has one message
+MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 HOUSEKEEPING_SECONDS = 3600.0
 FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
