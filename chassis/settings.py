@@ -63,8 +63,8 @@ class Settings(KafkaEnvironment):
     batch_seconds: float = Field(
         default=0.1,
         ge=0,
-        description="Longest pause of a consumer for more messages to come together; 10 ms for each that the last batch "
-        "handled.",
+        description="Longest pause of a consumer for more messages to come together; 10 ms for each that the last "
+        "batch handled.",
     )
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     parking_limit: float = Field(
