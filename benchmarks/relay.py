@@ -8,13 +8,11 @@ import argparse
 import json
 import os
 import platform
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from benchmarks import page
 from benchmarks.cases import (
@@ -33,6 +31,7 @@ from benchmarks.cases import (
 from benchmarks.peers import settings
 from benchmarks.ratios import ratios
 from benchmarks.stage import SERVER_SETTINGS, Stage, running, versions
+from tests.support.interrupts import end_tidily
 
 RESULTS: Final = Path(__file__).parent / "results" / "relay.json"
 OUTAGE_SECONDS: Final = 900
@@ -120,11 +119,6 @@ def surroundings(stage: Stage, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave by the way of an exception, so that everything that was started is stopped."""
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     """Measure, print, and keep."""
     given = arguments()
@@ -132,8 +126,7 @@ def main() -> None:
     chosen = [name for name in given.only.split(",") if name]
     if unknown := set(chosen) - set(PHASES):
         raise SystemExit(f"no phase is called {min(unknown)!r}; choose from {', '.join(PHASES)}")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    end_tidily()
     figures = Figures()
     with running() as stage:
         about = surroundings(stage, plan)

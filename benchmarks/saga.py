@@ -28,6 +28,7 @@ from benchmarks import saga_page
 from benchmarks.orders import place_all
 from benchmarks.peers.dbos import dbos
 from benchmarks.peers.temporal import temporal
+from tests.support.interrupts import end_tidily
 from tests.support.stack import Stack, running, sent
 from tests.support.wait import wait_until
 
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a minute, to see that all works; keeps nothing")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="turns of each at each number in flight")
     given = parser.parse_args()
+    end_tidily()
     found = run(QUICK if given.quick else SAGAS, 1 if given.quick else given.repeats)
     if not given.quick:
         saga_page.keep(found)

@@ -4,7 +4,6 @@
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,9 @@ import structlog
 from chassis.django_settings import configure_django
 from tests.support import containers, databases
 from tests.support import stack as stacks
+from tests.support.interrupts import end_tidily
 
-# A shell's background job ignores Ctrl-C, and would hand that down to every program under test.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+end_tidily()
 
 # The services' modules read their settings when imported; nothing connects to this address.
 os.environ.setdefault("WAYBILL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import secrets
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from random import Random
 
 from chassis.django_settings import configure_django
 from devstack.trouble import Trouble
+from tests.support.interrupts import end_tidily
 
 DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"  # deciders and reactions are read here, and no row
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     seed = given.seed if given.seed is not None else secrets.randbelow(10**6)
     print(f"seed {seed}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_tidily()
     with tempfile.TemporaryDirectory(prefix="waybill-chaos-", ignore_cleanup_errors=True) as home:
         try:
             outcome = session(Path(home) / "stack", given, seed, Random(seed), lambda line: print(line, flush=True))

@@ -1,0 +1,22 @@
+"""A run that is told to end leaves by way of an exception, past every `finally`."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.stack import CHECKOUT
+
+INTERRUPTED = 2
+DEADLINE_SECONDS = 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_tests_that_are_told_to_end_clear_up(number):
+    command = [sys.executable, "-m", "pytest", "tests/unit/chassis/test_watchdog.py"]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as run:
+        assert "test session starts" in run.stdout.readline()
+        run.send_signal(number)
+        said, _ = run.communicate(timeout=DEADLINE_SECONDS)
+    assert run.returncode == INTERRUPTED, said
