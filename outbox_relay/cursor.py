@@ -17,6 +17,8 @@ established still does not show it. Both orders matter:
     writing down    1. see position 8    2. read the holders       (before: a holder could come in between)
     probing         1. read the holders  2. take the snapshot      (before: it could commit in between)
 
+A gap that nobody held needs no second reading: any later snapshot probes it.
+
 Whoever comes later and holds a lock took its positions later, so a busy table does not keep a gap alive, and a
 session that wrote and idles keeps only what it may own.
 

@@ -181,7 +181,8 @@ class Reader:
         if not cursor.gaps:
             self._fetching.execute(FETCH, values, prepare=True)
             return Holders()
-        holders = self.holders()  # before the snapshot that probes them
+        # Before the snapshot that probes them; a gap that nobody held is probed by any later one.
+        holders = self.holders() if any(gap.holders for gap in cursor.gaps) else Holders()
         bounds = cursor.missing
         self._fetching.execute(FETCH_WITH_GAPS, values | {"first": bounds[::2], "last": bounds[1::2]}, prepare=True)
         return holders

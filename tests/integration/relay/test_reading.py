@@ -6,9 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from outbox_relay.cursor import Cursor
 from outbox_relay.following import VISIBLE
 from outbox_relay.leadership import OPTIONS
-from outbox_relay.reading import FETCH_WITH_GAPS
+from outbox_relay.reading import FETCH_WITH_GAPS, Reader
 from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
@@ -40,6 +41,29 @@ def test_gaps_are_probed_without_reading_what_lies_between_them(outbox: Outbox, 
     with psycopg.connect(outbox.database.relay_url, options=OPTIONS) as relay:
         plan: Any = relay.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values, prepare=True).fetchone()
     assert sum(_rows_read(plan[0][0]["Plan"])) <= GAPS + ROWS
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_who_may_still_commit_a_gap_is_asked_again_only_where_somebody_held_it(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, held: bool
+):
+    ask, asked = Reader.holders, []
+    monkeypatch.setattr(Reader, "holders", lambda self: asked.append(self) or ask(self))
+    missing = _gap(outbox, 1)
+    with (
+        outbox.connect(autocommit=False) as writer,
+        psycopg.connect(outbox.database.relay_url, options=OPTIONS, autocommit=True) as session,
+        Reader(session) as reader,
+    ):
+        if held:
+            append(writer, outbox.topic, "held", 1)
+        page = reader.read(Cursor(0), ROWS)
+        cursor = Cursor(0).passing(page.positions, page.holders, page.seen_to, 0).held_by(reader.holders())
+        assert [(gap.first, gap.last, bool(gap.holders)) for gap in cursor.gaps] == [(missing, missing, held)]
+        probe = reader.read(cursor, ROWS)
+        assert len(asked) == 1 + held
+        gone = cursor.passing(probe.positions, probe.holders, probe.seen_to, 0)
+        assert [gap.first for gap in gone.gaps] == ([missing] if held else [])
 
 
 def _gap(outbox: Outbox, number: int) -> int:
