@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from benchmarks.meter import Meter, Run, measure, wait_for_end
+from benchmarks.meter import Meter, Run, measure, p50_and_p99, wait_for_end
 from benchmarks.open_loop import latencies_ms
 from benchmarks.peers.bare import AS_THE_RELAY, Bare
 from benchmarks.peers.debezium import Debezium, make_room, make_slot
@@ -141,12 +141,12 @@ class Contest:
         events, meter = self._plan.latency_events, Meter(self._stage, peer)
         found = self._latencies(peer, events)
         cpu_us = {name: seconds * 1e6 / events for name, seconds in meter.seconds().items()}
-        p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+        p50, p99 = p50_and_p99(found)
         print(f"latency at {LATENCY_RATE}/s {repeat} {peer.name:<22} p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
         return {"peer": peer.name, "repeat": repeat, "p50_ms": p50, "p99_ms": p99, "cpu_us": cpu_us}
 
     def _latencies(self, peer: Peer, events: int) -> list[float]:
-        return sorted(latencies_ms(self._stage, self._database, self._topic, peer, rate=LATENCY_RATE, events=events))
+        return latencies_ms(self._stage, self._database, self._topic, peer, rate=LATENCY_RATE, events=events)
 
     def idle(self) -> None:
         """Measure what each costs with nothing to do."""
@@ -294,10 +294,9 @@ def transactions(stage: Stage, plan: Plan, figures: Figures) -> None:
                     stage.write_out()
                     figures.add(measure(stage, ours, recorded, plan.sizes[0], phase=name, repeat=repeat))
                     ours.release()
-                    found = sorted(
-                        latencies_ms(stage, own, topic, ours, rate=LATENCY_RATE, events=plan.latency_events // 3)
-                    )
-                    p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+                    events = plan.latency_events // 3
+                    found = latencies_ms(stage, own, topic, ours, rate=LATENCY_RATE, events=events)
+                    p50, p99 = p50_and_p99(found)
                     print(f"latency, {name} {repeat}: p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
                     figures.transactions.append({"phase": name, "repeat": repeat, "p50_ms": p50, "p99_ms": p99})
 

@@ -1,7 +1,9 @@
 """What a run cost and how long it took: CPU seconds by process, resident memory, and the topic's own word for done."""
 
+import math
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,12 @@ from benchmarks.stage import Stage, Topic
 LOOK_SECONDS: Final = 0.005  # how exactly the end is seen; more often would load the broker
 AFTERWARDS_SECONDS: Final = 0.2  # what a peer still does once its last record has arrived is counted, as CPU only
 SLOWEST_PER_SECOND: Final = 200
+
+
+def p50_and_p99(values: Sequence[float]) -> tuple[float, float]:
+    """Return the median, and the value that 99 of 100 do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return statistics.median(ordered), ordered[math.ceil(len(ordered) * 99 / 100) - 1]
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,14 @@ class Confirmations:
         return self.consumer.get_watermark_offsets(confluent_kafka.TopicPartition(TOPIC, partition), timeout=10)[1]
 
     def __enter__(self) -> Self:
-        """Listen once every partition is read: one that joins the others late misses their request of half a second."""
+        """Listen once every partition is read: one that joins late waits behind a request held open for 500 ms."""
         read: set[int | None] = set()
         while len(read) < self.partitions:
             message = self.consumer.poll(10)
             assert message is not None, "the broker does not answer"
-            read.add(message.partition())
+            error = message.error()
+            if error is not None and error.code() == confluent_kafka.KafkaError._PARTITION_EOF:  # noqa: SLF001
+                read.add(message.partition())
         self.thread.start()
         return self
 

@@ -9,10 +9,8 @@ Figures go to results/saga.json and docs/benchmarks.md. The last line is one JSO
 
 import argparse
 import json
-import math
 import os
 import signal
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ import psutil
 import psycopg
 
 from benchmarks import saga_page
+from benchmarks.meter import p50_and_p99
 from benchmarks.orders import place_all
 from benchmarks.peers.dbos import dbos
 from benchmarks.peers.temporal import temporal
@@ -180,15 +179,15 @@ def measure(who: Contestant, database: psutil.Process, sagas: int, in_flight: in
 
     who.run(max(1, round(sagas * WARM_UP)), in_flight)
     before, started = used(), time.perf_counter()
-    taken = sorted(who.run(sagas, in_flight))
+    taken = who.run(sagas, in_flight)
     seconds = time.perf_counter() - started
     time.sleep(AFTERWARDS_SECONDS)
     after = used()
     # A program that was started anew in between begins at 0.
     spent = {name: used_now - before.get(name, 0) for name, used_now in after.items()}
     cpu_ms = {name: round((one if one >= 0 else after[name]) * 1000 / sagas, 3) for name, one in spent.items()}
-    p99 = taken[math.ceil(len(taken) * 0.99) - 1]
-    return Turn(who.name, in_flight, repeat, sagas, seconds, statistics.median(taken) * 1000, p99 * 1000, cpu_ms)
+    p50, p99 = p50_and_p99(taken)
+    return Turn(who.name, in_flight, repeat, sagas, seconds, p50 * 1000, p99 * 1000, cpu_ms)
 
 
 def contest(

@@ -10,11 +10,16 @@ from tests.support.stack import CHECKOUT
 
 INTERRUPTED = 2
 DEADLINE_SECONDS = 60
+NOT_UNDER_NOHUP = """
+import signal, sys, pytest
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+sys.exit(pytest.main())
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_tests_that_are_told_to_end_clear_up(number):
-    command = [sys.executable, "-m", "pytest", "tests/unit/chassis/test_watchdog.py"]
+    command = [sys.executable, "-c", NOT_UNDER_NOHUP, "tests/unit/chassis/test_watchdog.py"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as run:
         assert "test session starts" in run.stdout.readline()
         run.send_signal(number)
