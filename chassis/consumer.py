@@ -8,14 +8,14 @@ drops them. After a batch the next one is not begun at once, but the later the m
 at most): under load more comes together, and a transaction costs about the same for one message as for twenty. One
 alone waits for nothing.
 
-Failures are of two kinds.
-- The world is broken (database away): nothing is counted against any message. The partitions are paused, so that the
-  group keeps its member, and the same batch is tried again until it goes through.
+Failures are of two kinds; chassis/sqlstate.py tells which a database error is.
+- The environment fails (database away, a right or a table missing): nothing is counted against any message. The
+  partitions are paused, so that the group keeps its member, and the same batch is tried again until it goes through.
 - One message is broken (unreadable, refused, or a defect in a reaction): the batch is rolled back and gone through
   one by one; the one that fails is tried again a few times, then parked with its reason, and later messages of its key
   are parked behind it. All other keys flow.
 Where most keys would be parked (`parking_limit`), the code is at fault and not the messages: the consumer stands still,
-as if the world were broken, until another version handles what this one cannot. What counts are the last rows of the
+as if the environment failed, until another version handles what this one cannot. What counts are the last rows of the
 inbox, so a restart does not begin to park anew.
 
 What is relied on: one partition has one consumer of the group at a time, mostly. Where a rebalance makes it two for a
@@ -32,15 +32,17 @@ from threading import Event as Flag
 
 import confluent_kafka
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
-from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
+from django.db import connection, transaction
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from chassis import failpoint, inbox, metrics, unit_of_work, watchdog
+from chassis.condition import Condition
 from chassis.inbox import Message
-from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unavailable, Unreadable
+from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unreadable
 from chassis.schema_ids import read_event
 from chassis.service import Command, Copy, Service
 from chassis.settings import Settings
+from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from chassis.telemetry import Cause
 from chassis.unit_of_work import Caused
 
@@ -49,7 +51,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 SILENT = logging.getLogger("chassis.librdkafka")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
-WORLD = (OperationalError, InterfaceError, Unavailable)
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
@@ -59,8 +60,8 @@ ATTEMPTS_BEFORE_PARKING = 3
 PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
-def consume(service: Service, settings: Settings, stop: Flag) -> None:
-    """Handle messages until `stop` is set."""
+def consume(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
+    """Handle messages until `stop` is set; `condition` is told what keeps the consumer from it."""
     consumer = confluent_kafka.Consumer(
         {
             **settings.kafka,
@@ -88,7 +89,7 @@ def consume(service: Service, settings: Settings, stop: Flag) -> None:
             if messages:
                 failpoint.reach("consumer.polled")
                 started = time.monotonic()
-                if _until_the_world_is_well(consumer, service, messages, settings, stop):
+                if _until_handled(consumer, service, messages, settings, stop, condition):
                     handled |= {(m.topic, m.partition): m.offset for m in messages}
                 stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
             else:
@@ -130,20 +131,25 @@ def _text(value: str | bytes | None) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
 
 
-def _until_the_world_is_well(
-    consumer: confluent_kafka.Consumer, service: Service, messages: list[Message], settings: Settings, stop: Flag
+def _until_handled(
+    consumer: confluent_kafka.Consumer,
+    service: Service,
+    messages: list[Message],
+    settings: Settings,
+    stop: Flag,
+    condition: Condition,
 ) -> bool:
-    """Handle a batch once the world lets us; tells whether it did before we were told to stop."""
+    """Handle a batch, again with backoff while the environment fails; False where told to stop first."""
     done = False
     wait = settings.retry_seconds
     paused = []
     while not stop.is_set():
         try:
             process(service, messages, settings)
-        except WORLD as error:
-            stopped = isinstance(error, ParkingStopped)
-            metrics.put("consumer_stopped", stopped)
-            (log.error if stopped else log.warning)("waiting", reason=_first_line(error), seconds=wait)
+        except Exception as error:
+            if not may_succeed_later(error):
+                raise
+            _tell(condition, error)
             _put_lag(messages)
             connection.close()
             watchdog.alive()
@@ -156,12 +162,20 @@ def _until_the_world_is_well(
         else:
             failpoint.reach("consumer.committed")
             metrics.put("consumer_stopped", 0)
+            condition.recovered("database", "schema", "stopped")
             done = True
             break
     if paused:
         owned = {(p.topic, p.partition) for p in consumer.assignment()}
         consumer.resume([p for p in paused if (p.topic, p.partition) in owned])
     return done
+
+
+def _tell(condition: Condition, error: Exception) -> None:
+    stopped, found = isinstance(error, ParkingStopped), classify(error)
+    metrics.put("consumer_stopped", stopped)
+    part = "stopped" if stopped else "schema" if found is None else "database"
+    condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)
 
 
 def _commit(consumer: confluent_kafka.Consumer, handled: Mapping[tuple[str, int], int]) -> None:
@@ -181,16 +195,16 @@ def _commit(consumer: confluent_kafka.Consumer, handled: Mapping[tuple[str, int]
 
 
 def process(service: Service, messages: Sequence[Message], settings: Settings) -> None:
-    """Apply a batch exactly once; parks what cannot be handled. Raises only what WORLD names."""
+    """Apply a batch exactly once; parks what cannot be handled. Raises only what `may_succeed_later`."""
     wanted = [m for m in messages if _concerns(service, m)]
     metrics.inc("consumer_passed_total", len(messages) - len(wanted))
     if not wanted:
         return
     try:
         _apply(service, wanted, settings)
-    except WORLD:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, one message brought it: find out which
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
         log.info("one by one", messages=len(wanted), reason=_line(error))
         for message in wanted:
             _apply_or_park(service, message, settings)
@@ -210,22 +224,27 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
     watchdog.alive()
     try:
         for attempt in Retrying(
-            retry=retry_if_not_exception_type((*WORLD, Unreadable, CommandRefused)),
+            retry=retry_if_exception(_is_defect),
             stop=stop_after_attempt(ATTEMPTS_BEFORE_PARKING),
             wait=wait_exponential(0.05),
             reraise=True,
         ):
             with attempt:
                 _apply(service, [message], settings)
-    except (*WORLD, RetryError):
-        raise
     except Exception as error:
+        if may_succeed_later(error):
+            raise
         reason = _line(error)
         _stop_if_too_many(message, reason, settings)
         log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
         inbox.park(service.name, message, reason, keep_days=settings.inbox_days)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_parked_total", reason=kind)
+
+
+def _is_defect(error: BaseException) -> bool:
+    """Say whether another attempt at the message may end otherwise, though the environment is well."""
+    return not isinstance(error, Unreadable | CommandRefused) and not may_succeed_later(error)
 
 
 def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None:
@@ -305,17 +324,15 @@ def _housekeeping(settings: Settings) -> float:
             "inbox": inbox.forget(settings.inbox_days, FORGET_ROWS),
             "idempotency_keys": idempotency.forget(FORGET_ROWS),
         }
-    except WORLD as error:
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
         log.warning("housekeeping put off", reason=_line(error))
         connection.close()
         return HOUSEKEEPING_SECONDS
     if any(removed.values()):
         log.info("housekeeping", **removed)
     return 1.0 if FORGET_ROWS in removed.values() else HOUSEKEEPING_SECONDS
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _line(error: BaseException) -> str:

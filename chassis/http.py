@@ -16,7 +16,8 @@ import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as ValidationFailed
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error as DatabaseFailed
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
@@ -30,6 +31,7 @@ from chassis.outcomes import Code, CommandRefused
 from chassis.problem import Problem
 from chassis.service import Service
 from chassis.settings import settings
+from chassis.sqlstate import ErrorClass, classify, one_line
 from chassis.telemetry import Cause, new_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -173,7 +175,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = get_response(request)
             if request.META.pop("waybill.connection_lost", False):
-                # The server closed an idle connection: nothing was written on it, and a key guards what acts.
+                # The session was lost, stale or on a standby: nothing was written on it, and a key guards what acts.
                 response = get_response(request)
             if (
                 response.headers.get("Content-Type", "").startswith("text/html")
@@ -245,12 +247,17 @@ def _too_large(request: HttpRequest, _: Exception) -> HttpResponse:
     return _problem(request, Problem(413, Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes"))
 
 
-def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+def _database_failed(request: HttpRequest, error: Exception) -> HttpResponse:
+    found = classify(error)
+    if found is None or found is ErrorClass.RECORD:
+        return _defect(request, error)
     connected = connection.connection is not None
-    connection.close()
+    connection.close()  # the next request gets a session of its own: another server may have taken over
     if connected and not request.META.get("waybill.retried"):
         request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
-    log.warning("database unavailable", reason=str(error).strip().splitlines()[0])
+    (log.error if found is ErrorClass.ENVIRONMENT else log.warning)(
+        "database unavailable", error_class=found.value, reason=one_line(error)
+    )
     detail = "our database is away; nothing was done, try again"
     return _problem(request, Problem(503, Code.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "1"}))
 
@@ -266,7 +273,6 @@ HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
     ValidationError: _validation,
     HttpError: _http,
     RequestDataTooBig: _too_large,
-    OperationalError: _database_away,
-    InterfaceError: _database_away,
+    DatabaseFailed: _database_failed,
     Exception: _defect,
 }

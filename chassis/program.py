@@ -19,8 +19,10 @@ from typing import Any, LiteralString
 
 import structlog
 
+from chassis.condition import Condition
 from chassis.django_settings import configure_django
 from chassis.settings import Settings, read
+from chassis.sqlstate import may_succeed_later, one_line
 from chassis.telemetry import configure_logging
 from chassis.watchdog import watched
 
@@ -150,9 +152,10 @@ def _loop(kind: str, name: str, settings: Settings) -> None:
     from chassis import consumer, health, worker
     from chassis.readiness import database_ready
 
-    health.serve(settings.host, settings.port, database_ready)
+    condition = Condition()
+    health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     with watched(kind):
-        {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop)
+        {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop, condition)
     log.info("stopped")
 
 
@@ -204,15 +207,17 @@ def rebuild(name: str, settings: Settings) -> None:
 def redrive(name: str, settings: Settings) -> None:
     """Handle parked messages again and print what came of each, as JSON lines; exits 1 where one stays parked."""
     service = load(name, settings)
-    from chassis import consumer, redrive
+    from chassis import redrive
 
     left = 0
     try:
         for one in redrive.redrive(service, settings):
             left += one.trouble is not None
             print(json.dumps(asdict(one)), flush=True)
-    except consumer.WORLD as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        print(one_line(error), file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
     sys.exit(1 if left else 0)
 

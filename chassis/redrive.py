@@ -20,6 +20,7 @@ from chassis import consumer, unit_of_work
 from chassis.inbox import Message
 from chassis.service import Service
 from chassis.settings import Settings
+from chassis.sqlstate import may_succeed_later
 
 PARKED: Final = """
 SELECT id, headers, body FROM received WHERE status = -1 AND headers->>'consumer' = %s
@@ -40,7 +41,7 @@ class Redriven:
 
 
 def redrive(service: Service, settings: Settings) -> Iterator[Redriven]:
-    """Handle everything parked, yielding what comes of each message. Raises django.db.OperationalError."""
+    """Handle everything parked, yielding what comes of each message. Raises what `may_succeed_later`."""
     stuck: set[tuple[str, str]] = set()
     for row_id, message in _parked(service.name):
         if (message.topic, message.key) in stuck:
@@ -55,9 +56,9 @@ def redrive(service: Service, settings: Settings) -> Iterator[Redriven]:
 def _try(service: Service, row_id: UUID, message: Message, settings: Settings) -> str | None:
     try:
         _release(service, row_id, message, settings)
-    except consumer.WORLD:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the message stays parked and the operator reads it
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
         return f"{type(error).__name__}: {error}"
     return None
 

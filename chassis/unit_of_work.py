@@ -22,19 +22,19 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
-import psycopg
 import structlog
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from chassis import deadlines, failpoint, outbox
+from chassis import deadlines, failpoint, outbox, sqlstate
 from chassis.models import AggregateRow, CopyRow
 from chassis.outbox import Appended
 from chassis.outcomes import CommandRefused, Decision, Ignored, Refused
 from chassis.rows import load as load_rows
 from chassis.rows import save as save_rows
 from chassis.service import Command, Copy, Key, Service
+from chassis.sqlstate import ErrorClass
 from chassis.telemetry import Cause
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -59,18 +59,8 @@ class Handled:
     row: Any
 
 
-def lost_a_race(error: BaseException) -> bool:
-    """Tell whether the same work may succeed when done again at once: another transaction was quicker."""
-    cause = error.__cause__
-    if isinstance(error, IntegrityError) and isinstance(cause, psycopg.errors.UniqueViolation):
-        return cause.diag.constraint_name == "outbox_one_event_a_version"
-    return isinstance(error, OperationalError) and isinstance(
-        cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
-    )
-
-
 def retried(function: Callable[P, R]) -> Callable[P, R]:
-    """Run the function again, a few times, where it lost a race; only for functions that open the transaction."""
+    """Run the function again, a few times, where it lost a race or met a stale plan; it must open the transaction."""
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -79,12 +69,19 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
         return again(function, *args, **kwargs)
 
     again = Retrying(
-        retry=retry_if_exception(lost_a_race),
+        retry=retry_if_exception(sqlstate.may_succeed_at_once),
         stop=stop_after_attempt(8),
         wait=wait_random_exponential(0.005, 0.5),
+        before_sleep=_end_session_of_a_stale_plan,
         reraise=True,
     )
     return guarded
+
+
+def _end_session_of_a_stale_plan(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if error is not None and sqlstate.classify(error) is ErrorClass.STALE_PLAN:
+        connection.close()  # its prepared statements end with it
 
 
 @retried

@@ -15,18 +15,19 @@ from threading import Event as Flag
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from chassis import deadlines, failpoint, metrics, rows, unit_of_work, watchdog
+from chassis.condition import Condition
 from chassis.deadlines import Claimed
 from chassis.hint import Hint
-from chassis.outcomes import CommandRefused, NeedsAttention, Unavailable
+from chassis.outcomes import NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
 from chassis.settings import Settings
+from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from chassis.unit_of_work import Caused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-WORLD = (OperationalError, InterfaceError)
 TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at most
 STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
@@ -35,8 +36,11 @@ LOOK = "mend what the error names; it is attempted again by itself"
 WATCH_SECONDS = 5.0  # between two looks at what needs attention
 
 
-def work(service: Service, settings: Settings, stop: Flag) -> None:
-    """Do what is due until `stop` is set; attempts under way are finished first, for STOP_SECONDS at most."""
+def work(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
+    """Do what is due until `stop` is set; attempts under way are finished first, for STOP_SECONDS at most.
+
+    `condition` is told what keeps the worker from it.
+    """
     log.info("working", tasks=sorted(service.tasks))
     most = max(1, settings.worker_threads * len(service.tasks))
     with (
@@ -55,8 +59,12 @@ def work(service: Service, settings: Settings, stop: Flag) -> None:
                     worker.start()
                 if not worker.settle():
                     hint.wait(settings.worker_poll_seconds)
-            except WORLD as error:
-                log.warning("waiting", reason=str(error).strip().splitlines()[0])
+                condition.recovered("database")
+            except Exception as error:
+                if not may_succeed_later(error):
+                    raise
+                operator_needed = classify(error) is ErrorClass.ENVIRONMENT
+                condition.fails("database", one_line(error), operator_needed=operator_needed)
                 connection.close()
                 time.sleep(settings.retry_seconds)
     connection.close()
@@ -138,7 +146,9 @@ def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     try:
         answer = attempt(state, claimed.event, claimed.tried)
-    except WORLD as error:
+    except Exception as error:
+        if classify(error) in {None, ErrorClass.RECORD}:
+            raise
         connection.close()  # this thread's own
         raise Unavailable(f"database: {error}") from error
     failpoint.reach("worker.answered")
@@ -146,10 +156,12 @@ def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
 
 
 def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]:
-    """Record what came of the attempts, one by one where one of them is refused; returns the refused."""
+    """Record what came of the attempts, one by one where one of them cannot be recorded; returns those."""
     try:
         _record_together(service, done)
-    except CommandRefused as error:
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
         if len(done) == 1:
             return [(done[0][0], error)]
         return [refused for one in done for refused in _record(service, [one])]

@@ -9,9 +9,10 @@ import psycopg
 import structlog
 
 from chassis import metrics, watchdog
+from chassis.condition import Condition
 from chassis.hint import Hint
+from chassis.sqlstate import ErrorClass, classify
 from outbox_relay.broker import BrokerTrouble
-from outbox_relay.condition import Condition
 from outbox_relay.leadership import Leadership
 from outbox_relay.pace import Pace
 from outbox_relay.parking import Parking
@@ -32,7 +33,7 @@ class Program:
     def __init__(self, settings: RelaySettings, outbox: Outbox, stopping: Event) -> None:
         """Prepare; touches nothing yet."""
         self.service = outbox.service
-        self.condition = Condition(outbox.service)
+        self.condition = Condition(connected=False)
         self._settings = settings
         self._outbox = outbox
         self._stopping = stopping
@@ -56,19 +57,20 @@ class Program:
                     if leadership.take(self._stand_by, self._stopping.is_set):
                         self._lead(leadership)
             except psycopg.Error as error:
-                self.condition.trouble("database", _one_line(error))
+                operator_needed = classify(error) is ErrorClass.ENVIRONMENT
+                self.condition.fails("database", _one_line(error), operator_needed=operator_needed)
                 self._pause()
             except PositionsUnsafe as error:
-                self.condition.trouble("database", str(error))
+                self.condition.fails("database", str(error), operator_needed=True)
                 self._stopping.wait(PAUSE_SECONDS[1])
 
     def _stand_by(self, seconds: float) -> None:
-        self.condition.well("database", "broker", "topic", "schema", "paused")
+        self.condition.recovered("database", "broker", "topic", "schema", "paused")
         self._stopping.wait(seconds)
 
     def _lead(self, leadership: Leadership) -> None:
         check_server(leadership.connection, self._recorded)
-        self.condition.well("database")
+        self.condition.recovered("database")
         log.info("relay_leads", leader=leadership.name)
         with Hint(self._outbox.hint) as hint:
             while not self._stopping.is_set():
@@ -77,7 +79,7 @@ class Program:
                     self._work_a_shift(leadership, hint)
                 except BrokerTrouble as trouble:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
-                    self.condition.trouble("broker", str(trouble))
+                    self.condition.fails("broker", str(trouble))
                     self._pause(leadership.beat)
                 except NewShift as reason:
                     log.info("relay_renews_producer", reason=str(reason))
@@ -85,9 +87,9 @@ class Program:
     def _rest(self, leadership: Leadership) -> None:
         """Wait until no pause stands: the next producer then asks the broker anew how many partitions a topic has."""
         if leadership.asked.pause:
-            self.condition.trouble("paused", leadership.asked.pause)
+            self.condition.fails("paused", leadership.asked.pause)
             leadership.rest(self._stopping.wait, self._stopping.is_set)
-        self.condition.well("paused")
+        self.condition.recovered("paused")
 
     def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
         self._parking.ask_again()

@@ -55,9 +55,9 @@ from typing import Any, Final
 import structlog
 
 from chassis import failpoint, metrics
+from chassis.condition import Condition
 from chassis.hint import Hint
 from outbox_relay.broker import BrokerTrouble
-from outbox_relay.condition import Condition
 from outbox_relay.cursor import Cursor
 from outbox_relay.leadership import Asked, Leadership
 from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
@@ -236,9 +236,9 @@ class Shift:
         held_for_schema = registered < len(page.rows)
         division = self._parking.divide(page.cut(registered) if held_for_schema else page, self._records)
         if division.held_from is not None:
-            self._condition.trouble("topic", division.held_for)
+            self._condition.fails("topic", division.held_for)
         else:
-            self._condition.well("topic")
+            self._condition.recovered("topic")
             division.held_from = registered if held_for_schema else None
         return division
 
@@ -249,10 +249,10 @@ class Shift:
             self._records.load(self._connection)
             missing = self._records.unregistered(page.kinds)
         if not missing:
-            self._condition.well("schema")
+            self._condition.recovered("schema")
             return len(page.rows)
         kinds = ", ".join(f"{name} v{version}" for name, version in sorted(missing))
-        self._condition.trouble("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
+        self._condition.fails("schema", f"no schema id yet for {kinds}; run: python -m schemas register")
         rows = enumerate(map(Row._make, page.rows))
         return next(index for index, row in rows if row.topic is not None and row.kind in missing)
 
@@ -329,7 +329,7 @@ class Shift:
             self._in_flight.popleft()
         self._recording = None
         self._recorded = self._arrived[-1].cursor
-        self._condition.well("broker")
+        self._condition.recovered("broker")
         _measure(self._service, self._arrived)
         self.settled_rows += sum(batch.rows for batch in self._arrived)
 
@@ -349,7 +349,7 @@ class Shift:
             self._parking.singly = 0
             if self._sender.last_error:
                 self._sender.check()
-            self._condition.well("broker", "topic", "schema")
+            self._condition.recovered("broker", "topic", "schema")
         if held:
             self._due_at = now + HELD_SECONDS
         elif full:
@@ -379,7 +379,7 @@ class Shift:
         elif now - self._progress_at > TROUBLE_SECONDS:
             seconds = now - self._progress_at
             reason = self._sender.last_error or f"no acknowledgement for {TROUBLE_SECONDS:.0f} s"
-            self._condition.trouble("broker", reason)
+            self._condition.fails("broker", reason)
             if seconds > self._settings.relay_stall_seconds:
                 raise BrokerTrouble(reason)
 

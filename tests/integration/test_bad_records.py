@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 from django.db import connection
 
 from chassis import consumer, schema_ids
+from chassis.condition import Condition
 from chassis.service import Service
 from chassis.settings import settings
 from chassis.telemetry import new_id
@@ -92,7 +93,7 @@ def consuming(own: Service, bootstrap: str) -> Iterator[None]:
 
     def run() -> None:
         try:
-            consumer.consume(own, settings().model_copy(update={"kafka_bootstrap": bootstrap}), stop)
+            consumer.consume(own, settings().model_copy(update={"kafka_bootstrap": bootstrap}), stop, Condition())
         finally:
             connection.close()
 

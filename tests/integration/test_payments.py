@@ -13,6 +13,7 @@ from django.test import RequestFactory
 
 from chassis import worker
 from chassis.auth import Caller
+from chassis.condition import Condition
 from chassis.settings import Settings
 from chassis.unit_of_work import Caused, handle
 from payment_service import api
@@ -50,7 +51,7 @@ def world(running, database_server) -> Iterator[World]:
 @contextmanager
 def working(**changed) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=worker.work, args=(payments, FAST.model_copy(update=changed), stop))
+    thread = threading.Thread(target=worker.work, args=(payments, FAST.model_copy(update=changed), stop, Condition()))
     thread.start()
     try:
         yield

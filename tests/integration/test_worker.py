@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 
 from chassis import deadlines, hint, metrics, worker
+from chassis.condition import Condition
 from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
 from chassis.service import Service, after
 from chassis.settings import Settings
@@ -37,7 +38,7 @@ def service(*attempts, way_out=""):
 def working(plan, **settings):
     stop = threading.Event()
     told = FAST.model_copy(update=settings)
-    thread = threading.Thread(target=worker.work, args=(plan, told, stop))
+    thread = threading.Thread(target=worker.work, args=(plan, told, stop, Condition()))
     thread.start()
     try:
         yield

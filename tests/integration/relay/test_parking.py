@@ -122,7 +122,7 @@ def test_a_broker_that_is_away_parks_nothing_and_says_so(outbox: Outbox):
         append(writer, outbox.topic, "a", 1)
         running.wait_for("the reason", lambda: "broker" in (running.unready() or ""))
         assert running.stop() == 0
-        assert len(running.events("relay_waits")) == 1
+        assert len(running.events("waiting")) == 1
     assert (outbox.cursor(), outbox.parked()) == ((0, []), [])
 
 
@@ -130,7 +130,7 @@ def test_a_database_that_is_away_says_so(outbox: Outbox):
     with relay(outbox, WAYBILL_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing") as running:
         running.wait_for("the reason", lambda: "database: connection" in (running.unready() or ""))
         assert running.stop() == 0
-        assert len(running.events("relay_waits")) == 1
+        assert len(running.events("waiting")) == 1
 
 
 def test_the_statuses_are_those_of_django_outbox_pattern():

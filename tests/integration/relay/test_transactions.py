@@ -48,7 +48,7 @@ def test_a_leader_that_wakes_up_is_fenced_by_the_broker(outbox: Outbox):
             append(writer, outbox.topic, "a", 101)
             outbox.wait_for_cursor(101)
             frozen.signal(signal.SIGCONT)
-            frozen.wait_for("its return", lambda: frozen.events("relay_waits"))
+            frozen.wait_for("its return", lambda: frozen.events("waiting"))
             append(writer, outbox.topic, "a", 102)
             outbox.wait_for_cursor(102)
     records = read_topic(outbox.kafka, outbox.topic)

@@ -138,7 +138,7 @@ def test_an_event_without_a_schema_id_waits_and_is_not_parked(outbox: Outbox):
         assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2, 3]}
         assert outbox.parked() == []
         assert running.unready() is None
-        assert len(running.events("relay_waits")) == len(running.events("relay_goes_on")) == 1
+        assert len(running.events("waiting")) == len(running.events("recovered")) == 1
 
 
 def test_a_stop_finishes_what_is_in_flight_and_exits_cleanly(outbox: Outbox):
