@@ -44,7 +44,7 @@ from chassis.service import Command, Copy, Service
 from chassis.settings import Settings
 from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from chassis.telemetry import Cause
-from chassis.unit_of_work import Caused
+from chassis.unit_of_work import Caused, Copied
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Of librdkafka's own lines what matters comes as an error of a poll.
@@ -271,7 +271,7 @@ def handle(service: Service, messages: Sequence[Message], settings: Settings) ->
     """Apply messages of which none waits behind a parked one; call it inside a transaction, which it may fail."""
     fresh = inbox.receive(service.name, messages, keep_days=settings.inbox_days)
     commands: list[Caused] = []
-    copies: list[Copy] = []
+    copies: list[Copied] = []
     taken: set[str] = set()
     for message in messages:
         if message.inbox_id not in fresh or message.inbox_id in taken:
@@ -279,7 +279,7 @@ def handle(service: Service, messages: Sequence[Message], settings: Settings) ->
         taken |= {message.inbox_id, message.event_id}
         follows = _react(service, message)
         if isinstance(follows, Copy):
-            copies.append(follows)
+            copies.append(Copied(follows, message.version))
         elif follows is not None:
             commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
     unit_of_work.keep(service, copies)

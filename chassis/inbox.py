@@ -6,6 +6,7 @@ and later messages of its key are parked behind it, so that a redrive can releas
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,8 @@ DELETE FROM received WHERE id IN (
     ORDER BY added LIMIT %s)
 """
 
+VERSION = re.compile("[1-9][0-9]{0,8}")  # fits the column, which has room for 2,147,483,647
+
 
 @dataclass(frozen=True)
 class Message:
@@ -87,6 +90,14 @@ class Message:
             return f"{self.event_id}:{UUID(self.headers.get('ce_replayid', '')).hex}"
         except ValueError:
             raise Unreadable("header ce_replayreprocess without a replay's id in ce_replayid") from None
+
+    @property
+    def version(self) -> int:
+        """Return the version that the event gave its aggregate; raises Unreadable where the header has none."""
+        given = self.headers.get("ce_sequence", "")
+        if not VERSION.fullmatch(given):
+            raise Unreadable(f"header ce_sequence is {given[:40]!r}, not an aggregate's version")
+        return int(given)
 
     def is_for(self, consumer: str) -> bool:
         """Say whether the record is for this consumer group; a replay may name one."""

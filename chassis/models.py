@@ -20,7 +20,13 @@ class AggregateRow(models.Model):
 
 
 class CopyRow(models.Model):
-    """One row of another service's data, kept from its events."""
+    """One row of another service's data, kept from the events of one aggregate.
+
+    What is gone there stays here as a row that says so: a row that were deleted would come back with an older event.
+    """
+
+    # The version of that aggregate. 0: kept before versions were, and taken for older than any.
+    source_version: "models.IntegerField[int, int]" = models.IntegerField(db_default=0)
 
     class Meta:
         abstract = True

@@ -12,6 +12,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import JSONField
 
+from chassis.models import CopyRow
+
 Model = Any  # a Django model: its fields say the rest
 
 
@@ -39,7 +41,10 @@ def load(model: Model, keys: Iterable[Any], *, lock: bool) -> list[Any]:
 
 
 def save(model: Model, rows: Sequence[Any]) -> None:
-    """Insert the rows, or update those that are there; `created_at` stays what it was."""
+    """Insert the rows, or update those that are there; `created_at` stays what it was.
+
+    A copy that is there is updated only by the same version of its source or a newer one.
+    """
     table = _table(model)
     columns = [[getattr(row, name) for row in rows] for name in table.names]
     for n in table.json_at:
@@ -58,10 +63,11 @@ def _table(model: Model) -> _Table:
     changed = ", ".join(f"{c} = excluded.{c}" for c in names if c not in {key.attname, "created_at"})
     select = f"SELECT {columns} FROM {name} WHERE {key.attname} = ANY(%s::{key.db_type(connection)}[])"  # noqa: S608 - names of our own
     upsert = f"INSERT INTO {name} ({columns}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+    newer = f" WHERE {name}.source_version <= excluded.source_version" if issubclass(model, CopyRow) else ""
     return _Table(
         names,
         tuple(n for n, field in enumerate(fields) if isinstance(field, JSONField)),
         select,
         f"{select} ORDER BY {key.attname} FOR UPDATE",
-        f"{upsert} ON CONFLICT ({key.attname}) DO UPDATE SET {changed}",
+        f"{upsert} ON CONFLICT ({key.attname}) DO UPDATE SET {changed}{newer}",
     )

@@ -28,7 +28,10 @@ class Command(Protocol):
 
 
 class Copy:
-    """State a fact of another service that is kept as it came: a row, decided by nobody here."""
+    """State a fact of another service that is kept as it came: a row, decided by nobody here.
+
+    A reaction returns it for any event, whatever came before: the version that the event carries decides what is kept.
+    """
 
 
 Reaction = Callable[[Any], Command | Copy | None]

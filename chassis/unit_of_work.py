@@ -52,6 +52,14 @@ class Caused:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy, and the version of the aggregate whose event it was made from."""
+
+    copy: Copy
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Handled:
     """What was decided on a command, and the row of its aggregate afterwards (None where there is none)."""
 
@@ -123,11 +131,16 @@ def _log(appended: Sequence[Appended]) -> None:
         )
 
 
-def keep(service: Service, copies: Sequence[Copy]) -> None:
-    """Write copies of other services' data, the last one of each key; inside the open transaction."""
+def keep(service: Service, copies: Sequence[Copied]) -> None:
+    """Write copies of other services' data, the newest of each key; inside the open transaction.
+
+    A row made from a newer version stays as it is, so a topic may be read again from any offset. The same version
+    writes its row anew: that is how a replay mends what a defect left.
+    """
     rows: dict[Place, CopyRow] = {}
-    for copy in copies:
-        for row in service.models.to_rows(copy):
+    for one in sorted(copies, key=lambda one: one.version):
+        for row in service.models.to_rows(one.copy):
+            row.source_version = one.version
             rows[type(row).__name__, str(row.pk)] = row
     _save(rows.values())
 

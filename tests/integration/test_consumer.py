@@ -47,7 +47,7 @@ def inventory(inventory_database):
 def message(event, *, event_id=None, value=None, **headers):
     schema_id = next(n for n, kind in WRITERS.items() if isinstance(event, kind))
     framed = codec.frame(schema_id, codec.encode(event)) if value is None else value
-    given = {"ce_id": event_id or new_id(), "ce_type": event.event_type, **headers}
+    given = {"ce_id": event_id or new_id(), "ce_type": event.event_type, "ce_sequence": "1", **headers}
     return Message(event.topic, 0, next(offsets), event.aggregate_id, given, framed, 0)
 
 
@@ -77,7 +77,7 @@ def test_an_event_that_comes_again_late_does_not_set_back_what_followed_it(order
             owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
     schema_ids._writers.cache_clear()
     listed = message(ProductListed(sku="LAMP", name="Lamp", unit_price=1000, currency="EUR"))
-    repriced = message(ProductRepriced(sku="LAMP", unit_price=2000, currency="EUR"))
+    repriced = message(ProductRepriced(sku="LAMP", unit_price=2000, currency="EUR"), ce_sequence="2")
     for received in (listed, repriced, listed):
         consumer.process(orders, [received], settings())
     assert PriceRow.objects.get(pk="LAMP").unit_price == 2000

@@ -113,7 +113,8 @@ the unit of work. No fault of the saga itself was found. What the search showed 
 - To cancel an order after one half of its compensation breaks nothing that is seen at rest, and still tells a customer
   that nothing is charged while it is. So the promises above hold at every moment, and are searched for at every moment.
 - What is parked delays its key and does no more: a reader that parks reaches the same ends as one that is slow.
-- The price list ends right because a topic that is read again is read to its end; one old price alone would stay.
+- The price list ended right only because a topic that is read again is read to its end; until then it showed old
+  prices. So a copy carries the version that it is from, and an older one changes nothing.
 
 """
 

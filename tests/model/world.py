@@ -24,6 +24,8 @@ class Shared(NamedTuple):
     brought: tuple[int, ...]
     """Units received and corrected, product by product."""
     prices: tuple[Price, ...]
+    kept: tuple[int, ...]
+    """Which of its product's events each price is from."""
     news: tuple[Road, ...]
     """What the order service has of each product's events."""
     staff: tuple[int, ...]
@@ -84,6 +86,7 @@ class World:
             tuple(products),
             tuple(units for _, units in self.scope.stock),
             tuple(prices),
+            (0,) * len(prices),
             (Road(),) * len(products),
             (0,) * len(self.scope.staff),
             self.scope.rewinds,
@@ -215,9 +218,10 @@ class World:
                 event, *rest = road.waiting
                 copy = self.corridor.commands[self.corridor.reaction("order", event)]
                 seen = (*road.seen, event) if self.scope.rewinds else ()
-                after = shared._replace(
-                    prices=_put(shared.prices, at, copy), news=_put(shared.news, at, Road(seen, (), tuple(rest)))
-                )
+                after = shared._replace(news=_put(shared.news, at, Road(seen, (), tuple(rest))))
+                version = len(seen)
+                if version >= shared.kept[at]:  # what the statement of chassis.rows says
+                    after = after._replace(prices=_put(shared.prices, at, copy), kept=_put(shared.kept, at, version))
                 yield f"order reads {type(self.corridor.events[event]).__name__}", after, True
             if shared.rewinds:
                 for back in range(len(road.seen)):

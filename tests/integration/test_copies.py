@@ -1,0 +1,144 @@
+"""A copy of another service's data never goes back, in whatever sequence and how often its events come."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from chassis import consumer, schema_ids
+from chassis.inbox import Message
+from chassis.settings import settings
+from chassis.telemetry import new_id
+from order_service import api
+from order_service.models import PriceRow
+from order_service.service import service as orders
+from schemas import codec
+from schemas.events import Event, ProductDelisted, ProductListed, ProductRepriced
+from tests.integration.relay.parts import make_topic
+from tests.integration.test_bad_records import consuming
+from tests.integration.test_consumer import parked
+from tests.support.databases import ServiceDatabase
+from tests.support.wait import wait_until
+
+IDS = {ProductListed: 1, ProductRepriced: 2, ProductDelisted: 3}
+
+
+@pytest.fixture
+def prices(order_database: ServiceDatabase) -> ServiceDatabase:
+    with psycopg.connect(order_database.owner_url, autocommit=True) as owner:
+        for event, schema_id in IDS.items():
+            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+    schema_ids._writers.cache_clear()
+    return order_database
+
+
+def listed(price: int, sku: str = "LAMP") -> ProductListed:
+    return ProductListed(sku=sku, name="Lamp", unit_price=price, currency="EUR")
+
+
+def repriced(price: int, sku: str = "LAMP") -> ProductRepriced:
+    return ProductRepriced(sku=sku, unit_price=price, currency="EUR")
+
+
+def record(event: Event, version: object) -> tuple[bytes, dict[str, str]]:
+    headers = {"ce_id": new_id(), "ce_type": event.event_type, "ce_sequence": str(version)}
+    return codec.frame(IDS[type(event)], codec.encode(event)), headers
+
+
+def read(*versions: tuple[Event, object]) -> None:
+    """Handle the events in one batch, as ones that the inbox does not know."""
+    batch = []
+    for event, version in versions:
+        value, headers = record(event, version)
+        batch.append(Message(event.topic or "", 0, 0, event.aggregate_id, headers, value, 0))
+    consumer.process(orders, batch, settings())
+
+
+def price(sku: str = "LAMP") -> int | None:
+    return PriceRow.objects.get(pk=sku).unit_price
+
+
+def test_an_older_version_changes_nothing(prices):
+    read((listed(100), 1))
+    read((repriced(9900), 3))
+    read((listed(100), 1), (repriced(294), 2))
+    assert (price(), PriceRow.objects.get(pk="LAMP").source_version) == (9900, 3)
+
+
+def test_the_newest_of_a_batch_is_kept_wherever_it_stands_in_it(prices):
+    read((repriced(9900), 3), (listed(100), 1), (repriced(294), 2))
+    assert price() == 9900
+
+
+def test_a_delisted_product_is_not_listed_again_by_an_older_event(prices):
+    read((listed(100), 1), (ProductDelisted(sku="LAMP"), 2))
+    read((listed(100), 1))
+    assert price() is None
+    read((listed(300), 3))
+    assert price() == 300
+
+
+def test_the_same_version_again_mends_what_a_defect_left(prices):
+    read((listed(100), 1))
+    PriceRow.objects.update(unit_price=1)
+    read((listed(100), 1))
+    assert price() == 100
+
+
+def test_a_price_kept_before_versions_were_takes_the_next_version(prices):
+    with psycopg.connect(prices.service_url, autocommit=True) as older_release:
+        older_release.execute("INSERT INTO prices (sku, unit_price, currency) VALUES ('LAMP', 100, 'EUR')")
+    read((repriced(200), 7))
+    read((repriced(150), 6))
+    assert price() == 200
+
+
+@pytest.mark.parametrize("version", ["", "0", "-1", "1.0", "one", "1\n", "\u0663", "9" * 5000])
+def test_a_copy_without_a_version_is_a_dead_letter(prices, version):
+    read((listed(100), version), (listed(200, "DESK"), 1))
+    assert [(one["key"], "ce_sequence" in one["reason"]) for one in parked()] == [("LAMP", True)]
+    assert price("DESK") == 200
+
+
+def test_orders_are_placed_at_the_newest_price_while_the_topic_is_read_again_from_its_start(prices, kafka, monkeypatch):
+    """A new group has no offsets and an empty inbox: what is left after both were lost."""
+    monkeypatch.setenv("WAYBILL_BATCH_SIZE", "5")
+    topic = make_topic(kafka, partitions=1)
+    history = [listed(1), *(repriced(n) for n in range(2, 300)), repriced(9900)]
+    history += [listed(1, "DESK"), ProductDelisted(sku="DESK")]
+    producer = Producer({"bootstrap.servers": kafka})
+    versions = {"LAMP": 0, "DESK": 0}
+    for event in history:
+        versions[event.aggregate_id] += 1
+        value, headers = record(event, versions[event.aggregate_id])
+        producer.produce(topic, value, event.aggregate_id, headers=list(headers.items()))
+    assert producer.flush(30) == 0
+
+    def all_read(group: str) -> bool:
+        with psycopg.connect(prices.superuser_url) as session:
+            known = "SELECT count(*) FROM received WHERE msg_id LIKE %s"
+            return session.execute(known, [f"{group}:%"]).fetchone() == (len(history),)
+
+    def group() -> str:
+        own = replace(orders, name=f"test-{uuid4().hex[:8]}")
+        vars(own)["topics"] = [topic]
+        with consuming(own, kafka):
+            seen = []
+            wait_until(lambda: seen.append(quoted()) or all_read(own.name), deadline_seconds=60, what="the topic read")
+        return seen
+
+    def quoted() -> int | None:
+        order = api.OrderIn(lines=[api.LineIn(sku="LAMP", quantity=1)], payment_method="tok_ok")
+        try:
+            (line,), _ = api._priced(order)
+        except api.Problem:
+            return None
+        return line.unit_price
+
+    group()
+    again = group()
+    assert len(again) > 2
+    assert set(again) == {9900}
+    assert price("DESK") is None
