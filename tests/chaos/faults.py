@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 from devstack import parts
-from tests.chaos import disk
+from tests.chaos import disk, remedied
 from tests.chaos.stage import MAX_POLL_SECONDS, SERVICES, Stage
 from tests.support.wait import wait_until
 
@@ -307,5 +307,7 @@ def catalogue() -> list[Fault]:
         Fault("provider answers 500", 4, provider_errors, "links"),
         Fault("a service's clock jumps", 6, jump_clock, "clock"),
         Fault("a full disk", 6, fill_disk, "disk"),
+        Fault("rights lost", remedied.SECONDS + 3, remedied.lose_rights, shakes_database=True),
+        Fault("led to a standby", remedied.SECONDS + 6, remedied.lead_to_standby, "links", shakes_database=True),
     ]
     return found

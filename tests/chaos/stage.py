@@ -151,6 +151,12 @@ class Stage:
             every_seconds=0.2,
         )
 
+    def migrate(self, service: str) -> None:
+        """Run a service's `migrate`, which also grants what its roles need."""
+        environment = parts.inherited() | parts.service_environment(self.site, service, "migrate")
+        command = parts.python("chassis", f"{service}_service", "migrate")
+        subprocess.run(command, cwd=CHECKOUT, env=environment, check=True, capture_output=True, timeout=BACK_SECONDS)
+
     def stop_for_good(self, name: str) -> None:
         """Stop a program; the supervisor leaves it so."""
         supervisor.call(self.folder, "stopProcess", name)

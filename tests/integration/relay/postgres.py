@@ -98,12 +98,12 @@ class PostgresServer:
     def copy_to(self, target: Path) -> None:
         """Copy the data of a stopped server, file by file."""
         shutil.rmtree(target, ignore_errors=True)
-        _run("cp", "-a", self.data, target)
+        run_as_user("cp", "-a", self.data, target)
 
     def put_back(self, copy: Path) -> None:
         """Replace the data of a stopped server by a copy."""
         shutil.rmtree(self.data)
-        _run("cp", "-a", copy, self.data)
+        run_as_user("cp", "-a", copy, self.data)
 
     @contextmanager
     def standby(self) -> Iterator["PostgresServer"]:
@@ -111,7 +111,7 @@ class PostgresServer:
         with _folder() as folder:
             standby = PostgresServer(folder, _port())
             source = ("--host", HOST, "--port", str(self.port), "--username", "postgres")
-            _run(local.programs() / "pg_basebackup", *source, "-D", standby.data, "-R", "--checkpoint=fast")
+            run_as_user(local.programs() / "pg_basebackup", *source, "-D", standby.data, "-R", "--checkpoint=fast")
             try:
                 standby.start()
                 yield standby
@@ -152,7 +152,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = PostgresServer(folder, _port())
         trust = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--no-instructions")
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-        _run(local.programs() / "initdb", "-D", server.data, *trust, *locale)
+        run_as_user(local.programs() / "initdb", "-D", server.data, *trust, *locale)
         try:
             server.start()
             yield server
@@ -176,7 +176,7 @@ def _as_user() -> dict[str, Any]:
     return {"user": local.USER, "group": local.USER, "extra_groups": []} if local.is_root() else {}
 
 
-def _run(*command: str | Path) -> None:
+def run_as_user(*command: str | Path) -> None:
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, timeout=60, **_as_user())
     assert done.returncode == 0, (command, done.stdout, done.stderr)
 
