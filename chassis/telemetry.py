@@ -1,9 +1,11 @@
 """One JSON line per log event, and the thread of causes that runs from a request through every event it leads to."""
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uuid_utils
@@ -51,6 +53,11 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def _line(entry: structlog.typing.EventDict, **options: Any) -> str:
+    """Return the entry as JSON in printable ASCII; DEL is the one control character that JSON leaves as it is."""
+    return json.dumps(entry, **options).replace("\x7f", "\\u007f")
+
+
 def configure_logging(program: str, level: str = "info") -> None:
     """Send every log event of this process, the libraries' too, to stdout as JSON lines."""
 
@@ -66,7 +73,7 @@ def configure_logging(program: str, level: str = "info") -> None:
     ]
     threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(_line)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
@@ -76,7 +83,7 @@ def configure_logging(program: str, level: str = "info") -> None:
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(_line),
             ],
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         )

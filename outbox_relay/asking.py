@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from outbox_relay import attention, following, history, redrive, replaying, screen, service_programs, status, verify
 from outbox_relay.places import Places, ask
-from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_filters, code_of, count, no_arguments, read_filter
+from outbox_relay.verb import (
+    DONE,
+    MISMATCH,
+    Given,
+    Verb,
+    add_filters,
+    code_of,
+    count,
+    no_arguments,
+    read_filter,
+    seconds,
+)
 
 TAIL_WIDTHS: Final = {
     "service": 12,
@@ -187,7 +198,7 @@ def _tail_arguments(parser: argparse.ArgumentParser) -> None:
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=seconds,
         default=float("inf"),
         metavar="SECONDS",
         help="exit 1 where an event has waited longer",
@@ -196,7 +207,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("event_id", help="the event's id")
-    parser.set_defaults(aggregate=None, type=None, positions=None, since=None, until=None)
+    parser.set_defaults(aggregate=None, type=[], positions=None, since=None, until=None)
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from outbox_relay import acting, asking, screen
 from outbox_relay.places import DependencyDown, UsageError, find_places
-from outbox_relay.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Verb
+from outbox_relay.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Once, Verb, text
 
 FINDS: Final = (
     "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the local stack's "
@@ -22,7 +22,16 @@ class _Parser(argparse.ArgumentParser):
     """One line for what it cannot understand, in place of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(USAGE, f"{self.prog}: {screen.plain(message)}; see {self.prog} --help\n")
+
+
+class _VerbParser(_Parser):
+    """Take nothing empty, and nothing twice of which one would be lost."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", None, text)
+        self.register("action", None, Once)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -44,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_VerbParser)
     for name, verb in VERBS.items():
         one = verbs.add_parser(
             name,

@@ -47,15 +47,28 @@ def read(kafka: Mapping[str, str], topic: str) -> list[Reading]:
         asked.close()
 
 
-def _positions(admin: Any, topic: str) -> dict[str, dict[int, int]]:
-    """Return group → partition → committed offset; an empty one for a group that has members only."""
+def names(kafka: Mapping[str, str]) -> list[str]:
+    """Return the consumer groups that the broker knows; blocks up to 10 s. Raises DependencyDown."""
+    options: Any = {**kafka, "client.id": "outbox", "logger": SILENT}
+    try:
+        return _names(cast("Any", AdminClient(options)))
+    except KafkaException as error:
+        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+
+
+def _names(admin: Any) -> list[str]:
     listed = admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result()
     if listed.errors:
-        raise listed.errors[0]
-    names: list[str] = [one.group_id for one in listed.valid]
+        raise KafkaException(listed.errors[0])
+    return [one.group_id for one in listed.valid]
+
+
+def _positions(admin: Any, topic: str) -> dict[str, dict[int, int]]:
+    """Return group → partition → committed offset; an empty one for a group that has members only."""
+    known = _names(admin)
     found: dict[str, dict[int, int]] = {}
-    for start in range(0, len(names), HEADROOM):
-        some = names[start : start + HEADROOM]
+    for start in range(0, len(known), HEADROOM):
+        some = known[start : start + HEADROOM]
         answers = [
             admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=ANSWER_SECONDS)
             for name in some
@@ -68,16 +81,16 @@ def _positions(admin: Any, topic: str) -> dict[str, dict[int, int]]:
             }
             if offsets:
                 found[name] = offsets
-    for name in _with_members(admin, topic, names):
+    for name in _with_members(admin, topic, known):
         found.setdefault(name, {})
     return found
 
 
-def _with_members(admin: Any, topic: str, names: Collection[str]) -> Iterator[str]:
+def _with_members(admin: Any, topic: str, known: Collection[str]) -> Iterator[str]:
     """Yield the groups of which a member holds a partition of the topic."""
-    if not names:
+    if not known:
         return  # which the client would raise on
-    asked: dict[str, Future[Any]] = admin.describe_consumer_groups(list(names), request_timeout=ANSWER_SECONDS)
+    asked: dict[str, Future[Any]] = admin.describe_consumer_groups(list(known), request_timeout=ANSWER_SECONDS)
     for name, answer in asked.items():
         if topic in {place.topic for member in _said(answer).members for place in member.assignment.topic_partitions}:
             yield name

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -17,12 +18,13 @@ from schemas.events import EVENTS
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LARGEST_POSITION: Final = 2**63 - 1
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 # A condition whose value is NULL holds for every row; the plan is made with the values known, so they cost nothing.
 CHOSEN: Final = """
     (%(aggregate_type)s::text IS NULL OR aggregate_type = %(aggregate_type)s)
 AND (%(aggregate_id)s::text IS NULL OR aggregate_id = %(aggregate_id)s)
-AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
+AND (%(event_types)s::text[] IS NULL OR event_type = ANY(%(event_types)s::text[]))
 AND (%(event_id)s::uuid IS NULL OR event_id = %(event_id)s)
 AND position BETWEEN %(first)s AND %(last)s
 AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
@@ -53,11 +55,14 @@ WHERE outbox.position = %s
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are meant: all conditions that are given must hold. `until` is exclusive, positions inclusive."""
+    """Which events are meant: all conditions that are given must hold. `until` is exclusive, positions inclusive.
+
+    Of several event types any will do.
+    """
 
     aggregate_type: str | None = None
     aggregate_id: str | None = None
-    event_type: str | None = None
+    event_types: tuple[str, ...] = ()
     event_id: UUID | None = None
     first: int = 1
     last: int = LARGEST_POSITION
@@ -66,7 +71,8 @@ class Filter:
 
     def values(self) -> dict[str, Any]:
         """Return what CHOSEN asks for."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"event_types": list(self.event_types) or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +144,8 @@ def event_type(given: str) -> str:
 
 def positions(given: str) -> tuple[int, int]:
     """Return first and last of `7`, `7..9`, `7..` or `..9`. Raises UsageError."""
-    found = re.fullmatch(r"(\d+)|(\d*)\.\.(\d*)", given)
-    if not found:
+    found = re.fullmatch(r"(\d{1,19})|(\d{0,19})\.\.(\d{0,19})", given)
+    if not found or given == "..":
         raise UsageError(f"{given!r} is no range of positions; write 7, 7..9, 7.. or ..9")
     one, first, last = found.groups()
     bounds = (int(one), int(one)) if one else (int(first or 1), int(last or LARGEST_POSITION))
@@ -151,7 +157,9 @@ def positions(given: str) -> tuple[int, int]:
 def moment(given: str) -> datetime:
     """Return an RFC 3339 time, in UTC where it has no zone, or one this long ago (`90s`, `15m`, `2h`, `3d`)."""
     if ago := re.fullmatch(r"(\d{1,6})([smhd])", given):
-        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        with suppress(OverflowError):
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        return BEGINNING
     try:
         told = datetime.fromisoformat(given)
     except ValueError:
@@ -168,6 +176,13 @@ def identifier(given: str) -> UUID:
 
 
 def aggregate(given: str) -> tuple[str | None, str]:
-    """Return type and id of `order/ID`, or no type where only the id is given."""
+    """Return type and id of `order/ID`, or no type where only the id is given. Raises UsageError."""
     kind, slash, key = given.partition("/")
-    return (kind, key) if slash else (None, given)
+    if not slash:
+        return None, given
+    known = sorted({event.aggregate_type for event in EVENTS.values()})
+    if kind not in known:
+        raise UsageError(f"no aggregate type {kind!r}; known are {', '.join(known)}")
+    if not key:
+        raise UsageError(f"{given!r} names no {kind}; write {kind}/ID")
+    return kind, key

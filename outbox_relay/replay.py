@@ -152,6 +152,8 @@ def chosen(job: jobs.Job) -> Choice:
     """Return what the job's row says is meant."""
     told = dict(job.chosen)
     since, until = (datetime.fromisoformat(told[name]) if name in told else None for name in ("since", "until"))
-    kind, key, event_type = (told.get(name) for name in ("aggregate_type", "aggregate_id", "event_type"))
-    wanted = Filter(kind, key, event_type, first=job.first, last=job.last, since=since, until=until)
+    kind, key = told.get("aggregate_type"), told.get("aggregate_id")
+    # A job of an earlier version names one type.
+    types = told.get("event_types") or [name for name in [told.get("event_type")] if name]
+    wanted = Filter(kind, key, tuple(types), first=job.first, last=job.last, since=since, until=until)
     return Choice(wanted, tuple(UUID(event_id) for event_id in told.get("events", ())))

@@ -4,12 +4,13 @@ import argparse
 import signal
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
 
-from outbox_relay import history, jobs, memory, replay, screen
+from outbox_relay import groups, history, jobs, memory, replay, screen
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.jobs import Job
 from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask, connect, in_one_line
@@ -56,13 +57,13 @@ def _stoppable() -> Generator[_Stop]:
 
 def _replay(given: Given, places: Places) -> int:
     _check(given)
-    if given.to_consumer in places.databases:
-        raise UsageError(f"--to-consumer {given.to_consumer}: the group of that service is {given.to_consumer}{SUFFIX}")
     if given.resume:
         return _resume(given, places)
     if given.abandon:
         return _abandon(given, places)
     choice = _choice(given)
+    if given.to_consumer:
+        _check_group(given.to_consumer, places)
     plans, failures = ask(places, places.chosen(given.service), lambda _, open_: replay.plan(open_, choice))
     if not plans:
         return code_of(plans, failures)
@@ -100,6 +101,19 @@ def _check(given: Given) -> None:
         raise UsageError("--execute needs --reason, for those who read it later")
     if given.reprocess and not given.to_consumer:
         raise UsageError("--reprocess needs --to-consumer GROUP: nobody lets everybody handle events again")
+
+
+def _check_group(group: str, places: Places) -> None:
+    """Refuse a group that nobody has; one of our services may be away for so long that the broker has forgotten it."""
+    if group in places.databases:
+        raise UsageError(f"--to-consumer {group}: the group of that service is {group}{SUFFIX}")
+    ours = [service + SUFFIX for service in places.databases]
+    if group in ours:
+        return
+    known = sorted({*ours, *groups.names(places.broker)})
+    if group not in known:
+        near = get_close_matches(group, known, 3, 0.5) or known[:3]
+        raise UsageError(f"--to-consumer {group}: the broker knows no such consumer group; near are {', '.join(near)}")
 
 
 def _option(name: str) -> str:

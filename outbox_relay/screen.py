@@ -1,19 +1,45 @@
-"""What people and programs read: tables or JSON lines on stdout, everything else on stderr."""
+"""What people and programs read: tables or JSON lines on stdout, everything else on stderr.
+
+Keys, headers, payloads and reasons are anybody's bytes, and a terminal obeys some of them. So nothing leaves here that
+is not printable: control characters (C0, DEL, C1), line separators, bidirectional overrides and the like are escaped.
+"""
 # ruff: noqa: T201 - printing is what this module is for
 
 import json
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 Line = Mapping[str, Any]
+SPACE: Final = re.compile(r"[ \t\r\n]+")  # so that a cell stays in its line
+
+
+def plain(text: str) -> str:
+    """Return the text with all that is not printable escaped as in a Python string."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def in_json(value: Any) -> str:
+    """Return the value as JSON with all that is not printable escaped; it parses to the same."""
+    text = json.dumps(value, default=_default, ensure_ascii=False)
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escape_json(one) for one in text)
+
+
+def _escape(one: str) -> str:
+    return one.encode("unicode_escape").decode("ascii")
+
+
+def _escape_json(one: str) -> str:
+    units = one.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def tell(text: str) -> None:
     """Say something that is not data."""
-    print(f"outbox: {text}", file=sys.stderr)
+    print(f"outbox: {plain(text)}", file=sys.stderr)
 
 
 @contextmanager
@@ -23,17 +49,18 @@ def progress(what: str) -> Generator[Callable[[int, int], object]]:
         yield lambda _done, _total: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(escape(plain(what)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def put_json(objects: Iterable[Line]) -> None:
     """Print one object a line."""
     for one in objects:
-        print(json.dumps(one, default=_plain, ensure_ascii=False), flush=True)
+        print(in_json(one), flush=True)
 
 
 def put_table(rows: Sequence[Line]) -> None:
@@ -56,15 +83,15 @@ def put_row(widths: Mapping[str, int], row: Line | None = None) -> None:
 
 def put_record(title: str, fields: Line) -> None:
     """Print one thing with a line a field; a mapping within it is set in."""
-    print(title)
+    print(plain(title))
     for name, value in fields.items():
         if isinstance(value, dict):
             held = cast("dict[str, Any]", value)
-            print(f"  {name}:")
+            print(f"  {plain(name)}:")
             for inner, one in held.items():
-                print(f"    {inner}: {_cell(one)}")
+                print(f"    {plain(inner)}: {_cell(one)}")
         else:
-            print(f"  {name}: {_cell(value)}")
+            print(f"  {plain(name)}: {_cell(value)}")
 
 
 def _cell(value: Any) -> str:
@@ -74,10 +101,10 @@ def _cell(value: Any) -> str:
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         case list() | tuple() | dict():
-            return json.dumps(value, default=_plain, ensure_ascii=False)
+            return in_json(value)
         case _:
-            return " ".join(str(value).split())
+            return plain(SPACE.sub(" ", str(value)).strip(" "))
 
 
-def _plain(value: Any) -> str:
+def _default(value: Any) -> str:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from outbox_relay import audit, history, screen
 from outbox_relay.places import Places
@@ -14,6 +14,7 @@ EXITS: Final = (
 )
 
 Given = argparse.Namespace
+LARGEST_COUNT: Final = 2**31 - 1
 
 
 class Verb(NamedTuple):
@@ -41,7 +42,7 @@ def read_filter(given: Given) -> history.Filter:
     return history.Filter(
         aggregate_type=kind,
         aggregate_id=key,
-        event_type=history.event_type(given.type) if given.type else None,
+        event_types=tuple(dict.fromkeys(map(history.event_type, given.type))),
         event_id=history.identifier(given.event) if given.event else None,
         first=first,
         last=last,
@@ -53,7 +54,12 @@ def read_filter(given: Given) -> history.Filter:
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Take the filters that choose events; all that are given must hold."""
     parser.add_argument("--aggregate", metavar="ID", help="ID or TYPE/ID, as in order/0198…")
-    parser.add_argument("--type", help="event type: OrderPlaced or waybill.order.OrderPlaced")
+    parser.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        help="event type: OrderPlaced or waybill.order.OrderPlaced; may be given again, and any of them will do",
+    )
     parser.add_argument("--positions", metavar="RANGE", help="7, 7..9, 7.. or ..9")
     parser.add_argument("--since", metavar="TIME", help="RFC 3339, or 15m for 15 minutes ago (s, m, h, d)")
     parser.add_argument("--until", metavar="TIME", help="the same; exclusive")
@@ -69,11 +75,8 @@ def add_record(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def _told(text: str) -> str:
-    told = " ".join(text.split())
-    if not told:
-        raise argparse.ArgumentTypeError("it is empty; others will read it")
-    return told
+def _told(given: str) -> str:
+    return " ".join(text(given).split())
 
 
 def seconds(text: str) -> float:
@@ -82,6 +85,30 @@ def seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
     return number
+
+
+def text(given: str) -> str:
+    """Return what was given, for argparse; the type of every argument that has no other."""
+    if not given.strip():
+        raise argparse.ArgumentTypeError("it is empty; leave the option out, or say what is meant")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{given!a} is not UTF-8") from None
+    return given
+
+
+class Once(argparse.Action):
+    """Keep one value; an option that is given again is refused, since one of the two would be lost without a word."""
+
+    def __call__(self, *call: Any) -> None:
+        """Set the value. Raises argparse.ArgumentError."""
+        _, namespace, values, *_ = call
+        seen: set[str] = getattr(namespace, "seen", set())
+        if self.dest in seen:
+            raise argparse.ArgumentError(self, "it is given twice; say once what is meant")
+        namespace.seen = {*seen, self.dest}
+        setattr(namespace, self.dest, values)
 
 
 def no_arguments(_: argparse.ArgumentParser) -> None:
@@ -93,4 +120,6 @@ def count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
+    if number > LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text} is above {LARGEST_COUNT}")
     return number

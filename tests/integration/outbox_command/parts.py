@@ -12,6 +12,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 import psycopg
+from confluent_kafka import Consumer, TopicPartition
 
 from chassis import unit_of_work
 from order_service.service import service
@@ -106,6 +107,15 @@ def settings(kafka: str = "127.0.0.1:1", **databases: str) -> dict[str, str]:
     """The settings that name these databases."""
     pairs = ",".join(f"{service}={url}" for service, url in databases.items())
     return {"WAYBILL_OUTBOX_DATABASES": pairs, "WAYBILL_KAFKA_BOOTSTRAP": kafka}
+
+
+def join(kafka: str, group: str, topic: str) -> None:
+    """Let a consumer group stand at the beginning of the topic."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+    finally:
+        consumer.close()
 
 
 def place_orders(count: int) -> list[UUID]:

@@ -136,6 +136,8 @@ def test_both_kinds_of_parked_are_listed_with_the_reason(order_database: Service
         (["list", "--positions", "9..7"], "'9..7': the range is empty"),
         (["list", "--since", "yesterday"], "'yesterday' is no time; write 2026-"),
         (["list", "--event", "12"], "'12' is no event id"),
+        (["list", "--aggregate", "orders/1"], "no aggregate type 'orders'; known are "),
+        (["list", "--aggregate", ""], "argument --aggregate: it is empty"),
         (["list", "--service", "billing"], "no service 'billing'; known are order"),
     ],
 )

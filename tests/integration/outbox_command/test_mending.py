@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.e2e.conftest import Shop
-from tests.integration.outbox_command.parts import outbox, settings
+from tests.integration.outbox_command.parts import join, outbox, settings
 from tests.integration.relay.parts import Outbox, append, relay
 from tests.support.stack import Stack
 from tests.support.wait import wait_until
@@ -25,6 +25,7 @@ def test_a_lost_event_is_mended_by_a_replay_to_all_and_not_by_one_to_a_single_gr
         append(writer, own_outbox.topic, "a", 4)
         with relay(own_outbox):
             own_outbox.wait_for_cursor(4)
+    join(own_outbox.kafka, "billing", own_outbox.topic)
     here = settings(own_outbox.kafka, shop=own_outbox.database.service_url)  # no topics but its own
 
     def verified() -> tuple[int, int, int, int]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import AWAY, Ended, outbox, settings
+from tests.integration.outbox_command.parts import AWAY, Ended, join, outbox, settings
 from tests.integration.relay.parts import CHECKOUT, Outbox, Record, append, append_many, read_topic, relay
 from tests.support.databases import ServiceDatabase
 from tests.support.wait import wait_until
@@ -146,6 +146,7 @@ def test_who_replayed_what_when_and_why_is_on_record(own_outbox: Outbox):
 
 def test_a_replay_to_one_group_names_it_and_what_it_shall_do(own_outbox: Outbox):
     published(own_outbox, 1)
+    join(own_outbox.kafka, "billing", own_outbox.topic)
     to_one = ["--to-consumer", "billing", *EVERYTHING, *WHY]
     replay(own_outbox, *to_one)
     replay(own_outbox, "--reprocess", "--with-effects", *to_one)
@@ -269,6 +270,7 @@ def inventory(database_server) -> Iterator[ServiceDatabase]:
 
 def test_a_replay_beyond_an_inbox_memory_is_refused_unless_it_is_meant(own_outbox: Outbox, inventory: ServiceDatabase):
     passed_over(own_outbox, 2)
+    join(own_outbox.kafka, "billing", own_outbox.topic)
     own_outbox.execute("UPDATE outbox SET recorded_at = now() - interval '4 days' WHERE position = 1")
 
     def tried(*arguments: str) -> Ended:
@@ -357,6 +359,34 @@ def test_what_makes_no_sense_is_one_line_that_names_it(arguments: Sequence[str],
     done = outbox("replay", *arguments, **settings(order=AWAY))
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert says in done.err
+
+
+def test_a_group_that_nobody_has_is_refused_with_those_that_are_near(own_outbox: Outbox):
+    passed_over(own_outbox, 1)
+    join(own_outbox.kafka, "warehouse-feed", own_outbox.topic)
+    for more in ([], WHY):
+        done = replay(own_outbox, *EVERYTHING, "--to-consumer", "warehouse-fed", *more)
+        assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+        assert "no such consumer group; near are warehouse-feed" in done.err
+    assert (jobs(own_outbox), copies(own_outbox)) == ([], [])
+    away = outbox("replay", *EVERYTHING, "--to-consumer", "billing", **settings(order=own_outbox.database.service_url))
+    assert (away.code, away.out) == (4, "")
+
+
+def test_several_types_are_all_meant_and_kept_with_the_job(own_outbox: Outbox):
+    kinds = ["OrderPlaced", "OrderConfirmed", "OrderReserved"]
+    with own_outbox.connect() as writer:
+        for version, kind in enumerate(kinds, 1):
+            append(writer, own_outbox.topic, "a", version, event_type=f"waybill.order.{kind}")
+    for kind in kinds:
+        values = (f"waybill.order.{kind}", 1, 77)
+        own_outbox.execute("INSERT INTO schema_id VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", *values)
+    own_outbox.execute("UPDATE outbox_cursor SET position = 3")
+    two = ["--type", "OrderPlaced", "--type", "OrderReserved"]
+    assert [e["position"] for e in outbox("list", "--json", *two, **here(own_outbox)).lines()] == [1, 3]
+    (job,) = replay(own_outbox, *two, *WHY).lines()
+    assert (job["sent"], [record.version for record in copies(own_outbox)]) == (2, [1, 3])
+    assert jobs(own_outbox)[0]["event_types"] == ["waybill.order.OrderPlaced", "waybill.order.OrderReserved"]
 
 
 def test_a_job_that_nobody_made_is_said_to_be_unknown(own_outbox: Outbox):

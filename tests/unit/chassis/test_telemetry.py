@@ -1,4 +1,5 @@
 import json
+import logging
 
 from chassis.telemetry import Cause, configure_logging
 
@@ -26,3 +27,16 @@ def test_a_log_line_is_one_json_object_without_local_variables(capsys):
     structlog.reset_defaults()
     assert json.loads(line)["exception"][0]["exc_value"] == "a defect"
     assert secret not in line
+
+
+def test_what_a_record_brings_stands_in_the_log_as_printable_ascii(capsys):
+    import structlog
+
+    hostile = "\x1b]0;owned\x07 \x9b2J \x7f \u2028 \u202e \ud800 é"
+    configure_logging("test")
+    structlog.get_logger().info("parked", key=hostile)
+    logging.getLogger("other").warning("%s", hostile)
+    lines = capsys.readouterr().out.split("\n")[:-1]
+    structlog.reset_defaults()
+    assert all(line.isprintable() and line.isascii() for line in lines)
+    assert [json.loads(line).get("key", hostile) for line in lines] == [hostile, hostile]
