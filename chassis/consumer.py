@@ -29,6 +29,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from threading import Event as Flag
+from typing import cast
 
 import confluent_kafka
 import structlog
@@ -37,7 +38,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from chassis import failpoint, inbox, metrics, unit_of_work, watchdog
 from chassis.condition import Condition
-from chassis.inbox import Message
+from chassis.message import Headers, Message, cut, readable
 from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unreadable
 from chassis.schema_ids import read_event
 from chassis.service import Command, Copy, Service
@@ -57,6 +58,7 @@ COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbo
 HOUSEKEEPING_SECONDS = 3600.0
 FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 ATTEMPTS_BEFORE_PARKING = 3
+LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
 PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
@@ -121,14 +123,10 @@ def _message(raw: confluent_kafka.Message) -> Message | None:
     if error is not None:
         log.warning("kafka", error=error.str(), retriable=error.retriable())
         return None
-    headers = {name: _text(value) for name, value in raw.headers() or ()}
     topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
-    return Message(topic, partition, offset, _text(raw.key()), headers, raw.value(), raw.timestamp()[1])
-
-
-def _text(value: str | bytes | None) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+    key, headers = cast("bytes | None", raw.key()), cast("Headers", tuple(raw.headers() or ()))
+    return Message(topic, partition, offset, key, headers, raw.value(), raw.timestamp()[1])
 
 
 def _until_handled(
@@ -336,5 +334,5 @@ def _housekeeping(settings: Settings) -> float:
 
 
 def _line(error: BaseException) -> str:
-    text = str(error).strip()
+    text = cut(readable(str(error).strip()), LINE_CHARACTERS)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -2,20 +2,24 @@
 
 A row is written in the transaction of the effect. A message that is parked stands FAILED with its reason and its bytes,
 and later messages of its key are parked behind it, so that a redrive can release them in sequence.
+
+Of a parked message `body` has the exact bytes (base64) of key, headers and value: what a redrive handles. `headers` has
+what operators read and choose by: readable text of bounded length, whatever the bytes are.
 """
 
 import base64
 import json
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from uuid import UUID
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.db import connection
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 
+from chassis.message import Message, cut, readable
 from chassis.outcomes import Unreadable
+
+REASON_CHARACTERS = 8_000
+HEADER_CHARACTERS = 1_000
 
 # A message that comes again returns nothing, whether it was handled or parked.
 RECEIVE = """
@@ -49,64 +53,6 @@ DELETE FROM received WHERE id IN (
     ORDER BY added LIMIT %s)
 """
 
-VERSION = re.compile("[1-9][0-9]{0,8}")  # fits the column, which has room for 2,147,483,647
-
-
-@dataclass(frozen=True)
-class Message:
-    """A record as it came from a topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: str
-    headers: dict[str, str]
-    value: bytes | None
-    timestamp_ms: int
-
-    @property
-    def event_type(self) -> str | None:
-        """Return the event's Avro full name, where the header is there."""
-        return self.headers.get("ce_type")
-
-    @cached_property
-    def event_id(self) -> str:
-        """Return the event's id; raises Unreadable where the header is missing or no UUID."""
-        given = self.headers.get("ce_id", "")
-        try:
-            return str(UUID(given))
-        except ValueError:
-            raise Unreadable(f"header ce_id is {given!r}, not a UUID") from None
-
-    @cached_property
-    def inbox_id(self) -> str:
-        """Return what the inbox knows the message by: the event's id, and the replay's if that wants it handled again.
-
-        Raises Unreadable as `event_id` does.
-        """
-        if self.headers.get("ce_replayreprocess") != "true":
-            return self.event_id
-        try:
-            return f"{self.event_id}:{UUID(self.headers.get('ce_replayid', '')).hex}"
-        except ValueError:
-            raise Unreadable("header ce_replayreprocess without a replay's id in ce_replayid") from None
-
-    @property
-    def version(self) -> int:
-        """Return the version that the event gave its aggregate; raises Unreadable where the header has none."""
-        given = self.headers.get("ce_sequence", "")
-        if not VERSION.fullmatch(given):
-            raise Unreadable(f"header ce_sequence is {given[:40]!r}, not an aggregate's version")
-        return int(given)
-
-    def is_for(self, consumer: str) -> bool:
-        """Say whether the record is for this consumer group; a replay may name one."""
-        return self.headers.get("ce_replaytarget", consumer) == consumer
-
-    @property
-    def place(self) -> str:
-        """Return where the record stands, for logs and as the id of one that has none."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
@@ -132,22 +78,63 @@ def parked_keys(consumer: str, messages: Iterable[Message]) -> set[tuple[str, st
 
 def park(consumer: str, message: Message, reason: str, *, keep_days: int) -> None:
     """Keep a message that could not be handled, with the reason, until an operator redrives it."""
+    headers, body = stored(consumer, message, reason)
+    with connection.cursor() as cursor:
+        values = [
+            keep_days,
+            StatusChoice.FAILED,
+            [_row_id(consumer, message)],
+            [json.dumps(headers)],
+            [json.dumps(body)],
+        ]
+        cursor.execute(RECEIVE, values)
+
+
+def _row_id(consumer: str, message: Message) -> str:
     try:
-        message_id = f"{consumer}:{message.inbox_id}"
+        return f"{consumer}:{message.inbox_id}"
     except Unreadable:
-        message_id = f"{consumer}:{message.place}"
+        return f"{consumer}:{message.digest}"
+
+
+def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `headers` and `body` of a parked message's row; `read_stored` is the way back."""
     headers = {
         "consumer": consumer,
         "topic": message.topic,
         "key": message.key,
         "place": message.place,
-        "reason": reason[:8000],
-        "record": message.headers,
+        "reason": cut(readable(reason), REASON_CHARACTERS),
+        "record": {readable(name): cut(value, HEADER_CHARACTERS) for name, value in message.headers.items()},
     }
-    body = {"value": None if message.value is None else base64.b64encode(message.value).decode()}
-    with connection.cursor() as cursor:
-        values = [keep_days, StatusChoice.FAILED, [message_id], [json.dumps(headers)], [json.dumps(body)]]
-        cursor.execute(RECEIVE, values)
+    body = {
+        "key": _base64(message.raw_key),
+        "headers": [[name, _base64(value)] for name, value in message.raw_headers],
+        "value": _base64(message.value),
+        "timestamp_ms": message.timestamp_ms,
+    }
+    return headers, body
+
+
+def read_stored(headers: Mapping[str, Any], body: Mapping[str, Any]) -> Message:
+    """Return the message of a parked row, as it came; of rows before version 0.2 as far as they tell."""
+    topic, partition, offset = headers["place"].rsplit("/", 2)
+    if "headers" in body:
+        key = _bytes(body["key"])
+        raw_headers = tuple((name, _bytes(value)) for name, value in body["headers"])
+    else:
+        key = headers["key"].encode()
+        raw_headers = tuple((name, value.encode()) for name, value in headers["record"].items())
+    value, timestamp_ms = _bytes(body["value"]), body.get("timestamp_ms", 0)
+    return Message(topic, int(partition), int(offset), key, raw_headers, value, timestamp_ms)
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
 
 
 def latest() -> tuple[int, int]:

@@ -7,7 +7,6 @@ The consumer may run meanwhile. It reads which keys are parked with a share lock
 release under way, and then finds the key free, or parks behind what is left: nothing overtakes.
 """
 
-import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from chassis import consumer, unit_of_work
-from chassis.inbox import Message
+from chassis import consumer, inbox, unit_of_work
+from chassis.message import Message
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.sqlstate import may_succeed_later
@@ -76,14 +75,8 @@ def _release(service: Service, row_id: UUID, message: Message, settings: Setting
 def _parked(name: str) -> list[tuple[UUID, Message]]:
     with connection.cursor() as cursor:
         cursor.execute(PARKED, [name])
-        return [(row_id, _message(_json(headers), _json(body))) for row_id, headers, body in cursor.fetchall()]
+        return [(row_id, inbox.read_stored(_json(headers), _json(body))) for row_id, headers, body in cursor.fetchall()]
 
 
 def _json(value: Any) -> dict[str, Any]:
     return json.loads(value) if isinstance(value, str) else value
-
-
-def _message(headers: dict[str, Any], body: dict[str, Any]) -> Message:
-    _, partition, offset = headers["place"].rsplit("/", 2)
-    value = None if body["value"] is None else base64.b64decode(body["value"])
-    return Message(headers["topic"], int(partition), int(offset), headers["key"], headers["record"], value, 0)

@@ -16,6 +16,9 @@ TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
+LONGEST_HEADER = 512  # characters of tracestate at most, by W3C Trace Context; the others are shorter
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Say what led to an event; travels in the outbox's metadata and in the record's headers.
@@ -38,13 +41,15 @@ class Cause:
 
     @classmethod
     def of_event(cls, event_id: str, headers: Mapping[str, str]) -> "Cause":
-        """Return the cause of whatever a received event leads to."""
+        """Return the cause of whatever a received event leads to; headers that are too long are not passed on."""
+        replay_id = headers["ce_replayid"][:LONGEST_HEADER] if "ce_replayid" in headers else None
+        told = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
         return cls(
-            correlation_id=headers.get("ce_correlationid", event_id),
+            correlation_id=told.get("ce_correlationid", event_id),
             causation_id=event_id,
-            traceparent=headers.get("traceparent"),
-            tracestate=headers.get("tracestate"),
-            replay_id=headers.get("ce_replayid") if headers.get("ce_replayeffects") != "true" else None,
+            traceparent=told.get("traceparent"),
+            tracestate=told.get("tracestate"),
+            replay_id=None if headers.get("ce_replayeffects") == "true" else replay_id,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.telemetry import Cause
 from schemas import codec
 from schemas.contracts import Contract, by_event, load
@@ -55,7 +55,8 @@ def test_a_kept_record_is_told_apart_and_placed_by_its_headers(contract: Contrac
     golden = Golden.read(contract)
     assert golden.key
     assert golden.headers
-    message = Message(contract.topic or "", 0, 1, golden.key, dict(golden.headers), b"", 0)
+    headers = tuple((name, value.encode()) for name, value in golden.headers.items())
+    message = Message(contract.topic or "", 0, 1, golden.key.encode(), headers, b"", 0)
     event = codec.decode(contract.event_type, contract.version, golden.payload)
     assert message.key == event.aggregate_id == golden.headers["ce_subject"]
     assert message.event_type == contract.event_type

@@ -14,7 +14,7 @@ from django_outbox_pattern.models import Received
 from fastavro import schemaless_writer
 
 from chassis import consumer, schema_ids
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.outcomes import ParkingStopped, Unavailable
 from chassis.settings import settings
 from chassis.telemetry import new_id
@@ -48,7 +48,11 @@ def message(event, *, event_id=None, value=None, **headers):
     schema_id = next(n for n, kind in WRITERS.items() if isinstance(event, kind))
     framed = codec.frame(schema_id, codec.encode(event)) if value is None else value
     given = {"ce_id": event_id or new_id(), "ce_type": event.event_type, "ce_sequence": "1", **headers}
-    return Message(event.topic, 0, next(offsets), event.aggregate_id, given, framed, 0)
+    return record(event, tuple((name, said.encode()) for name, said in given.items()), framed)
+
+
+def record(event, headers, value):
+    return Message(event.topic, 0, next(offsets), event.aggregate_id.encode(), headers, value, 0)
 
 
 def process(*messages):
@@ -143,7 +147,7 @@ def test_types_that_nobody_reacts_to_leave_no_trace(inventory):
 )
 def test_an_unreadable_message_is_parked_and_all_other_keys_flow(inventory, value, reason):
     broken = placed()
-    bad = Message(broken.topic, 0, next(offsets), broken.aggregate_id, message(broken).headers, value, 0)
+    bad = record(broken, message(broken).raw_headers, value)
     process(message(placed()), bad, message(placed()))
     assert reserved() == 4
     (headers,) = parked()

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Producer
 
 from chassis import consumer, schema_ids
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.settings import settings
 from chassis.telemetry import new_id
 from order_service import api
@@ -52,7 +52,8 @@ def read(*versions: tuple[Event, object]) -> None:
     batch = []
     for event, version in versions:
         value, headers = record(event, version)
-        batch.append(Message(event.topic or "", 0, 0, event.aggregate_id, headers, value, 0))
+        raw_headers = tuple((name, said.encode()) for name, said in headers.items())
+        batch.append(Message(event.topic or "", 0, 0, event.aggregate_id.encode(), raw_headers, value, 0))
     consumer.process(orders, batch, settings())
 
 

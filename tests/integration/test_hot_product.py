@@ -7,7 +7,7 @@ import pytest
 
 import tests.conftest  # noqa: F401 - configures Django in the processes too
 from chassis import consumer, rebuild
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.outcomes import Code, CommandRefused
 from chassis.settings import settings
 from chassis.unit_of_work import Caused, handle

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 from django.db import connection
 
-from chassis.inbox import Message
+from chassis.message import Message
 from schemas import codec
 from schemas.events import OrderPlaced
 from tests.integration.outbox_command.parts import Ended, outbox, settings

@@ -13,7 +13,7 @@ import pytest
 from django_outbox_pattern.models import Received
 
 from chassis import consumer, metrics, schema_ids
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.settings import settings
 from chassis.telemetry import new_id
 from notification_service.models import ContactRow, NotificationRow

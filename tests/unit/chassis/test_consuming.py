@@ -4,8 +4,9 @@ from threading import Event, Timer
 
 import pytest
 
+from chassis.condition import Condition
 from chassis.consumer import MESSAGE_SECONDS, _pace, consume
-from chassis.inbox import Message
+from chassis.message import Message
 from chassis.settings import Settings
 from order_service.service import service
 
@@ -17,12 +18,12 @@ def test_a_broker_that_is_away_does_not_end_the_consumer():
     stop = Event()
     timer = Timer(1, stop.set)  # librdkafka writes its first line at once
     timer.start()
-    consume(service, SETTINGS, stop)
+    consume(service, SETTINGS, stop, Condition())
     timer.join()
 
 
 def received(event_type):
-    return Message("inventory.events.v1", 0, 0, "key", {"ce_type": event_type}, b"", 0)
+    return Message("inventory.events.v1", 0, 0, b"key", (("ce_type", event_type.encode()),), b"", 0)
 
 
 def test_the_next_batch_comes_the_later_the_more_messages_were_handled():
