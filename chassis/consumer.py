@@ -125,8 +125,8 @@ def _message(raw: confluent_kafka.Message) -> Message | None:
         return None
     topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
-    key, headers = cast("bytes | None", raw.key()), cast("Headers", tuple(raw.headers() or ()))
-    return Message(topic, partition, offset, key, headers, raw.value(), raw.timestamp()[1])
+    headers = cast("Headers", tuple(raw.headers() or ()))
+    return Message(topic, partition, offset, raw.key(), headers, raw.value(), raw.timestamp()[1])
 
 
 def _until_handled(

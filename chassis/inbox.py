@@ -54,7 +54,6 @@ DELETE FROM received WHERE id IN (
 """
 
 
-
 def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
     """Note the messages as received; returns the inbox ids that are here for the first time.
 
