@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from schemas.contracts import load
+from schemas.contracts import Contract, load
 from schemas.fields import ContractError
 from schemas.reach import Unreachable
 
@@ -23,6 +25,7 @@ To change one:   copy it to <Event>.v2.avsc, add fields with a default there, th
                  Never edit a file that is released: what was written with it must stay readable.
                  docs/contracts.md has every kind of change.
 To deploy:       `topics`, then `register`, then the new programs.
+A lost registry: `restore`, while the new one is empty, then `register`.
 
 exit codes: 0 done, 1 a contract is broken, a generated file is stale or a topic differs (--check), 2 usage,
             4 a dependency is not reachable
@@ -73,8 +76,16 @@ def _parser() -> argparse.ArgumentParser:
         "register",
         help="register the schemas and keep their ids (WAYBILL_REGISTRY_URL and more, WAYBILL_OWNER_DATABASE_URLS)",
     )
+    register.add_argument(
+        "--new-ids", action="store_true", help="let events get other ids than those kept, which stay readable"
+    )
     register.set_defaults(step=_register)
-    for waiting in (topics, register):
+    restore = steps.add_parser(
+        "restore",
+        help="give an empty registry the schemas back, with the ids that the databases keep (settings as for register)",
+    )
+    restore.set_defaults(step=_restore)
+    for waiting in (topics, register, restore):
         waiting.add_argument(
             "--wait",
             type=float,
@@ -154,12 +165,23 @@ def _topics(chosen: argparse.Namespace) -> int:
 def _register(chosen: argparse.Namespace) -> int:
     from schemas import register
 
+    return _with_registry(partial(register.register, new_ids=chosen.new_ids), chosen.wait)
+
+
+def _restore(chosen: argparse.Namespace) -> int:
+    from schemas import restore
+
+    return _with_registry(restore.restore, chosen.wait)
+
+
+def _with_registry(step: Callable[[list[Contract], str, list[str], float], list[str]], wait_seconds: float) -> int:
+    from schemas.registry import RegistrationRefused
+
     urls = [url.strip() for url in _variable("WAYBILL_OWNER_DATABASE_URLS").split(",") if url.strip()]
     try:
-        lines = register.register(load(), _variable("WAYBILL_REGISTRY_URL"), urls, chosen.wait)
-    except register.RegistrationRefused as error:
+        _say(*step(load(), _variable("WAYBILL_REGISTRY_URL"), urls, wait_seconds))
+    except RegistrationRefused as error:
         return _fail(error, _MISMATCH)
-    _say(*lines)
     return _OK
 
 

@@ -2,40 +2,28 @@
 
 Relays and consumers read the ids from their own database, so a registry that is down later stops nothing. Only public
 events are registered; what is private never leaves its database and needs no id.
+
+An id never changes its meaning, and an event version never changes its id by itself. A registry that was lost and
+filled again gives other ids, under which records would be misread. So registration first asks the registry for the ids
+that the databases keep, and registers nothing where one is missing or means something else.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from schemas import kept
 from schemas.contracts import Contract
-from schemas.reach import NotYet, until_reached
+from schemas.kept import KeptId
+from schemas.reach import until_reached
 from schemas.registry import Access, RegistrationRefused, Registry
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
-_CONNECT_SECONDS: Final = 3
-
-# One statement a database, so either all ids are new or none; unchanged rows are not written again.
-_UPSERT: Final = """
-    INSERT INTO schema_id (event_type, schema_version, schema_id, schema)
-    SELECT * FROM unnest(%(types)s::text[], %(versions)s::int[], %(ids)s::int[], %(schemas)s::text[])
-    ON CONFLICT (event_type, schema_version) DO UPDATE SET schema_id = EXCLUDED.schema_id, schema = EXCLUDED.schema
-    WHERE (schema_id.schema_id, schema_id.schema) IS DISTINCT FROM (EXCLUDED.schema_id, EXCLUDED.schema)
-"""
-
-
-# Records that were written with the former text have its id, and a database keeps one id a version.
-_CHANGED: Final = """
-    SELECT string_agg(event_type || ' v' || schema_version, ', ' ORDER BY event_type, schema_version)
-    FROM schema_id
-    JOIN unnest(%(types)s::text[], %(versions)s::int[], %(schemas)s::text[]) AS new (event_type, schema_version, schema)
-    USING (event_type, schema_version)
-    WHERE schema_id.schema <> new.schema
-"""
+_REMEDY: Final = (
+    "nothing was registered. A registry that lost its data gets its ids back, while it is still empty, by `python -m "
+    "schemas restore`; where it cannot have them, `python -m schemas register --new-ids` moves to its ids "
+    '(docs/contracts.md, "A registry that was lost")'
+)
 
 
 def register(
@@ -44,27 +32,88 @@ def register(
     owner_database_urls: Sequence[str],
     deadline_seconds: float,
     access: Access | None = None,
+    *,
+    new_ids: bool = False,
 ) -> list[str]:
     """Register the public ones of the contracts, keep their ids in each database, and give a line on each step.
 
-    Without `access` it is read from the environment.
+    Without `access` it is read from the environment. With `new_ids` an event version may get another id than the one
+    kept, which stays readable; an id that would mean another event is refused all the same.
 
     Safe to repeat; blocks while registry and databases start, up to the deadline for each.
 
     Raises:
-        RegistrationRefused: A schema breaks the registry's rule, the registry does not take us or we do not take it,
-            or a database has no table for the ids.
+        RegistrationRefused: A schema breaks the registry's rule, an id would change its meaning, the registry does not
+            take us or we do not take it, or a database has no table for the ids.
         Unreachable: Registry or database did not answer before the deadline.
 
     """
     contracts = [contract for contract in contracts if contract.topic is not None]
     access = access or Access.given()
+    known = kept.read(owner_database_urls, deadline_seconds)
+    _refuse_edited(contracts, known)
     with access.client(registry_url) as client:
         registry = Registry(client, registry_url, access)
+        if not new_ids:
+            until_reached(registry.name, lambda: _refuse_another_registry(registry, contracts, known), deadline_seconds)
         lines, ids = until_reached(registry.name, lambda: _register_all(registry, contracts), deadline_seconds)
-    for url in owner_database_urls:
-        lines.append(until_reached("PostgreSQL", lambda url=url: _keep(url, contracts, ids), deadline_seconds))
-    return lines
+    _refuse_changed_meaning(contracts, ids, known, new_ids=new_ids)
+    return lines + [kept.write(url, contracts, ids, deadline_seconds) for url in owner_database_urls]
+
+
+def _refuse_edited(contracts: Sequence[Contract], known: Sequence[KeptId]) -> None:
+    """Refuse a text that was changed: records that were written with the former one carry its id."""
+    texts = {(contract.event_type, contract.version): kept.text(contract) for contract in contracts}
+    edited = {
+        (one.meaning, one.database)
+        for one in known
+        if one.text is not None and texts.get((one.event_type, one.version), one.text) != one.text
+    }
+    if edited:
+        raise RegistrationRefused(
+            f"database {min(database for _, database in edited)}: registered with another text: "
+            f"{', '.join(sorted({meaning for meaning, _ in edited}))}; bring the file back and change the next version "
+            "(docs/contracts.md), or where all is thrown away: `make reset`"
+        )
+
+
+def _refuse_another_registry(registry: Registry, contracts: Sequence[Contract], known: Sequence[KeptId]) -> None:
+    current = {one.schema_id: one for one in known if one.current}
+    missing: list[KeptId] = []
+    for schema_id, one in current.items():
+        found = registry.schema(schema_id)
+        if found is None:
+            missing.append(one)
+        elif (means := kept.meaning(found, contracts)) != one.meaning:
+            raise RegistrationRefused(
+                f"schema id {schema_id} is {one.meaning} in database {one.database}, and {means} in {registry.name}: "
+                f"records with this id would be misread; {_REMEDY}"
+            )
+    if missing:
+        raise RegistrationRefused(
+            f"{registry.name} does not have {len(missing)} of {len(current)} schema ids that the databases keep, such "
+            f"as {missing[0].schema_id} for {missing[0].meaning} in database {missing[0].database}; {_REMEDY}"
+        )
+
+
+def _refuse_changed_meaning(
+    contracts: Sequence[Contract], ids: Sequence[int], known: Sequence[KeptId], *, new_ids: bool
+) -> None:
+    by_id = {one.schema_id: one for one in known}
+    by_meaning = {one.meaning: one for one in known if one.current}
+    for contract, schema_id in zip(contracts, ids, strict=True):
+        now = f"{contract.event_type} v{contract.version}"
+        if (one := by_id.get(schema_id)) and one.meaning != now:
+            raise RegistrationRefused(
+                f"schema id {schema_id} is {one.meaning} in database {one.database}, and {now} in the registry: "
+                "records with this id would be misread. No database was changed. Take a registry whose ids are above "
+                f"{max(by_id)}, or an empty one and `python -m schemas restore`"
+            )
+        if (one := by_meaning.get(now)) and one.schema_id != schema_id and not new_ids:
+            raise RegistrationRefused(
+                f"{now} has schema id {one.schema_id} in database {one.database}, and {schema_id} in the registry. No "
+                "database was changed; `python -m schemas register --new-ids` moves to the registry's ids"
+            )
 
 
 def _register_all(registry: Registry, contracts: Sequence[Contract]) -> tuple[list[str], list[int]]:
@@ -95,42 +144,5 @@ def _demand_compatibility(registry: Registry, contracts: Sequence[Contract]) -> 
 
 
 def _register(registry: Registry, contract: Contract) -> int:
-    body = {"schema": _text(contract)}
+    body = {"schema": kept.text(contract)}
     return int(registry.call("POST", f"/subjects/{quote(contract.subject, safe='')}/versions", body)["id"])
-
-
-def _keep(url: str, contracts: Sequence[Contract], ids: Sequence[int]) -> str:
-    try:
-        with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
-            row = {
-                "types": [contract.event_type for contract in contracts],
-                "versions": [contract.version for contract in contracts],
-                "ids": list(ids),
-                "schemas": [_text(contract) for contract in contracts],
-            }
-            (edited,) = connection.execute(_CHANGED, row).fetchone() or (None,)
-            if edited:
-                raise RegistrationRefused(
-                    f"database {connection.info.dbname}: registered with another text: {edited}; bring the file back "
-                    "and change the next version (docs/contracts.md), or where all is thrown away: `make reset`"
-                )
-            changed = connection.execute(_UPSERT, row).rowcount
-            return f"database {connection.info.dbname}: {changed} of {len(ids)} ids are new or changed"
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        raise RegistrationRefused(f"database {_name(url)}: no table schema_id, or an older one; migrate it") from None
-    except psycopg.OperationalError as error:
-        raise NotYet(f"database {_name(url)}: {' '.join(str(error).split())}") from None
-    except psycopg.Error as error:
-        raise RegistrationRefused(f"database {_name(url)}: {' '.join(str(error).split())}") from None
-
-
-def _text(contract: Contract) -> str:
-    return json.dumps(contract.schema, ensure_ascii=False, separators=(",", ":"))
-
-
-def _name(url: str) -> str:
-    """Give the database's name: the URL itself holds a password."""
-    try:
-        return str(conninfo_to_dict(url).get("dbname", "without a name"))
-    except psycopg.Error:
-        return "of an unreadable URL"

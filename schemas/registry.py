@@ -16,6 +16,8 @@ from schemas.reach import NotYet
 
 _CALL_SECONDS: Final = 20.0
 _SHOWN_CHARACTERS: Final = 200
+_NOT_FOUND: Final = 404
+_APICURIO_CONFLUENT_API: Final = "/apis/ccompat/"
 _CONTENT_TYPE: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 _WHO_ASKS: Final = "WAYBILL_REGISTRY_USER and WAYBILL_REGISTRY_PASSWORD, or WAYBILL_REGISTRY_TOKEN"
 
@@ -134,7 +136,37 @@ class Registry:
             raise RegistrationRefused("WAYBILL_REGISTRY_URL is none of a registry; write http://host:port/path")
         self.name = f"the registry at {shown}"
 
-    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    def schema(self, schema_id: int) -> str | None:
+        """Give the text that an id stands for, or None where the registry has no such id; raises as `call` does."""
+        found = self.call("GET", f"/schemas/ids/{schema_id}", missing_is_none=True)
+        return None if found is None else str(found["schema"])
+
+    def is_apicurio(self) -> bool:
+        """Say whether it is an Apicurio registry, by its own API beside the Confluent one; raises as `call` does."""
+        own = self._own_api()
+        return own is not None and "Apicurio" in str(self._answer("GET", f"{own}/system/info").text)
+
+    def import_archive(self, archive: bytes) -> None:
+        """Give an empty Apicurio registry an export with its ids; blocks up to 20 s, raises as `call` does.
+
+        It answers well also where it left something out.
+        """
+        headers = {
+            "Content-Type": "application/zip",
+            "X-Registry-Preserve-GlobalId": "true",
+            "X-Registry-Preserve-ContentId": "true",
+        }
+        path = "/admin/import"
+        answer = self._answer("POST", f"{self._own_api()}{path}", content=archive, headers=headers)
+        self._accept(answer, "POST", path)
+
+    def _own_api(self) -> str | None:
+        base, is_apicurio, _ = self._url.partition(_APICURIO_CONFLUENT_API)
+        return f"{base}/apis/registry/v3" if is_apicurio else None
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, missing_is_none: bool = False
+    ) -> Any:
         """Give the JSON of an answer; blocks up to 20 s.
 
         Raises:
@@ -142,14 +174,28 @@ class Registry:
             RegistrationRefused: It says no, or is no registry; the message is one line.
 
         """
+        answer = self._answer(method, self._url + path, json=body)
+        if missing_is_none and answer.status_code == _NOT_FOUND:
+            return None
+        self._accept(answer, method, path)
         try:
-            answer = self._client.request(method, self._url + path, json=body)
+            return answer.json()
+        except ValueError:
+            raise RegistrationRefused(
+                f"{self.name} gave no JSON to {method} {path}; is it the Confluent API?"
+            ) from None
+
+    def _answer(self, method: str, url: str, **sent: Any) -> httpx2.Response:
+        try:
+            return self._client.request(method, url, **sent)
         except httpx2.TransportError as error:
             if refusal := _tls_refusal(error):
                 raise RegistrationRefused(f"{self.name}: {refusal}") from None
             raise NotYet(str(error) or type(error).__name__) from None
         except httpx2.RequestError as error:
             raise RegistrationRefused(f"{self.name}: {error}") from None
+
+    def _accept(self, answer: httpx2.Response, method: str, path: str) -> None:
         if answer.is_server_error:
             raise NotYet(f"{method} {path} answered {answer.status_code}")
         if answer.status_code in {httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN}:
@@ -157,12 +203,6 @@ class Registry:
         if answer.is_error:
             reason = self._shown(answer.text)
             raise RegistrationRefused(f"{self.name} answered {answer.status_code} to {method} {path}: {reason}")
-        try:
-            return answer.json()
-        except ValueError:
-            raise RegistrationRefused(
-                f"{self.name} gave no JSON to {method} {path}; is it the Confluent API?"
-            ) from None
 
     def _no(self) -> str:
         """Say which setting is not taken; the answer's own text might repeat what we sent."""

@@ -26,8 +26,8 @@ def database_url(owner_database_url: str) -> Iterator[str]:
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {own}")
         connection.execute(
-            f"CREATE TABLE {own}.schema_id (event_type text, schema_version integer, schema_id integer NOT NULL, "
-            "schema text, PRIMARY KEY (event_type, schema_version))",
+            f"CREATE TABLE {own}.schema_id (event_type text, schema_version integer, schema_id integer PRIMARY KEY, "
+            "schema text, current boolean NOT NULL DEFAULT true)",
         )
         separator = "&" if "?" in owner_database_url else "?"
         yield f"{owner_database_url}{separator}options={quote(f'-csearch_path={own}')}"
