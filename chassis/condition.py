@@ -1,13 +1,16 @@
 """What a program waits for, logged once when it begins and once when it ends, and told by readiness all the while."""
 
 import time
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import structlog
+
+from chassis import metrics
 
 log: Any = structlog.get_logger()
 
 Part = Literal["database", "broker", "topic", "schema", "paused", "stopped"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 
 class Condition:
@@ -36,6 +39,11 @@ class Condition:
                 log.info("recovered", waited_for=part, seconds=round(time.monotonic() - since, 3))
             self._errors.discard(part)
             self._reasons.pop(part, None)
+
+    def show(self, service: str) -> None:
+        """Say in the metrics what the program waits for."""
+        for part in PARTS:
+            metrics.put("waybill_waiting", part in self._reasons, service=service, part=part)
 
     def unready(self) -> str | None:
         """Return why the program does not do its work, on one line; None while it does, and while it stands by."""

@@ -77,11 +77,6 @@ UPDATE due SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), 
 WHERE id = %(id)s AND attempts = %(attempts)s
 """
 
-ATTENTION = """
-SELECT task, date_part('epoch', clock_timestamp() - min(attention_since)) FROM due
-WHERE attention_since IS NOT NULL GROUP BY task
-"""
-
 MARKED = """
 SELECT DISTINCT aggregate_id FROM due JOIN outbox USING (event_id)
 WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY(%s)
@@ -181,13 +176,6 @@ def finish(claimed: Sequence[Claimed]) -> None:
     if claimed:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM due WHERE id = ANY(%s)", [[c.id for c in claimed]])
-
-
-def attention() -> dict[str, float]:
-    """Return task → seconds that the longest marked of its rows has been marked."""
-    with connection.cursor() as cursor:
-        cursor.execute(ATTENTION)
-        return dict(cursor.fetchall())
 
 
 def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Thread
 
-from prometheus_client import REGISTRY, exposition
+from prometheus_client import exposition
+
+from chassis import metrics
 
 Ready = Callable[[], str | None]
 
@@ -22,7 +24,7 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
             reason = ready()
             return (200, "text/plain", b"ok\n") if reason is None else (503, "text/plain", f"{reason}\n".encode())
         case "/metrics":
-            return 200, exposition.CONTENT_TYPE_LATEST, exposition.generate_latest(REGISTRY)
+            return 200, exposition.CONTENT_TYPE_LATEST, metrics.scraped()
         case _:
             return 404, "text/plain", b"only /livez, /readyz and /metrics here\n"
 

@@ -35,6 +35,8 @@ from chassis.sqlstate import ErrorClass, classify, one_line
 from chassis.telemetry import Cause, new_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 LONGEST_REQUEST_ID = 128
 LONGEST_TRACESTATE = 512
@@ -49,8 +51,11 @@ class Body(Schema):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> None:
-    """Put the service's API, its documentation and the health paths under Django's URLs."""
+def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> list[dict[str, str]]:
+    """Put the service's API, its documentation and the health paths under Django's URLs.
+
+    Returns the label sets of `http_request_seconds` that are known beforehand.
+    """
     ninja = NinjaAPI(
         title=service.name.replace("_", " ").capitalize(),
         description=(api.__doc__ or "").strip(),
@@ -67,6 +72,18 @@ def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> None:
         *(path(name, _health(f"/{name}", ready)) for name in ("livez", "readyz", "metrics")),
         path("", ninja.urls),
     ]
+    return [
+        {"method": method, "route": path_of(f"v1{route}"), "status": status}
+        for route, view in api.router.path_operations.items()
+        for operation in view.operations
+        for method in operation.methods
+        for status in FAILURES
+    ]
+
+
+def path_of(route: str) -> str:
+    """Return the name by which Django knows a route of the API: `v1/things/<uuid:id>`."""
+    return re.sub(r"\{([^}]+)\}", r"<\1>", route)
 
 
 def _health(name: str, ready: health.Ready) -> Callable[[HttpRequest], HttpResponse]:
@@ -203,7 +220,8 @@ def _plain(status: int) -> Problem:
 def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
     route = request.resolver_match.route if request.resolver_match else "unmatched"
     status = str(response.status_code)
-    metrics.observe("http_request_seconds", seconds, method=request.method or "", route=route, status=status)
+    method = request.method if request.method in METHODS else "other"  # a client may send any word
+    metrics.observe("http_request_seconds", seconds, method=method, route=route, status=status)
     if not route.endswith(("livez", "readyz", "metrics")):
         log.info(
             "request",

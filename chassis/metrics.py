@@ -1,12 +1,34 @@
-"""Every metric there is: kind, labels, meaning. A name that is not here does not type-check."""
+"""Every metric there is: kind, programs, labels, meaning. A name that is not here does not type-check.
 
+A program exposes all of its metrics from its start: `expose` registers them, counters at 0, with every label value that
+is known beforehand, so that a rate or an increase sees the first event too. A gauge whose value stands in the database
+is asked for when the metrics are scraped (sampling.py) and is NaN while the database does not answer: an age that
+nobody knows is never shown as the last one known.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Final, Literal
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, exposition
 from prometheus_client.metrics import MetricWrapperBase
 
+Program = Literal["web", "consumer", "worker", "relay"]
+LabelSets = Iterable[Mapping[str, str]]
+
+WEB: Final[tuple[Program, ...]] = ("web",)
+CONSUMER: Final[tuple[Program, ...]] = ("consumer",)
+WORKER: Final[tuple[Program, ...]] = ("worker",)
+RELAY: Final[tuple[Program, ...]] = ("relay",)
+DECIDING: Final[tuple[Program, ...]] = ("web", "consumer", "worker")
+LOOPING: Final[tuple[Program, ...]] = ("consumer", "worker", "relay")
+EVERY: Final[tuple[Program, ...]] = ("web", "consumer", "worker", "relay")
+
 Name = Literal[
+    "aggregate_completion_seconds",
+    "aggregate_open",
+    "consumer_dead_letters",
     "consumer_lag_seconds",
     "consumer_parked_total",
     "consumer_passed_total",
@@ -15,13 +37,23 @@ Name = Literal[
     "http_request_seconds",
     "outbox_commit_to_ack_seconds",
     "outbox_gap_seconds",
+    "outbox_heartbeat_seconds",
     "outbox_oldest_unpublished_seconds",
     "outbox_parked",
     "outbox_publish_failures_total",
     "outbox_published_total",
     "outbox_relay_leader",
+    "waybill_build_info",
+    "waybill_database_up",
+    "waybill_table_bytes",
+    "waybill_table_rows",
+    "waybill_waiting",
+    "worker_attempt_seconds",
     "worker_attempts_total",
     "worker_attention_seconds",
+    "worker_breaker_open",
+    "worker_due",
+    "worker_due_oldest_seconds",
 ]
 
 
@@ -30,37 +62,127 @@ class Metric:
     """Describe one metric."""
 
     kind: type[Counter | Gauge | Histogram]
+    programs: tuple[Program, ...]
     meaning: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = Histogram.DEFAULT_BUCKETS
 
 
 METRICS: dict[Name, Metric] = {
-    "consumer_lag_seconds": Metric(Gauge, "Age of the last message read; 0 where all are handled.", ("topic",)),
-    "consumer_parked_total": Metric(Counter, "Messages parked in the inbox since the start.", ("reason",)),
-    "consumer_passed_total": Metric(Counter, "Messages that nobody here reacts to, or meant for another group."),
-    "consumer_processed_total": Metric(Counter, "Messages handled.", ("topic", "type", "outcome")),
-    "consumer_stopped": Metric(Gauge, "1 while the consumer stands still because it would park too many keys."),
-    "http_request_seconds": Metric(Histogram, "Time to answer a request.", ("method", "route", "status")),
-    "outbox_commit_to_ack_seconds": Metric(
-        Histogram, "From the row's time to the broker's acknowledgement.", ("service",)
+    "aggregate_completion_seconds": Metric(
+        Histogram,
+        DECIDING,
+        "From an aggregate's first event to the one that ended it, by the status it ended in.",
+        ("aggregate_type", "status"),
+        buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 86400),
     ),
-    "outbox_gap_seconds": Metric(Gauge, "Age of the oldest position that may still be committed.", ("service",)),
+    "aggregate_open": Metric(
+        Gauge,
+        WEB,
+        "Aggregates that have not ended, by status; 10,000 of a type are counted at most.",
+        ("aggregate_type", "status"),
+    ),
+    "consumer_dead_letters": Metric(
+        Gauge, CONSUMER, "Messages that wait as dead letters; 10,000 are counted at most.", ("reason",)
+    ),
+    "consumer_lag_seconds": Metric(
+        Gauge, CONSUMER, "Age of the last message read; 0 where all are handled.", ("topic",)
+    ),
+    "consumer_parked_total": Metric(Counter, CONSUMER, "Messages parked in the inbox since the start.", ("reason",)),
+    "consumer_passed_total": Metric(
+        Counter, CONSUMER, "Messages that nobody here reacts to, or meant for another group."
+    ),
+    "consumer_processed_total": Metric(Counter, CONSUMER, "Messages handled.", ("topic", "type", "outcome")),
+    "consumer_stopped": Metric(
+        Gauge, CONSUMER, "1 while the consumer stands still because it would park too many keys."
+    ),
+    "http_request_seconds": Metric(Histogram, WEB, "Time to answer a request.", ("method", "route", "status")),
+    "outbox_commit_to_ack_seconds": Metric(
+        Histogram, RELAY, "From the row's time to the broker's acknowledgement.", ("service",)
+    ),
+    "outbox_gap_seconds": Metric(
+        Gauge, RELAY, "Age of the oldest position that may still be committed; 0 where there is none.", ("service",)
+    ),
+    "outbox_heartbeat_seconds": Metric(Gauge, RELAY, "Age of the leader's last heartbeat.", ("service",)),
     "outbox_oldest_unpublished_seconds": Metric(
-        Gauge, "Age of the oldest visible row without acknowledgement.", ("service",)
+        Gauge, RELAY, "Age of the oldest visible row without acknowledgement; 0 where there is none.", ("service",)
     ),
     "outbox_parked": Metric(
-        Gauge, "Publications that the broker refused and that wait for a redrive.", ("service", "reason")
+        Gauge,
+        RELAY,
+        "Publications that the broker refused and that wait for a redrive; 10,000 are counted at most.",
+        ("service", "reason"),
     ),
-    "outbox_publish_failures_total": Metric(Counter, "Failed deliveries.", ("service", "reason")),
-    "outbox_published_total": Metric(Counter, "Records acknowledged by the broker.", ("service", "topic")),
-    "outbox_relay_leader": Metric(Gauge, "1 where this relay leads its database, 0 where it stands by.", ("service",)),
-    "worker_attempts_total": Metric(Counter, "Attempts at due rows.", ("task", "outcome")),
+    "outbox_publish_failures_total": Metric(Counter, RELAY, "Failed deliveries.", ("service", "reason")),
+    "outbox_published_total": Metric(Counter, RELAY, "Records acknowledged by the broker.", ("service", "topic")),
+    "outbox_relay_leader": Metric(
+        Gauge, RELAY, "1 where this relay leads its database, 0 where it stands by.", ("service",)
+    ),
+    "waybill_build_info": Metric(Gauge, EVERY, "1; the version stands in the label.", ("version",)),
+    "waybill_database_up": Metric(
+        Gauge, EVERY, "1 where the program's database answered when last asked, and takes writes.", ("service",)
+    ),
+    "waybill_table_bytes": Metric(Gauge, RELAY, "Size of a table with its indexes.", ("service", "table")),
+    "waybill_table_rows": Metric(
+        Gauge, RELAY, "Rows of a table, as PostgreSQL last estimated them.", ("service", "table")
+    ),
+    "waybill_waiting": Metric(
+        Gauge, LOOPING, "1 while the program does not do its work because of that part.", ("service", "part")
+    ),
+    "worker_attempt_seconds": Metric(Histogram, WORKER, "How long an attempt took, whatever its outcome.", ("task",)),
+    "worker_attempts_total": Metric(Counter, WORKER, "Attempts at due rows.", ("task", "outcome")),
     "worker_attention_seconds": Metric(
-        Gauge, "How long the first of the due rows has needed attention; 0 where none does.", ("task",)
+        Gauge, WORKER, "How long the first of the due rows has needed attention; 0 where none does.", ("task",)
+    ),
+    "worker_breaker_open": Metric(
+        Gauge, WORKER, "1 while the circuit breaker of that task's calls is open.", ("task",)
+    ),
+    "worker_due": Metric(
+        Gauge, WORKER, "Rows that are due or were attempted already; 10,000 are counted at most.", ("task",)
+    ),
+    "worker_due_oldest_seconds": Metric(
+        Gauge, WORKER, "How long the first of these rows has been due; 0 where there is none.", ("task",)
     ),
 }
 
 _registered: dict[Name, MetricWrapperBase] = {}
+_label_sets: dict[Name, list[Mapping[str, str]]] = {}
+_hooks: list[Callable[[], object]] = []
+
+
+def expose(program: Program, known: Mapping[Name, LabelSets]) -> None:
+    """Register every metric of the program, with the label sets that are known beforehand.
+
+    Raises ValueError where a metric with labels is not among `known`: say an empty one where nothing is known.
+    """
+    for name, described in METRICS.items():
+        if program not in described.programs:
+            continue
+        if not described.labels:
+            metric(name)
+        elif name not in known:
+            raise ValueError(f"{program}: say which label sets {name} has")
+        else:
+            _label_sets[name] = [*_label_sets.get(name, ()), *known[name]]
+            for labels in _label_sets[name] or [{}]:
+                metric(name, **labels)
+
+
+def label_sets(name: Name) -> list[Mapping[str, str]]:
+    """Return the label sets that were known when the metric was exposed."""
+    return _label_sets.get(name, [])
+
+
+def on_scrape(hook: Callable[[], object]) -> None:
+    """Call the hook before each scrape is answered; it sets gauges, blocks some seconds at most, and raises nothing."""
+    _hooks.append(hook)
+
+
+def scraped() -> bytes:
+    """Return all metrics in Prometheus' text format."""
+    for hook in _hooks:
+        hook()
+    return exposition.generate_latest(REGISTRY)
 
 
 def metric(name: Name, **labels: str) -> MetricWrapperBase:
@@ -68,7 +190,8 @@ def metric(name: Name, **labels: str) -> MetricWrapperBase:
     found = _registered.get(name)
     if found is None:
         described = METRICS[name]
-        found = _registered[name] = described.kind(name, described.meaning, described.labels)
+        kind = partial(Histogram, buckets=described.buckets) if described.kind is Histogram else described.kind
+        found = _registered[name] = kind(name, described.meaning, described.labels)
     return found.labels(**labels) if labels else found
 
 
@@ -84,6 +207,11 @@ def put(name: Name, value: float, **labels: str) -> None:
     found = metric(name, **labels)
     assert isinstance(found, Gauge)
     found.set(value)
+
+
+def fill(name: Name, value: float, labels: Mapping[str, str]) -> None:
+    """Set a gauge that a question to the database is for."""
+    put(name, value, **labels)
 
 
 def observe(name: Name, value: float, **labels: str) -> None:

@@ -1,5 +1,6 @@
 """What every row of a service is: an aggregate's, or a copy of another service's data."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -10,6 +11,10 @@ class AggregateRow(models.Model):
     """One row an aggregate: what its events fold to, and how many there are."""
 
     aggregate_type: ClassVar[str]
+    open_statuses: ClassVar[Sequence[str]] = ()
+    """In which something is still to happen; there is an index of these rows alone, so counting them is cheap."""
+    end_statuses: ClassVar[Sequence[str]] = ()
+    """In which the aggregate has ended; how long that took is measured."""
 
     version: "models.IntegerField[int, int]" = models.IntegerField(default=0)
     created_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
@@ -17,6 +22,11 @@ class AggregateRow(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the aggregate stands in one of its end statuses."""
+        return getattr(self, "status", None) in self.end_statuses
 
 
 class CopyRow(models.Model):

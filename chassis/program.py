@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
@@ -15,13 +16,15 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from types import FrameType
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import structlog
 
 from chassis.condition import Condition
 from chassis.django_settings import configure_django
+from chassis.output import json_lines
 from chassis.settings import Settings, read
+from chassis.side_session import SideSession
 from chassis.sqlstate import may_succeed_later, one_line
 from chassis.telemetry import configure_logging
 from chassis.watchdog import watched
@@ -29,6 +32,7 @@ from chassis.watchdog import watched
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 DEPENDENCY_DOWN = 4
+PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
 # sequence, and none to choose a position. What operators did may be read and added to.
@@ -60,8 +64,14 @@ def main(argv: list[str]) -> None:
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
         parser.error(f"no service {given.service!r} here: there is no {given.service}/service.py")
-    settings = read(Settings)
-    configure_logging(f"{given.service}.{given.program}", settings.log_level)
+    name = f"{given.service}.{given.program}"
+    with json_lines(name) if given.program in PROGRAMS else nullcontext():
+        settings = read(Settings)
+        configure_logging(name, settings.log_level)
+        _run(given, settings)
+
+
+def _run(given: argparse.Namespace, settings: Settings) -> None:
     programs: dict[str, Callable[[str, Settings], None]] = {
         "web": web,
         "consumer": partial(_loop, "consumer"),
@@ -119,16 +129,21 @@ def _ninja_folder() -> Path:
 
 def wsgi(name: str, *_: object) -> Any:
     """Return the WSGI application; runs in the process that answers."""
-    settings = read(Settings)
-    configure_logging(f"{name}.web", settings.log_level)
+    with json_lines(f"{name}.web", read(Settings).log_level):
+        return _wsgi(name, read(Settings))
+
+
+def _wsgi(name: str, settings: Settings) -> Any:
     _end_with_parent()
     service = load(name, settings, web=True)
     from django.core.handlers.wsgi import WSGIHandler
 
+    from chassis.exposure import expose
     from chassis.http import serve_api
     from chassis.readiness import database_ready
 
-    serve_api(service, import_module(f"{name}.api"), database_ready)
+    requests = serve_api(service, import_module(f"{name}.api"), database_ready)
+    expose("web", service, SideSession(settings.database_url, f"{name}.web"), requests=requests)
     return WSGIHandler()
 
 
@@ -139,7 +154,7 @@ def _end_with_parent() -> None:
         Thread(target=lambda: (parent.join(), os._exit(1)), name="parent", daemon=True).start()
 
 
-def _loop(kind: str, name: str, settings: Settings) -> None:
+def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) -> None:
     """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
     stop = Flag()
 
@@ -150,9 +165,11 @@ def _loop(kind: str, name: str, settings: Settings) -> None:
         signal.signal(number, on_signal)
     service = load(name, settings)
     from chassis import consumer, health, worker
+    from chassis.exposure import expose
     from chassis.readiness import database_ready
 
     condition = Condition()
+    expose(kind, service, SideSession(settings.database_url, f"{name}.{kind}"), condition)
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     with watched(kind):
         {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop, condition)

@@ -136,6 +136,10 @@ class Service:
             for event, delay, on_replay, way_out in (f.due_after,)
         }
 
+    def open_breakers(self) -> Mapping[str, bool]:
+        """Return task → whether the circuit breaker of its calls is open, for the tasks that have one."""
+        return getattr(self.worker, "open_breakers", dict)()
+
     @cached_property
     def due_after(self) -> dict[type[Event], list[Task]]:
         """Return event class → the tasks that it asks for."""

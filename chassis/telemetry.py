@@ -80,7 +80,7 @@ def configure_logging(program: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(_line)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),  # a line is one write: threads cannot tear it
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)

@@ -27,7 +27,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from chassis import deadlines, failpoint, outbox, sqlstate
+from chassis import deadlines, failpoint, metrics, outbox, sqlstate
 from chassis.models import AggregateRow, CopyRow
 from chassis.outbox import Appended
 from chassis.outcomes import CommandRefused, Decision, Ignored, Refused
@@ -101,6 +101,7 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
     """
     with transaction.atomic(savepoint=False):
         rows = {} if new else _load(service, commands)
+        ended_before = {place for place, row in rows.items() if row.has_ended}
         changed: dict[Place, AggregateRow] = {}
         appended: list[Appended] = []
         handled: list[Handled] = []
@@ -112,13 +113,14 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
         outbox.append(appended)
         if appended:
             failpoint.reach("unit_of_work.appended")
-        transaction.on_commit(partial(_log, appended))
+        ended = [row for place, row in changed.items() if row.has_ended and place not in ended_before]
+        transaction.on_commit(partial(_tell, appended, ended))
         deadlines.schedule(service, appended)
     return handled
 
 
-def _log(appended: Sequence[Appended]) -> None:
-    """Leave one line an event: with its correlation id, an operator finds the whole way of a request."""
+def _tell(appended: Sequence[Appended], ended: Sequence[Any]) -> None:
+    """Leave one line an event, which the correlation id finds; and measure how long what has ended was open."""
     for one in appended:
         log.info(
             "appended",
@@ -128,6 +130,11 @@ def _log(appended: Sequence[Appended]) -> None:
             event_id=one.event_id,
             correlation_id=one.cause.correlation_id,
             causation_id=one.cause.causation_id,
+        )
+    for row in ended:
+        seconds = (row.updated_at - row.created_at).total_seconds()
+        metrics.observe(
+            "aggregate_completion_seconds", seconds, aggregate_type=row.aggregate_type, status=str(row.status)
         )
 
 

@@ -33,7 +33,6 @@ STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
 LOOK = "mend what the error names; it is attempted again by itself"
-WATCH_SECONDS = 5.0  # between two looks at what needs attention
 
 
 def work(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
@@ -55,7 +54,6 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
                 stop_by = min(stop_by, time.monotonic() + STOP_SECONDS)
             try:
                 if not stop.is_set():
-                    worker.watch()
                     worker.start()
                 if not worker.settle():
                     hint.wait(settings.worker_poll_seconds)
@@ -82,20 +80,11 @@ class Worker:
         default_factory=list[tuple[Claimed, Future[Command | None]]]
     )
     begun: list[Future[Command | None]] = field(default_factory=list[Future[Command | None]])  # and not yet waited for
-    watch_at: float = 0
 
     @property
     def busy(self) -> bool:
         """Tell whether anything was started and is not recorded."""
         return bool(self.under_way or self.answered)
-
-    def watch(self) -> None:
-        """Tell the metrics what needs attention, every WATCH_SECONDS."""
-        if time.monotonic() >= self.watch_at:
-            since = deadlines.attention()
-            for task in self.service.tasks:
-                metrics.put("worker_attention_seconds", since.get(task, 0), task=task)
-            self.watch_at = time.monotonic() + WATCH_SECONDS
 
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
@@ -144,6 +133,7 @@ class Worker:
 
 def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
+    started = time.monotonic()
     try:
         answer = attempt(state, claimed.event, claimed.tried)
     except Exception as error:
@@ -151,6 +141,8 @@ def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
             raise
         connection.close()  # this thread's own
         raise Unavailable(f"database: {error}") from error
+    finally:
+        metrics.observe("worker_attempt_seconds", time.monotonic() - started, task=task.name)
     failpoint.reach("worker.answered")
     return answer
 
@@ -192,6 +184,8 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
         "attempt failed",
         task=task.name,
         key=claimed.event.aggregate_id,
+        event_id=claimed.cause.causation_id,
+        correlation_id=claimed.cause.correlation_id,
         attempts=claimed.attempts,
         needs_attention=attention,
         error=repr(error),

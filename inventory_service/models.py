@@ -41,6 +41,8 @@ class ReservationRow(AggregateRow):
     """What is held for one order."""
 
     aggregate_type: ClassVar = "reservation"
+    open_statuses: ClassVar = (ReservationStatus.RESERVED,)
+    end_statuses: ClassVar = (ReservationStatus.REJECTED, ReservationStatus.COMMITTED, ReservationStatus.RELEASED)
 
     order_id = models.UUIDField(primary_key=True)
     status = models.TextField()
@@ -48,6 +50,9 @@ class ReservationRow(AggregateRow):
 
     class Meta:
         db_table = "reservations"
+        indexes: ClassVar = [
+            models.Index(fields=["status"], name="reservations_open", condition=models.Q(status__in=["RESERVED"])),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 name="reservations_status", condition=models.Q(status__in=[s.value for s in ReservationStatus])

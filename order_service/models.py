@@ -15,6 +15,8 @@ class OrderRow(AggregateRow):
     """One order."""
 
     aggregate_type: ClassVar = "order"
+    open_statuses: ClassVar = (Status.PENDING, Status.RESERVED, Status.CANCELLING)
+    end_statuses: ClassVar = (Status.CONFIRMED, Status.CANCELLED)
 
     order_id = models.UUIDField(primary_key=True)
     status = models.TextField()
@@ -29,7 +31,14 @@ class OrderRow(AggregateRow):
 
     class Meta:
         db_table = "orders"
-        indexes: ClassVar = [models.Index(fields=["customer_id", "-order_id"], name="orders_of_customer")]
+        indexes: ClassVar = [
+            models.Index(fields=["customer_id", "-order_id"], name="orders_of_customer"),
+            models.Index(
+                fields=["status"],
+                name="orders_open",
+                condition=models.Q(status__in=["PENDING", "RESERVED", "CANCELLING"]),
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(name="orders_status", condition=models.Q(status__in=[s.value for s in Status])),
             models.CheckConstraint(name="orders_total", condition=models.Q(total__gte=0)),

@@ -8,15 +8,21 @@ from threading import Event
 from types import FrameType
 
 from chassis import health
+from chassis.output import json_lines
 from chassis.settings import read
 from chassis.telemetry import configure_logging
+from outbox_relay.exposure import expose
 from outbox_relay.program import Program
 from outbox_relay.settings import RelaySettings
 
 
 def main() -> None:
     """Run the relay; exits 0 when told to stop, and with one line where its settings are wrong."""
-    settings = read(RelaySettings)
+    with json_lines("relay"):
+        _serve(read(RelaySettings))
+
+
+def _serve(settings: RelaySettings) -> None:
     served = settings.outboxes
     configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
     stopping = Event()
@@ -27,6 +33,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    for outbox, program in zip(served, programs, strict=True):
+        expose(outbox, program.condition)
     health.serve(settings.host, settings.port, lambda: _unready(programs))
     if len(programs) == 1:
         programs[0].run()

@@ -78,13 +78,10 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint <<
 
 END: Final = "SELECT pg_terminate_backend(%s)"
 
-# With the heartbeat come the age of the oldest row above the cursor, and what operators ask for: three probes of an
-# index a second.
+# With the heartbeat comes what operators ask for: two probes of an index a second.
 BEAT: Final = """
 UPDATE outbox_cursor SET leader = %s, heartbeat_at = clock_timestamp()
-RETURNING coalesce((SELECT date_part('epoch', clock_timestamp() - recorded_at) FROM outbox
-                    WHERE outbox.position > outbox_cursor.position ORDER BY outbox.position LIMIT 1), 0),
-          (SELECT 'by ' || paused_by || ': ' || reason FROM relay_pause),
+RETURNING (SELECT 'by ' || paused_by || ': ' || reason FROM relay_pause),
           EXISTS (SELECT FROM published WHERE status = 1)
 """
 
@@ -151,9 +148,7 @@ class Leadership:
         due = now - self._beaten_at >= BEAT_SECONDS
         if due:
             row = self.connection.execute(BEAT, (self.name,)).fetchone()
-            oldest_seconds, *asked = row or (0.0,)
-            metrics.put("outbox_oldest_unpublished_seconds", oldest_seconds, service=self.service)
-            self.asked = Asked(*asked)
+            self.asked = Asked(*row) if row else Asked()
             self._beaten_at = now
         return due
 

@@ -25,19 +25,20 @@ acknowledged; what is refused again is FAILED again, with those behind it.
 
 import json
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
+import structlog
 from confluent_kafka import KafkaError
 
-from chassis import metrics
 from outbox_relay.broker import LEGAL_NAME, Topic, describe
 from outbox_relay.reading import Page
 from outbox_relay.records import Fetched, Records, Row
+
+log: Any = structlog.get_logger()
 
 BATCH_BYTES: Final = 1_000_000
 FRESH_SECONDS: Final = 1.0
@@ -57,8 +58,7 @@ WHERE status = -1 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
     SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status = 1)
 """
 PARKED: Final = """
-SELECT body->>'aggregate_type', body->>'aggregate_id', headers->>'reason', count(*)::int
-FROM published WHERE status <> 2 GROUP BY 1, 2, 3
+SELECT DISTINCT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status <> 2
 """
 
 # What the broker answers where it is the record's fault, and not the world's.
@@ -112,10 +112,9 @@ class Division:
 class Parking:
     """Know the topics' limits and the aggregates that have a parked record."""
 
-    def __init__(self, kafka: Mapping[str, str], service: str, grace_seconds: float) -> None:
+    def __init__(self, kafka: Mapping[str, str], grace_seconds: float) -> None:
         """Know nothing yet."""
         self._kafka = kafka
-        self._service = service
         self._grace_seconds = grace_seconds
         self._topics: dict[str, Topic] = {}
         self._unknown_since: dict[str, float] = {}
@@ -135,12 +134,7 @@ class Parking:
     def load(self, connection: psycopg.Connection) -> None:
         """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""
         rows = connection.execute(PARKED).fetchall()
-        self._aggregates = {(kind, key) for kind, key, _, _ in rows}
-        counts: Counter[str] = Counter()
-        for _, _, reason, count in rows:
-            counts[reason] += count
-        for reason in Reason:
-            metrics.put("outbox_parked", counts[reason], service=self._service, reason=reason)
+        self._aggregates = set(rows)
 
     def ask_again(self) -> None:
         """Read the limits of all topics seen so far anew; blocks up to 4 s. Raises BrokerTrouble."""
@@ -193,7 +187,16 @@ class Parking:
             cursor.executemany(PARK, [_columns(row, refusal) for row, refusal in parked])
         for row, refusal in parked:
             self._refused.pop(row.position, None)
-            metrics.inc("outbox_parked", service=self._service, reason=refusal.reason)
+            log.error(
+                "dead_lettered",
+                position=row.position,
+                event_id=row.event_id,
+                type=row.event_type,
+                key=row.aggregate_id,
+                topic=row.topic,
+                reason=refusal.reason,
+                detail=refusal.detail,
+            )
 
     def _nothing_to_fear(self, page: Page) -> bool:
         if self._aggregates or self._refused:

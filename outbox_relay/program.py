@@ -37,7 +37,7 @@ class Program:
         self._settings = settings
         self._outbox = outbox
         self._stopping = stopping
-        self._parking = Parking(settings.kafka, outbox.service, settings.relay_topic_grace_seconds)
+        self._parking = Parking(settings.kafka, settings.relay_topic_grace_seconds)
         self._pace = Pace(fixed=settings.relay_transactions)  # a transaction waits for all it holds
         self._failures = 0
         self._recorded = 0  # the highest position that this process made durable

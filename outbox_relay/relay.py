@@ -141,8 +141,6 @@ class Shift:
 
     def _look_around(self) -> None:
         now = time.monotonic()
-        gap_seconds = max((now - gap.seen_at for gap in self._cursor.gaps), default=0.0)
-        metrics.put("outbox_gap_seconds", gap_seconds, service=self._service)
         if self._recording is None and now - self._checked_at > CHECK_SECONDS:
             if check_server(self._connection, self._recorded.position) != self._recorded.position:
                 raise NewShift("the cursor was set by hand")

@@ -14,6 +14,8 @@ class PaymentRow(AggregateRow):
     """One order's payment."""
 
     aggregate_type: ClassVar = "payment"
+    open_statuses: ClassVar = (Status.REQUESTED, Status.VOIDING, Status.REFUNDING)
+    end_statuses: ClassVar = (Status.CHARGED, Status.DECLINED, Status.VOIDED, Status.REFUNDED)
 
     order_id = models.UUIDField(primary_key=True)
     status = models.TextField()
@@ -28,6 +30,13 @@ class PaymentRow(AggregateRow):
 
     class Meta:
         db_table = "payments"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["status"],
+                name="payments_open",
+                condition=models.Q(status__in=["REQUESTED", "VOIDING", "REFUNDING"]),
+            ),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(name="payments_status", condition=models.Q(status__in=[s.value for s in Status])),
             models.CheckConstraint(name="payments_amount", condition=models.Q(amount__gte=0)),

@@ -7,6 +7,8 @@ from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordR
 from payment_service.settings import PaymentSettings
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
 
+open_breakers = provider.open_breakers
+
 
 @after(
     PaymentRequested,

@@ -5,6 +5,7 @@ that there are, chosen by `WAYBILL_PROVIDER`; `guard` spares one that fails.
 """
 
 from payment_service.provider.asking import charge, refund, void
+from payment_service.provider.guard import open_breakers
 from payment_service.provider.port import Barred, Charged, Declined, Refunded, UnexpectedAnswer
 
-__all__ = ["Barred", "Charged", "Declined", "Refunded", "UnexpectedAnswer", "charge", "refund", "void"]
+__all__ = ["Barred", "Charged", "Declined", "Refunded", "UnexpectedAnswer", "charge", "open_breakers", "refund", "void"]

@@ -8,7 +8,7 @@ refunds alone: their breakers are others.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from circuitbreaker import CircuitBreaker
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -31,6 +31,11 @@ def guarded(kind: Kind) -> Iterator[None]:
         raise NotAttempted(f"{kind}: the provider fails and is spared", max(ENOUGH_SECONDS, breaker.open_remaining))
     with breaker:
         yield
+
+
+def open_breakers() -> dict[str, bool]:
+    """Return task → whether the breaker of its calls is open."""
+    return {kind: _breaker(kind).opened for kind in get_args(Kind)}
 
 
 def twice(call: Callable[[], Answer]) -> Answer:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from chassis.metrics import METRICS
 from chassis.settings import Environment, Settings
 from schemas.events import EVENTS
 from tests.house import CHECKOUT
@@ -79,6 +80,16 @@ def events_out(service: str) -> str:
     for kind in sorted(own, key=lambda kind: (kind.topic is None, kind.topic, kind.__name__)):
         where = f"`{kind.topic}`" if kind.topic else "nothing: private"
         lines.append(f"| {kind.__name__} | {where} | {'SKU' if kind.aggregate_type == 'product' else 'order id'} |")
+    return "\n".join(lines)
+
+
+def metrics_table() -> str:
+    """Every metric, with its labels and the programs that show it."""
+    lines = ["| Metric | Kind | Shown by | Means |", "|---|---|---|---|"]
+    for name, metric in METRICS.items():
+        labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
+        kind = metric.kind.__name__.lower()
+        lines.append(f"| `{name}{labels}` | {kind} | {', '.join(metric.programs)} | {metric.meaning} |")
     return "\n".join(lines)
 
 

@@ -3,18 +3,33 @@
 import ast
 import re
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from chassis import exposure, metrics
 from chassis.metrics import METRICS, Name
+from outbox_relay import exposure as relay_exposure
 from tests.house import CHECKOUT, SERVICES
 
 CALLS = {"inc": (Counter, Gauge), "put": (Gauge,), "observe": (Histogram,)}
-PARTS = ("consumer", "http", "outbox", "worker")
+PARTS = ("aggregate", "consumer", "http", "outbox", "waybill", "worker")
 # A thing that is counted or measured in itself needs no unit behind it; each with what one unit of it is.
-UNITLESS = {"consumer_stopped": "0 or 1", "outbox_parked": "publications", "outbox_relay_leader": "0 or 1"}
+UNITLESS = {
+    "aggregate_open": "aggregates",
+    "consumer_dead_letters": "messages",
+    "consumer_stopped": "0 or 1",
+    "outbox_parked": "publications",
+    "outbox_relay_leader": "0 or 1",
+    "waybill_build_info": "1",
+    "waybill_database_up": "0 or 1",
+    "waybill_table_rows": "rows",
+    "waybill_waiting": "0 or 1",
+    "worker_breaker_open": "0 or 1",
+    "worker_due": "due rows",
+}
 SHAPE = re.compile(rf"({'|'.join(PARTS)})_[a-z_]+_(seconds|bytes|total)")
 
 
@@ -29,10 +44,20 @@ def uses() -> dict[str, list[tuple[str, str, set[str]]]]:
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="metrics"), attr=call), args=[first, *_]):
+                    if call not in CALLS:
+                        continue
                     assert isinstance(first, ast.Constant), f"{path}:{node.lineno}: name the metric where it is used"
                     labels = {keyword.arg or "**" for keyword in node.keywords}
                     found[first.value].append((f"{path.relative_to(CHECKOUT)}:{node.lineno}", call, labels))
     return found
+
+
+def asked() -> set[str]:
+    """The gauges whose values a program asks its database for."""
+    plans = [import_module(f"{name}.service").service for name in SERVICES]
+    programs: tuple[metrics.Program, ...] = ("web", "consumer", "worker")
+    of_services = [one for plan in plans for program in programs for one in exposure.questions(program, plan)]
+    return {one.name for one in [*of_services, *relay_exposure.questions({"service": "any"})]}
 
 
 def test_the_names_that_type_check_are_the_metrics_there_are():
@@ -41,7 +66,20 @@ def test_the_names_that_type_check_are_the_metrics_there_are():
 
 
 def test_every_metric_that_is_used_is_declared_and_every_declared_one_is_used():
-    assert set(uses()) == set(METRICS)
+    assert set(uses()) | asked() == set(METRICS)
+
+
+def test_a_gauge_is_set_by_the_program_or_by_a_question_to_the_database_and_not_by_both():
+    assert set(uses()) & asked() == set()
+
+
+def test_every_program_says_which_label_sets_its_metrics_have():
+    for service in SERVICES:
+        known = exposure.label_sets(import_module(f"{service}.service").service)
+        for name, metric in METRICS.items():
+            if metric.labels and set(metric.programs) - {"relay"}:
+                assert name in known, name
+                assert all(set(labels) == set(metric.labels) for labels in known[name]), name
 
 
 def test_every_use_fits_the_metrics_kind_and_labels():

@@ -12,11 +12,13 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chassis import deadlines, hint, metrics, worker
+from chassis import deadlines, exposure, hint, metrics, worker
 from chassis.condition import Condition
 from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
+from chassis.sampling import Sampler
 from chassis.service import Service, after
 from chassis.settings import Settings
+from chassis.side_session import SideSession
 from chassis.unit_of_work import handle
 from order_service import domain, models, reactions
 from schemas.events import OrderPlaced
@@ -174,7 +176,7 @@ def test_what_only_an_operator_can_end_is_marked_tried_on_and_the_mark_goes_when
     (way_out, error), marked = marks
     assert (way_out, "another amount was charged" in error) == ("compare the books", True)
     assert marked == {str(placed.command.order_id)}
-    assert deadlines.attention() == {}
+    assert attention() == []
 
 
 def test_what_the_world_fails_needs_attention_only_once_it_is_too_late(order_database, calls):
@@ -202,9 +204,12 @@ def test_an_alert_can_see_how_long_something_has_needed_attention(order_database
     handle(plan, [place()])
     with working(plan):
         wait_until(attention, deadline_seconds=20, what="marked")
-    with working(plan):  # another worker looks when it starts
-        gauge = metrics.metric("worker_attention_seconds", task="attempt")
-        wait_until(lambda: gauge._value.get() > 0, deadline_seconds=20, what="the age is told")
+    metrics.expose("worker", exposure.label_sets(plan))
+    session = SideSession(order_database.service_url, "test")
+    Sampler(plan.name, session, exposure.questions("worker", plan)).refresh()
+    assert metrics.metric("worker_attention_seconds", task="attempt")._value.get() > 0
+    assert metrics.metric("worker_due_oldest_seconds", task="attempt")._value.get() > 0
+    assert metrics.metric("worker_due", task="attempt")._value.get() == 1
 
 
 def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_asking_is_in_vain(order_database, calls):
