@@ -11,5 +11,5 @@ CREATE INDEX CONCURRENTLY due_attempted ON due (task, first_attempt_at) WHERE fi
 
 class Migration(migrations.Migration):
     atomic = False  # built while the table is written to
-    dependencies: ClassVar = [("chassis", "0006_abandoned_replay")]
+    dependencies: ClassVar = [("chassis", "0007_schema_ids_for_ever")]
     operations: ClassVar = [migrations.RunSQL(ATTEMPTED, "DROP INDEX due_attempted")]
