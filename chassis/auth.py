@@ -7,10 +7,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import jwt
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
+from chassis.http_client import HttpClient
 from chassis.outcomes import Code
 from chassis.problem import Problem
 from chassis.settings import settings
@@ -18,6 +20,8 @@ from chassis.settings import settings
 ALGORITHMS = ["EdDSA", "RS256"]
 TRUSTED_SECONDS = 60  # how long a token that was verified is not verified again: that takes longer than all the rest
 TOKENS = 4096
+LEEWAY_SECONDS = 5  # by how much an issuer's clock may be ahead of ours, or behind
+JWKS_SECONDS = 5.0  # for the whole of a fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Bearer(HttpBearer):
         """Verify signature, issuer, audience and expiry."""
         try:
             claims = _claims(token, int(time.monotonic() // TRUSTED_SECONDS))
-            if claims["exp"] <= time.time():
+            if int(claims["exp"]) + LEEWAY_SECONDS <= time.time():
                 raise jwt.ExpiredSignatureError("Signature has expired")
         except jwt.PyJWTError as error:
             raise _unauthenticated(str(error)) from None
@@ -73,6 +77,7 @@ def _claims(token: str, _period: int) -> dict[str, Any]:
         algorithms=ALGORITHMS,
         issuer=settings().token_issuer,
         audience=settings().token_audience,
+        leeway=LEEWAY_SECONDS,
         options={"require": ["sub", "exp"]},
     )
 
@@ -88,9 +93,26 @@ def _key(token: str) -> Any:
     raise jwt.InvalidKeyError(f"no key with kid {key_id!r} in the JWKS")
 
 
+class _Issuer(jwt.PyJWKClient):
+    """The issuer's keys, fetched within a deadline for the whole of it; the library's own fetch bounds each read."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, cache_keys=True)
+        self._http = HttpClient(JWKS_SECONDS)
+
+    def fetch_data(self) -> Any:
+        """Fetch the keys and keep them; raises PyJWKClientError where they cannot be had."""
+        try:
+            found = self._as_jwk_set_payload(self._http.get(self.uri).raise_for_status().json())
+        except (httpx.HTTPError, ValueError) as error:
+            raise jwt.PyJWKClientConnectionError(f"cannot fetch the JWKS from {self.uri}: {error!r}") from error
+        self._last_successful_fetch = time.monotonic()
+        return found
+
+
 @cache
 def _client(url: str) -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(url, cache_keys=True, timeout=5)
+    return _Issuer(url)
 
 
 @cache

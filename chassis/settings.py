@@ -82,8 +82,11 @@ class Settings(KafkaEnvironment):
     worker_poll_seconds: float = Field(
         default=0.02, gt=0, description="Pause between two looks for due rows; a hint ends it. Longer where hints come."
     )
+    worker_attempt_seconds: float = Field(
+        default=10.0, gt=0, description="Longest that one attempt may take, with every call to the outside in it."
+    )
     worker_lease_seconds: float = Field(
-        default=15.0, gt=0, description="A claimed row is due again after this: longer than an attempt can take."
+        default=15.0, gt=0, description="A claimed row is due again after this: must be longer than an attempt."
     )
     retry_seconds: float = Field(default=1.0, gt=0, description="Wait after a failed attempt; doubles up to 60 s.")
     attention_after: timedelta = Field(
@@ -98,6 +101,15 @@ class Settings(KafkaEnvironment):
     currencies: tuple[str, ...] = Field(
         default=("EUR", "USD", "GBP", "CHF", "SEK", "JPY"), description="ISO 4217 codes that the shop sells in."
     )
+
+    @model_validator(mode="after")
+    def _leases(self) -> Self:
+        if self.worker_lease_seconds <= self.worker_attempt_seconds:
+            raise ValueError(
+                f"WAYBILL_WORKER_LEASE_SECONDS: {self.worker_lease_seconds:g} is not longer than an attempt may take "
+                f"(WAYBILL_WORKER_ATTEMPT_SECONDS, {self.worker_attempt_seconds:g}): two workers would make one at once"
+            )
+        return self
 
 
 SomeSettings = TypeVar("SomeSettings", bound=Environment)

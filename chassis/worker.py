@@ -9,7 +9,7 @@ their due rows commit together.
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
-from chassis import deadlines, failpoint, metrics, rows, unit_of_work, watchdog
+from chassis import deadlines, failpoint, metrics, outside, rows, unit_of_work, watchdog
 from chassis.condition import Condition
 from chassis.deadlines import Claimed
 from chassis.hint import Hint
@@ -25,6 +25,7 @@ from chassis.outcomes import NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
 from chassis.settings import Settings
 from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
+from chassis.threads import Threads
 from chassis.unit_of_work import Caused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -42,10 +43,7 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
     """
     log.info("working", tasks=sorted(service.tasks))
     most = max(1, settings.worker_threads * len(service.tasks))
-    with (
-        Hint(settings.worker_hint) as hint,
-        ThreadPoolExecutor(most, thread_name_prefix="attempt") as threads,
-    ):
+    with Hint(settings.worker_hint) as hint, Threads(most, "attempt") as threads:
         worker = Worker(service, settings, threads)
         stop_by = float("inf")
         while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
@@ -65,6 +63,8 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
                 condition.fails("database", one_line(error), operator_needed=operator_needed)
                 connection.close()
                 time.sleep(settings.retry_seconds)
+        if worker.busy:
+            log.warning("attempts left behind", keys=worker.keys, seconds=STOP_SECONDS)
     connection.close()
 
 
@@ -74,7 +74,7 @@ class Worker:
 
     service: Service
     settings: Settings
-    threads: ThreadPoolExecutor
+    threads: Threads
     under_way: dict[Future[Command | None], Claimed] = field(default_factory=dict[Future[Command | None], Claimed])
     answered: list[tuple[Claimed, Future[Command | None]]] = field(
         default_factory=list[tuple[Claimed, Future[Command | None]]]
@@ -85,6 +85,12 @@ class Worker:
     def busy(self) -> bool:
         """Tell whether anything was started and is not recorded."""
         return bool(self.under_way or self.answered)
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the aggregates that something was started for and is not recorded."""
+        claimed = [*self.under_way.values(), *(one for one, _ in self.answered)]
+        return sorted({one.event.aggregate_id for one in claimed})
 
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
@@ -103,7 +109,7 @@ class Worker:
             for c in mine:
                 row = found[c.event.aggregate_id]
                 state = self.service.models.to_state({aggregate_type: {row.pk: row}})
-                attempt = self.threads.submit(_attempt, self.service.tasks[c.task], state, c)
+                attempt = self.threads.submit(_attempt, self.service.tasks[c.task], state, c, self.settings)
                 self.under_way[attempt] = c
                 self.begun.append(attempt)
 
@@ -131,11 +137,12 @@ class Worker:
         return True
 
 
-def _attempt(task: Task, state: Any, claimed: Claimed) -> Command | None:
+def _attempt(task: Task, state: Any, claimed: Claimed, settings: Settings) -> Command | None:
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     started = time.monotonic()
     try:
-        answer = attempt(state, claimed.event, claimed.tried)
+        with outside.within(settings.worker_attempt_seconds):
+            answer = attempt(state, claimed.event, claimed.tried)
     except Exception as error:
         if classify(error) in {None, ErrorClass.RECORD}:
             raise

@@ -37,13 +37,17 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer; `after_seconds` holds it back, `hang_up` closes the connection in its place."""
+    """An answer; `after_seconds` holds it back, `hang_up` closes the connection in its place.
+
+    `byte_seconds` lets it go a byte at a time, so long apart.
+    """
 
     status: int
     content: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     after_seconds: float = 0
     hang_up: bool = False
+    byte_seconds: float = 0
 
     def encode(self, *, keep_alive: bool) -> bytes:
         """Return the answer's bytes: text as a page, anything else as JSON."""
@@ -142,10 +146,25 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             self.transport = None
             return
+        if answer.byte_seconds:
+            self.drip(answer.encode(keep_alive=False), answer.byte_seconds)
+            return
         self.transport.write(answer.encode(keep_alive=keep_alive))
         if not keep_alive:
             self.transport.close()
             self.transport = None
+
+    def drip(self, data: bytes, byte_seconds: float) -> None:
+        """Send a byte, and the next ones later; close behind the last."""
+        self.waiting = None
+        if not self.transport:
+            return
+        if not data:
+            self.transport.close()
+            self.transport = None
+            return
+        self.transport.write(data[:1])
+        self.waiting = asyncio.get_running_loop().call_later(byte_seconds, self.drip, data[1:], byte_seconds)
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answer what cannot be read, and close."""

@@ -6,6 +6,7 @@ the same answer. The payment method token picks what goes wrong:
     tok_ok                charged
     tok_declined          402 card_declined
     tok_slow              charged at once, answered after PROVIDER_SLOW_SECONDS
+    tok_drip              charged at once, and the first answer comes a byte every 1.5 s, so that no read times out
     tok_timeout_then_ok   charged, and the first answer never comes: the connection is held, then closed
     tok_error_then_ok     500 and no charge the first time, charged the second
     anything else         402 unknown_payment_method
@@ -59,6 +60,7 @@ CREATE TABLE IF NOT EXISTS failed_once (key TEXT PRIMARY KEY) WITHOUT ROWID;
 STATUSES = {"charge": "charged", "void": "voided", "refund": "refunded"}
 FAULTS = ("error", "stored_error", "late_error", "lose", "hang", "wrong_amount", "wrong_currency")
 ERROR = Answer(500, {"status": "error"})
+DRIP_SECONDS = 1.5
 LARGEST_AMOUNT = 10**12
 FIELDS = {
     "/v1/charges": {"order_id": str, "amount": int, "currency": str, "payment_method": str},
@@ -167,6 +169,8 @@ class Provider:
                 return self.charged(key, body)
             case "tok_slow":
                 return replace(self.charged(key, body), after_seconds=self.delays.slow_seconds)
+            case "tok_drip":
+                return replace(self.charged(key, body), byte_seconds=DRIP_SECONDS)
             case "tok_timeout_then_ok":
                 return replace(self.charged(key, body), after_seconds=self.delays.timeout_seconds, hang_up=True)
             case "tok_error_then_ok":

@@ -6,12 +6,15 @@ next mail: greeting a server anew costs more than a mail.
 """
 
 import smtplib
+import socket
 import threading
 import time
 
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.utils import DNS_NAME
 
+from chassis import outside
 from chassis.outcomes import Unavailable
 from chassis.settings import read
 from notification_service.domain import Kind
@@ -34,7 +37,8 @@ def send(address: str, asked: NotificationRequested) -> bool:
     """Hand a mail over; False where the address is refused for good. Raises Unavailable where that is unknown."""
     message = _message(address, asked)
     try:
-        _hand_over(message)
+        with outside.within(read(NotificationSettings).smtp_timeout_seconds):
+            _hand_over(message)
     except smtplib.SMTPRecipientsRefused as error:
         if all(code >= PERMANENT for code, _ in error.recipients.values()):
             return False
@@ -59,6 +63,19 @@ def _message(address: str, asked: NotificationRequested) -> EmailMessage:
             "X-Notification-Kind": asked.kind,
         },
     )
+
+
+class _Smtp(smtplib.SMTP):
+    """A session that no server can draw out past the mail's deadline."""
+
+    def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
+        return outside.connect(host, port)
+
+
+class _Backend(EmailBackend):
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return _Smtp
 
 
 class _Kept(threading.local):
@@ -87,9 +104,8 @@ def _hand_over(message: EmailMessage) -> None:
 def _send(message: EmailMessage) -> None:
     if _kept.backend is None:
         settings = read(NotificationSettings)
-        backend = EmailBackend(
-            host=settings.smtp_host, port=settings.smtp_port, timeout=settings.smtp_timeout_seconds, fail_silently=False
-        )
+        backend = _Backend(host=settings.smtp_host, port=settings.smtp_port, fail_silently=False)
+        outside.bounded(DNS_NAME.get_fqdn)  # it asks a resolver the first time
         backend.open()
         _kept.backend = backend
     try:

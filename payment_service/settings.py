@@ -17,7 +17,11 @@ class PaymentSettings(Environment):
     provider_url: str = Field(default="http://127.0.0.1:8090", description="Base URL of the simulator.")
     stripe_url: str = Field(default="https://api.stripe.com", description="Base URL of Stripe's API.")
     stripe_api_key: SecretStr | None = Field(default=None, description="Stripe's secret or restricted key.")
-    provider_timeout_seconds: float = Field(default=3.0, gt=0, description="Longest wait for one answer.")
+    provider_timeout_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        description="Longest that one call may take, from resolving the name to the last byte of the answer.",
+    )
     provider_tries: int = Field(default=2, ge=1, description="Calls within one attempt, before the due row's backoff.")
     provider_ask_for: timedelta = Field(
         default=timedelta(hours=12),

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx2 as httpx
 
+from chassis.http_client import HttpClient
 from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
 from payment_service.provider.port import (
@@ -24,7 +25,7 @@ class Simulator:
     """Talk to the simulator over connections that are kept alive."""
 
     def __init__(self, settings: PaymentSettings) -> None:
-        self._client = httpx.Client(base_url=settings.provider_url, timeout=settings.provider_timeout_seconds)
+        self._client = HttpClient(settings.provider_timeout_seconds, base_url=settings.provider_url)
 
     def close(self) -> None:
         """Close the connections; nothing may be asked afterwards."""

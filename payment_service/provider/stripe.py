@@ -11,12 +11,15 @@ A search may lag by a minute, by an hour on a bad day. What it does not show is 
 a charge is looked up hours after it was last asked for, or after a stored error, and stays unknown while nothing shows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+import httpx2 as httpx
 import stripe
 from stripe import PaymentIntent
 
+from chassis.http_client import HttpClient
 from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
 from payment_service.provider.port import (
@@ -38,11 +41,11 @@ UNABLE = {"amount_too_small", "amount_too_large", "payment_method_unactivated", 
 
 
 class Stripe:
-    """Talk to Stripe over connections that the SDK keeps, one a thread."""
+    """Talk to Stripe over connections that are kept alive."""
 
     def __init__(self, settings: PaymentSettings) -> None:
         assert settings.stripe_api_key is not None
-        self._connections = stripe.RequestsClient(timeout=settings.provider_timeout_seconds)
+        self._connections = _Connections(settings.provider_timeout_seconds)
         self._stripe = stripe.StripeClient(
             settings.stripe_api_key.get_secret_value(),
             base_addresses={"api": settings.stripe_url},
@@ -51,7 +54,7 @@ class Stripe:
         )
 
     def close(self) -> None:
-        """Close this thread's connections."""
+        """Close the connections; nothing may be asked afterwards."""
         self._connections.close()
 
     def charge(self, payment: Payment) -> Charged | Declined | Barred:
@@ -176,6 +179,30 @@ class Stripe:
                 }
             )
         return [intent for intent in found.data if _order_id(intent) == str(payment.order_id)]
+
+
+class _Connections(stripe.HTTPClient):
+    """The SDK's connections: its own clients bound each read, and not the call."""
+
+    name = "httpx2"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._client = HttpClient(seconds)
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """Make one request; raises APIConnectionError where no answer comes in time."""
+        try:
+            answer = self._client.request(method, url, headers=dict(headers or {}), content=post_data)
+        except httpx.TransportError as error:
+            raise stripe.APIConnectionError(f"{method} {url}: {error!r}") from error
+        return answer.text, answer.status_code, answer.headers
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
 
 @contextmanager

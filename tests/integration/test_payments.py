@@ -1,7 +1,11 @@
 """Payments by the real worker, on a database and the simulator: what fails for long is shown, and never dropped."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,7 +27,9 @@ from payment_service.service import service as payments
 from tests.support import databases
 from tests.support.orders import cause
 from tests.support.providers import worlds
+from tests.support.providers.process import free_port
 from tests.support.providers.worlds import World
+from tests.support.stack import CHECKOUT
 from tests.support.wait import wait_until
 
 FAST = Settings(retry_seconds=0.05, worker_poll_seconds=0.01, worker_threads=2)
@@ -45,6 +51,7 @@ def world(running, database_server) -> Iterator[World]:
         database_server.fresh("payment_service") as database,
         databases.in_use(database.service_url),
     ):
+        running.database_url = database.service_url
         yield running
 
 
@@ -60,7 +67,7 @@ def working(**changed) -> Iterator[None]:
         thread.join()
 
 
-def ask():
+def ask(method: str = "tok_ok"):
     """Ask for a charge; return the order's id."""
     order_id = uuid4()
     handle(
@@ -68,7 +75,7 @@ def ask():
         [
             Caused(
                 RequestPayment(
-                    order_id=order_id, customer_id="ann", amount=4200, currency="EUR", payment_method="tok_ok"
+                    order_id=order_id, customer_id="ann", amount=4200, currency="EUR", payment_method=method
                 ),
                 cause(),
             )
@@ -111,6 +118,50 @@ def shown(order_id) -> bool:
 
 def marked() -> None:
     wait_until(marks, deadline_seconds=20, what="it needs attention")
+
+
+def test_calls_that_drip_hold_up_a_healthy_charge_no_longer_than_their_deadline(world, monkeypatch):
+    monkeypatch.setattr(world, "settings", world.settings.model_copy(update={"provider_timeout_seconds": 1}))
+    slow = [ask("tok_drip") for _ in range(8)]
+    with worlds.in_use(world), working():
+        wait_until(lambda: due()[0][1], deadline_seconds=20, what="a dripping call is under way")
+        healthy, asked_at = ask(), time.monotonic()
+        becomes(healthy, "CHARGED")
+        assert time.monotonic() - asked_at < 15  # two at a time: 4 seconds; without a deadline, minutes
+        for order_id in slow:
+            becomes(order_id, "CHARGED")
+    assert all(world.charges(order_id) == [4200] for order_id in [healthy, *slow])
+
+
+def test_a_worker_ends_within_its_bound_though_a_call_drips(world, tmp_path):
+    order_id = ask("tok_drip")
+    environment = {
+        **os.environ,
+        "WAYBILL_DATABASE_URL": world.database_url,
+        "WAYBILL_PROVIDER_URL": world.settings.provider_url,
+        "WAYBILL_PROVIDER_TIMEOUT_SECONDS": "60",
+        "WAYBILL_WORKER_ATTEMPT_SECONDS": "60",
+        "WAYBILL_WORKER_LEASE_SECONDS": "90",
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "chassis", "payment_service", "worker"]
+    with (tmp_path / "worker.log").open("wb") as lines:
+        running = subprocess.Popen(
+            command, cwd=CHECKOUT, env={**environment, "WAYBILL_PORT": str(port)}, stdout=lines, stderr=lines
+        )
+        try:
+            wait_until(lambda: world.charges(order_id), deadline_seconds=60, what="the provider has been asked")
+            running.terminate()
+            told_at = time.monotonic()
+            assert running.wait(worker.STOP_SECONDS + 10) == 0
+            assert time.monotonic() - told_at >= worker.STOP_SECONDS * 0.9, "it waited for the answer that long"
+        finally:
+            running.kill()
+            running.wait(10)
+    said = (tmp_path / "worker.log").read_text()
+    assert "attempts left behind" in said
+    assert str(order_id) in said
+    assert "Traceback" not in said
 
 
 def test_a_refund_that_fails_for_long_needs_attention_and_none_once_it_is_paid(world):

@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 import types
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,13 +11,14 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chassis import deadlines, exposure, hint, metrics, worker
+from chassis import deadlines, exposure, hint, metrics, outside, worker
 from chassis.condition import Condition
 from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
 from chassis.sampling import Sampler
 from chassis.service import Service, after
 from chassis.settings import Settings
 from chassis.side_session import SideSession
+from chassis.threads import Threads
 from chassis.unit_of_work import handle
 from order_service import domain, models, reactions
 from schemas.events import OrderPlaced
@@ -266,7 +266,7 @@ def test_a_task_that_hangs_leaves_the_others_their_threads(order_database, calls
 
 def test_a_worker_that_stops_waits_quietly_for_what_hangs():
     release = threading.Event()
-    with ThreadPoolExecutor(2) as threads:
+    with Threads(2, "attempt") as threads:
         stopping = worker.Worker(service(), FAST, threads)
         hanging, quick = threads.submit(release.wait, 20), threads.submit(int)
         stopping.begun = [quick]
@@ -276,6 +276,36 @@ def test_a_worker_that_stops_waits_quietly_for_what_hangs():
         waited = time.monotonic() - started
         release.set()
     assert waited >= 3 * worker.TOGETHER_SECONDS  # all but the first, which has an answer
+
+
+def test_a_worker_that_is_told_to_stop_leaves_behind_what_hangs(order_database, calls, monkeypatch):
+    monkeypatch.setattr(worker, "STOP_SECONDS", 0.5)
+    release = threading.Event()
+
+    def hang(order, asked, tried):
+        calls.append(asked)
+        release.wait(60)
+
+    plan = service(hang)
+    handle(plan, [place()])
+    with working(plan):
+        wait_until(lambda: calls, deadline_seconds=20, what="the attempt is under way")
+        stopped_at = time.monotonic()
+    assert time.monotonic() - stopped_at < 10
+    release.set()
+    ((attempts, _),) = due()
+    assert attempts == 1, "the row is due again after its lease"
+
+
+def test_an_attempt_has_one_deadline_for_all_that_it_calls(order_database, calls):
+    def attempt(order, asked, tried):
+        calls.append(outside.left())
+
+    plan = service(attempt)
+    handle(plan, [place()])
+    with working(plan, worker_attempt_seconds=7):
+        wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
+    assert 6 < calls[0] <= 7
 
 
 def test_a_hint_wakes_a_worker_that_would_look_again_in_a_minute(order_database, calls, monkeypatch):

@@ -25,3 +25,10 @@ def test_settings_of_another_kind_read_the_same_environment(monkeypatch):
 
     monkeypatch.setenv("WAYBILL_PORT", "81")
     assert settings.read(Other).port == 81
+
+
+def test_a_lease_that_is_no_longer_than_an_attempt_may_take_ends_the_program_at_its_start(monkeypatch):
+    monkeypatch.setenv("WAYBILL_WORKER_ATTEMPT_SECONDS", "15")
+    settings._read.cache_clear()
+    with pytest.raises(SystemExit, match=r"WAYBILL_WORKER_LEASE_SECONDS: 15 is not longer than .*_ATTEMPT_SECONDS, 15"):
+        settings.read(Settings)

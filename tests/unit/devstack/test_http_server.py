@@ -16,6 +16,8 @@ def handler(request: Request) -> Answer:
             return Answer(200, {"path": "/held"}, after_seconds=HOLD_SECONDS)
         case "/lost":
             return Answer(200, {}, after_seconds=HOLD_SECONDS, hang_up=True)
+        case "/dripped":
+            return Answer(200, {"path": "/dripped"}, byte_seconds=HOLD_SECONDS / 100)
         case "/broken":
             raise RuntimeError("a mistake")
         case _:
@@ -55,6 +57,10 @@ def test_a_connection_is_kept_and_answers_come_in_order():
     answers = bodies(exchange(post + b"GET /held HTTP/1.1\r\n\r\n" + GET_LAST))
     assert [answer["path"] for answer in answers] == ["/first", "/held", "/last"]
     assert answers[0] == {"path": "/first", "query": {"a": "b c"}, "body": "hello"}
+
+
+def test_an_answer_may_come_a_byte_at_a_time_and_the_connection_ends_with_it():
+    assert bodies(exchange(b"GET /dripped HTTP/1.1\r\n\r\n" + GET_LAST)) == [{"path": "/dripped"}]
 
 
 def test_a_request_may_arrive_in_pieces():

@@ -65,7 +65,8 @@ def test_a_refused_card_charges_nothing(provider, token, code):
 
 def test_a_slow_answer_is_held_back_though_the_charge_is_made(provider):
     assert charge(provider, "tok_slow").after_seconds == 2
-    assert len(listed(provider)) == 1
+    assert charge(provider, "tok_drip", key="k2", order="o2").byte_seconds == 1.5
+    assert len(listed(provider)) == 2
 
 
 def test_a_lost_answer_is_given_to_the_second_call(provider):
