@@ -14,6 +14,7 @@ the same answer. The payment method token picks what goes wrong:
 `POST /faults` with a path and a fault breaks a kind of call until it is mended (`null`) or the provider restarts:
 
     error                 500 each time, and nothing is done
+    refused               422 each time, as for a request that cannot be, and nothing is done
     stored_error          500, stored under the key and replayed; nothing is done
     late_error            the same, though the charge or refund is made
     lose                  done, and the connection is closed in place of the answer
@@ -58,7 +59,7 @@ CREATE TABLE IF NOT EXISTS forgotten (position INTEGER NOT NULL);  -- no key up 
 CREATE TABLE IF NOT EXISTS failed_once (key TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 STATUSES = {"charge": "charged", "void": "voided", "refund": "refunded"}
-FAULTS = ("error", "stored_error", "late_error", "lose", "hang", "wrong_amount", "wrong_currency")
+FAULTS = ("error", "refused", "stored_error", "late_error", "lose", "hang", "wrong_amount", "wrong_currency")
 ERROR = Answer(500, {"status": "error"})
 DRIP_SECONDS = 1.5
 LARGEST_AMOUNT = 10**12
@@ -123,6 +124,8 @@ class Provider:
         fault = self.faults.get(request.path)
         if fault == "error":
             return ERROR
+        if fault == "refused":
+            return Answer(422, {"status": "bad_request", "detail": "refused, as it was told to"})
         if fault == "hang":
             return replace(ERROR, after_seconds=self.delays.timeout_seconds, hang_up=True)
         canonical = json.dumps(body, sort_keys=True)
@@ -142,7 +145,7 @@ class Provider:
             return self.void(key, body)
         known = self.db.execute("SELECT * FROM answered WHERE path = ? AND key = ?", (path, key)).fetchone()
         if known and known["body"] != canonical:
-            return Answer(422, {"status": "bad_request", "detail": "this key was used with another body"})
+            return Answer(422, {"status": "key_reused", "detail": "this key was used with another body"})
         if known:
             replayed = {"idempotent-replayed": "true"}
             return Answer(known["status"], json.loads(known["content"]), replayed)

@@ -5,7 +5,9 @@ Unavailable while the outcome is not known, Pending where the provider says so i
 answer is an error that it would only repeat, and UnexpectedAnswer where what it says does not fit what was asked.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 from chassis.outcomes import NeedsAttention, Unavailable
@@ -33,7 +35,7 @@ class Barred:
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """The whole charge is paid back."""
+    """The whole charge is paid back, in one refund or in parts: their ids then, with commas."""
 
     refund_id: str
 
@@ -70,7 +72,7 @@ class Provider(Protocol):
         ...
 
     def find_refund(self, payment: Payment) -> Refunded | None:
-        """Look up whether the charge was paid back."""
+        """Look up whether the charge was paid back whole, also in parts; None where it was not."""
         ...
 
 
@@ -93,23 +95,33 @@ def checked_charge(payment: Payment, charge_id: object, amount: object, currency
     return Charged(charge_id)
 
 
-def checked_refund(
-    payment: Payment, refund_id: object, amount: object, currency: object, charge_id: object
-) -> Refunded:
-    """Return the refund that the provider tells of, if it is the one that was asked for.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was given back of a charge at once: all of it mostly, or a part by hand, as the provider tells of it."""
+
+    refund_id: object
+    amount: object
+    currency: object
+    charge_id: object
+
+
+def checked_refund(payment: Payment, parts: Sequence[Part]) -> Refunded:
+    """Return the refund that the parts make up, if it is the one that was asked for; its id is theirs, with commas.
 
     Raises:
-        UnexpectedAnswer: its id, amount, currency or charge is another.
+        UnexpectedAnswer: their sum is another, or an id, currency or charge is.
 
     """
-    told = (amount, str(currency).upper(), charge_id)
-    asked = (payment.amount, payment.currency, payment.charge_id)
-    if told != asked or not isinstance(refund_id, str) or not refund_id:
-        raise UnexpectedAnswer(
-            f"asked to refund {asked[0]} {asked[1]} of {asked[2]}, told of {refund_id!r}: "
-            f"{amount} {str(currency).upper()} of {charge_id}"
+    total = sum(part.amount for part in parts if isinstance(part.amount, int | Fraction))
+    told = {(str(part.currency).upper(), part.charge_id) for part in parts}
+    ids = [part.refund_id for part in parts if isinstance(part.refund_id, str) and part.refund_id]
+    if total != payment.amount or told != {(payment.currency, payment.charge_id)} or len(ids) != len(parts):
+        said = ", ".join(
+            f"{part.refund_id!r}: {part.amount} {str(part.currency).upper()} of {part.charge_id}" for part in parts
         )
-    return Refunded(refund_id)
+        asked = f"{payment.amount} {payment.currency} of {payment.charge_id}"
+        raise UnexpectedAnswer(f"asked to refund {asked}, told of {said}")
+    return Refunded(",".join(ids))
 
 
 def charge_key(payment: Payment) -> str:

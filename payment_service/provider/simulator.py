@@ -11,6 +11,7 @@ from payment_service.provider.port import (
     Barred,
     Charged,
     Declined,
+    Part,
     Refunded,
     UnexpectedAnswer,
     charge_key,
@@ -47,6 +48,8 @@ class Simulator:
                 return Declined(code)
             case 409, {"status": "voided"}:
                 return Barred()
+            case 422, {"status": "bad_request"}:
+                return Declined("refused")
             case _:
                 raise _unexpected("charge", payment, answer)
 
@@ -67,7 +70,7 @@ class Simulator:
         answer = self._post("/v1/refunds", refund_key(payment), body)
         match answer.status_code, answer.json():
             case 200, {"status": "refunded", **refunded}:
-                return _refunded(payment, refunded)
+                return checked_refund(payment, [_part(refunded)])
             case _:
                 raise _unexpected("refund", payment, answer)
 
@@ -79,9 +82,9 @@ class Simulator:
 
     def find_refund(self, payment: Payment) -> Refunded | None:
         """Look in the ledger."""
-        for refunded in self._items("/v1/refunds", payment):
-            return _refunded(payment, refunded)
-        return None
+        parts = [_part(refunded) for refunded in self._items("/v1/refunds", payment)]
+        given_back = sum(int(str(part.amount)) for part in parts)
+        return checked_refund(payment, parts) if parts and given_back >= payment.amount else None
 
     def _post(self, path: str, key: str, body: dict[str, Any]) -> httpx.Response:
         return self._answered("POST", path, json=body, headers={"Idempotency-Key": key})
@@ -109,8 +112,8 @@ def _charged(payment: Payment, told: dict[str, Any]) -> Charged | Barred:
     return checked_charge(payment, told.get("id"), told.get("amount"), told.get("currency"), told.get("order_id"))
 
 
-def _refunded(payment: Payment, told: dict[str, Any]) -> Refunded:
-    return checked_refund(payment, told.get("id"), told.get("amount"), told.get("currency"), told.get("charge_id"))
+def _part(told: dict[str, Any]) -> Part:
+    return Part(told.get("id"), told.get("amount"), told.get("currency"), told.get("charge_id"))
 
 
 def _unexpected(what: str, payment: Payment, answer: httpx.Response) -> UnexpectedAnswer:

@@ -9,9 +9,12 @@ creation is an error, every caller gets that error, and a void may take the char
 
 A search may lag by a minute, by an hour on a bad day. What it does not show is therefore never taken as "not charged";
 a charge is looked up hours after it was last asked for, or after a stored error, and stays unknown while nothing shows.
+
+A creation that Stripe refuses for good (4xx: the amount, the currency, the payment method) made nothing: a charge is
+then declined, and a void has nothing to cancel. A charge may be given back in parts, by hand: what counts is the sum.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,10 +25,12 @@ from stripe import PaymentIntent
 from chassis.http_client import HttpClient
 from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
+from payment_service.provider import stripe_amounts
 from payment_service.provider.port import (
     Barred,
     Charged,
     Declined,
+    Part,
     Pending,
     Refunded,
     UnexpectedAnswer,
@@ -37,7 +42,6 @@ from payment_service.provider.port import (
 from payment_service.settings import PaymentSettings
 
 CONFLICT = 409  # the key is in use by a request that is under way
-UNABLE = {"amount_too_small", "amount_too_large", "payment_method_unactivated", "currency_not_supported"}
 
 
 class Stripe:
@@ -86,16 +90,19 @@ class Stripe:
     def refund(self, payment: Payment) -> Refunded:
         """Refund the whole PaymentIntent."""
         assert payment.charge_id is not None
-        with _asked("refund", payment):
-            refund = self._stripe.v1.refunds.create(
-                {
-                    "payment_intent": payment.charge_id,
-                    "amount": payment.amount,
-                    "metadata": {"order_id": str(payment.order_id)},
-                },
-                {"idempotency_key": refund_key(payment)},
-            )
-        return _refunded(payment, refund)
+        try:
+            with _asked("refund", payment):
+                refund = self._stripe.v1.refunds.create(
+                    {
+                        "payment_intent": payment.charge_id,
+                        "amount": stripe_amounts.theirs(payment.amount, payment.currency),
+                        "metadata": {"order_id": str(payment.order_id)},
+                    },
+                    {"idempotency_key": refund_key(payment)},
+                )
+        except (stripe.InvalidRequestError, stripe.CardError) as error:
+            raise _unexpected("refund", payment, error) from error
+        return _refunded(payment, [refund])
 
     def find_charge(self, payment: Payment) -> Charged | Declined | Barred | None:
         """Search by the order's id: a charge counts before all else, and nothing is settled while one may come."""
@@ -111,16 +118,20 @@ class Stripe:
         assert payment.charge_id is not None
         with _asked("look-up of the refund", payment):
             refunds = self._stripe.v1.refunds.list({"payment_intent": payment.charge_id, "limit": 100}).data
-        whole = [refund for refund in refunds if refund.amount == payment.amount]
-        live = [refund for refund in whole if refund.status not in {"failed", "canceled"}]
-        return _refunded(payment, live[0]) if live else None
+        live = [refund for refund in refunds if refund.status not in {"failed", "canceled"}]
+        given_back = sum(stripe_amounts.ours(refund.amount, refund.currency) for refund in live)
+        return _refunded(payment, live) if live and given_back >= payment.amount else None
 
     def _create(self, payment: Payment) -> PaymentIntent | Declined:
+        try:
+            amount = stripe_amounts.theirs(payment.amount, payment.currency)
+        except stripe_amounts.NotRepresentable:
+            return Declined("amount_not_representable")
         try:
             with _asked("creation", payment):
                 return self._stripe.v1.payment_intents.create(
                     {
-                        "amount": payment.amount,
+                        "amount": amount,
                         "currency": payment.currency.lower(),
                         "payment_method": payment.payment_method,
                         "payment_method_types": ["card"],
@@ -128,10 +139,8 @@ class Stripe:
                     },
                     {"idempotency_key": charge_key(payment)},
                 )
-        except stripe.InvalidRequestError as error:
-            if error.param == "payment_method" or error.code in UNABLE:
-                return Declined(error.code or "unknown_payment_method")
-            raise _unexpected("creation", payment, error) from error
+        except (stripe.InvalidRequestError, stripe.CardError) as error:
+            return Declined(error.code or ("unknown_payment_method" if error.param == "payment_method" else "refused"))
 
     def _confirm(self, payment: Payment, identity: str) -> PaymentIntent | Declined:
         """Confirm; a PaymentIntent that is past that says itself what it is."""
@@ -231,7 +240,8 @@ def _settled(payment: Payment, intent: PaymentIntent) -> Charged | Declined | Ba
         case "succeeded" if getattr(intent.latest_charge, "refunded", False):
             return Barred()
         case "succeeded":
-            return checked_charge(payment, intent.id, intent.amount, intent.currency, _order_id(intent))
+            amount = stripe_amounts.ours(intent.amount, intent.currency)
+            return checked_charge(payment, intent.id, amount, intent.currency, _order_id(intent))
         case "canceled":
             return Barred()
         case "requires_payment_method" if intent.last_payment_error:
@@ -244,12 +254,20 @@ def _order_id(intent: PaymentIntent) -> str | None:
     return getattr(intent.metadata, "order_id", None)
 
 
-def _refunded(payment: Payment, refund: stripe.Refund) -> Refunded:
-    if refund.status == "pending":
-        raise Pending(f"refund {refund.id} of {payment.order_id} is pending")
-    if refund.status != "succeeded":
-        raise UnexpectedAnswer(f"refund {refund.id} of {payment.order_id} is {refund.status}: the money is owed")
-    return checked_refund(payment, refund.id, refund.amount, refund.currency, refund.payment_intent)
+def _refunded(payment: Payment, refunds: Sequence[stripe.Refund]) -> Refunded:
+    """Return the refund that these parts make up, one or several; each part is checked."""
+    for refund in refunds:
+        if refund.status == "pending":
+            raise Pending(f"refund {refund.id} of {payment.order_id} is pending")
+        if refund.status != "succeeded":
+            raise UnexpectedAnswer(f"refund {refund.id} of {payment.order_id} is {refund.status}: the money is owed")
+    return checked_refund(
+        payment,
+        [
+            Part(refund.id, stripe_amounts.ours(refund.amount, refund.currency), refund.currency, refund.payment_intent)
+            for refund in refunds
+        ],
+    )
 
 
 def _unexpected(what: str, payment: Payment, error: stripe.StripeError) -> UnexpectedAnswer:

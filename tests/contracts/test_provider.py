@@ -226,6 +226,47 @@ def test_a_wrong_charge_that_an_operator_gave_back_in_the_providers_books_is_ove
         assert ask(wrong, TOO_LATE) == Barred()
 
 
+def test_a_refund_that_was_given_back_in_parts_by_hand_is_found(world):
+    paid = charged(world)
+    world.give_back(paid.order_id, 3000, 1200)
+    with pytest.raises(UnexpectedAnswer):
+        asking.refund(paid, FIRST)
+    found = asking.refund(paid, AGAIN)
+    assert isinstance(found, Refunded)
+    assert len(found.refund_id.split(",")) == 2
+    assert world.refunds(paid.order_id) in ([3000, 1200], [1200, 3000])
+
+
+def test_a_refund_of_which_a_part_is_still_owed_is_not_taken_for_paid(world):
+    paid = charged(world)
+    world.give_back(paid.order_id, 3000)
+    for tried in (FIRST, AGAIN):
+        with pytest.raises(UnexpectedAnswer):
+            asking.refund(paid, tried)
+    world.give_back(paid.order_id, 1200)
+    assert isinstance(asking.refund(paid, AGAIN), Refunded)
+
+
+def test_a_charge_given_back_in_parts_before_anybody_knew_of_it_is_over(world):
+    asked = payment(world)
+    world.fault("charge", "lose")
+    with pytest.raises(Unavailable):
+        asking.charge(asked, FIRST)
+    world.fault("charge", None)
+    world.give_back(asked.order_id, 3000, 1200)
+    world.forget()
+    assert asking.void(asked, FIRST) == Barred()
+
+
+def test_a_creation_that_is_refused_for_good_is_a_decline_and_its_void_has_nothing_to_void(world):
+    asked = payment(world)
+    world.fault("creation", "refused")
+    assert isinstance(asking.charge(asked, FIRST), Declined)
+    assert asking.void(asked, FIRST) == Barred()
+    world.fault("creation", None)
+    assert world.charges(asked.order_id) == []
+
+
 def test_a_charge_under_another_id_than_the_known_one_needs_attention(world):
     paid = charged(world)
     with pytest.raises(UnexpectedAnswer, match="was charged as another"):

@@ -1,6 +1,7 @@
 """What only Stripe does: it takes our requests by its own description, searches with a lag, and fails refunds later."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import stripe as sdk
@@ -122,6 +123,39 @@ def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, world):
     with pytest.raises(UnexpectedAnswer, match="the money is owed"):
         stripe.refund(paid)
     assert stripe.find_refund(paid) is None
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "theirs"),
+    [("ISK", 5, 500), ("UGX", 5, 500), ("MGA", 500, 5), ("KWD", 5120, 5120), ("JPY", 500, 500), ("HUF", 1045, 1045)],
+)
+def test_stripe_is_asked_in_its_own_units_and_told_of_in_ours(stripe, world, currency, amount, theirs):
+    asked = payment(world, amount=amount, currency=currency)
+    charged = stripe.charge(asked)
+    assert isinstance(charged, Charged)
+    assert world.charges(asked.order_id) == [theirs]
+    assert stripe.find_charge(asked) == charged
+    paid = replace(asked, charge_id=charged.charge_id)
+    refunded = stripe.refund(paid)
+    assert world.refunds(asked.order_id) == [theirs]
+    assert stripe.find_refund(paid) == refunded
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("KWD", 5124), ("TND", 1), ("MGA", 550)])
+def test_an_amount_that_stripe_would_have_to_round_is_declined_unasked_and_its_void_has_nothing_to_void(
+    stripe, world, currency, amount
+):
+    asked = payment(world, amount=amount, currency=currency)
+    assert stripe.charge(asked) == Declined("amount_not_representable")
+    assert stripe.void(asked) == Barred()
+    assert world.proxy.posts == []
+
+
+def test_a_charge_in_another_unit_than_stripes_own_needs_attention(stripe, world):
+    asked = payment(world, amount=500, currency="ISK")
+    stripe.charge(replace(asked, amount=5))
+    with pytest.raises(UnexpectedAnswer, match=r"asked to charge 500 ISK .*: 5 ISK"):
+        stripe.find_charge(asked)
 
 
 def test_a_key_that_stripe_does_not_know_is_the_worlds_failure(stripe, world):

@@ -3,10 +3,12 @@
 - Idempotency: the first answer under a key is kept, a 500 too, and told again with `Idempotent-Replayed: true`; with
   other parameters the key is refused. `forget` makes every key unknown, as after 24 hours.
 - Search by the order's id in the metadata, put together from a list. `blind` makes it lag.
+- A refund of more than is left of the charge is refused.
 - `error_on_requires_action` is taken and dropped: no card of these tests asks for the customer.
-- Faults, by the last word of the path: `error` (500, not kept, nothing done), `stored_error` (500, kept, nothing done),
-  `late_error` (done, and a 500 is kept), `lose` (done and kept, and the connection closed), `wrong_amount`,
-  `wrong_currency` (done; every PaymentIntent and refund is told so), `failed` (a refund is told to have failed).
+- Faults, by the last word of the path: `error` (500, not kept, nothing done), `refused` (400, not kept, nothing done),
+  `stored_error` (500, kept, nothing done), `late_error` (done, and a 500 is kept), `lose` (done and kept, and the
+  connection closed), `wrong_amount`, `wrong_currency` (done; every PaymentIntent and refund is told so), `failed` (a
+  refund is told to have failed).
 """
 
 import json
@@ -22,6 +24,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2 as httpx
 
 ERROR = {"error": {"type": "api_error", "message": "something is wrong on Stripe's end"}}
+REFUSED = {"error": {"type": "invalid_request_error", "code": "parameter_invalid_integer", "message": "cannot be"}}
+TOO_MUCH = {
+    "error": {"type": "invalid_request_error", "message": "Refund amount is greater than unrefunded amount on charge"}
+}
 REUSED = {"error": {"type": "idempotency_error", "message": "this key was used with other parameters"}}
 
 
@@ -72,8 +78,8 @@ class Proxy:
             if kept:
                 return (kept.status, kept.body, True) if kept.asked == asked else (400, REUSED, False)
             fault = self.faults.get(path.rpartition("/")[2])
-            if fault == "error":
-                return 500, ERROR, False
+            if fault in {"error", "refused"}:
+                return (500, ERROR, False) if fault == "error" else (400, REFUSED, False)
             status, body = (500, ERROR) if fault == "stored_error" else self.done(path, asked, headers)
             if fault == "late_error":
                 status, body = 500, ERROR
@@ -83,9 +89,19 @@ class Proxy:
 
     def done(self, path: str, asked: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         fields = [(name, value) for name, value in parse_qsl(asked.decode()) if name != "error_on_requires_action"]
+        if path == "/v1/refunds" and self.exceeds(dict(fields), headers):
+            return 400, TOO_MUCH
         form = {"content-type": "application/x-www-form-urlencoded"}
         answer = self.upstream.post(path, content=urlencode(fields), headers=headers | form)
         return answer.status_code, answer.json()
+
+    def exceeds(self, asked: dict[str, str], headers: dict[str, str]) -> bool:
+        """Whether the refund is of more than is left."""
+        intent = asked["payment_intent"]
+        charged = self.upstream.get(f"/v1/payment_intents/{intent}", headers=headers).json()["amount"]
+        refunds = self.upstream.get("/v1/refunds?limit=100", headers=headers).json()["data"]
+        given_back = sum(one["amount"] for one in refunds if one["payment_intent"] == intent)
+        return given_back + int(asked["amount"]) > charged
 
     def told(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body as this proxy tells it."""

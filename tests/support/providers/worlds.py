@@ -35,7 +35,7 @@ class World(Protocol):
     """One that is declined."""
 
     def fault(self, call: str, fault: str | None) -> None:
-        """Break `charge`, `void` or `refund`; None mends it."""
+        """Break `charge`, `void`, `refund` or `creation` (what a charge begins with); None mends it."""
         ...
 
     def forget(self) -> None:
@@ -50,8 +50,8 @@ class World(Protocol):
         """The amounts that an order was given back."""
         ...
 
-    def give_back(self, order_id: UUID) -> None:
-        """Refund by hand, in the provider's own books."""
+    def give_back(self, order_id: UUID, *parts: int) -> None:
+        """Refund by hand, in the provider's own books: all that was charged, or these parts of it."""
         ...
 
 
@@ -73,7 +73,8 @@ class SimulatorWorld:
     poor: str = "tok_declined"
 
     def fault(self, call: str, fault: str | None) -> None:
-        self.client.post("/faults", json={"path": f"/v1/{call}s", "fault": fault}).raise_for_status()
+        path = f"/v1/{'charge' if call == 'creation' else call}s"
+        self.client.post("/faults", json={"path": path, "fault": fault}).raise_for_status()
 
     def forget(self) -> None:
         self.client.post("/forget").raise_for_status()
@@ -84,11 +85,12 @@ class SimulatorWorld:
     def refunds(self, order_id: UUID) -> list[int]:
         return self._amounts("refunds", order_id)
 
-    def give_back(self, order_id: UUID) -> None:
+    def give_back(self, order_id: UUID, *parts: int) -> None:
         for charge in self.client.get("/v1/charges", params={"order_id": str(order_id)}).json()["items"]:
-            body = {"order_id": str(order_id), "charge_id": charge["id"], "amount": charge["amount"]}
-            key = {"Idempotency-Key": f"by-hand-{order_id}"}
-            self.client.post("/v1/refunds", json=body, headers=key).raise_for_status()
+            for amount in parts or (charge["amount"],):
+                body = {"order_id": str(order_id), "charge_id": charge["id"], "amount": amount}
+                key = {"Idempotency-Key": f"by-hand-{uuid4()}"}
+                self.client.post("/v1/refunds", json=body, headers=key).raise_for_status()
 
     def _amounts(self, kind: str, order_id: UUID) -> list[int]:
         items = self.client.get(f"/v1/{kind}", params={"order_id": str(order_id)}).json()["items"]
@@ -106,7 +108,9 @@ class StripeWorld:
     poor: str = "pm_card_chargeCustomerFail"
 
     def fault(self, call: str, fault: str | None) -> None:
-        word = {"charge": "confirm", "void": "cancel", "refund": "refunds"}.get(call, call)
+        word = {"charge": "confirm", "void": "cancel", "refund": "refunds", "creation": "payment_intents"}.get(
+            call, call
+        )
         self.proxy.faults.pop(word, None)
         if fault:
             self.proxy.faults[word] = fault
@@ -121,11 +125,12 @@ class StripeWorld:
         mine = {one["id"] for one in self._intents(order_id)}
         return [one["amount"] for one in self._list("refunds") if one["payment_intent"] in mine]
 
-    def give_back(self, order_id: UUID) -> None:
+    def give_back(self, order_id: UUID, *parts: int) -> None:
         for intent in self._intents(order_id):
-            body = f"payment_intent={intent['id']}".encode()
-            form = {"content-type": "application/x-www-form-urlencoded", "authorization": f"Bearer {KEY}"}
-            self.proxy.upstream.post("/v1/refunds", content=body, headers=form).raise_for_status()
+            for amount in parts or (intent["amount"],):
+                body = f"payment_intent={intent['id']}&amount={amount}".encode()
+                form = {"content-type": "application/x-www-form-urlencoded", "authorization": f"Bearer {KEY}"}
+                self.proxy.upstream.post("/v1/refunds", content=body, headers=form).raise_for_status()
 
     def _intents(self, order_id: UUID) -> list[dict[str, Any]]:
         return [one for one in self._list("payment_intents") if one["metadata"].get("order_id") == str(order_id)]
@@ -140,7 +145,7 @@ def in_use(world: World) -> Iterator[None]:
     """Make it the provider that this process's payment service asks, mended and with closed breakers."""
     adapter = {"simulator": Simulator, "stripe": Stripe}[world.name](world.settings)
     with pytest.MonkeyPatch.context() as patched, ExitStack() as afterwards:
-        for call in ("charge", "void", "refund"):
+        for call in ("charge", "void", "refund", "creation"):
             world.fault(call, None)
             afterwards.callback(world.fault, call, None)
         patched.setattr(asking, "chosen", lambda: adapter)
