@@ -50,10 +50,11 @@ def register(
     """
     contracts = [contract for contract in contracts if contract.topic is not None]
     access = access or Access.given()
-    known = kept.read(owner_database_urls, deadline_seconds)
-    _refuse_edited(contracts, known)
     with access.client(registry_url) as client:
         registry = Registry(client, registry_url, access)
+        until_reached(registry.name, lambda: registry.call("GET", "/config"), deadline_seconds)
+        known = kept.read(owner_database_urls, deadline_seconds)
+        _refuse_edited(contracts, known)
         if not new_ids:
             until_reached(registry.name, lambda: _refuse_another_registry(registry, contracts, known), deadline_seconds)
         lines, ids = until_reached(registry.name, lambda: _register_all(registry, contracts), deadline_seconds)

@@ -46,9 +46,9 @@ def restore(
 
     """
     access = access or Access.given()
-    wanted = _wanted(contracts, kept.read(owner_database_urls, deadline_seconds))
     with access.client(registry_url) as client:
         registry = Registry(client, registry_url, access)
+        wanted = _wanted(contracts, kept.read(owner_database_urls, deadline_seconds))
         lines = until_reached(registry.name, lambda: _put_back(registry, contracts, wanted), deadline_seconds)
     return [*lines, "run `python -m schemas register` now"]
 
