@@ -1,0 +1,90 @@
+"""Every alert is a valid rule on metrics that there are, and says which entry of the runbook to read."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chassis.metrics import METRICS
+from tests.house import CHECKOUT
+
+FILES = sorted((CHECKOUT / "deploy" / "alerts").glob("*.yml"))
+ALERT = re.compile(r"- alert: (\w+)\n\s+expr: (.+)\n(?:.*\n)*?\s+runbook: docs/runbook\.md#([\w-]+)")
+ALERTS = [found for file in FILES for found in ALERT.findall(file.read_text())]
+PROMTOOL = shutil.which("promtool")
+with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: install Debian's package prometheus")
+SUFFIXES = ("_count", "_sum", "_bucket")
+
+# Alert, what a program shows from the first minute of the trouble on, and the minute at which the alert must fire.
+FIRING = {
+    "DatabaseDown": ('waybill_database_up{service="order_service"}', "1 1 0x10", "4m"),
+    "NobodyLeads": ('outbox_relay_leader{service="order_service"}', "1 1 0x10", "4m"),
+    "EventsNotPublished": ('outbox_oldest_unpublished_seconds{service="order_service"}', "0 0 5+60x10", "5m"),
+    "BrokerUnreachable": ('waybill_waiting{service="order_service",part="broker"}', "0 0 1x10", "4m"),
+    "ConsumerStopped": ("consumer_stopped", "0 0 1x10", "4m"),
+    "DeadLetters": ('consumer_dead_letters{reason="defect"}', "0 0 1x10", "3m"),
+    "PublicationsRefused": ('outbox_parked{service="order_service",reason="too_large"}', "0 0 1x10", "3m"),
+    "DueTasksStuck": ('worker_due_oldest_seconds{task="send"}', "0 0 5+60x10", "6m"),
+    "CircuitBreakerOpen": ('worker_breaker_open{task="charge"}', "0 0 1 0 1 0 1 0 1 0 1", "5m"),
+    "NeedsAttention": ('worker_attention_seconds{task="refund"}', "0 0 5+60x10", "3m"),
+}
+
+
+def anchors() -> set[str]:
+    headings = re.findall(r"^## (.+)$", (CHECKOUT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_alert_names_its_entry_of_the_runbook():
+    written = sum(file.read_text().count("- alert: ") for file in FILES)
+    assert written == len(ALERTS) > 0
+    assert {entry for _, _, entry in ALERTS} <= anchors()
+
+
+def test_every_alert_stands_on_metrics_that_there_are():
+    known = {f"{name}{suffix}" for name in METRICS for suffix in ("", *SUFFIXES)}
+    parts = "|".join(sorted({name.partition("_")[0] for name in METRICS}))
+    for alert, expression, _ in ALERTS:
+        named = set(re.findall(rf"\b(?:{parts})_[a-z_]+", expression))
+        assert named, alert
+        assert named <= known, alert
+
+
+@with_promtool
+def test_prometheus_takes_the_rules():
+    done = subprocess.run([PROMTOOL, "check", "rules", *FILES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@with_promtool
+@pytest.mark.parametrize("alert", FIRING)
+def test_an_alert_is_silent_before_the_trouble_and_fires_within_minutes(alert: str, tmp_path: Path):
+    series, values, minute = FIRING[alert]
+    count = f"count(ALERTS{{alertname='{alert}',alertstate='firing'}}) or vector(0)"
+    lines = [
+        "rule_files:",
+        *(f"  - {file}" for file in FILES),
+        "tests:",
+        "  - interval: 1m",
+        "    input_series:",
+        f"      - series: '{series}'",
+        f"        values: '{values}'",
+        "    promql_expr_test:",
+        *(
+            line
+            for moment, firing in (("1m", 0), (minute, 1))
+            for line in (
+                f'      - expr: "{count}"',
+                f"        eval_time: {moment}",
+                "        exp_samples:",
+                "          - labels: '{}'",
+                f"            value: {firing}",
+            )
+        ),
+    ]
+    file = tmp_path / "test.yml"
+    file.write_text("\n".join(lines))
+    done = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
