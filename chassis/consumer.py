@@ -261,7 +261,7 @@ def _apply(service: Service, messages: Sequence[Message], settings: Settings) ->
         parked = inbox.parked_keys(service.name, messages)
         flowing = [m for m in messages if (m.topic, m.key) not in parked]
         for behind in (m for m in messages if (m.topic, m.key) in parked):
-            inbox.park(service.name, behind, "behind a parked message of its key", keep_days=settings.inbox_days)
+            inbox.park(service.name, behind, inbox.BEHIND, keep_days=settings.inbox_days)
         handle(service, flowing, settings)
 
 

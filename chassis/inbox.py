@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -44,6 +45,11 @@ SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status
 FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
 """
 LATEST_ROWS = 100
+
+NOTE_REASON = """
+UPDATE received SET headers = jsonb_set(headers, '{reason}', to_jsonb(%s::text)) WHERE id = %s AND status = -1
+"""
+BEHIND = "behind a parked message of its key"
 
 # `added` has the index; the row's own date decides. So many at once: the consumer handles nothing meanwhile.
 FORGET = """
@@ -134,6 +140,12 @@ def _base64(value: bytes | None) -> str | None:
 
 def _bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
+
+
+def note_reason(row_id: UUID, reason: str) -> None:
+    """Keep with a dead letter why it failed again."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_REASON, [cut(readable(reason), REASON_CHARACTERS), row_id])
 
 
 def latest() -> tuple[int, int]:

@@ -17,6 +17,7 @@ from threading import Event as Flag
 from threading import Thread
 from types import FrameType
 from typing import Any, Literal, LiteralString
+from uuid import UUID
 
 import structlog
 
@@ -35,13 +36,13 @@ DEPENDENCY_DOWN = 4
 PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
-# sequence, and none to choose a position. What operators did may be read and added to.
+# sequence, and none to choose a position. What operators did and decided may be read and added to.
 SERVICE_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
-REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations, operator_action FROM {role};
-GRANT SELECT, INSERT ON operator_action TO {role};
+REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations, operator_action, operator_decision FROM {role};
+GRANT SELECT, INSERT ON operator_action, operator_decision TO {role};
 GRANT SELECT ON outbox, outbox_cursor, schema_id, django_migrations TO {role};
 GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
               metadata) ON outbox TO {role};
@@ -49,7 +50,7 @@ GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, 
 RELAY_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause TO {role};
+GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause, operator_decision TO {role};
 GRANT SELECT, UPDATE ON outbox_cursor TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON published TO {role};
 """
@@ -60,7 +61,11 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m chassis", description=__doc__)
     parser.add_argument("service", help="package of the service, as in `billing_service`")
     parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "manage"])
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="for `manage`: a Django management command")
+    parser.add_argument(
+        "rest",
+        nargs=argparse.REMAINDER,
+        help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input",
+    )
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
         parser.error(f"no service {given.service!r} here: there is no {given.service}/service.py")
@@ -78,7 +83,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
         "worker": partial(_loop, "worker"),
         "migrate": migrate,
         "rebuild": rebuild,
-        "redrive": redrive,
+        "redrive": partial(redrive, given.rest),
         "manage": partial(manage, given.rest),
     }
     programs[given.program](given.service, settings)
@@ -221,14 +226,18 @@ def rebuild(name: str, settings: Settings) -> None:
     sys.exit(1 if found.differences else 0)
 
 
-def redrive(name: str, settings: Settings) -> None:
-    """Handle parked messages again and print what came of each, as JSON lines; exits 1 where one stays parked."""
+def redrive(rest: list[str], name: str, settings: Settings) -> None:
+    """Handle dead letters again and print what came of each, as JSON lines; exits 1 where one stays.
+
+    `--only` reads from the standard input which ones: ids of rows, one a line.
+    """
+    only = {UUID(line.strip()) for line in sys.stdin} if rest == ["--only"] else None
     service = load(name, settings)
     from chassis import redrive
 
     left = 0
     try:
-        for one in redrive.redrive(service, settings):
+        for one in redrive.redrive(service, settings, only):
             left += one.trouble is not None
             print(json.dumps(asdict(one)), flush=True)
     except Exception as error:

@@ -17,7 +17,9 @@ def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
 @after(
     OrderCancellationStarted,
     delay=read(OrderSettings).order_cancellation_deadline,
-    way_out="see what holds up the half that is awaited (`outbox attention`, then the runbook on CANCELLING)",
+    way_out="payment awaited: `outbox attention --service payment` lists its void or refund with what to do, and "
+    "`outbox settle --service payment ORDER_ID` ends a refund that was settled elsewhere; stock awaited, or nothing "
+    "listed: `outbox status`, then `outbox parked` and `outbox redrive` with --service inventory, payment or order",
 )
 def end_cancellation(order: Order, _: OrderCancellationStarted, __: Tried) -> None:
     """See that what was held and charged is given back; only an operator can help where it is not."""

@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import attention, following, history, redrive, replaying, screen, service_programs, status, verify
+from outbox_relay import (
+    attention,
+    dead_letters,
+    following,
+    history,
+    replaying,
+    screen,
+    service_programs,
+    status,
+    verify,
+)
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import (
     DONE,
@@ -128,9 +138,15 @@ def _show(given: Given, places: Places) -> int:
 
 
 def _parked(given: Given, places: Places) -> int:
-    answers, failures = ask(places, places.chosen(given.service), redrive.read_parked)
-    found = [asdict(one) for parked in answers.values() for one in parked]
-    (screen.put_json if given.json else screen.put_table)(found)
+    choice = dead_letters.read_choice(given)
+    answers, failures = ask(
+        places, places.chosen(given.service), lambda name, open_: dead_letters.read(name, open_, choice)
+    )
+    found = [one for parked in answers.values() for one in parked if one.matches]
+    if given.json:
+        screen.put_json(one.shown() for one in found)
+    else:
+        screen.put_table([one.told() for one in found])
     return code_of(answers, failures)
 
 
@@ -245,9 +261,10 @@ VERBS: Final[Mapping[str, Verb]] = {
     ),
     "parked": Verb(
         _parked,
-        "List publications that the broker refused and messages that a service could not handle, with the reason.",
-        "outbox parked --service inventory",
-        no_arguments,
+        "List dead letters: publications that the broker refused and messages that a service could not handle, with "
+        "all that redrive and discard choose by.",
+        "outbox parked --service inventory --type OrderPlaced --reason-contains 'not a UUID'",
+        dead_letters.add_choice,
     ),
     "attention": Verb(
         _attention,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-RECORD: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, %s, %s, %s)"
+RECORD: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, %s, %s, %s) RETURNING id"
 
 
 def operator() -> str:
@@ -21,6 +21,8 @@ def operator() -> str:
 
 def record(
     connection: psycopg.Connection, verb: str, reason: str, what: Mapping[str, Any], by: str | None = None
-) -> None:
-    """Write who did what and why, in the transaction that does it. Raises psycopg.Error."""
-    connection.execute(RECORD, (by or operator(), verb, reason, Jsonb(dict(what))))
+) -> int:
+    """Write who did what and why, in the transaction that does it; returns the row's id. Raises psycopg.Error."""
+    row = connection.execute(RECORD, (by or operator(), verb, reason, Jsonb(dict(what)))).fetchone()
+    assert row is not None
+    return row[0]

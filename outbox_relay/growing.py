@@ -33,7 +33,7 @@ from outbox_relay import audit, broker, groups, jobs, screen
 from outbox_relay.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.leadership import LOCK, RESTING
 from outbox_relay.places import DependencyDown, Places, UsageError, connect, in_one_line
-from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_record, count, seconds
+from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
 
 WAIT_SECONDS: Final = 30.0
 CALL_SECONDS: Final = 10.0
@@ -61,8 +61,7 @@ def _grow(given: Given, places: Places) -> int:
     if given.to == now:
         screen.tell(f"{given.topic} has {now} partitions; nothing is changed")
         return DONE
-    if given.execute and not given.reason:
-        raise UsageError("--execute needs --reason, for those who read it later")
+    refuse_silent_execution(given)
     try:
         with connect(places.databases[service]) as connection:
             trouble = _wait_until_quiet(given, service, connection, kafka)

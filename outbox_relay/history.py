@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from outbox_relay import decisions
 from outbox_relay.places import UsageError
 from schemas import codec
 from schemas.events import EVENTS
@@ -41,8 +42,9 @@ ORDER BY position
 AMONG: Final = f"""
 SELECT {EVENT} FROM outbox WHERE position = ANY(%(among)s) AND {CHOSEN} ORDER BY position
 """  # noqa: S608
-STANDING: Final = """
+STANDING: Final = f"""
 SELECT CASE WHEN outbox.topic IS NULL THEN 'private'
+            WHEN {decisions.IS_DISCARDED} THEN 'discarded'
             WHEN published.status <> 2 THEN 'parked: ' || coalesce(published.headers->>'detail', '')
             WHEN outbox.position > cursor.position THEN 'waiting'
             WHEN EXISTS (SELECT FROM generate_series(1, cardinality(cursor.missing), 2) AS n
@@ -50,7 +52,7 @@ SELECT CASE WHEN outbox.topic IS NULL THEN 'private'
             ELSE 'published' END
 FROM outbox_cursor AS cursor, outbox LEFT JOIN published ON published.id = outbox.event_id
 WHERE outbox.position = %s
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def last_position(connection: psycopg.Connection) -> int:
 
 
 def standing(connection: psycopg.Connection, event: Event) -> str:
-    """Return whether the event is published, waits, is parked or private. Raises psycopg.Error."""
+    """Return whether the event is published, waits, is parked, discarded or private. Raises psycopg.Error."""
     found = connection.execute(STANDING, (event.position,)).fetchone()
     return str(found[0]) if found else "gone"
 

@@ -78,11 +78,12 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint <<
 
 END: Final = "SELECT pg_terminate_backend(%s)"
 
-# With the heartbeat comes what operators ask for: two probes of an index a second.
+# With the heartbeat comes what operators ask for: three probes of an index a second.
 BEAT: Final = """
 UPDATE outbox_cursor SET leader = %s, heartbeat_at = clock_timestamp()
 RETURNING (SELECT 'by ' || paused_by || ': ' || reason FROM relay_pause),
-          EXISTS (SELECT FROM published WHERE status = 1)
+          EXISTS (SELECT FROM published WHERE status = 1),
+          (SELECT max(id) FROM operator_decision)
 """
 
 
@@ -91,6 +92,7 @@ class Asked(NamedTuple):
 
     pause: str | None = None  # by whom and why
     release: bool = False  # publications were redriven: status SCHEDULE
+    decision: int | None = None  # the last one; it may have discarded publications that others wait behind
 
 
 class Leadership:

@@ -1,4 +1,4 @@
-"""What is parked, on both sides: publications that the broker refused, messages that a service could not handle.
+"""Dead letters released again, key by key in sequence, once what stopped them is mended.
 
 Publications are released by their status alone: this program sets SCHEDULE on everything unsent of an aggregate, in one
 transaction, and the relay that leads sends it in sequence and notes SUCCEEDED, or FAILED again with the new reason.
@@ -8,55 +8,23 @@ Messages are released by the service's own program, which has the reactions.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
 
-from outbox_relay import audit, pause, status
+from outbox_relay import audit, dead_letters, pause, status
+from outbox_relay.dead_letters import Choice
 from outbox_relay.places import Places, ask
 
 POLL_SECONDS: Final = 0.25
 SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second
 
-PUBLICATIONS: Final = """
-SELECT %(service)s::text AS service, 'publication' AS kind, published.id::text AS event_id,
-       body->>'event_type' AS event_type, published.destination AS topic, body->>'aggregate_id' AS key,
-       (body->>'aggregate_version')::int AS version, 'position ' || (body->>'position') AS place,
-       CASE WHEN status = 1 THEN 'redriven, not sent yet' ELSE headers->>'reason' || ': ' || (headers->>'detail') END
-           AS reason,
-       added AS parked_at
-FROM published WHERE status <> 2
-ORDER BY (body->>'position')::bigint
-"""
-# Parked by the consumer with the record as it came; in the sequence of the topic.
-MESSAGES: Final = """
-SELECT %(service)s::text AS service, 'message' AS kind, headers->'record'->>'ce_id' AS event_id,
-       headers->'record'->>'ce_type' AS event_type, headers->>'topic' AS topic, headers->>'key' AS key,
-       CASE WHEN headers->'record'->>'ce_sequence' ~ '^\\d{1,9}$' THEN (headers->'record'->>'ce_sequence')::int END
-           AS version,
-       headers->>'place' AS place, headers->>'reason' AS reason, added AS parked_at
-FROM received WHERE status = -1
-ORDER BY headers->>'topic', headers->>'key', split_part(headers->>'place', '/', 3)::bigint
-"""
-
-# Whole aggregates: what waits behind a chosen publication goes with it, whatever its topic. 1 and 2 are
-# django_outbox_pattern's StatusChoice.SCHEDULE and SUCCEEDED.
-CHOSEN: Final = """
-FROM published WHERE status <> 2 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
-    SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published
-    WHERE status <> 2
-      AND (%(aggregate_type)s::text IS NULL OR body->>'aggregate_type' = %(aggregate_type)s)
-      AND (%(aggregate_id)s::text IS NULL OR body->>'aggregate_id' = %(aggregate_id)s)
-      AND (%(topic)s::text IS NULL OR destination = %(topic)s))
-"""
-SCHEDULE: Final = f"""
-WITH chosen AS (SELECT id {CHOSEN} ORDER BY id FOR UPDATE)
+# 1 and 2 are django_outbox_pattern's StatusChoice.SCHEDULE and SUCCEEDED.
+SCHEDULE: Final = """
+WITH chosen AS (SELECT id FROM published WHERE id = ANY(%s) AND status <> 2 ORDER BY id FOR UPDATE)
 UPDATE published SET status = 1 FROM chosen WHERE published.id = chosen.id RETURNING published.id
-"""  # noqa: S608 - put together from constants
-COUNT_MESSAGES: Final = "SELECT count(*) FROM received WHERE status = -1"
+"""
 OUTCOME: Final = """
 SELECT destination, body->>'aggregate_id', 'position ' || (body->>'position'), body->>'event_type', status,
        headers->>'reason' || ': ' || (headers->>'detail')
@@ -64,44 +32,20 @@ FROM published WHERE id = ANY(%s) ORDER BY (body->>'position')::bigint
 """
 SCHEDULED, SENT = 1, 2
 WAITS: Final = "not sent yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A publication or a message that waits for an operator."""
-
-    service: str
-    kind: str
-    event_id: str | None
-    event_type: str | None
-    topic: str
-    key: str
-    version: int | None
-    place: str
-    reason: str
-    parked_at: datetime
-
-
-class Choice(NamedTuple):
-    """What is to be redriven. Filters choose among publications; messages are redriven all or not at all."""
-
-    publications: bool
-    messages: bool
-    aggregate_type: str | None = None
-    aggregate_id: str | None = None
-    topic: str | None = None
+OVERTAKES: Final = "stays: an earlier dead letter of its key was not chosen"
 
 
 class Begun(NamedTuple):
-    """Publications that were released, and messages that are parked."""
+    """Publications that were released, messages that may be, and what was chosen and stays behind an earlier one."""
 
     publications: list[UUID]
-    messages: int
+    messages: list[UUID]
+    stays: "list[Outcome]"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one publication or message; `trouble` is None where it was sent, or handled."""
+    """What came of one dead letter; `trouble` is None where it was sent, or handled."""
 
     service: str
     kind: str
@@ -117,25 +61,24 @@ class Outcome:
         return self.trouble == WAITS
 
 
-def read_parked(service: str, connection: psycopg.Connection) -> list[Parked]:
-    """Return everything parked in the service's database. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(Parked)) as cursor:
-        publications = cursor.execute(PUBLICATIONS, {"service": service}).fetchall()
-        return publications + cursor.execute(MESSAGES, {"service": service}).fetchall()
-
-
-def begin(connection: psycopg.Connection, choice: Choice, by: str, reason: str) -> Begun:
-    """Release the publications and count the messages; what is done is on record. Raises psycopg.Error."""
+def begin(service: str, connection: psycopg.Connection, choice: Choice, by: str, reason: str) -> Begun:
+    """Release the publications and find the messages; what is done is on record. Raises psycopg.Error."""
     with connection.transaction():
-        publications = (
-            [event_id for (event_id,) in connection.execute(SCHEDULE, choice._asdict())] if choice.publications else []
-        )
-        (messages,) = (connection.execute(COUNT_MESSAGES).fetchone() if choice.messages else None) or (0,)
+        found = dead_letters.read(service, connection, choice)
+        released = [letter for letter in found if letter.released]
+        publications = dead_letters.ids(released, "publication")
+        if publications:
+            publications = [event_id for (event_id,) in connection.execute(SCHEDULE, (publications,))]
+        messages = dead_letters.ids(released, "message")
         if publications or messages:
-            filters = {name: value for name, value in choice._asdict().items() if isinstance(value, str)}
-            what = {"publications": len(publications), "messages": messages, **filters}
+            what = {"publications": len(publications), "messages": len(messages), **choice.filters}
             audit.record(connection, "redrive", reason, what, by)
-    return Begun(publications, messages)
+    stays = [
+        Outcome(service, one.kind, one.topic, one.key, one.place, one.event_type, OVERTAKES)
+        for one in found
+        if not one.released
+    ]
+    return Begun(publications, messages, stays)
 
 
 def outcomes(service: str, connection: psycopg.Connection, publications: Sequence[UUID]) -> list[Outcome]:

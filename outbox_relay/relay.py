@@ -28,6 +28,7 @@ On each failure:
     a record is refused                 new shift; what was in flight is sent one by one until the culprit is parked
     an operator pauses, or redrives     seen with the heartbeat; the shift ends when all has arrived; what is parked
                                         goes first
+    an operator discards                seen with the heartbeat; what is parked is read anew once all has arrived
     a long backlog, or its end          new shift with another pace (pace.py)
     schema id not registered            publish nothing past that row: it is the world that is behind
     topic unknown                       the same, for a grace; then its records are parked
@@ -59,7 +60,7 @@ from chassis.condition import Condition
 from chassis.hint import Hint
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.cursor import Cursor
-from outbox_relay.leadership import Asked, Leadership
+from outbox_relay.leadership import Leadership
 from outbox_relay.parking import REFUSALS, RELEASE_FOLLOWERS, Division, Parking
 from outbox_relay.producer import Batch, Sender
 from outbox_relay.reading import Page, Reader
@@ -109,6 +110,7 @@ class Shift:
         self._reader = Reader(self._connection)
         self._records = Records(leadership.service)
         self._records.load(self._connection)
+        self._decision = leadership.asked.decision  # before what is parked is read
         parking.load(self._connection)
         self._cursor = self._recorded = self._load()
         self._in_flight: deque[Batch] = deque()
@@ -175,6 +177,10 @@ class Shift:
         elif asked.release:
             if not self._in_flight:
                 self._release()
+        elif asked.decision != self._decision:
+            if not self._in_flight:  # what those have parked is not written yet
+                self._parking.load(self._connection)
+                self._decision = asked.decision
         elif self._sender.pace.is_wrong(time.monotonic()):
             self._due_at = time.monotonic() + POLL_SECONDS
             if not self._in_flight:
@@ -193,7 +199,7 @@ class Shift:
         elif page.rows:
             self._due_at = time.monotonic() + HELD_SECONDS
         else:
-            self._leadership.asked = Asked()
+            self._leadership.asked = self._leadership.asked._replace(release=False)
 
     @property
     def _page_rows(self) -> int:

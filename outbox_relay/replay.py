@@ -15,7 +15,7 @@ import psycopg
 import uuid_utils
 from psycopg.rows import class_row
 
-from outbox_relay import history, jobs
+from outbox_relay import decisions, history, jobs
 from outbox_relay.history import Filter
 
 CHOSEN: Final = f"{history.CHOSEN} AND (%(events)s::uuid[] IS NULL OR event_id = ANY(%(events)s::uuid[]))"
@@ -34,16 +34,17 @@ FROM (
            CASE WHEN topic IS NULL THEN 'private'
                 WHEN position > reached OR coalesce(position <@ gaps, false) THEN 'waiting'
                 WHEN EXISTS (SELECT FROM published WHERE published.id = event_id AND status <> 2) THEN 'parked'
+                WHEN {decisions.IS_DISCARDED} THEN 'discarded'
            END AS left_out
     FROM outbox, cursor WHERE {CHOSEN}
 ) AS meant
 GROUP BY topic, event_type, left_out ORDER BY min(position)
 """  # noqa: S608 - put together from constants
-# Between a job's first and last position: what is parked, and what may still become visible.
+# Between a job's first and last position: what is parked or discarded, and what may still become visible.
 WITHOUT: Final = f"""
 SELECT coalesce(range_agg(positions), '{{}}')::text FROM (
     SELECT int8range(position, position, '[]') AS positions FROM outbox
-    WHERE event_id IN (SELECT id FROM published WHERE status <> 2) AND {CHOSEN}
+    WHERE event_id IN (SELECT id FROM published WHERE status <> 2 UNION ALL {decisions.DISCARDED_IDS}) AND {CHOSEN}
     UNION ALL
     SELECT int8range(missing[n], missing[n + 1], '[]')
     FROM outbox_cursor, generate_series(1, cardinality(missing), 2) AS n

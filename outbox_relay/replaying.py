@@ -27,6 +27,7 @@ from outbox_relay.verb import (
     code_of,
     count,
     read_filter,
+    refuse_silent_execution,
 )
 
 FILTERS: Final = ("aggregate", "type", "positions", "since", "until", "events")
@@ -97,8 +98,7 @@ def _check(given: Given) -> None:
             raise UsageError("--abandon needs --reason, for those who read it later")
     elif not named:
         raise UsageError(f"choose what to replay: {', '.join(map(_option, FILTERS))} (everything: --positions 1..)")
-    if given.execute and not given.reason:
-        raise UsageError("--execute needs --reason, for those who read it later")
+    refuse_silent_execution(given)
     if given.reprocess and not given.to_consumer:
         raise UsageError("--reprocess needs --to-consumer GROUP: nobody lets everybody handle events again")
 

@@ -93,7 +93,12 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             f"rows could be taken for passed; restore it, or set outbox_cursor.known_event_id to NULL, {REPAIR}"
         )
     if position < recorded:
-        log.error("relay_cursor_went_back", recorded=recorded, found=position, way_out="outbox verify")
+        log.error(
+            "relay_cursor_went_back",
+            recorded=recorded,
+            found=position,
+            way_out="run outbox verify, and replay what it lists as lost",
+        )
     connection.execute(REMEMBER, (system_identifier, timeline))
     if known_server != [system_identifier, timeline] and known_server[0] is not None:
         log.error(
@@ -102,7 +107,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             timeline=timeline,
             before=dict(zip(("system_identifier", "timeline"), known_server, strict=True)),
             meaning="restored, or a standby was promoted: events that were published and then lost here are ghosts",
-            way_out="outbox verify",
+            way_out="run outbox verify; tell the subscribers of each ghost that it lists",
         )
     return position
 

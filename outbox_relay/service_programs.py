@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
-from typing import IO, Any, Final, Literal, cast
+from typing import IO, Any, Final, cast
+from uuid import UUID
 
 from outbox_relay.places import CHECKOUT, SUFFIX, Places
 
@@ -30,11 +31,11 @@ def check(places: Places, service: str, progress: Progress) -> tuple[list[Line],
         elif "aggregate_type" in line:
             found.append({"service": service, **line})
 
-    return found, _run(places, service, "rebuild", take)
+    return found, _run(places, service, ["rebuild"], take)
 
 
-def redrive(places: Places, service: str, took: Callable[[Line], object]) -> str | None:
-    """Handle the service's parked messages again; `took` gets what came of each. Returns why it broke off, if it did.
+def redrive(places: Places, service: str, messages: Sequence[UUID], took: Callable[[Line], object]) -> str | None:
+    """Handle these dead letters of the service again; `took` gets what came of each. Returns why it broke off.
 
     Blocks until it has ended.
     """
@@ -43,21 +44,24 @@ def redrive(places: Places, service: str, took: Callable[[Line], object]) -> str
         if LOG_LINE not in line:
             took(line)
 
-    return _run(places, service, "redrive", take)
+    return _run(places, service, ["redrive", "--only"], take, "\n".join(map(str, messages)))
 
 
 def _run(
-    places: Places, service: str, program: Literal["rebuild", "redrive"], take: Callable[[Line], object]
+    places: Places, service: str, program: Sequence[str], take: Callable[[Line], object], told: str = ""
 ) -> str | None:
-    with TemporaryFile("w+") as errors:
+    with TemporaryFile("w+") as errors, TemporaryFile("w+") as given:
+        given.write(told)
+        given.seek(0)
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "chassis", f"{service}{SUFFIX}", program],
+            [sys.executable, "-m", "chassis", f"{service}{SUFFIX}", *program],
             cwd=CHECKOUT,
             env={
                 **os.environ,
                 "WAYBILL_DATABASE_URL": places.databases[service],
                 "WAYBILL_LOG_LEVEL": "debug",  # how far it is
             },
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -73,4 +77,4 @@ def _run(
         if process.returncode in {DONE, DIFFERENT}:
             return None
         errors.seek(0)
-        return next(reversed(errors.read().strip().splitlines()), f"{program} ended with {process.returncode}")
+        return next(reversed(errors.read().strip().splitlines()), f"{program[0]} ended with {process.returncode}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from outbox_relay import audit, history, screen
-from outbox_relay.places import Places
+from outbox_relay.places import Places, UsageError
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXITS: Final = (
@@ -33,6 +33,19 @@ def code_of(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
     if failures:
         return PARTIAL if answers else DEPENDENCY_DOWN
     return DONE
+
+
+def named(given: Given, places: Places) -> list[str]:
+    """Return the services that were named: nobody acts on all of them by leaving a word out. Raises UsageError."""
+    if not given.service:
+        raise UsageError(f"say which service: --service {' --service '.join(places.databases)}")
+    return places.chosen(given.service)
+
+
+def refuse_silent_execution(given: Given) -> None:
+    """Raise UsageError where --execute comes without a reason."""
+    if given.execute and not given.reason:
+        raise UsageError("--execute needs --reason, for those who read it later")
 
 
 def read_filter(given: Given) -> history.Filter:
@@ -73,6 +86,13 @@ def add_record(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--by", type=_told, metavar="NAME", default=audit.operator(), help="who acts (default: the login)"
     )
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Take --execute, without which a verb is a dry run, and the record that it then needs."""
+    parser.add_argument("--execute", action="store_true", help="do it; without this, say what would be done")
+    add_record(parser, required=False)
+    parser.set_defaults(reason=None)
 
 
 def _told(given: str) -> str:

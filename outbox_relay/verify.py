@@ -27,7 +27,7 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay import topic
+from outbox_relay import decisions, topic
 from outbox_relay.places import SUFFIX, Places, ask
 from schemas.topics import FOR_EVER, TOPICS
 
@@ -43,11 +43,11 @@ SELECT aggregate_type, aggregate_id, count(*), max(aggregate_version) FROM (
 ) AS numbered
 GROUP BY 1, 2 HAVING bool_or(aggregate_version <> nth) ORDER BY 1, 2
 """
-PUBLIC: Final = """
+PUBLIC: Final = f"""
 SELECT outbox.event_id, outbox.position, topic, aggregate_id, aggregate_version, event_type, recorded_at
 FROM outbox LEFT JOIN published ON published.id = outbox.event_id AND published.status <> 2
-WHERE topic IS NOT NULL AND published.id IS NULL
-"""
+WHERE topic IS NOT NULL AND published.id IS NULL AND NOT {decisions.IS_DISCARDED}
+"""  # noqa: S608 - put together from constants
 CURSOR: Final = "SELECT position, missing, coalesce((SELECT max(position) FROM outbox), 0) FROM outbox_cursor"
 KNOWN: Final = "SELECT event_id FROM outbox WHERE event_id = ANY(%s)"
 # A message is remembered for as long as the row that is kept shortest.
@@ -85,6 +85,7 @@ class Outbox:
     gaps: list[tuple[int, int]]
     public: list[Public]
     faults: list[Fault] = field(default_factory=list[Fault])
+    discarded: int = 0
 
     def passed(self, position: int) -> bool:
         """Say whether the cursor has passed the position."""
@@ -100,12 +101,14 @@ class Proof:
     waiting: int = 0
     repeated: int = 0
     replayed: int = 0
+    discarded: int = 0
+    acknowledged: int = 0
     faults: list[Fault] = field(default_factory=list[Fault])
 
     def counts(self) -> dict[str, int]:
         """Return how many faults of each kind there are, with what was looked at."""
         found = Counter(fault.kind for fault in self.faults)
-        names = ("events", "records", "waiting", "repeated", "replayed")
+        names = ("events", "records", "waiting", "repeated", "replayed", "discarded", "acknowledged")
         return {name: getattr(self, name) for name in names} | {kind.replace(" ", "_"): found[kind] for kind in KINDS}
 
 
@@ -125,6 +128,7 @@ def read_outbox(service: str, connection: psycopg.Connection) -> Outbox:
         if position > last:
             says = f"stands at {position}, and the outbox ends at {last}: rows were taken away"
             outbox.faults.append(Fault("cursor", service, "outbox_cursor", says))
+        outbox.discarded = decisions.count_discarded(connection)
         for kind, key, count, version in connection.execute(VERSIONS):
             says = f"{count} events up to version {version}; want 1 to {count}, in the order of their positions"
             outbox.faults.append(Fault("versions", service, f"{kind}/{key}", says))
@@ -139,15 +143,14 @@ class Topics:
         self.first: dict[UUID, topic.Record] = {}
         self.repeated = self.replayed = 0
         self.records = 0
-        self.faults: list[Fault] = []
+        self.nameless: list[topic.Record] = []
 
     def take(self, records: Iterable[topic.Record]) -> None:
         """Read records, in order within each partition."""
         for record in records:
             self.records += 1
-            place = f"{record.topic}/{record.partition}/{record.offset}"
             if record.event_id is None:
-                self.faults.append(Fault("ghost", "-", place, f"key {record.key}: a record without an event's id"))
+                self.nameless.append(record)
             elif record.replayed:
                 self.replayed += 1
                 if record.replay_target is None:
@@ -189,6 +192,7 @@ def compare(outboxes: Mapping[str, Outbox], topics: Topics, now: datetime) -> Pr
     }
     for outbox in outboxes.values():
         proof.faults += outbox.faults
+        proof.discarded += outbox.discarded
         proof.events += len(outbox.public)
         for event in outbox.public:
             if event.event_id in topics.first:
@@ -199,7 +203,6 @@ def compare(outboxes: Mapping[str, Outbox], topics: Topics, now: datetime) -> Pr
             elif days is None or event.recorded_at > now - days:
                 says = f"{event.topic} key {event.key} version {event.version}: event {event.event_id} is not there"
                 proof.faults.append(Fault("lost", outbox.service, f"position {event.position}", says))
-    proof.faults += topics.faults
     return proof
 
 
@@ -214,18 +217,17 @@ def known(connection: psycopg.Connection, records: Sequence[topic.Record]) -> se
     return {row[0] for row in connection.execute(KNOWN, ([record.event_id for record in records],))}
 
 
-def ghosts(records: Iterable[topic.Record], found: set[UUID]) -> list[Fault]:
-    """Return the records whose event no database has."""
-    return [
-        Fault(
-            "ghost",
-            "-",
-            f"{record.topic}/{record.partition}/{record.offset}",
-            f"key {record.key} version {record.version}: event {record.event_id} is in no outbox",
-        )
-        for record in records
-        if record.event_id not in found
-    ]
+def ghosts(records: Iterable[topic.Record], known: decisions.Ghosts, proof: Proof) -> None:
+    """Note these records, whose event no database has, as faults; those that operators acknowledged are counted."""
+    for record in records:
+        if known.has(record.event_id, record.topic, record.partition, record.offset):
+            proof.acknowledged += 1
+            continue
+        says = f"version {record.version}: event {record.event_id} is in no outbox"
+        if record.event_id is None:
+            says = "a record without an event's id"
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        proof.faults.append(Fault("ghost", "-", place, f"key {record.key}: {says}"))
 
 
 def reacts_to(service: str) -> set[str]:
@@ -276,7 +278,9 @@ def prove(places: Places, services: Sequence[str], progress: Progress) -> tuple[
     strangers = unknown(outboxes, topics)
     found, more = ask(places, list(outboxes), lambda _, connection: known(connection, strangers))
     committed = set[UUID]().union(*found.values())
-    proof.faults += ghosts(strangers, committed)
+    decided, _ = ask(places, list(outboxes), lambda _, connection: decisions.acknowledged(connection))
+    nobodys = [*topics.nameless, *(record for record in strangers if record.event_id not in committed)]
+    ghosts(nobodys, decisions.Ghosts.united(decided.values()), proof)
     proof.faults += topics.reordered({record.event_id for record in strangers if record.event_id} - committed)
     received, lost = ask(places, list(outboxes), _inbox_question(places, outboxes, topics))
     for faults in received.values():

@@ -126,6 +126,11 @@ def test_both_kinds_of_parked_are_listed_with_the_reason(order_database: Service
         ("publication", "a", 3, "position 7", "too_large: 9 bytes"),
         ("message", "b", None, "u/0/12", "Unreadable: broken"),
     ]
+    assert [(one["partition"], one["offset"], one["position"]) for one in found] == [(None, None, 7), (0, 12, None)]
+    assert all(0 <= one["age_seconds"] < 60 for one in found)
+    for filters in (["--key", "b"], ["--type", "x"], ["--reason-contains", "Unread"], ["--topic", "u"], ["--messages"]):
+        assert [one["key"] for one in ask(order_database, "parked", "--json", *filters).lines()] == ["b"]
+    assert ask(order_database, "parked", "--json", "--key", "b", "--type", "y").lines() == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ NEEDS = {
     "rebuild": ["--check"],
     "pause": ["--service", "order", "--reason", "why"],
     "resume": ["--service", "order"],
+    "redrive": ["--service", "order", "--reason", "why"],
+    "discard": ["--service", "order", "--all"],
     "replay": ["--positions", "1.."],
     "grow": ["order.events.v1", "--to", "12"],
 }
@@ -113,7 +115,7 @@ def test_a_redrive_shows_how_far_it_is(own_outbox: Outbox):
         append(writer, own_outbox.topic, "a", 1, size=20_000)
         own_outbox.wait_for_cursor(1)
         places = settings(shop=own_outbox.database.service_url)
-        code, out, shown = on_a_terminal("redrive", "--json", **places)
+        code, out, shown = on_a_terminal("redrive", "--json", "--service", "shop", "--reason", "why", **places)
     assert (code, len(out.splitlines()), "publications" in shown, "100%" in shown) == (1, 1, True, True)
 
 

@@ -18,9 +18,10 @@ from tests.support.wait import wait_until
 BROKEN = b"no frame"
 
 
-def redrive(database) -> Ended:
+def redrive(database, *arguments: str) -> Ended:
     """Redrive one database's messages."""
-    return outbox("redrive", "--json", **settings(inventory=database.service_url))
+    told = ["--service", "inventory", "--reason", "mended", *arguments]
+    return outbox("redrive", "--json", *told, **settings(inventory=database.service_url))
 
 
 def mend(database, event: OrderPlaced) -> None:
@@ -87,3 +88,63 @@ def test_a_message_that_comes_during_a_release_waits_for_it(inventory):  # noqa:
             wait_until(lambda: looking.execute(waiting).fetchone(), deadline_seconds=10, what="the consumer waits")
     consuming.join(10)
     assert (parked(), reserved()) == ([], 2)
+
+
+def test_a_message_that_fails_again_keeps_the_new_reason(inventory):  # noqa: F811
+    event = park_pair()
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
+        session.execute("UPDATE received SET headers = jsonb_set(headers, '{reason}', '\"old\"') WHERE status = -1")
+    assert redrive(inventory).code == 1
+    reasons = {one["place"]: one["reason"] for one in parked() if one["key"] == event.aggregate_id}
+    assert sorted(reason.partition(":")[0] for reason in reasons.values()) == ["Unreadable", "old"]
+
+
+def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):  # noqa: F811
+    event, other = park_pair(), park_pair()
+    for one in (event, other):
+        mend(inventory, one)
+    done = redrive(inventory, "--key", event.aggregate_id)
+    assert (done.code, reserved()) == (0, 2)
+    assert [one["key"] for one in done.lines()] == [event.aggregate_id] * 2
+    assert {one["key"] for one in parked()} == {other.aggregate_id}
+
+
+def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(inventory):  # noqa: F811
+    event = park_pair()
+    mend(inventory, event)
+    assert redrive(inventory, "--reason-contains", "no such text").code == 1
+    assert reserved() == 0
+    done = redrive(inventory, "--reason-contains", "Unreadable", "--by", "ana")
+    assert (done.code, len(done.lines()), reserved(), parked()) == (0, 2, 2, [])
+    with psycopg.connect(inventory.service_url) as session:
+        ((operator, reason, what),) = session.execute("SELECT operator, reason, what FROM operator_action").fetchall()
+    assert (operator, reason) == ("ana", "mended")
+    assert what == {"publications": 0, "messages": 2, "reasons": ["Unreadable"]}
+
+
+def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inventory):  # noqa: F811
+    event = park_pair()
+    mend(inventory, event)
+    last = [one["place"] for one in parked()][-1]
+    topic, partition, offset = last.split("/")
+    chosen = ["--topic", topic, "--partition", partition, "--offset", offset]
+    done = redrive(inventory, *chosen)
+    assert (done.code, reserved(), len(parked())) == (1, 0, 2)
+    ((place, trouble),) = [(one["place"], one["trouble"]) for one in done.lines()]
+    assert (place, trouble) == (last, "stays: an earlier dead letter of its key was not chosen")
+    assert "1 would overtake an earlier dead letter of their key and stay; choose the key: --key KEY" in done.err
+
+
+def test_in_a_topic_that_has_grown_the_old_partition_goes_first(inventory):  # noqa: F811
+    event = park_pair()
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
+        session.execute(
+            "UPDATE received SET added = added + interval '1 hour',"
+            " headers = jsonb_set(headers, '{place}', to_jsonb(headers->>'topic' || '/9/0'))"
+            " WHERE headers->>'reason' LIKE 'behind%%' AND headers->>'key' = %s",
+            (event.aggregate_id,),
+        )
+    mend(inventory, event)
+    done = redrive(inventory)
+    assert done.code == 0
+    assert [one["place"].split("/")[1] for one in done.lines()] == ["0", "9"]

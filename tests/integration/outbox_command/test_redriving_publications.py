@@ -14,7 +14,8 @@ UNSENT = "SELECT body->>'aggregate_id', status FROM published WHERE status <> 2 
 
 def redrive(own: Outbox, *arguments: str) -> Ended:
     """Redrive one database's publications."""
-    return outbox("redrive", "--json", *arguments, **settings(shop=own.database.service_url))
+    told = ["--service", "shop", *([] if "--reason" in arguments else ["--reason", "mended"]), *arguments]
+    return outbox("redrive", "--json", *told, **settings(shop=own.database.service_url))
 
 
 def park(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
@@ -59,16 +60,31 @@ def test_filters_choose_whole_aggregates(own_outbox: Outbox):
     with own_outbox.connect() as writer, relay(own_outbox):
         append(writer, own_outbox.topic, "c", 4)  # elsewhere, and behind
         own_outbox.wait_for_cursor(10)
-    redrive(own_outbox, "--wait", "0", "--aggregate", "order/a")
+    redrive(own_outbox, "--wait", "0", "--key", "a")
     assert own_outbox.execute(UNSENT) == [*[("a", 1)] * 3, *[("b", -1)] * 3, *[("c", -1)] * 4]
     redrive(own_outbox, "--wait", "0", "--topic", other)
     assert own_outbox.execute(UNSENT) == [*[("a", 1)] * 3, *[("b", -1)] * 3, *[("c", 1)] * 4]
-    assert redrive(own_outbox, "--wait", "0", "--aggregate", "other/b").lines() == []
+    nothing = redrive(own_outbox, "--wait", "0", "--key", "nobody's")
+    assert (nothing.code, nothing.out, "no dead letter matches" in nothing.err) == (1, "", True)
     ((what,),) = own_outbox.execute("SELECT what FROM operator_action ORDER BY id LIMIT 1")
-    assert what == {"publications": 3, "messages": 0, "aggregate_type": "order", "aggregate_id": "a"}
+    assert what == {"publications": 3, "messages": 0, "keys": ["a"]}
 
 
-def test_filters_leave_messages_alone(own_outbox: Outbox):
+def test_a_type_or_reason_chooses_aggregates_whose_first_has_it(own_outbox: Outbox):
+    park(own_outbox, "a")
+    own_outbox.execute("UPDATE published SET body = jsonb_set(body, '{event_type}', '\"x.Late\"') WHERE id IN"
+                       " (SELECT event_id FROM outbox WHERE aggregate_version = 2)")  # fmt: skip
+    late = redrive(own_outbox, "--wait", "0", "--type", "Late")
+    assert (late.code, [one["trouble"] for one in late.lines()]) == (
+        1,
+        ["stays: an earlier dead letter of its key was not chosen"],
+    )
+    assert own_outbox.execute(UNSENT) == [("a", -1)] * 3
+    redrive(own_outbox, "--wait", "0", "--reason-contains", "too_large")
+    assert own_outbox.execute(UNSENT) == [("a", 1)] * 3
+
+
+def test_one_side_leaves_the_other_alone(own_outbox: Outbox):
     message = {"topic": "u", "key": "b", "place": "u/0/12", "reason": "defect", "record": {}, "consumer": "shop"}
     execute(
         own_outbox.database,
@@ -76,9 +92,8 @@ def test_filters_leave_messages_alone(own_outbox: Outbox):
         " VALUES (gen_random_uuid(), 'shop:1', %s, now(), now(), 0, -1)",
         json.dumps(message),
     )
-    for arguments in (["--aggregate", "b"], ["--topic", "u"], ["--publications"]):
-        done = redrive(own_outbox, *arguments)
-        assert (done.code, done.out, "messages" in done.err) == (0, "", False)
+    done = redrive(own_outbox, "--publications")
+    assert (done.code, done.out, "messages" in done.err) == (0, "", False)
     assert "no service 'shop_service' here" in redrive(own_outbox, "--messages").err  # it was asked to
 
 
@@ -112,9 +127,12 @@ def test_nothing_parked_is_nothing_to_do_and_not_on_record(own_outbox: Outbox):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--messages", "--topic", "t"], "--aggregate and --topic choose among publications"),
+        (["--service", "order"], "the following arguments are required: --reason"),
+        (["--reason", "why"], "say which service: --service order"),
         (["--messages", "--publications"], "not allowed with"),
         (["--wait", "-1"], "-1 is no number of seconds"),
+        (["--service", "order", "--reason", "why", "--offset", "1"], "--offset needs --topic and --partition"),
+        (["--service", "order", "--reason", "why", "--key", ""], "argument --key: it is empty"),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_one_line(arguments: list[str], says: str):
@@ -127,6 +145,7 @@ def test_a_database_that_does_not_answer_costs_its_own_answer_only(own_outbox: O
     park(own_outbox, "a")
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)
     with relay(own_outbox):
-        done = outbox("redrive", "--json", **settings(order=AWAY, shop=own_outbox.database.service_url))
+        told = ["--service", "order", "--service", "shop", "--reason", "why"]
+        done = outbox("redrive", "--json", *told, **settings(order=AWAY, shop=own_outbox.database.service_url))
     assert (done.code, len(done.lines())) == (3, 3)
     assert "database order: " in done.err

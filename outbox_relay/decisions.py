@@ -1,0 +1,89 @@
+"""What operators have decided for good (table `operator_decision`): discarded dead letters, acknowledged ghosts.
+
+A decision is written in the transaction that carries it out, and points to its audit row. `verify` reads them: what was
+decided on the record is counted apart and is no fault.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+
+class Kind(StrEnum):
+    """What was decided; nothing moves a decision on."""
+
+    DISCARDED_MESSAGE = "discarded_message"
+    DISCARDED_PUBLICATION = "discarded_publication"
+    ACKNOWLEDGED_GHOST = "acknowledged_ghost"
+
+
+class Subject(NamedTuple):
+    """The message, publication or record that was decided on; None for what it does not have."""
+
+    event_id: UUID | None
+    event_type: str | None
+    topic: str
+    partition: int | None
+    offset: int | None
+    key: str
+    reason: str | None = None
+
+
+INSERT: Final = """
+INSERT INTO operator_decision (kind, event_id, event_type, topic, "partition", "offset", key, reason, action_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+# Hashed or probed by the index on event_id: costs nothing where nothing was discarded.
+IS_DISCARDED: Final = """
+EXISTS (SELECT FROM operator_decision AS decision
+        WHERE decision.event_id = outbox.event_id AND decision.kind = 'discarded_publication')
+"""
+DISCARDED_IDS: Final = "SELECT event_id FROM operator_decision WHERE kind = 'discarded_publication'"
+COUNT_DISCARDED: Final = "SELECT count(*) FROM operator_decision WHERE kind = 'discarded_publication'"
+GHOSTS: Final = """
+SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind = 'acknowledged_ghost'
+"""
+
+
+class Ghosts(NamedTuple):
+    """The ghosts that operators acknowledged: by event, or by place where the record names no event."""
+
+    events: frozenset[UUID] = frozenset[UUID]()
+    places: frozenset[tuple[str, int, int]] = frozenset[tuple[str, int, int]]()
+
+    def has(self, event_id: UUID | None, topic: str, partition: int, offset: int) -> bool:
+        """Say whether the record was acknowledged."""
+        return (topic, partition, offset) in self.places if event_id is None else event_id in self.events
+
+    @classmethod
+    def united(cls, several: Iterable["Ghosts"]) -> "Ghosts":
+        """Return what any of them has."""
+        found = list(several)
+        return cls(
+            frozenset[UUID]().union(*(one.events for one in found)),
+            frozenset[tuple[str, int, int]]().union(*(one.places for one in found)),
+        )
+
+
+def record(connection: psycopg.Connection, kind: Kind, subjects: Sequence[Subject], action_id: int) -> None:
+    """Write decisions, in the transaction that carries them out. Raises psycopg.Error."""
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERT, [(kind, *subject, action_id) for subject in subjects])
+
+
+def count_discarded(connection: psycopg.Connection) -> int:
+    """Return how many publications were discarded. Raises psycopg.Error."""
+    (count,) = connection.execute(COUNT_DISCARDED).fetchone() or (0,)
+    return count
+
+
+def acknowledged(connection: psycopg.Connection) -> Ghosts:
+    """Return the ghosts that were acknowledged in this database. Raises psycopg.Error."""
+    rows = connection.execute(GHOSTS).fetchall()
+    return Ghosts(
+        frozenset(event_id for event_id, *_ in rows if event_id is not None),
+        frozenset((topic, partition, offset) for event_id, topic, partition, offset in rows if event_id is None),
+    )

@@ -1,0 +1,35 @@
+"""What a task tells an operator to do leads somewhere else than to the list that it is read in."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.house import CHECKOUT, SERVICES
+
+NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
+ASK = (
+    "from {0}.service import service; print(*(f'{{t.name}}|{{t.way_out}}' for t in service.tasks.values()), sep='\\n')"
+)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_task_sends_an_operator_back_to_its_own_entry(service: str):
+    prepare = f"from chassis.django_settings import configure_django; configure_django(({service!r},), {NOBODY!r});"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{prepare} {ASK.format(service)}"],
+        cwd=CHECKOUT,
+        env={**os.environ, "WAYBILL_DATABASE_URL": NOBODY},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    own = service.removesuffix("_service")
+    for line in filter(None, done.stdout.splitlines()):
+        for command in re.findall(r"outbox attention[^`]*", line):
+            named = re.search(r"--service (\w+)", command)
+            assert named is not None, line
+            assert named[1] != own, line
