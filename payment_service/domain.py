@@ -4,6 +4,7 @@ REQUESTED once the stock of its order is held; the provider makes it CHARGED or 
 A cancellation that comes first makes it VOIDED; one that comes after the charge, REFUNDING and then REFUNDED.
 One that meets a REQUESTED payment never guesses whether a call is under way: VOIDING asks the provider, by the charge's
 own key, and it is either VOIDED for good or had been charged after all, and is refunded.
+A free order's payment is CHARGED at once with an amount of 0, and VOIDED where it is cancelled: no provider is asked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from schemas.events import (
     PaymentVoided,
     PaymentVoidRequested,
 )
+
+NO_CHARGE = ""  # in place of a provider's id, where the order was free
 
 
 class Status(StrEnum):
@@ -130,15 +133,7 @@ def decide(command: Command, payment: Payment) -> Decision:
     order_id = command.order_id
     match command, payment.status:
         case RequestPayment(), Status.NONE:
-            return [
-                PaymentRequested(
-                    order_id=order_id,
-                    customer_id=command.customer_id,
-                    amount=command.amount,
-                    currency=command.currency,
-                    payment_method=command.payment_method,
-                )
-            ]
+            return _requested(command)
         case RequestPayment(), Status.VOIDED:
             return Ignored("the cancellation overtook the request")
         case (
@@ -151,6 +146,8 @@ def decide(command: Command, payment: Payment) -> Decision:
             return [PaymentVoided(order_id=order_id)]
         case ReturnPayment(), Status.REQUESTED:
             return [PaymentVoidRequested(order_id=order_id)]
+        case ReturnPayment(), Status.CHARGED if payment.amount == 0:
+            return [PaymentVoided(order_id=order_id)]  # a free order: there is nothing to give back
         case ReturnPayment(), Status.CHARGED:
             return [PaymentRefundRequested(order_id=order_id)]
         case ReturnPayment(), Status.DECLINED:
@@ -230,6 +227,28 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return replace(payment, status=Status.REFUNDING)
         case PaymentRefunded(refund_id=refund_id):
             return replace(payment, status=Status.REFUNDED, refund_id=refund_id)
+
+
+def _requested(command: RequestPayment) -> list[PaymentEvent]:
+    """Ask for the charge; a free order is charged nothing, at once, and no provider is asked."""
+    requested = PaymentRequested(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        amount=command.amount,
+        currency=command.currency,
+        payment_method=command.payment_method,
+    )
+    if command.amount:
+        return [requested]
+    charged = PaymentCharged(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        charge_id=NO_CHARGE,
+        amount=0,
+        currency=command.currency,
+        provider=None,
+    )
+    return [requested, charged]
 
 
 def _charged(payment: Payment, command: RecordCharge) -> PaymentCharged:

@@ -40,7 +40,8 @@ def always(corridor: Corridor, life: Life) -> None:
     books = life.books
     match status["order"]:
         case "CONFIRMED":
-            good = (books.charges, books.refunds) == (1, 0) and status["reservation"] in {"RESERVED", "COMMITTED"}
+            wanted = 1 if corridor.rows[life.rows[0]].total else 0
+            good = (books.charges, books.refunds) == (wanted, 0) and status["reservation"] in {"RESERVED", "COMMITTED"}
         case "CANCELLED":
             good = (
                 books.charges == books.refunds

@@ -38,6 +38,7 @@ LINES = replace(
 COUNTING = replace(PLAIN, name="counting", staff=(COUNTED,), cancels=False)
 PRICING = replace(PLAIN, name="pricing", staff=(PRICED,), cancels=False, placed=False)
 FORGETFUL = replace(PLAIN, name="forgetful", cancels=False, deadline=True, errors=True)
+FREE = replace(PLAIN, name="free", price=0)
 DROPPED = Ignored("a mutant")
 
 
@@ -196,6 +197,14 @@ MUTANTS = (
         decides(payment.ReturnPayment, "DECLINED", lambda c, *_: [PaymentRefundRequested(order_id=c.order_id)]),
         PLAIN,
         "exceeds_charge",
+    ),
+    Mutant(
+        "a free order is charged by the provider",
+        payment,
+        "_requested",
+        gives(lambda command, real: real(command)[:1]),
+        FREE,
+        "1 charges",
     ),
     Mutant(
         "a charge is asked for however old it is",

@@ -47,6 +47,7 @@ VALUES: dict[str, Any] = {
 # What else a command may say, where that makes a difference.
 VARIANTS: dict[type, list[dict[str, Any]]] = {
     orders.PlaceOrder: [{"lines": (OrderLine(sku="LAMP", quantity=1, unit_price=2**63),)}],
+    payment.RequestPayment: [{"amount": 0}],
     inventory.ReviseProduct: [{"name": "Lantern"}, {"unit_price": 6}],
     inventory.CorrectStock: [{"change": 3}],
 }

@@ -20,6 +20,8 @@ class Scope:
     says: str
     baskets: tuple[Basket, ...]
     stock: tuple[tuple[str, int], ...]
+    price: int = 100
+    """Of each unit, in minor units."""
     placed: bool = True
     """Orders stand placed from the start; otherwise a client places each at any point."""
     again: bool = False
@@ -75,6 +77,14 @@ BOUND = (
         stock=(("LAMP", 1),),
         deadline=True,
         errors=True,
+    ),
+    Scope(
+        name="free",
+        says="one order that costs nothing: cancel, deadline, lost answers",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        price=0,
+        deadline=True,
     ),
     Scope(
         name="two",

@@ -74,14 +74,14 @@ class World:
         products, prices = [], []
         for sku, units in self.scope.stock:
             row = NO_ROW
-            listed = ListProduct(sku=sku, name=sku, unit_price=100, currency="EUR")
+            listed = ListProduct(sku=sku, name=sku, unit_price=self.scope.price, currency="EUR")
             received = ReceiveStock(sku=sku, quantity=units, reason="delivery", limit=LIMIT)
             for command in (listed, received):
                 place = ("product", sku)
                 outcome = self.corridor.handle("inventory", self.corridor.commands(command), ((place, row),))
                 ((_, row),) = outcome.changed
             products.append(row)
-            prices.append(Price(sku=sku, unit_price=100, currency="EUR"))
+            prices.append(Price(sku=sku, unit_price=self.scope.price, currency="EUR"))
         return Shared(
             tuple(products),
             tuple(units for _, units in self.scope.stock),

@@ -55,6 +55,12 @@ def test_a_charge_says_whose_books_it_stands_in_and_an_old_one_that_nobody_knows
     assert payment.given(REQUESTED, replace(CHARGED, provider=None)).state.provider is None
 
 
+def test_a_free_order_is_charged_nothing_at_once_and_voided_where_it_is_cancelled():
+    free = replace(CHARGED, amount=0, charge_id="", provider=None)
+    payment.when(replace(REQUEST, amount=0)).then(replace(REQUESTED, amount=0), free)
+    payment.given(replace(REQUESTED, amount=0), free).when(RETURN).then(VOIDED)
+
+
 def test_a_cancellation_that_came_first_is_never_charged():
     payment.when(RETURN).then(VOIDED)
     payment.given(VOIDED).when(REQUEST).then(Ignored)
