@@ -13,6 +13,7 @@ from chassis import http
 from chassis.auth import caller_of
 from chassis.outcomes import Code
 from chassis.problem import Problem
+from notification_service.address import ascii_form
 from notification_service.models import ContactRow, NotificationRow
 
 router = Router(tags=["notifications"])
@@ -23,6 +24,7 @@ def _mail_address(given: str) -> str:
         validate_email(given)
     except ValidationError:
         raise ValueError("not a mail address") from None
+    ascii_form(given)
     return given
 
 

@@ -17,6 +17,7 @@ from django.core.mail.utils import DNS_NAME
 from chassis import outside
 from chassis.outcomes import Unavailable
 from chassis.settings import read
+from notification_service.address import ascii_form
 from notification_service.domain import Kind
 from notification_service.settings import NotificationSettings
 from schemas.events import NotificationRequested
@@ -33,19 +34,29 @@ TEXTS = {
 }
 
 
-def send(address: str, asked: NotificationRequested) -> bool:
-    """Hand a mail over; False where the address is refused for good. Raises Unavailable where that is unknown."""
-    message = _message(address, asked)
+def send(address: str, asked: NotificationRequested) -> str | None:
+    """Hand a mail over; returns why it will never be taken, or None where it was. Raises Unavailable to try again.
+
+    What the server says of sender or session (after HELO or MAIL) concerns every mail, so it is tried again.
+    """
+    try:
+        message = _message(ascii_form(address), asked)
+    except ValueError:
+        return "address_not_mailable"
     try:
         with outside.within(read(NotificationSettings).smtp_timeout_seconds):
             _hand_over(message)
     except smtplib.SMTPRecipientsRefused as error:
         if all(code >= PERMANENT for code, _ in error.recipients.values()):
-            return False
+            return "address_refused"
+        raise Unavailable(f"mail server: {error!r}") from error
+    except smtplib.SMTPDataError as error:
+        if error.smtp_code >= PERMANENT:
+            return f"message_refused_{error.smtp_code}"
         raise Unavailable(f"mail server: {error!r}") from error
     except (OSError, smtplib.SMTPException) as error:
         raise Unavailable(f"mail server: {error!r}") from error
-    return True
+    return None
 
 
 def _message(address: str, asked: NotificationRequested) -> EmailMessage:
@@ -110,8 +121,11 @@ def _send(message: EmailMessage) -> None:
         _kept.backend = backend
     try:
         _kept.backend.send_messages([message])
-    except smtplib.SMTPRecipientsRefused:
-        _kept.used_at = time.monotonic()  # the connection is as good as before
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError):
+        connection = _kept.backend.connection
+        if connection is None or connection.sock is None:  # 421: the server has ended the session
+            hang_up()
+        _kept.used_at = time.monotonic()  # otherwise it is as good as before
         raise
     except (OSError, smtplib.SMTPException):
         hang_up()

@@ -22,6 +22,6 @@ def send(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordSent
     contact = next(iter(rows.load(ContactRow, [asked.customer_id], lock=False)), None)
     if contact is None:
         return RecordFailure(order_id=asked.order_id, kind=kind, code="no_address")
-    if mailer.send(contact.email, asked):
-        return RecordSent(order_id=asked.order_id, kind=kind)
-    return RecordFailure(order_id=asked.order_id, kind=kind, code="address_refused")
+    if refusal := mailer.send(contact.email, asked):
+        return RecordFailure(order_id=asked.order_id, kind=kind, code=refusal)
+    return RecordSent(order_id=asked.order_id, kind=kind)
