@@ -36,7 +36,7 @@ import structlog
 from django.db import connection, transaction
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from chassis import failpoint, inbox, metrics, unit_of_work, watchdog
+from chassis import failpoint, inbox, metrics, offset_gaps, unit_of_work, watchdog
 from chassis.condition import Condition
 from chassis.message import Headers, Message, cut, readable
 from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unreadable
@@ -55,6 +55,7 @@ SILENT.propagate = False
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
+GAPS_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 3600.0
 FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 ATTEMPTS_BEFORE_PARKING = 3
@@ -72,7 +73,7 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "error",  # chassis/offset_gaps.py answers it
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
             "socket.nagle.disable": True,
@@ -82,12 +83,12 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
     )
     consumer.subscribe(service.topics)
     log.info("consuming", topics=service.topics)
-    clean_at = commit_at = time.monotonic()
+    clean_at = commit_at = gaps_at = time.monotonic()
     handled: dict[tuple[str, int], int] = {}
     try:
         while not stop.is_set():
             watchdog.alive()
-            messages = _drain(consumer, settings.batch_size)
+            messages = _drain(consumer, settings.batch_size, condition)
             if messages:
                 failpoint.reach("consumer.polled")
                 started = time.monotonic()
@@ -101,6 +102,9 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
                 commit_at = time.monotonic() + COMMIT_SECONDS
                 _commit(consumer, handled)
                 handled.clear()
+            if time.monotonic() > gaps_at:
+                gaps_at = time.monotonic() + GAPS_SECONDS
+                _tell_gaps(service, condition)
             if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + _housekeeping(settings)
     finally:
@@ -108,25 +112,53 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
         consumer.close()
 
 
-def _drain(consumer: confluent_kafka.Consumer, limit: int) -> list[Message]:
+def _drain(consumer: confluent_kafka.Consumer, limit: int, condition: Condition) -> list[Message]:
     first = consumer.poll(POLL_SECONDS)
     if first is None:
         return []
-    return [m for raw in [first, *consumer.consume(limit - 1, 0)] if (m := _message(raw)) is not None]
+    polled = [first, *consumer.consume(limit - 1, 0)]
+    return [m for raw in polled if (m := _message(consumer, raw, condition)) is not None]
 
 
-def _message(raw: confluent_kafka.Message) -> Message | None:
-    error = raw.error()
+def _message(consumer: confluent_kafka.Consumer, raw: confluent_kafka.Message, condition: Condition) -> Message | None:
+    error, topic, partition, offset = raw.error(), raw.topic(), raw.partition(), raw.offset()
     # A consumer that was put out of its group while frozen says it by the code alone, and is given no message any more.
     if error is not None and (error.fatal() or error.code() == confluent_kafka.KafkaError._FATAL):  # noqa: SLF001
         raise SystemExit(f"kafka: {error.str()}")  # this member is out of its group for good: start anew
     if error is not None:
-        log.warning("kafka", error=error.str(), retriable=error.retriable())
+        _heed(consumer, error, topic, partition, condition)
         return None
-    topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
+    condition.recovered("broker")
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
     headers = cast("Headers", tuple(raw.headers() or ()))
     return Message(topic, partition, offset, raw.key(), headers, raw.value(), raw.timestamp()[1])
+
+
+def _heed(
+    consumer: confluent_kafka.Consumer,
+    error: confluent_kafka.KafkaError,
+    topic: str | None,
+    partition: int | None,
+    condition: Condition,
+) -> None:
+    if error.code() == confluent_kafka.KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own code
+        condition.fails("broker", error.str())
+    elif error.code() == confluent_kafka.KafkaError._AUTO_OFFSET_RESET and topic and partition is not None:  # noqa: SLF001
+        _resume(consumer, topic, partition)
+    else:
+        log.warning("kafka", error=error.str(), retriable=error.retriable())
+
+
+def _resume(consumer: confluent_kafka.Consumer, topic: str, partition: int) -> None:
+    """Read on where an offset is out of range; leaves the program where that fails, for its next start asks again."""
+    try:
+        offset_gaps.resume(consumer, topic, partition)
+    except confluent_kafka.KafkaException as error:
+        raise SystemExit(f"kafka: cannot tell where to read on in {topic}/{partition}: {error}") from None
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        raise SystemExit(f"cannot keep what is missing of {topic}/{partition}: {one_line(error)}") from None
 
 
 def _until_handled(
@@ -155,7 +187,7 @@ def _until_handled(
             consumer.pause(paused)
             # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
             late = consumer.poll(wait)
-            messages += [m for m in (_message(late),) if m] if late else []
+            messages += [m for m in (_message(consumer, late, condition),) if m] if late else []
             wait = min(60.0, wait * 2)
         else:
             failpoint.reach("consumer.committed")
@@ -174,6 +206,15 @@ def _tell(condition: Condition, error: Exception) -> None:
     metrics.put("consumer_stopped", stopped)
     part = "stopped" if stopped else "schema" if found is None else "database"
     condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)
+
+
+def _tell_gaps(service: Service, condition: Condition) -> None:
+    try:
+        offset_gaps.tell(service.name, condition)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        connection.close()  # the next batch, or readiness, tells of the database
 
 
 def _commit(consumer: confluent_kafka.Consumer, handled: Mapping[tuple[str, int], int]) -> None:
@@ -290,7 +331,7 @@ def _react(service: Service, message: Message) -> Command | Copy | None:
     if message.event_type is None:
         raise Unreadable("header ce_type is missing")
     event_class, reaction = service.reaction_to[message.event_type]
-    event = read_event(message.value, _age_seconds(message))
+    event = read_event(message.value)
     if not isinstance(event, event_class):
         raise Unreadable(f"header ce_type says {message.event_type}, the value is {event.event_type}")
     return reaction(event)

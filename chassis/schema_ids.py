@@ -5,6 +5,7 @@ schema is kept beside its id, so a program also reads versions that are newer th
 deployed in any sequence.
 """
 
+import time
 from functools import cache
 
 from django.db import connection
@@ -14,6 +15,8 @@ from schemas import codec
 from schemas.events import Event
 
 REGISTRATION_SECONDS = 10.0
+MOST_UNKNOWN = 1_000  # ids remembered; anybody can write a record with any id
+_unknown_since: dict[int, float] = {}
 WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM schema_id"
 
 
@@ -26,11 +29,12 @@ def _writers() -> dict[int, tuple[str, int, str | None]]:
         }
 
 
-def read_event(value: bytes | None, age_seconds: float) -> Event:
-    """Return the event in a framed value, of a record of this age.
+def read_event(value: bytes | None) -> Event:
+    """Return the event in a framed value.
 
-    Raises Unreadable where it cannot be told or read, and Unavailable where a young record's schema id is not known:
-    registration fills one database after another, so ours may be a moment behind the writer's.
+    Raises Unreadable where it cannot be told or read, and Unavailable for REGISTRATION_SECONDS since a schema id was
+    first met that is not known: registration fills one database after another, so ours may be behind the writer's.
+    Counted by this process's own clock, and once an id: a record's time is its producer's.
     """
     if value is None:
         raise Unreadable("the value is empty: topics of events have no tombstones")
@@ -39,7 +43,7 @@ def read_event(value: bytes | None, age_seconds: float) -> Event:
         if schema_id not in _writers():
             _writers.cache_clear()  # registered since we last looked
         writer = _writers().get(schema_id)
-        if writer is None and age_seconds < REGISTRATION_SECONDS:
+        if writer is None and _met_seconds(schema_id) < REGISTRATION_SECONDS:
             raise Unavailable(f"schema id {schema_id} is not registered yet")
         if writer is None:
             raise Unreadable(f"schema id {schema_id} is not among the registered; run `python -m schemas register`")
@@ -47,3 +51,11 @@ def read_event(value: bytes | None, age_seconds: float) -> Event:
         return codec.decode(event_type, version, payload, schema)
     except codec.UnreadableEvent as error:
         raise Unreadable(str(error)) from error
+
+
+def _met_seconds(schema_id: int) -> float:
+    """Return the seconds since an unknown id was first met."""
+    now = time.monotonic()
+    if schema_id not in _unknown_since and len(_unknown_since) >= MOST_UNKNOWN:
+        _unknown_since.pop(next(iter(_unknown_since)))
+    return now - _unknown_since.setdefault(schema_id, now)

@@ -77,7 +77,7 @@ def read_outside(registry: OwnRegistry, value: bytes) -> Any:
 
 
 def read_inside(value: bytes) -> Any:
-    return schema_ids.read_event(value, age_seconds=3600)
+    return schema_ids.read_event(value)
 
 
 def subjects(registry: OwnRegistry) -> list[str]:
