@@ -19,5 +19,5 @@ COMMENT ON COLUMN offset_gap.acknowledged_at IS 'an operator has replayed what w
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("chassis", "0008_due_attempted")]
+    dependencies: ClassVar = [("chassis", "0009_operator_decision")]
     operations: ClassVar = [migrations.RunSQL(OFFSET_GAP, "DROP TABLE offset_gap")]
