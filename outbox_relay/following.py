@@ -8,7 +8,6 @@ committed meanwhile is shown when it is back.
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -22,7 +21,6 @@ POLL_SECONDS: Final = 0.5
 AWAY_SECONDS: Final = 2.0
 ROWS: Final = 1_000
 NEWEST: Final = 10_000
-SLACK: Final = 1_000  # positions by which `recorded_at` may fall behind its neighbours
 
 # In one snapshot, and cut at the lowest positions, as the relay's own.
 VISIBLE: Final = """
@@ -40,7 +38,6 @@ SELECT missing,
         FROM (SELECT position FROM outbox ORDER BY position DESC LIMIT %s) AS newest)
 FROM outbox_cursor
 """
-NEXT: Final = "SELECT position, recorded_at FROM outbox WHERE position > %s ORDER BY position LIMIT 1"
 
 
 class Following:
@@ -84,7 +81,7 @@ class Following:
         if self._cursor is not None:  # names of holders are worth nothing in a new session
             return Cursor.restored(self._cursor.position, self._cursor.missing, time.monotonic())
         if self._wanted.since is not None:
-            return Cursor(max(self._wanted.first - 1, _before(connection, self._wanted.since)))
+            return Cursor(max(self._wanted.first - 1, history.before(connection, self._wanted.since)))
         if self._wanted.first > 1:
             return Cursor(self._wanted.first - 1)
         return _now(connection)
@@ -148,19 +145,6 @@ def _now(connection: psycopg.Connection) -> Cursor:
     pairs = zip(missing[::2], missing[1::2], strict=True)
     kept = [bound for first, last in pairs if first <= low for bound in (first, min(last, low))]
     return Cursor.restored(low, kept, time.monotonic()).passing(visible, Holders(), None, time.monotonic())
-
-
-def _before(connection: psycopg.Connection, since: datetime) -> int:
-    """Return a position with nothing as young as `since` at or below it; halves the log until it is found."""
-    low, high = 0, history.last_position(connection)
-    while low < high:
-        middle = (low + high) // 2
-        found = connection.execute(NEXT, (middle,)).fetchone()
-        if found is not None and found[1] < since:
-            low = found[0]
-        else:
-            high = middle
-    return max(0, low - SLACK)
 
 
 def _holders(connection: psycopg.Connection) -> Holders:

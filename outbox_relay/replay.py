@@ -93,7 +93,8 @@ class Share:
 def plan(connection: psycopg.Connection, choice: Choice) -> list[Share]:
     """Return what is meant, by topic and type, lowest position first. Raises psycopg.Error."""
     with connection.cursor(row_factory=class_row(Share)) as cursor:
-        return cursor.execute(PLAN, choice.values()).fetchall()
+        narrowed = choice._replace(wanted=history.narrowed(connection, choice.wanted))
+        return cursor.execute(PLAN, narrowed.values()).fetchall()
 
 
 def sendable(shares: Collection[Share]) -> list[Share]:

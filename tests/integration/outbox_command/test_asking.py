@@ -5,6 +5,7 @@ import json
 import psycopg
 import pytest
 
+from outbox_relay import history
 from outbox_relay.status import NEWEST
 from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
 from tests.integration.relay.parts import append_many
@@ -184,3 +185,25 @@ def test_what_needs_attention_is_counted_and_listed_with_reason_and_way_out(orde
     assert (one["service"], one["task"], one["attempts"]) == ("order", "expire_order", 7)
     assert (one["reason"], one["way_out"]) == ("no answer", "ring them up")
     assert ask(order_database, "status", "--json").lines()[0]["attention"] == 1
+
+
+def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: ServiceDatabase):
+    rows = 40_000
+    with psycopg.connect(order_database.superuser_url, autocommit=True) as session:
+        append_many(session, "t", rows)
+        session.execute("UPDATE outbox SET recorded_at = now() - interval '1 s' * (%s - position)", (rows,))
+        session.execute("VACUUM ANALYZE outbox")
+        for wanted in (
+            history.Filter(since=history.moment("5m")),
+            history.Filter(since=history.moment("3h"), until=history.moment("2h")),
+            history.Filter(until=history.moment("10h"), event_types=("waybill.order.OrderPlaced",)),
+        ):
+            values = history.narrowed(session, wanted).values() | {"service": "order", "limit": 50}
+            plan = "\n".join(line for (line,) in session.execute(f"EXPLAIN {history.NEWEST}", values))
+            assert "Index Scan Backward using outbox_pkey" in plan
+            assert "Seq Scan" not in plan
+            assert values["last"] - values["first"] < rows or wanted.since is None
+    found = ask(order_database, "list", "--since", "5m", "--limit", "1000", "--json").lines()
+    assert 150 < len(found) <= 300  # the test itself takes a while
+    early = ask(order_database, "list", "--until", "10h", "--limit", "2", "--json").lines()
+    assert rows - 36_000 - 60 < early[-1]["position"] <= rows - 35_500

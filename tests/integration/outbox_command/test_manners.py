@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -134,3 +135,8 @@ def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
 def test_a_database_that_does_not_answer_is_one_line_and_4(verb: str):
     done = outbox(verb, *NEEDS.get(verb, []), **settings(order=AWAY))
     assert (done.code, done.out.count("\n"), len(done.err.splitlines())) == (4, verb == "tail", 1), done.err
+
+
+def test_it_says_its_version():
+    done = outbox("--version")
+    assert (done.code, done.out) == (0, f"outbox {version('waybill')}\n")
