@@ -29,6 +29,8 @@ ROWS = [row(1, "a"), row(2, "b")]
     ("rows", "records", "kinds"),
     [
         (ROWS, [(ORDER, "a", 1), (ORDER, "b", 2)], set()),
+        (ROWS, [(ORDER, "a", 1), (ORDER, "known", 2), (ORDER, "b", 2)], set()),
+        (ROWS, [(ORDER, "b", None), (ORDER, "a", 1)], set()),
         (ROWS, [(ORDER, "a", 1), (ORDER, "b", 2), (ORDER, "a", 1)], set()),
         (ROWS, [(ORDER, "a", 1)], {"lost"}),
         (ROWS, [(ORDER, "a", 1), (ORDER, "b", 2), (ORDER, "x", 3)], {"ghosts"}),
@@ -38,7 +40,7 @@ ROWS = [row(1, "a"), row(2, "b")]
 )
 def test_a_topic_that_differs_from_the_outbox_is_found(rows, records, kinds):
     found = Books()
-    books._outbox_against_topics(found, "order", lambda _: rows, {TOPIC: records})
+    books._outbox_against_topics(found, "order", lambda _: rows, {TOPIC: records}, {"known"})
     assert {finding.kind for finding in found.found} == kinds
 
 
@@ -62,7 +64,7 @@ CHARGE, REFUND = {"kind": "charge", "status": "charged"}, {"kind": "refund", "st
 def test_an_order_that_differs_from_the_ledger_or_the_stock_is_found(status, reservation, ledger, kinds):
     found = Books()
     entries = [{"order_id": ORDER, **entry} for entry in ledger]
-    books._orders(found, {ORDER: {"status": status}}, {}, {ORDER: {"status": reservation}}, entries)
+    books._orders(found, {ORDER: {"status": status, "total": 1999}}, {}, {ORDER: {"status": reservation}}, entries)
     assert {finding.kind for finding in found.found} == kinds
 
 

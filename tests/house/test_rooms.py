@@ -14,7 +14,7 @@ WITH_WORKER = {"order_service", "payment_service", "notification_service"}
 # What a service has beside the rooms, and why.
 OWN_ROOMS = {
     "payment_service": {"provider"},  # the only outside call: the payment providers, one module each
-    "notification_service": {"mailer"},  # the only other one: the mail server
+    "notification_service": {"mailer", "address"},  # the only other one: the mail server, and whom it can reach
 }
 VAGUE = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "impl")
 SAYS = ("Owns:", "Topics in:", "Topics out:")
