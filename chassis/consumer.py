@@ -28,6 +28,7 @@ waits the whole time-out unless n messages came; storing offsets before the data
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import Event as Flag
 from typing import cast
 
@@ -37,6 +38,7 @@ from django.db import connection, transaction
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from chassis import failpoint, inbox, metrics, offset_gaps, unit_of_work, watchdog
+from chassis.broker_health import STATISTICS_MS, BrokerHealth
 from chassis.condition import Condition
 from chassis.message import Headers, Message, cut, readable
 from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unreadable
@@ -53,6 +55,7 @@ SILENT = logging.getLogger("chassis.librdkafka")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 POLL_SECONDS = 0.5
+NAN = float("nan")
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 GAPS_SECONDS = 5.0
@@ -63,11 +66,26 @@ LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
 PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What one run of the consumer has in hand."""
+
+    consumer: confluent_kafka.Consumer
+    service: Service
+    settings: Settings
+    stop: Flag
+    condition: Condition
+    broker: BrokerHealth
+
+
 def consume(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
     """Handle messages until `stop` is set; `condition` is told what keeps the consumer from it."""
+    broker = BrokerHealth(condition)
     consumer = confluent_kafka.Consumer(
         {
             **settings.kafka,
+            "stats_cb": broker.note,
+            "statistics.interval.ms": STATISTICS_MS,
             "group.id": service.name,
             "client.id": f"{service.name}.consumer",
             **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
@@ -81,6 +99,7 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             "logger": SILENT,
         }
     )
+    loop = _Loop(consumer, service, settings, stop, condition, broker)
     consumer.subscribe(service.topics)
     log.info("consuming", topics=service.topics)
     clean_at = commit_at = gaps_at = time.monotonic()
@@ -88,16 +107,16 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
     try:
         while not stop.is_set():
             watchdog.alive()
-            messages = _drain(consumer, settings.batch_size, condition)
+            messages = _drain(consumer, settings.batch_size, broker)
             if messages:
                 failpoint.reach("consumer.polled")
                 started = time.monotonic()
-                if _until_handled(consumer, service, messages, settings, stop, condition):
+                if _until_handled(loop, messages):
                     handled |= {(m.topic, m.partition): m.offset for m in messages}
                 stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
             else:
                 for topic in service.topics:
-                    metrics.put("consumer_lag_seconds", 0, topic=topic)
+                    metrics.put("consumer_lag_seconds", 0 if broker.answers else NAN, topic=topic)
             if handled and time.monotonic() > commit_at:
                 commit_at = time.monotonic() + COMMIT_SECONDS
                 _commit(consumer, handled)
@@ -112,23 +131,22 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
         consumer.close()
 
 
-def _drain(consumer: confluent_kafka.Consumer, limit: int, condition: Condition) -> list[Message]:
+def _drain(consumer: confluent_kafka.Consumer, limit: int, broker: BrokerHealth) -> list[Message]:
     first = consumer.poll(POLL_SECONDS)
     if first is None:
         return []
     polled = [first, *consumer.consume(limit - 1, 0)]
-    return [m for raw in polled if (m := _message(consumer, raw, condition)) is not None]
+    return [m for raw in polled if (m := _message(consumer, raw, broker)) is not None]
 
 
-def _message(consumer: confluent_kafka.Consumer, raw: confluent_kafka.Message, condition: Condition) -> Message | None:
+def _message(consumer: confluent_kafka.Consumer, raw: confluent_kafka.Message, broker: BrokerHealth) -> Message | None:
     error, topic, partition, offset = raw.error(), raw.topic(), raw.partition(), raw.offset()
     # A consumer that was put out of its group while frozen says it by the code alone, and is given no message any more.
     if error is not None and (error.fatal() or error.code() == confluent_kafka.KafkaError._FATAL):  # noqa: SLF001
         raise SystemExit(f"kafka: {error.str()}")  # this member is out of its group for good: start anew
     if error is not None:
-        _heed(consumer, error, topic, partition, condition)
+        _heed(consumer, error, topic, partition, broker)
         return None
-    condition.recovered("broker")
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
     headers = cast("Headers", tuple(raw.headers() or ()))
     return Message(topic, partition, offset, raw.key(), headers, raw.value(), raw.timestamp()[1])
@@ -139,10 +157,10 @@ def _heed(
     error: confluent_kafka.KafkaError,
     topic: str | None,
     partition: int | None,
-    condition: Condition,
+    broker: BrokerHealth,
 ) -> None:
     if error.code() == confluent_kafka.KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own code
-        condition.fails("broker", error.str())
+        broker.down(error.str())
     elif error.code() == confluent_kafka.KafkaError._AUTO_OFFSET_RESET and topic and partition is not None:  # noqa: SLF001
         _resume(consumer, topic, partition)
     else:
@@ -161,43 +179,36 @@ def _resume(consumer: confluent_kafka.Consumer, topic: str, partition: int) -> N
         raise SystemExit(f"cannot keep what is missing of {topic}/{partition}: {one_line(error)}") from None
 
 
-def _until_handled(
-    consumer: confluent_kafka.Consumer,
-    service: Service,
-    messages: list[Message],
-    settings: Settings,
-    stop: Flag,
-    condition: Condition,
-) -> bool:
+def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
     """Handle a batch, again with backoff while the environment fails; False where told to stop first."""
     done = False
-    wait = settings.retry_seconds
+    wait = loop.settings.retry_seconds
     paused = []
-    while not stop.is_set():
+    while not loop.stop.is_set():
         try:
-            process(service, messages, settings)
+            process(loop.service, messages, loop.settings)
         except Exception as error:
             if not may_succeed_later(error):
                 raise
-            _tell(condition, error)
+            _tell(loop.condition, error)
             _put_lag(messages)
             connection.close()
             watchdog.alive()
-            paused = consumer.assignment()
-            consumer.pause(paused)
+            paused = loop.consumer.assignment()
+            loop.consumer.pause(paused)
             # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
-            late = consumer.poll(wait)
-            messages += [m for m in (_message(consumer, late, condition),) if m] if late else []
+            late = loop.consumer.poll(wait)
+            messages += [m for m in (_message(loop.consumer, late, loop.broker),) if m] if late else []
             wait = min(60.0, wait * 2)
         else:
             failpoint.reach("consumer.committed")
             metrics.put("consumer_stopped", 0)
-            condition.recovered("database", "schema", "stopped")
+            loop.condition.recovered("database", "schema", "stopped")
             done = True
             break
     if paused:
-        owned = {(p.topic, p.partition) for p in consumer.assignment()}
-        consumer.resume([p for p in paused if (p.topic, p.partition) in owned])
+        owned = {(p.topic, p.partition) for p in loop.consumer.assignment()}
+        loop.consumer.resume([p for p in paused if (p.topic, p.partition) in owned])
     return done
 
 

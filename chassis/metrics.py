@@ -86,7 +86,10 @@ METRICS: dict[Name, Metric] = {
         Gauge, CONSUMER, "Messages that wait as dead letters; 10,000 are counted at most.", ("reason",)
     ),
     "consumer_lag_seconds": Metric(
-        Gauge, CONSUMER, "Age of the last message read; 0 where all are handled.", ("topic",)
+        Gauge,
+        CONSUMER,
+        "Age of the last message read; 0 where all are handled, NaN while the broker does not answer.",
+        ("topic",),
     ),
     "consumer_parked_total": Metric(Counter, CONSUMER, "Messages parked in the inbox since the start.", ("reason",)),
     "consumer_passed_total": Metric(

@@ -57,21 +57,21 @@ def cursor_by_highest_id() -> None:
 
 def offset_before_commit() -> None:
     """Commit Kafka's offsets before the database has what they stand for."""
+    import confluent_kafka
+
     from chassis import consumer
 
-    honest = consumer._until_the_world_is_well
+    honest = consumer._until_handled
 
-    def first(reader: Any, service: Any, messages: Any, *rest: Any) -> None:
+    def first(loop: Any, messages: Any) -> bool:
         offsets = {(m.topic, m.partition): m.offset + 1 for m in messages}
-        import confluent_kafka
-
-        reader.commit(
+        loop.consumer.commit(
             offsets=[confluent_kafka.TopicPartition(*place, offset) for place, offset in offsets.items()],
             asynchronous=False,
         )
-        honest(reader, service, messages, *rest)
+        return honest(loop, messages)
 
-    consumer._until_the_world_is_well = first
+    consumer._until_handled = first
 
 
 def inbox_row_left_out() -> None:

@@ -4,23 +4,16 @@ All of it on one partition of a real broker: bad records between good ones, each
 """
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from django.db import connection
 
-from chassis import consumer, schema_ids
-from chassis.condition import Condition
-from chassis.service import Service
-from chassis.settings import settings
+from chassis import schema_ids
 from chassis.telemetry import new_id
 from inventory_service.service import service as inventory
 from schemas import codec
@@ -28,6 +21,7 @@ from schemas.contracts import ROOT
 from schemas.events import SOURCES, OrderPlaced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
+from tests.support.consuming import consuming, on_topic
 from tests.support.databases import Server, in_use
 from tests.support.orders import placed
 from tests.support.wait import wait_until
@@ -86,27 +80,6 @@ class Outcome:
     reserved: int
 
 
-@contextmanager
-def consuming(own: Service, bootstrap: str) -> Iterator[None]:
-    """The real consumer, in a thread."""
-    stop = threading.Event()
-
-    def run() -> None:
-        try:
-            consumer.consume(own, settings().model_copy(update={"kafka_bootstrap": bootstrap}), stop, Condition())
-        finally:
-            connection.close()
-
-    running = threading.Thread(target=run)
-    running.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        running.join(30)
-        assert not running.is_alive()
-
-
 def _produce(bootstrap: str, topic: str) -> dict[str, str]:
     """A good record, then of each kind a bad one with a good one of its key and one of another key behind it."""
     producer = Producer({"bootstrap.servers": bootstrap})
@@ -135,8 +108,7 @@ def _produce(bootstrap: str, topic: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def outcome(kafka: str, database_server: Server) -> Outcome:
     topic = make_topic(kafka, partitions=1)
-    own = replace(inventory, name=f"test-{uuid4().hex[:8]}")
-    vars(own)["topics"] = [topic]
+    own = on_topic(inventory, topic)
     with database_server.fresh("inventory_service") as database, in_use(database.service_url):
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
             ids = [(1, SCHEMA_ID, None), (2, LATER_ID, json.dumps(LATER_SCHEMA))]

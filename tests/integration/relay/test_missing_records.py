@@ -1,20 +1,14 @@
 """A consumer whose next record is gone says which are missing, keeps that, and reads on."""
 
-import threading
-from dataclasses import replace
-from uuid import uuid4
-
 import psycopg
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from django.db import connection
 
-from chassis import consumer, offset_gaps
-from chassis.condition import Condition
-from chassis.settings import settings
+from chassis import offset_gaps
 from inventory_service.service import service as inventory
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import make_topic
+from tests.support.consuming import consuming, on_topic
 from tests.support.wait import wait_until
 
 GAPS = 'SELECT topic, "partition", first_offset, last_offset FROM offset_gap WHERE acknowledged_at IS NULL'
@@ -57,25 +51,13 @@ def test_what_retention_removed_before_it_was_read_is_kept_and_told(
     broker: Broker, inventory_database, before, left_at, after, missing
 ):
     topic = make_topic(broker.bootstrap, partitions=1)
-    own = replace(inventory, name=f"test-{uuid4().hex[:8]}")
-    vars(own)["topics"] = [topic]
+    own = on_topic(inventory, topic)
     produce(broker, topic, before)
     if left_at is not None:
         commit(broker, own.name, topic, left_at)
     broker.delete_records(topic, 1)
     produce(broker, topic, after)
-    stop, condition = threading.Event(), Condition()
-    told = settings().model_copy(update={"kafka_bootstrap": broker.bootstrap})
-
-    def run() -> None:
-        try:
-            consumer.consume(own, told, stop, condition)
-        finally:
-            connection.close()
-
-    running = threading.Thread(target=run)
-    running.start()
-    try:
+    with consuming(own, broker.bootstrap) as condition:
         end = before + after
         wait_until(lambda: committed(broker, own.name, topic) == end, deadline_seconds=60, what="all read")
         with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
@@ -86,10 +68,6 @@ def test_what_retention_removed_before_it_was_read_is_kept_and_told(
                 wait_until(lambda: text in (condition.unready() or ""), deadline_seconds=20, what="unready")
                 owner.execute("UPDATE offset_gap SET acknowledged_at = now()")
             wait_until(lambda: condition.unready() is None, deadline_seconds=20, what="ready")
-    finally:
-        stop.set()
-        running.join(30)
-        assert not running.is_alive()
 
 
 def test_where_a_partition_is_read_on():
