@@ -11,12 +11,12 @@ the time since when and the way out; the mark goes with the row, once an attempt
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
 from chassis import hint
-from chassis.outcomes import NotAttempted, OutcomeUnknown
+from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
 from chassis.service import Tried
 from chassis.settings import settings
 from chassis.telemetry import Cause
@@ -53,7 +53,7 @@ WITH chosen AS MATERIALIZED (
               date_part('epoch', clock_timestamp() - first_attempt_at) AS seconds
 )
 SELECT id, task, attempts, seconds, asked_in_vain, date_part('epoch', clock_timestamp() - recorded_at),
-       event_id::text, event_type, schema_version, payload,
+       aggregate_type, aggregate_id, event_id::text, event_type, schema_version, payload,
        metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate', metadata->>'replay_id'
 FROM claimed JOIN outbox USING (event_id)
 """
@@ -83,6 +83,10 @@ WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY
 """
 
 
+class CannotBegin(NeedsAttention):
+    """What an attempt is made with is broken in the database: the event that asked for it, or its aggregate's row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A due row in this worker's hands, with the event that asked for it."""
@@ -92,8 +96,19 @@ class Claimed:
     attempts: int
     tried: Tried
     asked_seconds: float  # since the event was recorded
-    event: Event
+    aggregate_type: str
+    key: str
+    event_type: str
+    schema_version: int
+    payload: bytes
     cause: Cause
+
+    def read(self) -> Event:
+        """Return the event that asked for it; raises CannotBegin where it cannot be read."""
+        try:
+            return codec.decode(self.event_type, self.schema_version, self.payload)
+        except codec.UnreadableEvent as error:
+            raise CannotBegin(f"the event {self.cause.causation_id} cannot be read: {error}") from error
 
 
 def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
@@ -119,39 +134,29 @@ def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: floa
     tasks = {"tasks": list(rooms), "rooms": list(rooms.values())}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, {**tasks, "lease": lease_seconds, "retry": retry_seconds})
-        return [
-            Claimed(
-                id_,
-                task,
-                attempts,
-                Tried(attempts, seconds, in_vain),
-                asked_seconds,
-                codec.decode(event_type, schema_version, bytes(payload)),
-                Cause(
-                    correlation_id,
-                    causation_id=event_id,
-                    traceparent=traceparent,
-                    tracestate=tracestate,
-                    replay_id=replay_id,
-                ),
-            )
-            for (
-                id_,
-                task,
-                attempts,
-                seconds,
-                in_vain,
-                asked_seconds,
-                event_id,
-                event_type,
-                schema_version,
-                payload,
-                correlation_id,
-                traceparent,
-                tracestate,
-                replay_id,
-            ) in cursor.fetchall()
-        ]
+        return [_claimed(*row) for row in cursor.fetchall()]
+
+
+def _claimed(
+    id_: int, task: str, attempts: int, seconds: float, in_vain: bool, asked_seconds: float, *asked: Any
+) -> Claimed:
+    aggregate_type, key, event_id, event_type, schema_version, payload, *cause = asked
+    correlation_id, traceparent, tracestate, replay_id = cause
+    return Claimed(
+        id_,
+        task,
+        attempts,
+        Tried(attempts, seconds, in_vain),
+        asked_seconds,
+        aggregate_type,
+        key,
+        event_type,
+        schema_version,
+        bytes(payload),
+        Cause(
+            correlation_id, causation_id=event_id, traceparent=traceparent, tracestate=tracestate, replay_id=replay_id
+        ),
+    )
 
 
 def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, way_out: str | None) -> None:

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from chassis import deadlines, failpoint, metrics, outside, rows, unit_of_work, watchdog
 from chassis.condition import Condition
-from chassis.deadlines import Claimed
+from chassis.deadlines import CannotBegin, Claimed
 from chassis.hint import Hint
 from chassis.outcomes import NeedsAttention, Unavailable
 from chassis.service import Command, Service, Task
@@ -27,6 +27,7 @@ from chassis.settings import Settings
 from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from chassis.threads import Threads
 from chassis.unit_of_work import Caused
+from schemas.events import Event
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at most
@@ -90,7 +91,7 @@ class Worker:
     def keys(self) -> list[str]:
         """Return the aggregates that something was started for and is not recorded."""
         claimed = [*self.under_way.values(), *(one for one, _ in self.answered)]
-        return sorted({one.event.aggregate_id for one in claimed})
+        return sorted({one.key for one in claimed})
 
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
@@ -101,15 +102,12 @@ class Worker:
         claimed = deadlines.claim(
             rooms, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
         )
-        for aggregate_type in sorted({c.event.aggregate_type for c in claimed}):
-            mine = [c for c in claimed if c.event.aggregate_type == aggregate_type]
-            table = self.service.tables[aggregate_type]
-            loaded = rows.load(table, {c.event.aggregate_id for c in mine}, lock=False)
+        for aggregate_type in sorted({c.aggregate_type for c in claimed}):
+            mine = [c for c in claimed if c.aggregate_type == aggregate_type]
+            loaded = rows.load(self.service.tables[aggregate_type], {c.key for c in mine}, lock=False)
             found = {str(row.pk): row for row in loaded}
             for c in mine:
-                row = found[c.event.aggregate_id]
-                state = self.service.models.to_state({aggregate_type: {row.pk: row}})
-                attempt = self.threads.submit(_attempt, self.service.tasks[c.task], state, c, self.settings)
+                attempt = self.threads.submit(_attempt, self.service, found.get(c.key), c, self.settings)
                 self.under_way[attempt] = c
                 self.begun.append(attempt)
 
@@ -137,12 +135,14 @@ class Worker:
         return True
 
 
-def _attempt(task: Task, state: Any, claimed: Claimed, settings: Settings) -> Command | None:
+def _attempt(service: Service, row: Any, claimed: Claimed, settings: Settings) -> Command | None:
+    task = service.tasks[claimed.task]
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     started = time.monotonic()
     try:
+        state, event = _begin(service, row, claimed)
         with outside.within(settings.worker_attempt_seconds):
-            answer = attempt(state, claimed.event, claimed.tried)
+            answer = attempt(state, event, claimed.tried)
     except Exception as error:
         if classify(error) in {None, ErrorClass.RECORD}:
             raise
@@ -152,6 +152,12 @@ def _attempt(task: Task, state: Any, claimed: Claimed, settings: Settings) -> Co
         metrics.observe("worker_attempt_seconds", time.monotonic() - started, task=task.name)
     failpoint.reach("worker.answered")
     return answer
+
+
+def _begin(service: Service, row: Any, claimed: Claimed) -> tuple[Any, Event]:
+    if row is None:
+        raise CannotBegin(f"{claimed.aggregate_type} {claimed.key} has no row: rebuild it from its events")
+    return service.models.to_state({claimed.aggregate_type: {row.pk: row}}), claimed.read()
 
 
 def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]:
@@ -190,12 +196,12 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
     (log.error if attention or outcome == "defect" else log.warning)(
         "attempt failed",
         task=task.name,
-        key=claimed.event.aggregate_id,
+        key=claimed.key,
         event_id=claimed.cause.causation_id,
         correlation_id=claimed.cause.correlation_id,
         attempts=claimed.attempts,
         needs_attention=attention,
         error=repr(error),
     )
-    way_out = (task.way_out or LOOK) if attention else None
-    deadlines.put_off(claimed, error, retry_seconds=settings.retry_seconds, way_out=way_out)
+    remedy = LOOK if isinstance(error, CannotBegin) else task.way_out or LOOK
+    deadlines.put_off(claimed, error, retry_seconds=settings.retry_seconds, way_out=remedy if attention else None)

@@ -118,6 +118,33 @@ def test_an_attempt_with_a_defect_keeps_its_due_row_and_says_why(order_database,
     assert "a defect" in last_error
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("UPDATE outbox SET payload = '\\x00' WHERE aggregate_id = %s", "cannot be read"),
+        ("DELETE FROM orders WHERE order_id::text = %s", "has no row"),
+    ],
+    ids=["an event that cannot be read", "an aggregate without a row"],
+)
+def test_a_due_row_that_cannot_begin_needs_attention_at_once_and_holds_back_no_other(
+    order_database, calls, damage, reason
+):
+    def attempt(order, asked, tried):
+        calls.append(asked.aggregate_id)
+
+    broken, *healthy = (place() for _ in range(3))
+    plan = service(attempt, way_out="compare the books")
+    handle(plan, [broken, *healthy])
+    with psycopg.connect(order_database.superuser_url, autocommit=True) as superuser:
+        superuser.execute(damage, [str(broken.command.order_id)])
+    with working(plan):
+        wait_until(lambda: len(due()) == 1 and due()[0][0] > 2, deadline_seconds=20, what="the others done")
+    assert sorted(calls) == sorted(str(one.command.order_id) for one in healthy)
+    ((remedy, error),) = attention()
+    assert reason in error
+    assert remedy == worker.LOOK
+
+
 def test_one_refused_outcome_does_not_hold_back_the_others(order_database, calls):
     def attempt(order, asked, tried):
         if not calls:
