@@ -1,38 +1,47 @@
 """Django's settings, built from a service's own: one database, no sessions, no users, no settings module."""
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import django
 from django.conf import settings
 
 from chassis import arrays
+from schemas import postgres_client
 
 WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
 
 
-def database(url: str) -> dict[str, Any]:
-    """Return Django's description of the database behind a PostgreSQL URL."""
-    parts = urlsplit(url)
+def database(url: str, program: str = "chassis", **session: str) -> dict[str, Any]:
+    """Return Django's description of the database behind a PostgreSQL URL, as seen by a program.
+
+    `session`: settings of its sessions, beside those that all rely on.
+    """
+    options = postgres_client.parameters(url, program, session)
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
-        "PORT": str(parts.port or ""),
+        "NAME": options.pop("dbname", ""),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
         "CONN_MAX_AGE": None,
-        "OPTIONS": {"connect_timeout": 5, "server_side_binding": True, "prepare_threshold": 3},
+        "OPTIONS": {**options, "server_side_binding": True, "prepare_threshold": 3},
     }
 
 
 def configure_django(
-    services: tuple[str, ...], url: str, *, web: bool = False, max_body_bytes: int = 1_000_000
+    services: tuple[str, ...],
+    url: str,
+    program: str = "chassis",
+    *,
+    web: bool = False,
+    max_body_bytes: int = 1_000_000,
+    **session: str,
 ) -> None:
     """Configure Django for these services on one database; once a process."""
     settings.configure(
         ALLOWED_HOSTS=["*"],  # the gateway in front decides on host names
-        DATABASES={"default": database(url)},
+        DATABASES={"default": database(url, program, **session)},
         DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", "chassis", *services],

@@ -89,9 +89,16 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
     programs[given.program](given.service, settings)
 
 
-def load(name: str, settings: Settings, *, web: bool = False) -> Any:
-    """Configure Django for the service and return its plan."""
-    configure_django((name,), settings.database_url, web=web, max_body_bytes=settings.max_body_bytes)
+def load(name: str, settings: Settings, program: str, **session: str) -> Any:
+    """Configure Django for a program of the service and return the service's plan."""
+    configure_django(
+        (name,),
+        settings.database_url,
+        f"{name}.{program}",
+        web=program == "web",
+        max_body_bytes=settings.max_body_bytes,
+        **session,
+    )
     return import_module(f"{name}.service").service
 
 
@@ -140,7 +147,7 @@ def wsgi(name: str, *_: object) -> Any:
 
 def _wsgi(name: str, settings: Settings) -> Any:
     _end_with_parent()
-    service = load(name, settings, web=True)
+    service = load(name, settings, "web")
     from django.core.handlers.wsgi import WSGIHandler
 
     from chassis.exposure import expose
@@ -168,7 +175,7 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    service = load(name, settings)
+    service = load(name, settings, kind)
     from chassis import consumer, health, worker
     from chassis.exposure import expose
     from chassis.readiness import database_ready
@@ -185,7 +192,7 @@ def migrate(name: str, settings: Settings) -> None:
     """Bring the database to this version's tables as their owner, and give the programs' roles their rights."""
     if not settings.owner_database_url:
         raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
-    configure_django((name,), settings.owner_database_url)
+    configure_django((name,), settings.owner_database_url, f"{name}.migrate", statement_timeout="0")
     from django.core.management import call_command
     from django.db import OperationalError, connection
     from psycopg import sql
@@ -202,15 +209,15 @@ def migrate(name: str, settings: Settings) -> None:
         }
         for grants, role in rights.items():
             if role:
-                database = sql.Identifier(connection.settings_dict["NAME"])
+                database = sql.Identifier(connection.connection.info.dbname)
                 statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))
                 cursor.execute(statement.as_string(cursor.connection))
-    log.info("migrated", database=connection.settings_dict["NAME"])
+    log.info("migrated", database=connection.connection.info.dbname)
 
 
 def rebuild(name: str, settings: Settings) -> None:
     """Print every row that is not the fold of its events, as JSON lines; exits 1 where there is one."""
-    service = load(name, settings)
+    service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
     from chassis.rebuild import check
@@ -232,7 +239,7 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
     `--only` reads from the standard input which ones: ids of rows, one a line.
     """
     only = {UUID(line.strip()) for line in sys.stdin} if rest == ["--only"] else None
-    service = load(name, settings)
+    service = load(name, settings, "redrive")
     from chassis import redrive
 
     left = 0
@@ -250,7 +257,9 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:
     """Run a Django management command for the service."""
-    configure_django((name,), settings.owner_database_url or settings.database_url)
+    configure_django(
+        (name,), settings.owner_database_url or settings.database_url, f"{name}.manage", statement_timeout="0"
+    )
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage", *rest])

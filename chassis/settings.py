@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 from functools import cache
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.kafka_client import connection
+from schemas.postgres_client import check_url
+
+DatabaseUrl = Annotated[str, AfterValidator(check_url)]
 
 
 class Environment(BaseSettings):
@@ -41,8 +44,12 @@ class Settings(KafkaEnvironment):
     """Hold what every program of a service is told by its environment."""
 
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")
-    database_url: str = Field(description="PostgreSQL URL of the service's own database, with the program's role.")
-    owner_database_url: str | None = Field(default=None, description="The owner's URL; only `migrate` needs it.")
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the service's own database, with the program's role."
+    )
+    owner_database_url: DatabaseUrl | None = Field(
+        default=None, description="The owner's URL; only `migrate` needs it."
+    )
     service_role: str | None = Field(default=None, description="Role that `migrate` grants the service's rights to.")
     relay_role: str | None = Field(default=None, description="Role that `migrate` grants the relay's rights to.")
     registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")

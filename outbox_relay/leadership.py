@@ -38,11 +38,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, LiteralString, NamedTuple, Self
 
-import psycopg
 import structlog
 
 from chassis import metrics, watchdog
 from outbox_relay.settings import Outbox
+from schemas import postgres_client
 
 log: Any = structlog.get_logger()
 
@@ -53,17 +53,12 @@ RESTING: Final = LOCK + 1
 LOOK_SECONDS: Final = 0.5
 BEAT_SECONDS: Final = 1.0
 REST_SECONDS: Final = 0.1
-OPTIONS: Final = " ".join(
-    f"-c {option}"
-    for option in (
-        "plan_cache_mode=force_generic_plan",
-        "jit=off",
-        "idle_session_timeout=0",
-        "lock_timeout=2s",  # a migration that locks the outbox must not silence the heartbeat
-        "statement_timeout=30s",
-        "synchronous_commit=on",  # else a crash takes the cursor back, and more than the batches in flight is repeated
-    )
-)
+SESSION: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "lock_timeout": "2s",  # a migration that locks the outbox must not silence the heartbeat
+    "statement_timeout": "30s",
+}
 
 TRY: Final = "SELECT pg_try_advisory_lock(%s)"
 GIVE_BACK: Final = "SELECT pg_advisory_unlock(%s)"
@@ -102,17 +97,7 @@ class Leadership:
         """Connect; blocks up to 5 s. Raises psycopg.Error where the database cannot be reached."""
         self.service = outbox.service
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.connection = psycopg.connect(
-            outbox.database_url,
-            autocommit=True,
-            connect_timeout=5,
-            options=OPTIONS,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-            application_name=f"outbox_relay {self.name}",
-        )
+        self.connection = postgres_client.connect(outbox.database_url, f"outbox_relay {self.name}", SESSION)
         self.asked = Asked()
         self._stale_after_seconds = stale_after_seconds
         self._suspect: int | None = None

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
-from schemas import kafka_client
+from outbox_relay.settings import database_urls
+from schemas import kafka_client, postgres_client
 
 CHECKOUT: Final = Path(__file__).parent.parent
-CONNECT_SECONDS: Final = 5
+SESSION: Final = {"statement_timeout": "0"}  # what is asked of a long log takes its time
 WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
 SUFFIX: Final = "_service"
 
@@ -66,7 +67,7 @@ def find_places(environment: Mapping[str, str]) -> Places:
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if told:
-        return Places(dict(_pair(pair) for pair in told.split(",")), bootstrap, properties)
+        return Places(_databases(told), bootstrap, properties)
     file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
@@ -77,11 +78,11 @@ def find_places(environment: Mapping[str, str]) -> Places:
         raise UsageError(f"{file} does not name the databases; {WAY_OUT}") from None
 
 
-def _pair(pair: str) -> tuple[str, str]:
-    name, equals, url = pair.strip().partition("=")
-    if not equals or not url.startswith(("postgresql://", "postgres://")):
-        raise UsageError(f"WAYBILL_OUTBOX_DATABASES: {name!r} is not service=postgresql://…")
-    return name.removesuffix(SUFFIX), url
+def _databases(told: str) -> dict[str, str]:
+    try:
+        return {name.removesuffix(SUFFIX): url for name, url in database_urls(told).items()}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def ask(
@@ -101,15 +102,7 @@ def ask(
 
 def connect(url: str) -> psycopg.Connection:
     """Connect in autocommit; blocks up to 5 s. Raises psycopg.Error."""
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name="outbox",
-        keepalives_idle=5,  # a server that vanished must not hold the command for hours
-        keepalives_interval=2,
-        keepalives_count=3,
-    )
+    return postgres_client.connect(url, "outbox", SESSION, standby=True)
 
 
 def in_one_line(error: BaseException) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from chassis.settings import KafkaEnvironment
+from schemas.postgres_client import check_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class RelaySettings(KafkaEnvironment):
         default=10.0, ge=0, description="A topic unknown for this long is not to be created: its records are parked."
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        return None if url is None else check_url(url)
+
     @model_validator(mode="after")
     def _serves_something(self) -> Self:
         self.outboxes  # noqa: B018 - what is malformed ends the program at its start
@@ -80,16 +86,27 @@ class RelaySettings(KafkaEnvironment):
             if self.service is None or self.database_url is None:
                 raise ValueError("set WAYBILL_SERVICE and WAYBILL_DATABASE_URL, or WAYBILL_OUTBOX_DATABASES")
             return (Outbox(self.service, self.database_url, self.relay_hint),)
-        urls = dict(_pairs("WAYBILL_OUTBOX_DATABASES", self.outbox_databases))
+        urls = database_urls(self.outbox_databases)
         hints = dict(_pairs("WAYBILL_RELAY_HINT", self.relay_hint)) if self.relay_hint else {}
         if strangers := hints.keys() - urls.keys():
             raise ValueError(f"WAYBILL_RELAY_HINT: no database is given for {', '.join(sorted(strangers))}")
         return tuple(Outbox(service, url, hints.get(service)) for service, url in urls.items())
 
 
+def database_urls(told: str) -> dict[str, str]:
+    """Return service → URL, as WAYBILL_OUTBOX_DATABASES tells them. Raises ValueError, which names what is wrong."""
+    urls = dict(_pairs("WAYBILL_OUTBOX_DATABASES", told))
+    for service, url in urls.items():
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise ValueError(f"WAYBILL_OUTBOX_DATABASES: {service}: {error}") from None
+    return urls
+
+
 def _pairs(variable: str, told: str) -> Iterator[tuple[str, str]]:
-    for pair in re.split(r",(?=\w+=)", told):  # a URL may name several hosts
+    for pair in re.split(r",(?=\s*[\w-]+=)", told):  # a URL may name several hosts
         name, equals, value = pair.strip().partition("=")
-        if not name or not equals or not value:
-            raise ValueError(f"{variable}: {pair!r} is not service=value")
+        if not name or not equals or not value or "://" in name:
+            raise ValueError(f"{variable}: {name.partition('://')[0]!r} is not service=value")  # no password
         yield name, value

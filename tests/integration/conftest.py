@@ -7,6 +7,7 @@ import pytest
 from tests.integration.relay.broker import Broker, own_broker
 from tests.integration.relay.parts import Outbox, empty
 from tests.integration.relay.postgres import PostgresServer, postgres_server
+from tests.integration.shop import Shop, open_shop
 from tests.support.databases import Server, ServiceDatabase
 
 
@@ -46,4 +47,12 @@ def server_outbox(own_databases: Server, server: PostgresServer, kafka: str) -> 
     """Give the same as `outbox`, on the server that the test may break."""
     with own_databases.fresh("order_service") as database:
         yield empty(database, kafka)
+        server.ensure_running()
+
+
+@pytest.fixture
+def shop(own_databases: Server, server: PostgresServer, broker: Broker) -> Iterator[Shop]:
+    """Give an order service on a database server and a broker that the test may break."""
+    with open_shop(own_databases, broker) as opened:
+        yield opened
         server.ensure_running()

@@ -22,8 +22,7 @@ from devstack.ports import HOST, choose
 from tests.support.wait import wait_until
 
 SETTINGS = {
-    "listen_addresses": HOST,
-    "unix_socket_directories": "",
+    "listen_addresses": f"{HOST},::1",
     "max_prepared_transactions": "10",
     "shared_buffers": "16MB",
     # What a killed process wrote is safe with the kernel; only a machine that loses power needs fsync.
@@ -42,7 +41,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, port: int):
         self.data, self.port = folder / "data", port
-        self._log = folder / "log"
+        self.sockets, self._log = folder, folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +50,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it lets us in."""
-        settings = {**SETTINGS, "port": str(self.port)}
+        settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self.sockets}
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
             command = [local.programs() / "postgres", "-D", self.data, *options]

@@ -8,8 +8,9 @@ import pytest
 
 from outbox_relay.cursor import Cursor
 from outbox_relay.following import VISIBLE
-from outbox_relay.leadership import OPTIONS
+from outbox_relay.leadership import SESSION
 from outbox_relay.reading import FETCH_WITH_GAPS, Reader
+from schemas.postgres_client import connect, parameters
 from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
@@ -38,7 +39,7 @@ def test_gaps_are_probed_without_reading_what_lies_between_them(outbox: Outbox, 
     gaps = [_gap(outbox, n) for n in range(GAPS)]
     outbox.execute("ANALYZE outbox")
     values = {"first": gaps, "last": gaps, "position": gaps[-1] + 1, "rows": ROWS}
-    with psycopg.connect(outbox.database.relay_url, options=OPTIONS) as relay:
+    with psycopg.connect(**parameters(outbox.database.relay_url, "test", SESSION)) as relay:
         plan: Any = relay.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values, prepare=True).fetchone()
     assert sum(_rows_read(plan[0][0]["Plan"])) <= GAPS + ROWS
 
@@ -52,7 +53,7 @@ def test_who_may_still_commit_a_gap_is_asked_again_only_where_somebody_held_it(
     missing = _gap(outbox, 1)
     with (
         outbox.connect(autocommit=False) as writer,
-        psycopg.connect(outbox.database.relay_url, options=OPTIONS, autocommit=True) as session,
+        connect(outbox.database.relay_url, "test", SESSION) as session,
         Reader(session) as reader,
     ):
         if held:

@@ -1,0 +1,112 @@
+"""A program of the system as a process of the test's own, beside the session's stack."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from devstack import tokens
+from tests.support.providers.process import free_port
+from tests.support.stack import CHECKOUT
+from tests.support.wait import wait_until
+
+NOWHERE = "127.0.0.1:1"
+
+
+class Program:
+    """One program of the order service, or its relay; started when made."""
+
+    def __init__(self, kind: str, url: str, folder: Path, **more: str) -> None:
+        self.kind, self.host, self.port = kind, more.get("WAYBILL_HOST", "127.0.0.1"), free_port()
+        self._log, self._folder = folder / f"{kind}.log", folder
+        tokens.prepare(folder)
+        environment = {
+            **os.environ,
+            "WAYBILL_SERVICE": "order_service",
+            "WAYBILL_DATABASE_URL": url,
+            "WAYBILL_KAFKA_BOOTSTRAP": NOWHERE,
+            "WAYBILL_HOST": self.host,
+            "WAYBILL_PORT": str(self.port),
+            "WAYBILL_JWKS_FILE": str(tokens.jwks_file(folder)),
+            "WAYBILL_TOKEN_ISSUER": tokens.ISSUER,
+            "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,
+            **more,
+        }
+        command = ["outbox_relay"] if kind == "relay" else ["chassis", "order_service", kind]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+            )
+
+    @property
+    def base(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log events of that name."""
+        lines = [line for line in self.log.splitlines() if line.startswith("{")]
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+        """Status and body of the answer; a body makes it a POST of the demo customer's. 0 where nobody answers."""
+        headers = {
+            "Authorization": f"Bearer {tokens.mint(self._folder, 'ann', 'orders')}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": os.urandom(8).hex(),
+        }
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.base}{path}", data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.code, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def order(self, sku: str = "LAMP") -> tuple[int, str]:
+        """Place an order."""
+        line = {"sku": sku, "quantity": 1}
+        return self.ask("/v1/orders", {"lines": [line], "currency": "EUR", "payment_method": "tok_ok"})
+
+    def unready(self) -> str | None:
+        """Why /readyz says no; None while it says yes."""
+        status, said = self.ask("/readyz")
+        return None if status == 200 else said or "does not answer"
+
+    def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 30) -> Any:
+        """Wait, and show the program's log where it was in vain."""
+        try:
+            return wait_until(look, deadline_seconds=deadline_seconds, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.kind}: {self.unready()}\n{self.log[-4000:]}") from None
+
+
+@contextmanager
+def program(kind: str, url: str, **more: str) -> Iterator[Program]:
+    """Run one; it must not have ended by itself, nor have logged a traceback."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = Program(kind, url, Path(folder), **more)
+        try:
+            yield running
+            assert running.process.poll() is None, running.log
+            assert "Traceback" not in running.log, running.log
+        finally:
+            running.process.terminate()  # granian's child ends with its parent
+            try:
+                running.process.wait(20)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait(10)

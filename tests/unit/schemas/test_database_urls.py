@@ -1,0 +1,60 @@
+"""A database URL is checked before anything connects, as libpq reads it."""
+
+import re
+
+import pytest
+
+from outbox_relay.settings import database_urls
+from schemas.postgres_client import check_url, parameters
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:secret@h/d", "it does not begin with postgresql://"),
+        ("postgresql://u:se%cret@h/d", "invalid percent-encoded token"),
+        ("postgresql://u:secret@[::1/d", 'matching "]"'),
+        ("postgresql://u:secret@h:99999/d", "'99999' is no port"),
+        ("postgresql://u:secret@h/d?sslmod=require", 'invalid URI query parameter: "sslmod"'),
+        ("postgresql://u:secret@h/d?sslmode=always", 'invalid sslmode value: "always"'),
+        ("postgresql://u:secret@h/d?connect_timeout=soon", "connect_timeout=soon"),
+        ("postgresql://u:secret@h/d?service=unheard_of", 'definition of service "unheard_of" not found'),
+        ("postgresql://u:secret@h", "it names no database"),
+    ],
+)
+def test_a_malformed_url_is_told_without_its_password(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as refused:
+        check_url(url)
+    assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@h/d",
+        "postgres://u:p%40ss@h1:1,h2:2/d?sslmode=verify-full&sslrootcert=/ca",
+        "postgresql://u@[::1]:5432/d?passfile=/secrets/pgpass",
+        "postgresql:///d?host=/run/postgresql&application_name=x",
+    ],
+)
+def test_what_libpq_takes_is_taken(url: str) -> None:
+    assert check_url(url) == url
+
+
+def test_what_the_url_says_of_the_connection_wins_and_what_is_relied_on_wins_over_the_url() -> None:
+    told = parameters(
+        "postgresql://u:p%40ss@h/d?connect_timeout=9&options=-c%20jit%3Doff%20-c%20DateStyle%3DSQL", "shop.web"
+    )
+    assert (told["connect_timeout"], told["password"], told["fallback_application_name"]) == ("9", "p@ss", "shop.web")
+    assert told["options"].startswith("-c jit=off -c DateStyle=SQL -c DateStyle=ISO,MDY ")  # the last one counts
+
+
+def test_urls_of_several_hosts_stand_in_one_list_of_databases() -> None:
+    urls = database_urls("order_service=postgresql://u@a:1,b:2/d, payment-x=postgresql://u@c/d")
+    assert urls == {"order_service": "postgresql://u@a:1,b:2/d", "payment-x": "postgresql://u@c/d"}
+
+
+def test_a_list_of_databases_that_is_malformed_shows_no_password() -> None:
+    with pytest.raises(ValueError, match="WAYBILL_OUTBOX_DATABASES") as refused:
+        database_urls("postgresql://u:secret@h/d?sslmode=require")
+    assert "secret" not in str(refused.value)
