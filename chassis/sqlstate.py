@@ -59,7 +59,17 @@ STALE_PLAN_TEXT: Final = "cached plan must not change result type"  # 0A000, as 
 
 # A number that an identity hands out a second time: it was set back by a restore or a switch-over.
 IDENTITY_KEYS: Final = frozenset({"outbox_pkey", "due_pkey", "operator_action_pkey"})
+IDENTITY_COLUMNS: Final = {"outbox": "position"}
 VERSION_KEY: Final = "outbox_one_event_a_version"
+
+WRONG_SERVER_REMEDY: Final = "this is a standby, or read-only: it is tried again until the address leads to the primary"
+REMEDIES: Final = {
+    "42501": "python -m chassis SERVICE migrate grants the rights again",
+    "42P01": "run: python -m chassis SERVICE migrate",
+    "42703": "run: python -m chassis SERVICE migrate",
+    "3F": "run: python -m chassis SERVICE migrate",
+    "28": "mend the URL's user and password, or pg_hba.conf",
+}
 
 # At a connection's start libpq passes on no SQLSTATE, only what the server said.
 REFUSED_AT_START: Final = re.compile(
@@ -120,6 +130,29 @@ def _without_sqlstate(error: psycopg.Error) -> ErrorClass:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what the database says of an error, its first line; the error's class where it says nothing."""
-    said = str(cause_of(error) or error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    """Return what the database says of an error, on one line, and the remedy where one is known."""
+    found = cause_of(error)
+    if found is None or found.sqlstate is None:  # of several hosts each has a line
+        said = " ".join(str(found or error).split()) or type(error).__name__
+    else:
+        said = found.diag.message_primary or type(found).__name__
+    remedy = None if found is None else _remedy(found)
+    return f"{said}; {remedy}" if remedy else said
+
+
+def _remedy(error: psycopg.Error) -> str | None:
+    """Return what an operator is to do; None where nothing, or nothing that is known here."""
+    if classify(error) is ErrorClass.WRONG_SERVER:
+        return WRONG_SERVER_REMEDY
+    if classify(error) is not ErrorClass.ENVIRONMENT:
+        return None
+    if error.diag.constraint_name in IDENTITY_KEYS:
+        return _identity_remedy(error.diag.table_name or "outbox")
+    return next((remedy for prefix, remedy in REMEDIES.items() if (error.sqlstate or "").startswith(prefix)), None)
+
+
+def _identity_remedy(table: str) -> str:
+    column = IDENTITY_COLUMNS.get(table, "id")
+    sequence = f"pg_get_serial_sequence('{table}', '{column}')"
+    remedy = f"SELECT setval({sequence}, max({column})) FROM {table}"  # noqa: S608 - shown, not run
+    return f"the identity was set back, by a restore or a switch-over with logical replication: {remedy}"

@@ -12,9 +12,10 @@ from typing import Final
 
 import psycopg
 
+from chassis.sqlstate import one_line
 from outbox_relay import history, screen
 from outbox_relay.cursor import Cursor, Holders
-from outbox_relay.places import DependencyDown, connect, in_one_line
+from outbox_relay.places import DependencyDown, connect
 from outbox_relay.reading import HOLDERS
 
 POLL_SECONDS: Final = 0.5
@@ -65,7 +66,7 @@ class Following:
             events = self._look(self._connection)
         except psycopg.Error as error:
             self.close()
-            self.trouble, self.behind = in_one_line(error), False
+            self.trouble, self.behind = one_line(error), False
             self._try_at = time.monotonic() + AWAY_SECONDS
             return []
         self.trouble = None

@@ -29,10 +29,11 @@ import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage] - as documented
 
+from chassis.sqlstate import one_line
 from outbox_relay import audit, broker, groups, jobs, screen
 from outbox_relay.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.leadership import LOCK, RESTING
-from outbox_relay.places import DependencyDown, Places, UsageError, connect, in_one_line
+from outbox_relay.places import DependencyDown, Places, UsageError, connect
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
 
 WAIT_SECONDS: Final = 30.0
@@ -68,7 +69,7 @@ def _grow(given: Given, places: Places) -> int:
             if not trouble and given.execute:
                 trouble = _change(given, service, connection, kafka, now)
     except psycopg.Error as error:
-        raise DependencyDown(f"database {service}: {in_one_line(error)}") from None
+        raise DependencyDown(f"database {service}: {one_line(error)}") from None
     for line in trouble:
         screen.tell(line)
     if trouble:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from chassis.sqlstate import one_line
 from outbox_relay.settings import database_urls
 from schemas import kafka_client, postgres_client
 
@@ -96,19 +97,10 @@ def ask(
             with connect(places.databases[service]) as connection:
                 answers[service] = question(service, connection)
         except psycopg.Error as error:
-            failures[service] = in_one_line(error)
+            failures[service] = one_line(error)
     return answers, failures
 
 
 def connect(url: str) -> psycopg.Connection:
     """Connect in autocommit; blocks up to 5 s. Raises psycopg.Error."""
     return postgres_client.connect(url, "outbox", SESSION, standby=True)
-
-
-def in_one_line(error: BaseException) -> str:
-    """Return what PostgreSQL says, without its hints, and the way out where it is known."""
-    lines = str(error).strip().splitlines()
-    said = lines[0] if lines else type(error).__name__
-    if isinstance(error, psycopg.errors.UndefinedTable):
-        return f"{said}; run: python -m chassis SERVICE migrate"
-    return said

@@ -11,7 +11,7 @@ import structlog
 from chassis import metrics, watchdog
 from chassis.condition import Condition
 from chassis.hint import Hint
-from chassis.sqlstate import ErrorClass, classify
+from chassis.sqlstate import ErrorClass, classify, one_line
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.leadership import Leadership
 from outbox_relay.pace import Pace
@@ -58,7 +58,7 @@ class Program:
                         self._lead(leadership)
             except psycopg.Error as error:
                 operator_needed = classify(error) is ErrorClass.ENVIRONMENT
-                self.condition.fails("database", _one_line(error), operator_needed=operator_needed)
+                self.condition.fails("database", one_line(error), operator_needed=operator_needed)
                 self._pause()
             except PositionsUnsafe as error:
                 self.condition.fails("database", str(error), operator_needed=True)
@@ -121,7 +121,3 @@ class Program:
             self._stopping.wait(min(left, 1.0))
             if beat is not None:
                 beat()
-
-
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

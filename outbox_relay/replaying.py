@@ -10,10 +10,11 @@ from uuid import UUID
 
 import psycopg
 
+from chassis.sqlstate import one_line
 from outbox_relay import groups, history, jobs, memory, replay, screen
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.jobs import Job
-from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask, connect, in_one_line
+from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask, connect
 from outbox_relay.replay import Choice, Manner, Share
 from outbox_relay.sending import Sending
 from outbox_relay.verb import (
@@ -256,7 +257,7 @@ def _send_one(places: Places, job: Job, stop: _Stop, resumption: _Resumption | N
 
 def _why(places: Places, job: Job, error: Exception) -> str:
     if isinstance(error, psycopg.Error):
-        return f"database {job.service}: {in_one_line(error)}"
+        return f"database {job.service}: {one_line(error)}"
     return f"Kafka at {places.kafka}: {error}" if isinstance(error, BrokerTrouble) else str(error)
 
 
