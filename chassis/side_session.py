@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
+from schemas.postgres_client import parameters
+
 Answer = TypeVar("Answer")
 WAIT_SECONDS: Final = 3.0
 CONNECT_SECONDS: Final = 2
@@ -61,16 +63,10 @@ class SideSession:
 
     def _answer(self, question: Callable[[psycopg.Connection], Answer]) -> Answer:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._url,
-                connect_timeout=CONNECT_SECONDS,
-                application_name=f"{self._program} side session",
-                keepalives_idle=5,
-                keepalives_interval=2,
-                keepalives_count=3,
-                tcp_user_timeout=10_000,
-                prepare_threshold=None,  # a pooler between may hand each transaction to another server session
-            )
+            session = parameters(self._url, f"{self._program} side session")
+            # No prepared statements: a pooler between may hand each transaction to another server session.
+            session |= {"connect_timeout": CONNECT_SECONDS, "prepare_threshold": None}
+            self._connection = psycopg.connect(**session)
         try:
             with self._connection.transaction():
                 self._connection.execute(LIMITS)

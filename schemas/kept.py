@@ -15,10 +15,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from schemas.contracts import Contract
+from schemas.postgres_client import parameters
 from schemas.reach import NotYet, until_reached
 from schemas.registry import RegistrationRefused
-
-_CONNECT_SECONDS: Final = 3
 
 _READ: Final = "SELECT schema_id, event_type, schema_version, schema, current FROM schema_id ORDER BY schema_id"
 
@@ -128,7 +127,7 @@ def _read(url: str) -> list[KeptId]:
 
 
 def _connected(url: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(url, connect_timeout=_CONNECT_SECONDS)
+    return psycopg.connect(**parameters(url, "schemas"))
 
 
 def _asked(url: str, once: Any) -> Any:
