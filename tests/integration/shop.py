@@ -44,7 +44,8 @@ class Shop:
         """Publish a product as the inventory does: the consumer then keeps its price."""
         event = ProductListed(sku=sku, name=sku, unit_price=1000, currency="EUR")
         producer = Producer({"bootstrap.servers": self.bootstrap})
-        headers = [("ce_id", str(uuid4()).encode()), ("ce_type", event.event_type.encode())]
+        told = {"ce_id": str(uuid4()), "ce_type": event.event_type, "ce_sequence": "1"}
+        headers = [(name, value.encode()) for name, value in told.items()]
         value = codec.frame(self.ids[event.event_type], codec.encode(event))
         producer.produce(event.topic or "", value, sku, headers=headers)
         assert producer.flush(30) == 0
