@@ -3,15 +3,22 @@
 `/livez` touches nothing. `/readyz` asks the program; Kafka away means degraded, not unready.
 """
 
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SO_REUSEADDR, SOL_SOCKET, socket
+from socket import SHUT_RDWR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from threading import Thread
+from typing import Any, Final
 
+import structlog
 from prometheus_client import exposition
 
-from chassis import metrics
+from chassis import addresses, metrics
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+REQUEST_SECONDS: Final = 10.0
 Ready = Callable[[], str | None]
 
 
@@ -31,16 +38,50 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
 
 def refuse_taken_port(host: str, port: int) -> None:
     """Raise SystemExit with one line where host:port cannot be listened on."""
-    with socket() as probe:
-        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SystemExit(_cannot(host, port, error)) from None
+    try:
+        family, address = addresses.resolve(host, port, SOCK_STREAM)
+        with socket(family) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SystemExit(_cannot(host, port, error)) from None
 
 
 def _cannot(host: str, port: int, error: OSError) -> str:
-    return f"cannot answer on {host}:{port}: {error.strerror}; set WAYBILL_HOST and WAYBILL_PORT to what is free here"
+    at = addresses.joined(host, port)
+    return f"cannot answer on {at}: {error.strerror}; set WAYBILL_HOST and WAYBILL_PORT to what is free here"
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, each for some seconds at most, whatever the other side does or leaves undone."""
+
+    request_queue_size = 512
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family, address = addresses.resolve(host, port, SOCK_STREAM)
+        self._ends: dict[socket, float] = {}
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._ends[request] = time.monotonic() + REQUEST_SECONDS
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End the connections whose time is over; called twice a second."""
+        now = time.monotonic()
+        for request in [one for one, end in self._ends.copy().items() if end < now]:
+            with suppress(OSError):
+                request.shutdown(SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._ends.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's signature
+        """Log a defect; a client that hung up is none."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("defect", client=client_address[0], exc_info=error)
 
 
 def serve(host: str, port: int, ready: Ready) -> None:
@@ -59,7 +100,7 @@ def serve(host: str, port: int, ready: Ready) -> None:
             """Say nothing: probes come every few seconds."""
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Server(host, port, Handler)
     except OSError as error:
         raise SystemExit(_cannot(host, port, error)) from None
     Thread(target=server.serve_forever, name="health", daemon=True).start()

@@ -13,6 +13,8 @@ from typing import Self
 
 import structlog
 
+from chassis import addresses
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -29,11 +31,11 @@ def give(address: str | None) -> None:
 
 @cache
 def _sending(address: str) -> socket.socket | None:
-    host, _, port = address.rpartition(":")
-    sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        sending.connect((host, int(port)))  # looks the name up once, and not at every commit
-    except OSError:
+        family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
+        sending = socket.socket(family, socket.SOCK_DGRAM)
+        sending.connect(target)  # the name is looked up once, and not at every commit
+    except (OSError, ValueError):
         return None
     return sending
 
@@ -46,18 +48,10 @@ class Hint:
         self._socket: socket.socket | None = None
         if address is None:
             return
-        host, _, port = address.rpartition(":")
-        bell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
-        bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bell.settimeout(0)
         try:
-            bell.bind((host, int(port)))
+            self._socket = _bound(address)
         except (OSError, ValueError, OverflowError) as error:
-            bell.close()
             log.warning("hears_no_hints", address=address, reason=str(error), way_out="set another address, or none")
-            return
-        self._socket = bell
 
     def __enter__(self) -> Self:
         """Return the bell."""
@@ -80,6 +74,20 @@ class Hint:
         for bell in readable:
             _drain(bell)
         return bool(readable)
+
+
+def _bound(address: str) -> socket.socket:
+    family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
+    bell = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
+        bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bell.settimeout(0)
+        bell.bind(target)
+    except BaseException:
+        bell.close()
+        raise
+    return bell
 
 
 def _drain(bell: socket.socket) -> None:

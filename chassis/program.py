@@ -152,9 +152,10 @@ def _wsgi(name: str, settings: Settings) -> Any:
 
     from chassis.exposure import expose
     from chassis.http import serve_api
-    from chassis.readiness import database_ready
+    from chassis.readiness import Readiness
 
-    requests = serve_api(service, import_module(f"{name}.api"), database_ready)
+    ready = Readiness(SideSession(settings.database_url, f"{name}.web readiness"))
+    requests = serve_api(service, import_module(f"{name}.api"), ready)
     expose("web", service, SideSession(settings.database_url, f"{name}.web"), requests=requests)
     return WSGIHandler()
 
@@ -178,10 +179,11 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     service = load(name, settings, kind)
     from chassis import consumer, health, worker
     from chassis.exposure import expose
-    from chassis.readiness import database_ready
+    from chassis.readiness import Readiness
 
     condition = Condition()
     expose(kind, service, SideSession(settings.database_url, f"{name}.{kind}"), condition)
+    database_ready = Readiness(SideSession(settings.database_url, f"{name}.{kind} readiness"))
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     with watched(kind):
         {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop, condition)

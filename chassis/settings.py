@@ -53,12 +53,14 @@ class Settings(KafkaEnvironment):
     service_role: str | None = Field(default=None, description="Role that `migrate` grants the service's rights to.")
     relay_role: str | None = Field(default=None, description="Role that `migrate` grants the relay's rights to.")
     registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")
-    host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on.")
+    host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on, IPv4 or IPv6.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
-    relay_hint: str | None = Field(default=None, description="host:port of the relay's UDP socket; lost without harm.")
+    relay_hint: str | None = Field(
+        default=None, description="host:port or [IPv6]:port of the relay's UDP socket; lost without harm."
+    )
     worker_hint: str | None = Field(
-        default=None, description="host:port of the worker's UDP socket; lost without harm."
+        default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     consumer_instance: str | None = Field(

@@ -135,7 +135,7 @@ def one_line(error: BaseException) -> str:
     if found is None or found.sqlstate is None:  # of several hosts each has a line
         said = " ".join(str(found or error).split()) or type(error).__name__
     else:
-        said = found.diag.message_primary or type(found).__name__
+        said = found.diag.message_primary or str(found) or type(found).__name__
     remedy = None if found is None else _remedy(found)
     return f"{said}; {remedy}" if remedy else said
 

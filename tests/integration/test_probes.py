@@ -1,0 +1,86 @@
+"""What asks a program for its health costs it one session at most, and cannot hold or disturb it."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from tests.integration.relay.postgres import PostgresServer
+from tests.support.databases import Server, ServiceDatabase
+from tests.support.programs import Program, program
+from tests.support.wait import wait_until
+
+PROBES = 300
+KINDS = ("web", "consumer", "worker")
+
+
+@pytest.fixture(scope="module")
+def database(own_databases: Server) -> Iterator[ServiceDatabase]:
+    with own_databases.fresh("order_service") as fresh:
+        yield fresh
+
+
+def sessions(server: PostgresServer, database: ServiceDatabase) -> int:
+    return server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database.name}'")[0][0]
+
+
+def reached(running: Program) -> None:
+    running.wait_for("an answer", lambda: running.ask("/livez")[0] == 200, 60)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_number_of_probes_costs_one_session(kind: str, server: PostgresServer, database: ServiceDatabase) -> None:
+    with program(kind, database.service_url) as running:
+        reached(running)
+        running.wait_for("sessions of its work", lambda: kind == "web" or sessions(server, database) > 0)
+        before = sessions(server, database)
+        with ThreadPoolExecutor(PROBES) as threads:
+            at_once = list(threads.map(lambda _: running.unready(), range(PROBES)))
+        after_another = [running.unready() for _ in range(PROBES)]
+        assert sessions(server, database) <= before + 1
+        assert not [said for said in [*at_once, *after_another] if said == "does not answer"]
+        assert running.unready() is None or kind == "consumer", running.unready()
+
+
+def test_readiness_tells_of_a_server_that_became_read_only(server: PostgresServer, database: ServiceDatabase) -> None:
+    with program("worker", database.service_url) as running:
+        running.wait_for("readiness", lambda: running.unready() is None, 60)
+        server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        server.execute("SELECT pg_reload_conf()")
+        try:
+            running.wait_for("the reason", lambda: "read-only" in (running.unready() or ""))
+        finally:
+            server.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            server.execute("SELECT pg_reload_conf()")
+        running.wait_for("readiness", lambda: running.unready() is None)
+
+
+def test_who_hangs_up_leaves_no_traceback_and_who_says_nothing_holds_no_thread(database: ServiceDatabase) -> None:
+    with program("worker", database.service_url) as running:
+        reached(running)
+        process = psutil.Process(running.process.pid)
+        before = process.num_threads()
+        for _ in range(20):
+            with socket.create_connection((running.host, running.port)) as hanging_up:
+                hanging_up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # by a reset
+                hanging_up.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        strangers = [socket.create_connection((running.host, running.port)) for _ in range(20)]
+        for stranger in strangers:
+            stranger.sendall(b"G")
+        wait_until(lambda: process.num_threads() > before, deadline_seconds=5, what="their threads")
+        wait_until(lambda: process.num_threads() <= before, deadline_seconds=20, what="the end of their threads")
+        for stranger in strangers:
+            stranger.close()
+        assert running.ask("/livez")[0] == 200
+        assert "Exception" not in running.log
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "relay"])
+def test_every_program_answers_on_ipv6(kind: str, database: ServiceDatabase) -> None:
+    url = database.relay_url if kind == "relay" else database.service_url
+    hint = {"WAYBILL_RELAY_HINT": "[::1]:0", "WAYBILL_WORKER_HINT": "[::1]:0"}
+    with program(kind, url, WAYBILL_HOST="::1", **hint) as running:
+        reached(running)
+        assert not running.events("hears_no_hints")
