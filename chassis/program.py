@@ -194,26 +194,20 @@ def migrate(name: str, settings: Settings) -> None:
     """Bring the database to this version's tables as their owner, and give the programs' roles their rights."""
     if not settings.owner_database_url:
         raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
-    configure_django((name,), settings.owner_database_url, f"{name}.migrate", statement_timeout="0")
-    from django.core.management import call_command
-    from django.db import OperationalError, connection
-    from psycopg import sql
+    from chassis import migrating
 
+    program = f"{name}.migrate"
+    configure_django(
+        (name,), settings.owner_database_url, program, statement_timeout="0", lock_timeout=migrating.LOCK_TIMEOUT
+    )
+    from django.db import OperationalError, connection
+
+    rights: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, RELAY_GRANTS: settings.relay_role}
     try:
-        call_command("migrate", verbosity=0, interactive=False)
-    except OperationalError as error:
-        print(f"cannot migrate: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+        migrating.migrate(settings.owner_database_url, program, rights)
+    except (OperationalError, migrating.LockHeld) as error:
+        print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
-    with connection.cursor() as cursor:
-        rights: dict[LiteralString, str | None] = {
-            SERVICE_GRANTS: settings.service_role,
-            RELAY_GRANTS: settings.relay_role,
-        }
-        for grants, role in rights.items():
-            if role:
-                database = sql.Identifier(connection.connection.info.dbname)
-                statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))
-                cursor.execute(statement.as_string(cursor.connection))
     log.info("migrated", database=connection.connection.info.dbname)
 
 
