@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -24,6 +25,7 @@ import structlog
 from chassis.condition import Condition
 from chassis.django_settings import configure_django
 from chassis.output import json_lines
+from chassis.program_state import reported
 from chassis.settings import Settings, read
 from chassis.side_session import SideSession
 from chassis.sqlstate import may_succeed_later, one_line
@@ -52,7 +54,7 @@ GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause, operator_decision TO {role};
 GRANT SELECT, UPDATE ON outbox_cursor TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON published TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON published, program_state TO {role};
 """
 
 
@@ -156,7 +158,11 @@ def _wsgi(name: str, settings: Settings) -> Any:
 
     ready = Readiness(SideSession(settings.database_url, f"{name}.web readiness"))
     requests = serve_api(service, import_module(f"{name}.api"), ready)
-    expose("web", service, SideSession(settings.database_url, f"{name}.web"), requests=requests)
+    session = SideSession(settings.database_url, f"{name}.web")
+    expose("web", service, session, requests=requests)
+    until_exit = ExitStack()
+    until_exit.enter_context(reported(session, "web", lambda: ("working", None)))
+    Finalize(None, until_exit.close, exitpriority=1)  # a forked process runs no atexit
     return WSGIHandler()
 
 
@@ -182,10 +188,12 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     from chassis.readiness import Readiness
 
     condition = Condition()
-    expose(kind, service, SideSession(settings.database_url, f"{name}.{kind}"), condition)
+    session = SideSession(settings.database_url, f"{name}.{kind}")
+    expose(kind, service, session, condition)
     database_ready = Readiness(SideSession(settings.database_url, f"{name}.{kind} readiness"))
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
-    with watched(kind):
+    instance = settings.consumer_instance if kind == "consumer" else None
+    with reported(session, kind, lambda: ("working", condition.unready()), instance), watched(kind):
         {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop, condition)
     log.info("stopped")
 

@@ -4,12 +4,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from threading import Event
 from types import FrameType
 
 from chassis import health
 from chassis.output import json_lines
+from chassis.program_state import reported
 from chassis.settings import read
+from chassis.side_session import SideSession
 from chassis.telemetry import configure_logging
 from outbox_relay.exposure import expose
 from outbox_relay.program import Program
@@ -33,13 +36,17 @@ def _serve(settings: RelaySettings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    for outbox, program in zip(served, programs, strict=True):
-        expose(outbox, program.condition)
+    sessions = [SideSession(outbox.database_url, f"{outbox.service}.relay") for outbox in served]
+    for outbox, session, program in zip(served, sessions, programs, strict=True):
+        expose(outbox, session, program.condition)
     health.serve(settings.host, settings.port, lambda: _unready(programs))
-    if len(programs) == 1:
-        programs[0].run()
-    else:
-        _run_side_by_side(programs, stopping)
+    with ExitStack() as until_stopped:
+        for session, program in zip(sessions, programs, strict=True):
+            until_stopped.enter_context(reported(session, "relay", program.state))
+        if len(programs) == 1:
+            programs[0].run()
+        else:
+            _run_side_by_side(programs, stopping)
 
 
 def _run_side_by_side(programs: Sequence[Program], stopping: Event) -> None:

@@ -1,6 +1,7 @@
 """The verbs that only ask: what waits, what happened, what is parked, and whether all of it fits together."""
 
 import argparse
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -30,6 +31,7 @@ from outbox_relay.verb import (
     seconds,
 )
 
+REASON_WIDTH: Final = 48  # the whole of it goes to stderr; a line of the table fits 120 columns
 TAIL_WIDTHS: Final = {
     "service": 12,
     "position": 8,
@@ -44,13 +46,18 @@ TAIL_WIDTHS: Final = {
 def _status(given: Given, places: Places) -> int:
     answers, failures = ask(places, places.chosen(given.service), status.read_status)
     if given.json:
-        screen.put_json(asdict(one) | {"gaps": one.gaps} for one in answers.values())
+        screen.put_json(one.shown() for one in answers.values())
     else:
         screen.put_table([_status_line(one) for one in answers.values()])
+        screen.put_table([_program_line(name, one) for name, found in answers.items() for one in found.programs])
     late = [one for one in answers.values() if (one.oldest_seconds or 0) > given.threshold]
     for one in late:
         screen.tell(f"{one.service}: the oldest unpublished event has waited {one.oldest_seconds} s")
-    return MISMATCH if late else code_of(answers, failures)
+    faults = [f"{one.service}: {fault}" for one in answers.values() for fault in one.faults]
+    for fault in faults:
+        screen.tell(fault)
+    code = code_of(answers, failures)
+    return MISMATCH if late or faults else code
 
 
 def _status_line(one: status.Status) -> dict[str, Any]:
@@ -64,9 +71,18 @@ def _status_line(one: status.Status) -> dict[str, Any]:
         "parked": f"{one.parked_publications} + {one.parked_messages}",
         "jobs": one.jobs,
         "attention": one.attention,
-        "leader": one.leader,
-        "heartbeat": None if one.heartbeat_seconds is None else f"{one.heartbeat_seconds} s ago",
         "paused": one.paused,
+    }
+
+
+def _program_line(service: str, one: status.ProgramState) -> dict[str, Any]:
+    return {
+        "service": service,
+        "program": one.program,
+        "instance": one.instance,
+        "state": "silent" if one.silent else one.state,
+        "for": f"{one.heartbeat_seconds if one.silent else one.state_seconds:.0f} s",
+        "reason": textwrap.shorten(one.reason, REASON_WIDTH, placeholder="…") if one.reason else None,
     }
 
 
@@ -217,7 +233,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=float("inf"),
         metavar="SECONDS",
-        help="exit 1 where an event has waited longer",
+        help="exit 1 where an event has waited longer, too",
     )
 
 
@@ -237,7 +253,7 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(
         _status,
-        "Show what waits, how long, how fast events come, who leads, what is parked, needs attention or is paused.",
+        "Show what waits, how fast events come, what is parked or needs attention, who paused it, and how programs do.",
         "outbox status --threshold 60",
         _status_arguments,
     ),

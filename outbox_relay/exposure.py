@@ -61,7 +61,7 @@ WHERE relnamespace = 'public'::regnamespace AND relname = ANY(%(tables)s::text[]
 """
 
 
-def expose(outbox: Outbox, condition: Condition) -> None:
+def expose(outbox: Outbox, session: SideSession, condition: Condition) -> None:
     """Register the series of one outbox, and fill those that the database or the condition knows at each scrape."""
     own = {"service": outbox.service}
     tables = [{**own, "table": table} for table in TABLES]
@@ -84,7 +84,6 @@ def expose(outbox: Outbox, condition: Condition) -> None:
         },
     )
     metrics.put("waybill_build_info", 1, version=version("waybill"))
-    session = SideSession(outbox.database_url, f"{outbox.service}.relay")
     metrics.on_scrape(Sampler(outbox.service, session, questions(own)).refresh)
     metrics.on_scrape(lambda: condition.show(outbox.service))
 

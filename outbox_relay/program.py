@@ -11,6 +11,7 @@ import structlog
 from chassis import metrics, watchdog
 from chassis.condition import Condition
 from chassis.hint import Hint
+from chassis.program_state import Role
 from chassis.sqlstate import ErrorClass, classify, one_line
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.leadership import Leadership
@@ -39,8 +40,13 @@ class Program:
         self._stopping = stopping
         self._parking = Parking(settings.kafka, settings.relay_topic_grace_seconds)
         self._pace = Pace(fixed=settings.relay_transactions)  # a transaction waits for all it holds
+        self._leads = False
         self._failures = 0
         self._recorded = 0  # the highest position that this process made durable
+
+    def state(self) -> tuple[Role, str | None]:
+        """Return whether it leads or stands by, and why it does not do that."""
+        return "leading" if self._leads else "standby", self.condition.unready()
 
     def run(self) -> None:
         """Stand by, lead, and start again after every failure; blocks until told to stop."""
@@ -54,7 +60,8 @@ class Program:
             try:
                 with Leadership(self._outbox, self._settings.relay_stale_seconds) as leadership:
                     refuse_standby(leadership.connection)
-                    if leadership.take(self._stand_by, self._stopping.is_set):
+                    self._leads = leadership.take(self._stand_by, self._stopping.is_set)
+                    if self._leads:
                         self._lead(leadership)
             except psycopg.Error as error:
                 operator_needed = classify(error) is ErrorClass.ENVIRONMENT
@@ -63,6 +70,8 @@ class Program:
             except PositionsUnsafe as error:
                 self.condition.fails("database", str(error), operator_needed=True)
                 self._stopping.wait(PAUSE_SECONDS[1])
+            finally:
+                self._leads = False
 
     def _stand_by(self, seconds: float) -> None:
         self.condition.recovered("database", "broker", "topic", "schema", "paused")

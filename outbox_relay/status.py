@@ -1,11 +1,14 @@
-"""How each outbox does: what waits, how long, how fast events come, who leads, and what operators left behind."""
+"""How each outbox does: what waits, how fast events come, which programs run, and what operators left behind."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
+
+from chassis.program_state import SILENT_SECONDS
 
 # What waits lies above the cursor or in one of its gaps; private events wait for nobody. The rate looks at the newest
 # rows only, whatever the size of the log: where all of them are younger than a minute, it is that of their own time.
@@ -38,10 +41,63 @@ SELECT %(service)s::text AS service,
        (SELECT count(*) FROM due WHERE attention_since IS NOT NULL) AS attention,
        cursor.leader,
        round(date_part('epoch', clock_timestamp() - cursor.heartbeat_at)::numeric, 3)::float AS heartbeat_seconds,
+       NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off' AS takes_writes,
+       (SELECT json_agg(json_build_object(
+            'program', program, 'instance', instance, 'state', state, 'reason', reason,
+            'state_seconds', round(date_part('epoch', clock_timestamp() - since)::numeric, 1),
+            'heartbeat_seconds', round(date_part('epoch', clock_timestamp() - program_state.heartbeat_at)::numeric, 1),
+            'running_seconds', round(date_part('epoch', clock_timestamp() - started_at)::numeric, 1)
+        ) ORDER BY program, instance) FROM program_state) AS programs,
        pause.paused_by, pause.reason AS paused_for, pause.paused_at AS paused_since
 FROM outbox_cursor AS cursor LEFT JOIN relay_pause AS pause ON true
 """
 NEWEST: Final = 10_000
+NO_RELAY: Final = "none runs, or it cannot log in: its /readyz and its log say which"
+READ_ONLY: Final = "the database takes no writes: it is a standby, or default_transaction_read_only is on"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """What one program last said of itself; ages in seconds.
+
+    `running_seconds`: since it started; `heartbeat_seconds`: since it said so.
+    """
+
+    program: str
+    instance: str
+    state: str
+    reason: str | None
+    state_seconds: float
+    heartbeat_seconds: float
+    running_seconds: float
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether it has missed its heartbeats."""
+        return self.state != "stopped" and self.heartbeat_seconds > SILENT_SECONDS
+
+    @property
+    def fault(self) -> str | None:
+        """Return what is wrong with it; None where it does its work or stands by."""
+        if self.silent:
+            said = f"; it waited: {self.reason}" if self.reason else ""
+            return f"{self.program} {self.instance} is silent: no heartbeat for {self.heartbeat_seconds:.0f} s{said}"
+        if self.reason:
+            return f"{self.program} {self.instance} has waited for {self.state_seconds:.0f} s: {self.reason}"
+        return None
+
+
+def expected(programs: Sequence[ProgramState]) -> list[ProgramState]:
+    """Leave out who was told to stop, and each silent one that another of its kind replaced by starting later."""
+    free = sorted(programs, key=lambda one: -one.running_seconds)
+    replaced: set[ProgramState] = set()
+    for silent in sorted((one for one in programs if one.silent), key=lambda one: -one.heartbeat_seconds):
+        later = (one for one in free if one.program == silent.program)
+        successor = next((one for one in later if one.running_seconds < silent.heartbeat_seconds), None)
+        if successor is not None:
+            free.remove(successor)
+            replaced.add(silent)
+    return [one for one in programs if one not in replaced and one.state != "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +120,8 @@ class Status:
     attention: int
     leader: str | None
     heartbeat_seconds: float | None
+    takes_writes: bool
+    programs: list[ProgramState]
     paused_by: str | None
     paused_for: str | None
     paused_since: datetime | None
@@ -74,17 +132,45 @@ class Status:
         return list(zip(self.missing[::2], self.missing[1::2], strict=True))
 
     @property
+    def no_relay(self) -> str | None:
+        """Return since when no relay has a session in the database; None where one has."""
+        ages = [one.heartbeat_seconds for one in self.programs if one.program == "relay"]
+        if self.heartbeat_seconds is not None:
+            ages.append(self.heartbeat_seconds)
+        if not ages:
+            return f"no relay has ever had a session: {NO_RELAY}"
+        youngest = min(ages)
+        if youngest <= SILENT_SECONDS:
+            return None
+        return (
+            f"no relay has a heartbeat younger than {SILENT_SECONDS:.0f} s; last one {youngest:.0f} s ago: {NO_RELAY}"
+        )
+
+    @property
+    def faults(self) -> list[str]:
+        """Return what is wrong with the database and with the programs that were there."""
+        common = [READ_ONLY if not self.takes_writes else None, self.no_relay]
+        told = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
+        return [fault for fault in (*common, *told) if fault]
+
+    @property
     def paused(self) -> str | None:
         """Return by whom, since when and why the relay is paused; None while it is not."""
         if self.paused_since is None:
             return None
         return f"by {self.paused_by} since {self.paused_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}: {self.paused_for}"
 
+    def shown(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        programs = [asdict(one) | {"silent": one.silent} for one in self.programs]
+        return asdict(self) | {"gaps": self.gaps, "programs": programs, "faults": self.faults}
+
 
 def read_status(service: str, connection: psycopg.Connection) -> Status:
     """Return how the service's outbox does. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(Status)) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(STATUS, {"service": service, "newest": NEWEST}).fetchone()
     if found is None:
         raise psycopg.DataError("outbox_cursor has no row; run: python -m chassis SERVICE migrate")
-    return found
+    told = [ProgramState(**one) for one in found.pop("programs") or ()]
+    return Status(**found, programs=expected(told))

@@ -5,11 +5,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
+from tests.integration.outbox_command.parts import Ended, outbox
 from tests.support.books import until_they_agree
 from tests.support.stack import Stack, sent
 from tests.support.wait import wait_until
@@ -28,6 +30,10 @@ def away(stack: Stack, *prefixes: str) -> Iterator[None]:
         for member in family:
             if member.is_running():
                 os.kill(member.pid, signal.SIGCONT)
+
+
+def status(stack: Stack, *arguments: str) -> Ended:
+    return outbox("status", *arguments, WAYBILL_HOME=str(stack.home))
 
 
 def test_orders_are_taken_while_everything_else_is_away_and_finish_afterwards(shop):
@@ -80,6 +86,28 @@ def test_programs_that_start_while_the_registry_is_away_miss_nothing(shop):
         order = shop.order(sku)
         assert shop.at_rest(order)["status"] == "CONFIRMED"
     until_they_agree(shop.stack)
+
+
+def test_status_says_which_programs_miss_the_broker_and_which_are_silent(shop):
+    sku = shop.product(1)
+
+    def told() -> dict[str, str]:
+        found = status(shop.stack, "--json").lines()
+        return {f"{one['service']}.{p['program']}": reason(p) for one in found for p in one["programs"]}
+
+    def reason(program: dict[str, Any]) -> str:
+        return "silent" if program["silent"] else (program["reason"] or program["state"]).partition(":")[0]
+
+    working = dict.fromkeys(("order.consumer", "order.web", "payment.worker"), "working") | {"order.relay": "leading"}
+    wait_until(lambda: told().items() >= working.items(), deadline_seconds=40, what="all at work")
+    wait_until(lambda: status(shop.stack).code == 0, deadline_seconds=40, what="exit code 0")
+    with away(shop.stack, "kafka", "payment.worker"):
+        order = shop.order(sku)
+        missed = {"order.consumer": "broker", "order.relay": "broker", "payment.worker": "silent"}
+        wait_until(lambda: told().items() >= missed.items(), deadline_seconds=90, what=f"{missed}")
+        assert status(shop.stack).code == 1
+    assert shop.at_rest(order)["status"] == "CONFIRMED"
+    wait_until(lambda: status(shop.stack).code == 0, deadline_seconds=40, what="exit code 0 again")
 
 
 def test_payments_away_leaves_the_order_waiting_with_its_stock_held(shop):

@@ -28,6 +28,7 @@ def test_status_tells_what_waits_above_the_cursor_and_in_its_gaps(order_database
 
 def test_status_leaves_with_1_once_an_event_waits_longer_than_the_threshold(order_database: ServiceDatabase):
     place_orders(1)
+    execute(order_database, "UPDATE outbox_cursor SET heartbeat_at = clock_timestamp() + interval '1 minute'")
     late = ask(order_database, "status", "--threshold", "0")
     assert (late.code, "order: the oldest unpublished event has waited" in late.err) == (1, True)
     assert ask(order_database, "status", "--threshold", "600").code == 0
