@@ -1,4 +1,8 @@
-"""The topics as a subscriber finds them now: every record up to the ends that stood when reading began."""
+"""The topics as a subscriber finds them now: every record up to the ends that stood when reading began.
+
+Anybody may have written what stands there. A key or a header is any bytes: what cannot be read of them is said in the
+record's `trouble`, and nothing raises.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -18,12 +22,15 @@ from outbox_relay.places import DependencyDown
 
 ANSWER_SECONDS: Final = 10.0
 BATCH: Final = 1_000
+LARGEST_VERSION: Final = 2**31 - 1
+SHOWN: Final = 250  # characters of a key or of a header that nobody can read
 
 
 class Record(NamedTuple):
     """One record; `event_id` is None, and `version` 0, where its headers do not say.
 
-    `replay_target` is the group that a replayed one is meant for, None where it is for all.
+    `trouble` says which of its headers cannot be read. `replay_target` is the group that a replayed one is meant for,
+    None where it is for all.
     """
 
     topic: str
@@ -35,6 +42,7 @@ class Record(NamedTuple):
     event_type: str
     replayed: bool
     replay_target: str | None
+    trouble: str | None = None
 
 
 Partition = tuple[str, int]
@@ -120,23 +128,43 @@ def _record(message: Message) -> Record | None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
             return None
         raise KafkaException(error)
-    headers = {name: _text(value) for name, value in message.headers() or ()}
+    headers, trouble = _headers(message)
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
     assert offset is not None
-    sequence = headers.get("ce_sequence", "")
+    version = _version(headers.get("ce_sequence", ""))
+    if version is None:
+        trouble = f"header ce_sequence is no version: {headers['ce_sequence'][:SHOWN]!r}"
     return Record(
         topic,
         partition,
         offset,
-        _text(message.key()),
+        _text(message.key())[:SHOWN],
         _event_id(headers.get("ce_id", "")),
-        int(sequence) if sequence.isdecimal() else 0,
+        version or 0,
         headers.get("ce_type", ""),
         "ce_replayid" in headers,
         headers.get("ce_replaytarget"),
+        trouble,
     )
+
+
+def _headers(message: Message) -> tuple[dict[str, str], str | None]:
+    try:
+        return {name: _text(value) for name, value in message.headers() or ()}, None
+    except UnicodeDecodeError:  # the client's, of a name: values may be any bytes
+        return {}, "the name of a header is not UTF-8"
+
+
+def _version(given: str) -> int | None:
+    """Return 0 where nobody says, None where what is said is no version."""
+    if not given:
+        return 0
+    if len(given) > len(str(LARGEST_VERSION)) or not (given.isascii() and given.isdecimal()):
+        return None
+    version = int(given)
+    return version if 0 < version <= LARGEST_VERSION else None
 
 
 def _event_id(given: str) -> UUID | None:

@@ -31,7 +31,7 @@ from outbox_relay import decisions, topic
 from outbox_relay.places import SUFFIX, Places, ask
 from schemas.topics import FOR_EVER, TOPICS
 
-Kind = Literal["lost", "reordered", "ghost", "versions", "cursor", "not received", "row"]
+Kind = Literal["lost", "reordered", "ghost", "unreadable", "versions", "cursor", "not received", "row"]
 Progress = Callable[[int, int], object]
 
 # Contiguous from 1, and rising with the position: `setval`, explicit ids and a truncated table all show here.
@@ -113,7 +113,7 @@ class Proof:
 
 
 OF_KEY: Final = attrgetter("topic", "key")
-KINDS: Final[Sequence[Kind]] = ("lost", "reordered", "ghost", "versions", "cursor", "not received", "row")
+KINDS: Final[Sequence[Kind]] = ("lost", "reordered", "ghost", "unreadable", "versions", "cursor", "not received", "row")
 
 
 def read_outbox(service: str, connection: psycopg.Connection) -> Outbox:
@@ -136,7 +136,7 @@ def read_outbox(service: str, connection: psycopg.Connection) -> Outbox:
 
 
 class Topics:
-    """What stands on the topics: where each event was first seen, in sequence, and what names no event."""
+    """What stands on the topics: where each event was first seen, in sequence, and what names no event or version."""
 
     def __init__(self) -> None:
         """Start with nothing read."""
@@ -149,9 +149,11 @@ class Topics:
         """Read records, in order within each partition."""
         for record in records:
             self.records += 1
-            if record.event_id is None:
+            if record.event_id is None or record.trouble:
                 self.nameless.append(record)
-            elif record.replayed:
+            if record.event_id is None:
+                continue
+            if record.replayed:
                 self.replayed += 1
                 if record.replay_target is None:
                     self.first.setdefault(record.event_id, record)
@@ -164,7 +166,11 @@ class Topics:
     def reordered(self, ghosts: Collection[UUID]) -> list[Fault]:
         """Return what came first after a later version of its key; a ghost's version may rightly come once more."""
         found: list[Fault] = []
-        judged = (one for event_id, one in self.first.items() if event_id not in ghosts and not one.replayed)
+        judged = (
+            one
+            for event_id, one in self.first.items()
+            if event_id not in ghosts and not one.replayed and not one.trouble
+        )
         for _, records in groupby(sorted(judged, key=OF_KEY), key=OF_KEY):
             before = 0
             for record in _place_by_place(list(records)):
@@ -220,14 +226,15 @@ def known(connection: psycopg.Connection, records: Sequence[topic.Record]) -> se
 def ghosts(records: Iterable[topic.Record], known: decisions.Ghosts, proof: Proof) -> None:
     """Note these records, whose event no database has, as faults; those that operators acknowledged are counted."""
     for record in records:
-        if known.has(record.event_id, record.topic, record.partition, record.offset):
+        if known.has(None if record.trouble else record.event_id, record.topic, record.partition, record.offset):
             proof.acknowledged += 1
             continue
         says = f"version {record.version}: event {record.event_id} is in no outbox"
         if record.event_id is None:
             says = "a record without an event's id"
+        kind: Kind = "unreadable" if record.trouble else "ghost"
         place = f"{record.topic}/{record.partition}/{record.offset}"
-        proof.faults.append(Fault("ghost", "-", place, f"key {record.key}: {says}"))
+        proof.faults.append(Fault(kind, "-", place, f"key {record.key}: {record.trouble or says}"))
 
 
 def reacts_to(service: str) -> set[str]:
@@ -279,7 +286,7 @@ def prove(places: Places, services: Sequence[str], progress: Progress) -> tuple[
     found, more = ask(places, list(outboxes), lambda _, connection: known(connection, strangers))
     committed = set[UUID]().union(*found.values())
     decided, _ = ask(places, list(outboxes), lambda _, connection: decisions.acknowledged(connection))
-    nobodys = [*topics.nameless, *(record for record in strangers if record.event_id not in committed)]
+    nobodys = [*topics.nameless, *(one for one in strangers if one.event_id not in committed and not one.trouble)]
     ghosts(nobodys, decisions.Ghosts.united(decided.values()), proof)
     proof.faults += topics.reordered({record.event_id for record in strangers if record.event_id} - committed)
     received, lost = ask(places, list(outboxes), _inbox_question(places, outboxes, topics))

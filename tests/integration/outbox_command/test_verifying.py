@@ -31,12 +31,15 @@ def published(own: Outbox) -> None:
         own.wait_for_cursor(6)
 
 
-def send(own: Outbox, key: str, event_id: object, version: int) -> None:
-    """Put a record on the topic past the relay."""
+def send(own: Outbox, key: str, event_id: object, version: int | str | bytes) -> tuple[int, int]:
+    """Put a record on the topic past the relay; returns its partition and offset."""
+    at: list[tuple[int, int]] = []
     producer = Producer({"bootstrap.servers": own.kafka})
-    headers: Any = [("ce_id", str(event_id)), ("ce_sequence", str(version))]
-    producer.produce(own.topic, b"x", key, headers=headers)
+    headers: Any = [("ce_id", str(event_id)), ("ce_sequence", version if isinstance(version, bytes) else str(version))]
+    delivered = lambda _, message: at.append((message.partition(), message.offset()))  # noqa: E731 - what Kafka calls
+    producer.produce(own.topic, b"x", key, headers=headers, on_delivery=delivered)
     assert producer.flush(10) == 0
+    return at[0]
 
 
 def test_what_is_published_and_what_still_waits_is_no_fault(own_outbox: Outbox):
@@ -63,6 +66,30 @@ def test_a_record_that_no_database_committed_is_a_ghost(own_outbox: Outbox):
     send(own_outbox, "a", uuid.uuid4(), 4)
     done, counts, _ = verify(own_outbox)
     assert (done.code, counts["ghost"], counts["lost"]) == (1, 1, 0)
+
+
+# A header's value that no program of ours writes: too long for Python, too large for a column, no number, no text.
+@pytest.mark.parametrize("sequence", ["9" * 5_000, str(2**63), "-1", "0", "²", b"\xff\x00", "\x1b[2J"])
+def test_a_version_that_nobody_can_read_is_named_and_ends_nothing(own_outbox: Outbox, sequence: str | bytes):
+    published(own_outbox)
+    ((first,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE position = 1")
+    partition, offset = send(own_outbox, "a", first, sequence)
+    done, counts, faults = verify(own_outbox)
+    assert (done.code, counts["unreadable"], counts["reordered"]) == (1, 1, 0)
+    assert faults == [("unreadable", f"{own_outbox.topic}/{partition}/{offset}")]
+
+
+def test_whatever_bytes_stand_in_key_headers_and_id_are_survived(own_outbox: Outbox):
+    published(own_outbox)
+    producer = Producer({"bootstrap.servers": own_outbox.kafka})
+    hostile = [b"\x00", b"\xff\xfe", b"", b"\x1b]0;x\x07", b"9" * 6_000, None]
+    for part in hostile:
+        headers: Any = [("ce_id", part), ("ce_sequence", part), ("ce_type", part), ("", part)]
+        producer.produce(own_outbox.topic, part, part, headers=headers)
+    assert producer.flush(10) == 0
+    done, counts, faults = verify(own_outbox)
+    assert (done.code, counts["records"], len(faults)) == (1, 6 + len(hostile), len(hostile))
+    assert {kind for kind, _ in faults} == {"unreadable", "ghost"}
 
 
 def test_a_copy_is_counted_and_no_fault_and_a_late_first_sight_is(own_outbox: Outbox):
