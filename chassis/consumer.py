@@ -29,6 +29,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from threading import Event as Flag
 from typing import cast
 
@@ -54,6 +55,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 SILENT = logging.getLogger("chassis.librdkafka")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
+# The client returns a result and an error at once, which a direct call that CPython has specialized does not notice.
+ASK_HEADERS = methodcaller("headers")
 POLL_SECONDS = 0.5
 NAN = float("nan")
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
@@ -148,8 +151,19 @@ def _message(consumer: confluent_kafka.Consumer, raw: confluent_kafka.Message, b
         _heed(consumer, error, topic, partition, broker)
         return None
     assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - a record has all three
-    headers = cast("Headers", tuple(raw.headers() or ()))
-    return Message(topic, partition, offset, raw.key(), headers, raw.value(), raw.timestamp()[1])
+    headers, unreadable = _headers(raw)
+    return Message(topic, partition, offset, raw.key(), headers, raw.value(), raw.timestamp()[1], unreadable)
+
+
+def _headers(raw: confluent_kafka.Message) -> tuple[Headers, str]:
+    """Return the headers, or none and why: the client decodes their names as UTF-8, and fails for all where one is not.
+
+    It fails the first time only, and then has invalid memory where the name should be: never ask for them again.
+    """
+    try:
+        return cast("Headers", tuple(ASK_HEADERS(raw) or ())), ""
+    except (SystemError, UnicodeDecodeError) as error:
+        return (), f"the name of a header is not UTF-8 ({error.__cause__ or error})"
 
 
 def _heed(
@@ -287,9 +301,22 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
         reason = _line(error)
         _stop_if_too_many(message, reason, settings)
         log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
-        inbox.park(service.name, message, reason, keep_days=settings.inbox_days)
+        _keep(service, message, reason, settings)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_parked_total", reason=kind)
+
+
+def _keep(service: Service, message: Message, reason: str, settings: Settings) -> None:
+    try:
+        inbox.park(service.name, message, reason, keep_days=settings.inbox_days)
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
+        raise ParkingStopped(
+            f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
+            f"refuses it, or stop the consumer and set the offset of group {service.name} in {message.topic}/"
+            f"{message.partition} to {message.offset + 1} (kafka-consumer-groups --reset-offsets)"
+        ) from None
 
 
 def _is_defect(error: BaseException) -> bool:
@@ -340,7 +367,7 @@ def handle(service: Service, messages: Sequence[Message], settings: Settings) ->
 
 def _react(service: Service, message: Message) -> Command | Copy | None:
     if message.event_type is None:
-        raise Unreadable("header ce_type is missing")
+        raise Unreadable("header ce_type is missing or empty")
     event_class, reaction = service.reaction_to[message.event_type]
     event = read_event(message.value)
     if not isinstance(event, event_class):

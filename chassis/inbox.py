@@ -117,6 +117,7 @@ def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any]
         "headers": [[name, _base64(value)] for name, value in message.raw_headers],
         "value": _base64(message.value),
         "timestamp_ms": message.timestamp_ms,
+        "unreadable": message.unreadable,
     }
     return headers, body
 
@@ -131,7 +132,8 @@ def read_stored(headers: Mapping[str, Any], body: Mapping[str, Any]) -> Message:
         key = headers["key"].encode()
         raw_headers = tuple((name, value.encode()) for name, value in headers["record"].items())
     value, timestamp_ms = _bytes(body["value"]), body.get("timestamp_ms", 0)
-    return Message(topic, int(partition), int(offset), key, raw_headers, value, timestamp_ms)
+    unreadable = body.get("unreadable", "")
+    return Message(topic, int(partition), int(offset), key, raw_headers, value, timestamp_ms, unreadable)
 
 
 def _base64(value: bytes | None) -> str | None:

@@ -31,6 +31,8 @@ class Message:
     raw_headers: Headers
     value: bytes | None
     timestamp_ms: int
+    unreadable: str = ""
+    """Why the client gave no headers, where it could not read them."""
 
     @cached_property
     def key(self) -> str:
@@ -52,12 +54,14 @@ class Message:
 
     @property
     def event_type(self) -> str | None:
-        """Return the event's Avro full name, where the header is there."""
-        return self.headers.get("ce_type")
+        """Return the event's Avro full name; None where the header is not there, or empty."""
+        return self.headers.get("ce_type") or None
 
     @cached_property
     def event_id(self) -> str:
         """Return the event's id; raises Unreadable where the header is missing or no UUID."""
+        if self.unreadable:
+            raise Unreadable(self.unreadable)
         given = self.headers.get("ce_id", "")
         try:
             return str(UUID(given))

@@ -97,7 +97,7 @@ METRICS: dict[Name, Metric] = {
     ),
     "consumer_processed_total": Metric(Counter, CONSUMER, "Messages handled.", ("topic", "type", "outcome")),
     "consumer_stopped": Metric(
-        Gauge, CONSUMER, "1 while the consumer stands still because it would park too many keys."
+        Gauge, CONSUMER, "1 while the consumer stands still: it would park too many keys, or cannot keep one."
     ),
     "http_request_seconds": Metric(Histogram, WEB, "Time to answer a request.", ("method", "route", "status")),
     "outbox_commit_to_ack_seconds": Metric(

@@ -54,7 +54,7 @@ KINDS = {
     "tombstone": Bad(lambda v, h: (None, h), "the value is empty: topics of events have no tombstones"),
     "another-magic-byte": Bad(lambda v, h: (b"\x01" + v[1:], h), "the first byte is 1, where the Confluent header has"),
     "json": Bad(lambda v, h: (b'{"order_id": 1}', h), "the first byte is 123, where the Confluent header has 0"),
-    "no-type-header": Bad(without("ce_type"), "header ce_type is missing"),
+    "no-type-header": Bad(without("ce_type"), "header ce_type is missing or empty"),
     "no-id-header": Bad(without("ce_id"), "header ce_id is '', not a UUID"),
     "no-header-at-all": Bad(lambda v, h: (v, {}), "header ce_id is '', not a UUID"),
     "another-type-in-the-header": Bad(
