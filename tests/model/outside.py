@@ -151,10 +151,10 @@ class _Outside:
                 return provider.Barred()
             case "refunded":
                 return provider.Refunded("re_1")
-            case "nothing":
+            case "nothing" | "sent":
                 return None
-            case "sent" | "refused":
-                return answer == "sent"
+            case "refused":
+                return "550 no such user"
             case "known":
                 return _Contact()
             case "lost":
