@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from chassis.django_settings import configure_django
-from chassis.service import Service
+from chassis.service import Service, command_of
 from schemas.contracts import Contract, by_event, load
 from schemas.document import flatten, type_text
 from schemas.fields import Field, Record, read_record
@@ -141,8 +141,7 @@ def _subscribers(contract: Contract) -> Iterator[Subscriber]:
     for service in SERVICES:
         _, reaction = plan(service).reaction_to.get(contract.event_type, (None, None))
         if reaction is not None:
-            command: Any = reaction.__annotations__["return"]
-            yield Subscriber(service, command.__name__, (reaction.__doc__ or "").splitlines()[0])
+            yield Subscriber(service, command_of(reaction).__name__, (reaction.__doc__ or "").splitlines()[0])
 
 
 def _versions(contracts: list[Contract]) -> Iterator[Version]:

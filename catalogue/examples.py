@@ -27,6 +27,7 @@ VALUES: Final[Mapping[str, Any]] = {
     "charge_id": "ch_0199b2c4",
     "refund_id": "re_0199b2c5",
     "provider": "stripe",
+    "settled_by": "paid_elsewhere",
     "requested": 2,
     "available": 1,
     "on_hand": 4,

@@ -1,4 +1,4 @@
-"""`python -m chassis <service> web|consumer|worker|migrate|rebuild|redrive`: start, signals, stop."""
+"""`python -m chassis <service> web|consumer|worker|migrate|rebuild|redrive|settle`: start, signals, stop."""
 
 import argparse
 import json
@@ -62,11 +62,14 @@ def main(argv: list[str]) -> None:
     """Run one program of a service until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m chassis", description=__doc__)
     parser.add_argument("service", help="package of the service, as in `billing_service`")
-    parser.add_argument("program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "manage"])
+    parser.add_argument(
+        "program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "settle", "manage"]
+    )
     parser.add_argument(
         "rest",
         nargs=argparse.REMAINDER,
-        help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input",
+        help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input, "
+        "`settle` reads a JSON object",
     )
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
@@ -86,6 +89,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
         "migrate": migrate,
         "rebuild": rebuild,
         "redrive": partial(redrive, given.rest),
+        "settle": settle,
         "manage": partial(manage, given.rest),
     }
     programs[given.program](given.service, settings)
@@ -257,6 +261,25 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
         print(one_line(error), file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
     sys.exit(1 if left else 0)
+
+
+def settle(name: str, settings: Settings) -> None:
+    """Settle what the standard input says, print what comes of it as a JSON line; exits 1 where it is refused."""
+    service = load(name, settings, "settle")
+    from chassis import settle
+    from chassis.outcomes import CommandRefused
+
+    try:
+        settled = settle.settle(service, settle.Asked(**json.load(sys.stdin)))
+    except CommandRefused as error:
+        print(json.dumps({"refused": error.refused.detail}))
+        sys.exit(1)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        print(one_line(error), file=sys.stderr)
+        sys.exit(DEPENDENCY_DOWN)
+    print(json.dumps(asdict(settled), default=str))
 
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:

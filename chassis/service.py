@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from types import ModuleType, NoneType
+from typing import Any, Protocol, TypeVar, get_args
 
 from schemas.events import Event
 
@@ -36,6 +36,7 @@ class Copy:
 
 Reaction = Callable[[Any], Command | Copy | None]
 Attempt = Callable[[Any, Any, "Tried"], Command | None]
+Settle = Callable[[Any, "Settlement"], Command]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 
 
@@ -49,6 +50,14 @@ class Tried:
     """Since the first one, by the database's clock."""
     in_vain: bool = False
     """Whether an earlier one raised OutcomeUnknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an operator says of a task that no attempt can end."""
+
+    reference: str | None
+    """Under which it was done elsewhere; None: it will never be done, and is written off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,26 @@ def after(
         return function
 
     return mark
+
+
+def settles(task: Attempt) -> Callable[[Marked], Marked]:
+    """Mark a function as what an operator may end the task with: `outbox settle`.
+
+    The function takes the aggregate's state and the Settlement, and returns the command that records it.
+    """
+
+    def mark(function: Marked) -> Marked:
+        function.__dict__["settles"] = task.__name__
+        return function
+
+    return mark
+
+
+def command_of(reaction: Reaction) -> type:
+    """Return the type of command, or copy, that a reaction returns, by its annotation."""
+    returned = reaction.__annotations__["return"]
+    kinds = [kind for kind in get_args(returned) or (returned,) if kind is not NoneType]
+    return kinds[0]
 
 
 @dataclass(frozen=True)
@@ -135,6 +164,15 @@ class Service:
             for f in marked
             for event, delay, on_replay, way_out in (f.due_after,)
         }
+
+    @cached_property
+    def settles(self) -> tuple[Task, Settle] | None:
+        """Return the task that an operator may settle and what makes a command of it, where there is one."""
+        functions = vars(self.worker).values() if self.worker else ()
+        marked = [(self.tasks[f.settles], f) for f in functions if hasattr(f, "settles")]
+        if len(marked) > 1:
+            raise TypeError(f"{self.name}: two tasks to settle; a key would not say which is meant")
+        return marked[0] if marked else None
 
     def open_breakers(self) -> Mapping[str, bool]:
         """Return task → whether the circuit breaker of its calls is open, for the tasks that have one."""

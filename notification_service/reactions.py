@@ -20,6 +20,8 @@ def order_cancelled(event: OrderCancelled) -> Notify:
 
 
 @on(PaymentRefunded)
-def payment_refunded(event: PaymentRefunded) -> Notify:
-    """Tell that the money is on its way back."""
+def payment_refunded(event: PaymentRefunded) -> Notify | None:
+    """Tell that the money is on its way back, unless it was written off."""
+    if event.settled_by == "written_off":
+        return None
     return Notify(order_id=event.order_id, customer_id=event.customer_id, kind=Kind.PAYMENT_REFUNDED)

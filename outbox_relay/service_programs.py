@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO, Any, Final, cast
 from uuid import UUID
@@ -45,6 +45,20 @@ def redrive(places: Places, service: str, messages: Sequence[UUID], took: Callab
             took(line)
 
     return _run(places, service, ["redrive", "--only"], take, "\n".join(map(str, messages)))
+
+
+def settle(places: Places, service: str, asked: Mapping[str, Any]) -> tuple[Line, str | None]:
+    """Let the service settle a task, or say what that would do; returns what it answers, or why there is no answer.
+
+    The answer of one that is refused has `refused` alone. Blocks until it has ended.
+    """
+    answer: Line = {}
+
+    def take(line: Line) -> None:
+        if LOG_LINE not in line:
+            answer.update(line)
+
+    return answer, _run(places, service, ["settle"], take, json.dumps(asked))
 
 
 def _run(

@@ -16,8 +16,9 @@ router = Router(tags=["payments"])
 class PaymentOut(http.Schema):
     """An order's payment. The amount is in minor units of the currency.
 
-    `provider`: whose books the charge stands in. `needs_attention`: only an operator can move it on; it is tried on all
-    the same.
+    `provider`: whose books the charge stands in. `settled_by`: how an operator settled the refund, `paid_elsewhere` or
+    `written_off`; null where the provider paid it. `needs_attention`: only an operator can move it on; it is tried on
+    all the same.
     """
 
     order_id: UUID
@@ -27,6 +28,7 @@ class PaymentOut(http.Schema):
     charge_id: str | None
     provider: str | None
     refund_id: str | None
+    settled_by: str | None
     decline_code: str | None
     needs_attention: bool
     version: int
@@ -70,6 +72,7 @@ def _view(row: PaymentRow, *, needs_attention: bool) -> dict[str, Any]:
         "charge_id": row.charge_id,
         "provider": row.provider,
         "refund_id": row.refund_id,
+        "settled_by": row.settled_by,
         "decline_code": row.decline_code,
         "needs_attention": needs_attention,
         "version": row.version,

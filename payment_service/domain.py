@@ -4,6 +4,7 @@ REQUESTED once the stock of its order is held; the provider makes it CHARGED or 
 A cancellation that comes first makes it VOIDED; one that comes after the charge, REFUNDING and then REFUNDED.
 One that meets a REQUESTED payment never guesses whether a call is under way: VOIDING asks the provider, by the charge's
 own key, and it is either VOIDED for good or had been charged after all, and is refunded.
+A refund that cannot be paid through the provider is settled by an operator: paid elsewhere, or written off.
 A free order's payment is CHARGED at once with an amount of 0, and VOIDED where it is cancelled: no provider is asked.
 """
 
@@ -24,6 +25,7 @@ from schemas.events import (
 )
 
 NO_CHARGE = ""  # in place of a provider's id, where the order was free
+NO_REFUND = ""  # the same, where a refund was written off
 
 
 class Status(StrEnum):
@@ -42,9 +44,16 @@ class Status(StrEnum):
     VOIDED = "VOIDED"
     """Never charged, and never will be. Final."""
     REFUNDING = "REFUNDING"
-    """The worker is paying back. For long: look at the provider, the money is owed."""
+    """The worker is paying back. For long: look at the provider, the money is owed. An operator may settle it."""
     REFUNDED = "REFUNDED"
-    """Paid back. Final."""
+    """Paid back, or settled by an operator. Final."""
+
+
+class SettledBy(StrEnum):
+    """How an operator settled a refund."""
+
+    PAID_ELSEWHERE = "paid_elsewhere"
+    WRITTEN_OFF = "written_off"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +69,8 @@ class Payment:
     charge_id: str | None = None
     provider: str | None = None
     refund_id: str | None = None
+    settled_by: str | None = None
+    """A SettledBy; None where the provider paid back."""
     decline_code: str | None = None
 
 
@@ -116,7 +127,14 @@ class RecordRefund(PaymentCommand):
     refund_id: str
 
 
-Command = RequestPayment | ReturnPayment | RecordCharge | RecordDecline | RecordVoid | RecordRefund
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettleRefund(PaymentCommand):
+    """Note what an operator says of a refund: paid elsewhere under the reference, or, without one, written off."""
+
+    reference: str | None
+
+
+Command = RequestPayment | ReturnPayment | RecordCharge | RecordDecline | RecordVoid | RecordRefund | SettleRefund
 PaymentEvent = (
     PaymentRequested
     | PaymentCharged
@@ -185,15 +203,11 @@ def decide(command: Command, payment: Payment) -> Decision:
             return _unexpected(payment, "voided")
 
         case RecordRefund(refund_id=refund_id), Status.REFUNDING:
-            return [
-                PaymentRefunded(
-                    order_id=order_id,
-                    customer_id=payment.customer_id,
-                    refund_id=refund_id,
-                    amount=payment.amount,
-                    currency=payment.currency,
-                )
-            ]
+            return [_refunded(payment, refund_id, None)]
+        case RecordRefund(refund_id=refund_id), Status.REFUNDED if (
+            payment.settled_by and refund_id != payment.refund_id
+        ):
+            return _unexpected(payment, f"refunded as {refund_id}", "and was settled by an operator")
         case RecordRefund(), Status.REFUNDED:
             return Ignored("the refund is known")
         case (
@@ -201,6 +215,25 @@ def decide(command: Command, payment: Payment) -> Decision:
             Status.NONE | Status.REQUESTED | Status.CHARGED | Status.DECLINED | Status.VOIDING | Status.VOIDED,
         ):
             return _unexpected(payment, "refunded")
+
+        case SettleRefund(reference=None), Status.REFUNDING:
+            return [_refunded(payment, NO_REFUND, SettledBy.WRITTEN_OFF)]
+        case SettleRefund(reference=str(reference)), Status.REFUNDING:
+            return [_refunded(payment, reference, SettledBy.PAID_ELSEWHERE)]
+        case (
+            SettleRefund(),
+            Status.NONE
+            | Status.REQUESTED
+            | Status.CHARGED
+            | Status.DECLINED
+            | Status.VOIDING
+            | Status.VOIDED
+            | Status.REFUNDED,
+        ):
+            return Refused(
+                Code.CONFLICT,
+                f"payment {order_id} is {payment.status}: only a refund that is still owed can be settled",
+            )
 
 
 def evolve(payment: Payment, event: PaymentEvent) -> Payment:
@@ -225,8 +258,8 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             return replace(payment, status=Status.VOIDED)
         case PaymentRefundRequested():
             return replace(payment, status=Status.REFUNDING)
-        case PaymentRefunded(refund_id=refund_id):
-            return replace(payment, status=Status.REFUNDED, refund_id=refund_id)
+        case PaymentRefunded(refund_id=refund_id, settled_by=settled_by):
+            return replace(payment, status=Status.REFUNDED, refund_id=refund_id, settled_by=settled_by)
 
 
 def _requested(command: RequestPayment) -> list[PaymentEvent]:
@@ -262,5 +295,17 @@ def _charged(payment: Payment, command: RecordCharge) -> PaymentCharged:
     )
 
 
-def _unexpected(payment: Payment, said: str) -> Refused:
-    return Refused(Code.CONFLICT, f"the provider says {said}, payment {payment.order_id} is {payment.status}")
+def _refunded(payment: Payment, refund_id: str, settled_by: SettledBy | None) -> PaymentRefunded:
+    return PaymentRefunded(
+        order_id=payment.order_id,
+        customer_id=payment.customer_id,
+        refund_id=refund_id,
+        amount=payment.amount,
+        currency=payment.currency,
+        settled_by=settled_by,
+    )
+
+
+def _unexpected(payment: Payment, said: str, more: str = "") -> Refused:
+    known = f"payment {payment.order_id} is {payment.status} {more}".rstrip()
+    return Refused(Code.CONFLICT, f"the provider says {said}, {known}")

@@ -26,6 +26,7 @@ class PaymentRow(AggregateRow):
     charge_id = models.TextField(null=True)
     provider = models.TextField(null=True)  # of what was charged before version 2 of PaymentCharged, nobody knows
     refund_id = models.TextField(null=True)
+    settled_by = models.TextField(null=True)
     decline_code = models.TextField(null=True)
 
     class Meta:
@@ -58,6 +59,7 @@ def to_state(rows: Rows) -> Payment:
         charge_id=row.charge_id,
         provider=row.provider,
         refund_id=row.refund_id,
+        settled_by=row.settled_by,
         decline_code=row.decline_code,
     )
 
@@ -74,5 +76,6 @@ def to_rows(state: Payment) -> Iterator[PaymentRow]:
         charge_id=state.charge_id,
         provider=state.provider,
         refund_id=state.refund_id,
+        settled_by=state.settled_by,
         decline_code=state.decline_code,
     )

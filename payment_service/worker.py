@@ -1,9 +1,9 @@
 """What is due at the payment provider; between transactions, never inside one."""
 
-from chassis.service import Tried, after
+from chassis.service import Settlement, Tried, after, settles
 from chassis.settings import read
 from payment_service import provider
-from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordRefund, RecordVoid, Status
+from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordRefund, RecordVoid, SettleRefund, Status
 from payment_service.settings import PaymentSettings
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
 
@@ -45,7 +45,8 @@ def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid 
 
 @after(
     PaymentRefundRequested,
-    way_out="the money is owed: mend what the reason names, or refund the whole charge in the provider's books",
+    way_out="the money is owed: mend what the reason names, or refund the whole charge in the provider's books; once "
+    "it was paid elsewhere, or is written off: `outbox settle --service payment ORDER_ID`",
 )
 def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordRefund | None:
     """Pay back what was charged."""
@@ -54,6 +55,12 @@ def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordR
     match provider.refund(payment, tried):
         case provider.Refunded(refund_id=refund_id):
             return RecordRefund(order_id=payment.order_id, refund_id=refund_id)
+
+
+@settles(refund)
+def settle_refund(payment: Payment, settlement: Settlement) -> SettleRefund:
+    """Take the operator's word for it."""
+    return SettleRefund(order_id=payment.order_id, reference=settlement.reference)
 
 
 def _charged(payment: Payment, charge_id: str) -> RecordCharge:

@@ -1011,23 +1011,25 @@ class PaymentDeclined(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaymentRefunded(Event):
-    """The money of the charge went back to the customer."""
+    """The money of the charge went back to the customer, or is no longer owed: see settled_by."""
 
     topic: ClassVar[str | None] = "payment.events.v1"
     aggregate_type: ClassVar[str] = "payment"
     event_type: ClassVar[str] = "waybill.payment.PaymentRefunded"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     order_id: UUID
     """The order."""
     customer_id: str
     """The customer, as the subject of their token; opaque, no personal data."""
     refund_id: str
-    """The provider's id of the refund."""
+    """The provider's id of the refund, or an operator's reference; empty where it was written off."""
     amount: int
-    """What went back, in minor units of the currency."""
+    """The whole charge, in minor units of the currency: what went back or was written off."""
     currency: str
     """ISO 4217 code, three capital letters."""
+    settled_by: str | None = None
+    """How an operator settled it, paid_elsewhere or written_off; null where the provider paid, and in version 1."""
 
     @property
     def aggregate_id(self) -> str:
@@ -1042,6 +1044,7 @@ class PaymentRefunded(Event):
             "refund_id": self.refund_id,
             "amount": self.amount,
             "currency": self.currency,
+            "settled_by": self.settled_by,
         }
 
     @classmethod
@@ -1053,6 +1056,7 @@ class PaymentRefunded(Event):
             refund_id=datum["refund_id"],
             amount=datum["amount"],
             currency=datum["currency"],
+            settled_by=datum["settled_by"],
         )
 
 
@@ -1258,6 +1262,7 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.payment.PaymentCharged", 2): "payment.events.v1/PaymentCharged.v2.avsc",
         ("waybill.payment.PaymentDeclined", 1): "payment.events.v1/PaymentDeclined.v1.avsc",
         ("waybill.payment.PaymentRefunded", 1): "payment.events.v1/PaymentRefunded.v1.avsc",
+        ("waybill.payment.PaymentRefunded", 2): "payment.events.v1/PaymentRefunded.v2.avsc",
         ("waybill.payment.PaymentVoided", 1): "payment.events.v1/PaymentVoided.v1.avsc",
         ("waybill.payment.PaymentRefundRequested", 1): "payment.private/PaymentRefundRequested.v1.avsc",
         ("waybill.payment.PaymentRequested", 1): "payment.private/PaymentRequested.v1.avsc",

@@ -44,7 +44,8 @@ def test_a_topic_that_differs_from_the_outbox_is_found(rows, records, kinds):
     assert {finding.kind for finding in found.found} == kinds
 
 
-CHARGE, REFUND = {"kind": "charge", "status": "charged"}, {"kind": "refund", "status": "refunded"}
+CHARGE = {"kind": "charge", "status": "charged", "amount": 5}
+REFUND = {"kind": "refund", "status": "refunded", "amount": 5}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,25 @@ def test_an_order_that_differs_from_the_ledger_or_the_stock_is_found(status, res
     found = Books()
     entries = [{"order_id": ORDER, **entry} for entry in ledger]
     books._orders(found, {ORDER: {"status": status, "total": 1999}}, {}, {ORDER: {"status": reservation}}, entries)
+    assert {finding.kind for finding in found.found} == kinds
+
+
+@pytest.mark.parametrize(
+    ("settled_by", "ledger", "kinds"),
+    [
+        ("written_off", [CHARGE], set()),
+        ("paid_elsewhere", [CHARGE, {**REFUND, "amount": 3}], set()),
+        (None, [CHARGE, {**REFUND, "amount": 3}], {"ledger_mismatch"}),
+        (None, [CHARGE, {**REFUND, "amount": 3}, {**REFUND, "amount": 2}], set()),
+        ("paid_elsewhere", [CHARGE, REFUND], {"ledger_mismatch"}),
+        ("written_off", [], {"ledger_mismatch"}),
+    ],
+)
+def test_a_settled_refund_counts_as_refunded_and_only_what_was_owed_is_settled(settled_by, ledger, kinds):
+    found = Books()
+    payments = {ORDER: {"status": "REFUNDED", "settled_by": settled_by}}
+    entries = [{"order_id": ORDER, **entry} for entry in ledger]
+    books._orders(found, {ORDER: {"status": "CANCELLED"}}, payments, {ORDER: {"status": "RELEASED"}}, entries)
     assert {finding.kind for finding in found.found} == kinds
 
 

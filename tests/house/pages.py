@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from chassis.metrics import METRICS
+from chassis.service import command_of
 from chassis.settings import Environment, Settings
 from schemas.events import EVENTS
 from tests.house import CHECKOUT
@@ -67,9 +68,7 @@ def events_in(service: str) -> str:
     lines = ["| Event | From | Becomes | |", "|---|---|---|---|"]
     for event, reaction in plan.reaction_to.values():
         line = (reaction.__doc__ or "").splitlines()[0]
-        lines.append(
-            f"| {event.__name__} | `{event.topic}` | `{reaction.__annotations__['return'].__name__}` | {line} |"
-        )
+        lines.append(f"| {event.__name__} | `{event.topic}` | `{command_of(reaction).__name__}` | {line} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What a task tells an operator to do leads somewhere else than to the list that it is read in."""
+"""What a task tells an operator to do exists, and leads somewhere else than to the list that it is read in."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from outbox_relay.command import VERBS
 from tests.house import CHECKOUT, SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -15,8 +16,8 @@ ASK = (
 )
 
 
-@pytest.mark.parametrize("service", sorted(SERVICES))
-def test_no_task_sends_an_operator_back_to_its_own_entry(service: str):
+def remedies(service: str) -> list[str]:
+    """What each task of a service tells an operator, after the task's name."""
     prepare = f"from chassis.django_settings import configure_django; configure_django(({service!r},), {NOBODY!r});"
     done = subprocess.run(
         [sys.executable, "-c", f"{prepare} {ASK.format(service)}"],
@@ -27,8 +28,20 @@ def test_no_task_sends_an_operator_back_to_its_own_entry(service: str):
         check=True,
         timeout=60,
     )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_each_command_that_a_task_names_exists(service: str):
+    named = [verb for line in remedies(service) for verb in re.findall(r"`outbox (\S+?)[ `]", line)]
+    assert set(named) <= set(VERBS)
+    assert named or service not in {"order_service", "payment_service"}
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_task_sends_an_operator_back_to_its_own_entry(service: str):
     own = service.removesuffix("_service")
-    for line in filter(None, done.stdout.splitlines()):
+    for line in filter(None, remedies(service)):
         for command in re.findall(r"outbox attention[^`]*", line):
             named = re.search(r"--service (\w+)", command)
             assert named is not None, line

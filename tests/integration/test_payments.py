@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test import RequestFactory
@@ -24,6 +26,7 @@ from payment_service import api
 from payment_service.domain import RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
 from payment_service.service import service as payments
+from tests.integration.outbox_command.parts import outbox, settings
 from tests.support import databases
 from tests.support.orders import cause
 from tests.support.providers import worlds
@@ -179,6 +182,53 @@ def test_a_refund_that_fails_for_long_needs_attention_and_none_once_it_is_paid(w
         becomes(order_id, "REFUNDED")
     assert (marks(), due(), shown(order_id)) == ([], [], False)
     assert world.refunds(order_id) == [4200]
+
+
+@pytest.fixture
+def owed(world):
+    """The order of a charge that was given back in part, by hand: the provider refuses the whole refund."""
+    order_id = ask()
+    with working():
+        becomes(order_id, "CHARGED")
+        world.give_back(order_id, 1200)
+        cancel(order_id)
+        marked()
+    return order_id
+
+
+def settle(world, order_id, *how: str):
+    asked = [str(order_id), "--service", "payment", *how, "--execute", "--reason", "why"]
+    return outbox("settle", *asked, **settings(payment=world.database_url))
+
+
+def audited() -> list[dict[str, object]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT what FROM operator_action WHERE verb = 'settle'")
+        return [json.loads(what) for (what,) in cursor.fetchall()]
+
+
+def test_of_two_operators_who_settle_a_refund_at_once_one_is_refused(world, owed):
+    with ThreadPoolExecutor(2) as operators:
+        done = list(operators.map(lambda n: settle(world, owed, "--paid-elsewhere", f"transfer {n}"), (1, 2)))
+    (settled,) = (one for one in done if one.code == 0)
+    (refused,) = (one for one in done if one.code == 1)
+    assert "only a refund that is still owed can be settled" in refused.err
+    row = PaymentRow.objects.get(pk=owed)
+    assert (row.status, row.settled_by, row.refund_id in settled.out) == ("REFUNDED", "paid_elsewhere", True)
+    (what,) = audited()
+    assert (what["aggregate"], what["task"], what["reference"]) == (f"payment/{owed}", "refund", row.refund_id)
+    assert marks() == due() == []
+    assert world.refunds(owed) == [1200]
+
+
+def test_what_cannot_be_put_on_record_is_not_settled(world, owed, database_server):
+    name = world.database_url.rpartition("/")[2]
+    with psycopg.connect(database_server.superuser_url, dbname=name) as owner:
+        owner.execute("REVOKE INSERT ON operator_action FROM test_service")
+    done = settle(world, owed, "--written-off")
+    assert (done.code, done.out, len(done.err.splitlines())) == (4, "", 1)
+    assert "operator_action" in done.err
+    assert (status(owed), len(marks()), audited()) == ("REFUNDING", 1, [])
 
 
 def test_another_amount_needs_attention_at_once_until_it_is_given_back_by_hand(world):

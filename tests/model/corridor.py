@@ -74,7 +74,8 @@ class Corridor:
     def reaction(self, service: str, event: int) -> int | None:
         """Return the command that the event becomes; None where nobody reacts."""
         found = self.services[service].reaction_to.get(self.events[event].event_type)
-        return None if found is None else self.commands(found[1](self.events[event]))
+        command = None if found is None else found[1](self.events[event])
+        return None if command is None else self.commands(command)
 
     def handle(self, service: str, command: int, rows: tuple[tuple[Place, int], ...]) -> Outcome:
         """Decide on the command, given every row that it names."""

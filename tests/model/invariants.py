@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from tests.model.corridor import NO_ROW, Corridor, Fault
-from tests.model.life import AGGREGATES, Life
+from tests.model.life import AGGREGATES, PAYMENT, Life
 from tests.model.scopes import Scope
 
 
@@ -37,19 +37,20 @@ def prices(corridor: Corridor, shared: Any) -> None:
 def always(corridor: Corridor, life: Life) -> None:
     """Raise Fault where an order says that it has ended and it has not."""
     status = statuses(corridor, life)
-    books = life.books
+    books, settled = life.books, _settled_by(corridor, life)
     match status["order"]:
         case "CONFIRMED":
             wanted = 1 if corridor.rows[life.rows[0]].total else 0
             good = (books.charges, books.refunds) == (wanted, 0) and status["reservation"] in {"RESERVED", "COMMITTED"}
+            good = good and not settled
         case "CANCELLED":
             good = (
-                books.charges == books.refunds
+                books.charges == books.refunds + bool(settled)
                 and status["reservation"] not in {"RESERVED", "COMMITTED"}
                 and status["payment"] in {"NONE", "DECLINED", "VOIDED", "REFUNDED"}
             )
         case _:
-            good = books.refunds <= books.charges <= 1
+            good = books.refunds + bool(settled) <= books.charges <= 1
     if not good:
         raise Fault(f"an order is {_said(status, life)}")
 
@@ -73,11 +74,12 @@ def at_rest(corridor: Corridor, life: Life, scope: Scope) -> None:
     if books.charges and payment.amount != rows["order"].total:
         raise Fault(f"an order of {rows['order'].total} was charged {payment.amount}")
     if scope.mail:
-        _told(rows["order"], rows["notification"], life)
+        paid = bool(books.refunds) or _settled_by(corridor, life) == "paid_elsewhere"
+        _told(rows["order"], rows["notification"], life, paid_back=paid)
 
 
-def _told(order: Any, notification: Any, life: Life) -> None:
-    wanted = {f"ORDER_{order.status}"} | ({"PAYMENT_REFUNDED"} if life.books.refunds else set())
+def _told(order: Any, notification: Any, life: Life, *, paid_back: bool) -> None:
+    wanted = {f"ORDER_{order.status}"} | ({"PAYMENT_REFUNDED"} if paid_back else set())
     told = set(notification.notices) if notification else set()
     if told != wanted:
         raise Fault(f"an order rests {order.status} and its customer is told {sorted(told)}")
@@ -93,6 +95,10 @@ def statuses(corridor: Corridor, life: Life) -> dict[str, str]:
     """Return aggregate type → status."""
     rows = zip(AGGREGATES, life.rows, strict=True)
     return {name: getattr(corridor.rows[number], "status", "NONE") for name, number in rows}
+
+
+def _settled_by(corridor: Corridor, life: Life) -> str | None:
+    return getattr(corridor.rows[life.rows[PAYMENT]], "settled_by", None)
 
 
 def _said(status: dict[str, str], life: Life) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from chassis.outcomes import NeedsAttention
-from chassis.service import Task, Tried
+from chassis.service import Settlement, Task, Tried
 from tests.model.corridor import NO_ROW, Corridor, Fault, Outcome
 from tests.model.outside import CALLS, Books, PutOff, attempt, forgotten
 from tests.model.scopes import Scope
@@ -165,6 +165,8 @@ class Lives:
                     yield self._read(life._replace(roads=_put(life.roads, n, road)), n, event, says, forced)
         if self.scope.cancels:
             yield self._asks(life, "CancelOrder", "a client cancels")
+        if self.scope.settles:
+            yield from self._settled(life)
         if self.scope.errors:
             yield from self._grows_late(life)
         for due in life.due:
@@ -212,6 +214,20 @@ class Lives:
         command = getattr(self.corridor.services["order"].domain, kind)(order_id=self.order_id)
         outcome, after = self.decided(life, OF_SERVICE["order"], self.corridor.commands(command))
         return Step(f"{says}: {outcome.says}", after, forced=False)
+
+    def _settled(self, life: Life) -> Iterator[Step]:
+        """Let an operator who has looked into the provider's books do what `outbox settle` does."""
+        plan = self.corridor.services["payment"]
+        assert plan.settles is not None
+        task, to_command = plan.settles
+        if life.rows[PAYMENT] == NO_ROW or life.books.refunds or any(call.due.task == task.name for call in life.calls):
+            return
+        state = self.corridor.state("payment", self.place(PAYMENT), life.rows[PAYMENT])
+        for reference in ("transfer 7", None):
+            command = self.corridor.commands(to_command(state, Settlement(reference)))
+            outcome, after = self.decided(life, PAYMENT, command)
+            due = tuple(row for row in after.due if row.task != task.name)
+            yield Step(f"an operator settles ({reference}): {outcome.says}", after._replace(due=due), forced=False)
 
     def _attempted(self, life: Life, due: Due) -> Iterator[Step]:
         if self.task(due).delay:

@@ -39,6 +39,7 @@ COUNTING = replace(PLAIN, name="counting", staff=(COUNTED,), cancels=False)
 PRICING = replace(PLAIN, name="pricing", staff=(PRICED,), cancels=False, placed=False)
 FORGETFUL = replace(PLAIN, name="forgetful", cancels=False, deadline=True, errors=True)
 FREE = replace(PLAIN, name="free", price=0)
+SETTLED = replace(PLAIN, name="settled", settles=True)
 DROPPED = Ignored("a mutant")
 
 
@@ -205,6 +206,14 @@ MUTANTS = (
         gives(lambda command, real: real(command)[:1]),
         FREE,
         "1 charges",
+    ),
+    Mutant(
+        "a charge that stays is settled as a refund",
+        payment,
+        DECIDE,
+        decides(payment.SettleRefund, "CHARGED", _as_if(payment.Status.REFUNDING)),
+        SETTLED,
+        "1 charges, 0 refunds",
     ),
     Mutant(
         "a charge is asked for however old it is",

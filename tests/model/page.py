@@ -12,6 +12,7 @@ from uuid import UUID
 
 import tests.conftest  # noqa: F401 - configures Django, which the services' plans need
 from chassis.outcomes import Ignored, Refused
+from chassis.service import command_of
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
@@ -33,6 +34,7 @@ VALUES: dict[str, Any] = {
     "charge_id": "ch_1",
     "provider": "simulator",
     "refund_id": "re_1",
+    "reference": "transfer 7",
     "code": "a_code",
     "amount": 5,
     "sku": "LAMP",
@@ -48,6 +50,7 @@ VALUES: dict[str, Any] = {
 VARIANTS: dict[type, list[dict[str, Any]]] = {
     orders.PlaceOrder: [{"lines": (OrderLine(sku="LAMP", quantity=1, unit_price=2**63),)}],
     payment.RequestPayment: [{"amount": 0}],
+    payment.SettleRefund: [{"reference": None}],
     inventory.ReviseProduct: [{"name": "Lantern"}, {"unit_price": 6}],
     inventory.CorrectStock: [{"change": 3}],
 }
@@ -275,8 +278,7 @@ def reactions() -> Iterator[str]:
     yield "| Service | On | Becomes | |\n|---|---|---|---|"
     for service in SERVICES:
         for event, reaction in service.reaction_to.values():
-            becomes = reaction.__annotations__["return"].__name__
-            yield f"| {_short(service)} | {event.__name__} | `{becomes}` | {_line(reaction)} |"
+            yield f"| {_short(service)} | {event.__name__} | `{command_of(reaction).__name__}` | {_line(reaction)} |"
 
 
 def due() -> Iterator[str]:

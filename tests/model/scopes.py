@@ -34,6 +34,8 @@ class Scope:
     """Calls beside the first one for the same due row."""
     errors: bool = False
     """The provider answers with errors that it stores, and forgets its keys after a day; the deadline always comes."""
+    settles: bool = False
+    """An operator may settle the payment at any point at which the provider's books show no refund."""
     parks: bool = False
     """The handling of any message may fail: it is parked, and redriven at any point."""
     mail: bool = False
@@ -85,6 +87,14 @@ BOUND = (
         stock=(("LAMP", 1),),
         price=0,
         deadline=True,
+    ),
+    Scope(
+        name="settled",
+        says="one order whose refund an operator settles: cancel, lost answers, mails",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        settles=True,
+        mail=True,
     ),
     Scope(
         name="two",

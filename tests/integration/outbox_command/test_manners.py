@@ -25,9 +25,11 @@ NEEDS = {
     "resume": ["--service", "order"],
     "redrive": ["--service", "order", "--reason", "why"],
     "discard": ["--service", "order", "--all"],
+    "settle": ["0198c0de-7000-7000-8000-000000000001", "--service", "payment", "--written-off"],
     "replay": ["--positions", "1.."],
     "grow": ["order.events.v1", "--to", "12"],
 }
+ASKED = {"settle": "payment"}  # the service that has something to settle; the others are asked of the order service
 # Interrupts itself in the midst of its start.
 IMPATIENT = """
 import os, signal, sys
@@ -125,7 +127,7 @@ def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
     order_database: ServiceDatabase, verb: str
 ):
     place_orders(1)
-    places = settings(order=order_database.service_url)
+    places = settings(**{ASKED.get(verb, "order"): order_database.service_url})
     done = outbox(verb, *NEEDS.get(verb, []), "--json", **places)
     assert ESCAPE not in done.out + done.err
     done.lines()
@@ -133,7 +135,7 @@ def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
 
 @pytest.mark.parametrize("verb", command.VERBS)
 def test_a_database_that_does_not_answer_is_one_line_and_4(verb: str):
-    done = outbox(verb, *NEEDS.get(verb, []), **settings(order=AWAY))
+    done = outbox(verb, *NEEDS.get(verb, []), **settings(**{ASKED.get(verb, "order"): AWAY}))
     assert (done.code, done.out.count("\n"), len(done.err.splitlines())) == (4, verb == "tail", 1), done.err
 
 

@@ -2,9 +2,10 @@ import types
 
 import pytest
 
-from chassis.service import Service, on
+from chassis.service import Service, after, on, settles
 from inventory_service.service import service as inventory
 from order_service.service import service as order
+from payment_service.service import service as payment
 from schemas.events import OrderPlaced, StockReserved
 
 
@@ -30,3 +31,17 @@ def test_two_reactions_to_one_event_are_refused():
     plan = Service("twice", types.ModuleType("d"), reactions, types.ModuleType("m"))
     with pytest.raises(TypeError, match="StockReserved"):
         _ = plan.reaction_to
+
+
+def test_a_service_says_which_task_an_operator_may_settle_and_only_one():
+    assert payment.settles is not None
+    task, _ = payment.settles
+    assert task.name == "refund"
+    assert order.settles is None
+    worker = types.ModuleType("worker")
+    worker.task = after(OrderPlaced)(lambda *_: None)
+    worker.task.__name__ = "task"
+    worker.first, worker.second = (settles(worker.task)(lambda *_: None) for _ in range(2))
+    plan = Service("twice", types.ModuleType("d"), types.ModuleType("r"), types.ModuleType("m"), worker)
+    with pytest.raises(TypeError, match="two tasks to settle"):
+        _ = plan.settles

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 from chassis.outcomes import Ignored, Refused
@@ -10,7 +11,8 @@ from notification_service.domain import (
     decide,
     evolve,
 )
-from schemas.events import NotificationFailed, NotificationRequested, NotificationSent
+from notification_service.reactions import payment_refunded
+from schemas.events import NotificationFailed, NotificationRequested, NotificationSent, PaymentRefunded
 from tests.support.scenario import Scenario
 
 ID = UUID(int=1)
@@ -44,3 +46,11 @@ def test_what_became_of_it_is_recorded_once():
 
 def test_what_nobody_asked_for_cannot_be_sent():
     notices.when(RecordSent(order_id=ID, kind=KIND)).then(Refused)
+
+
+def test_a_refund_is_told_wherever_it_was_paid_and_not_where_it_was_written_off():
+    refunded = PaymentRefunded(order_id=ID, customer_id="ann", refund_id="re_1", amount=1, currency="EUR")
+    told = Notify(order_id=ID, customer_id="ann", kind=Kind.PAYMENT_REFUNDED)
+    assert payment_refunded(refunded) == told
+    assert payment_refunded(replace(refunded, settled_by="paid_elsewhere")) == told
+    assert payment_refunded(replace(refunded, settled_by="written_off")) is None

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from uuid import UUID
 
+import pytest
+
 from chassis.outcomes import Ignored, Refused
 from payment_service.domain import (
     Payment,
@@ -10,6 +12,8 @@ from payment_service.domain import (
     RecordVoid,
     RequestPayment,
     ReturnPayment,
+    SettledBy,
+    SettleRefund,
     Status,
     decide,
     evolve,
@@ -41,6 +45,8 @@ CHARGE = RecordCharge(order_id=ID, charge_id="ch_1", provider="simulator")
 DECLINE = RecordDecline(order_id=ID, code="card_declined")
 VOID = RecordVoid(order_id=ID)
 REFUND = RecordRefund(order_id=ID, refund_id="re_1")
+PAID_ELSEWHERE = SettleRefund(order_id=ID, reference="transfer 7")
+WRITTEN_OFF = SettleRefund(order_id=ID, reference=None)
 payment = Scenario(decide, evolve, Payment(order_id=ID))
 
 
@@ -103,6 +109,46 @@ def test_a_provider_that_contradicts_what_is_known_is_refused():
     payment.given(REQUESTED, CHARGED).when(VOID).then(Refused)
 
 
+def test_an_operator_settles_a_refund_that_is_owed():
+    owed = payment.given(REQUESTED, CHARGED, REFUND_REQUESTED)
+    owed.when(PAID_ELSEWHERE).then(replace(REFUNDED, refund_id="transfer 7", settled_by="paid_elsewhere"))
+    owed.when(WRITTEN_OFF).then(replace(REFUNDED, refund_id="", settled_by="written_off"))
+    settled = owed.given(replace(REFUNDED, refund_id="", settled_by="written_off")).state
+    assert (settled.status, settled.settled_by) == (Status.REFUNDED, SettledBy.WRITTEN_OFF)
+
+
+@pytest.mark.parametrize(
+    ("status", "events"),
+    [
+        (Status.NONE, []),
+        (Status.REQUESTED, [REQUESTED]),
+        (Status.CHARGED, [REQUESTED, CHARGED]),
+        (Status.DECLINED, [REQUESTED, DECLINED]),
+        (Status.VOIDING, [REQUESTED, VOID_REQUESTED]),
+        (Status.VOIDED, [VOIDED]),
+        (Status.REFUNDED, [REQUESTED, CHARGED, REFUND_REQUESTED, REFUNDED]),
+    ],
+)
+@pytest.mark.parametrize("command", [PAID_ELSEWHERE, WRITTEN_OFF])
+def test_what_is_no_refund_that_is_owed_cannot_be_settled(status, events, command):
+    stands = payment.given(*events)
+    assert stands.state.status is status
+    stands.when(command).then(Refused)
+
+
+def test_a_refund_that_the_provider_pays_after_it_was_settled_is_refused_and_the_one_that_was_meant_is_known():
+    settled = payment.given(
+        REQUESTED, CHARGED, REFUND_REQUESTED, replace(REFUNDED, refund_id="re_7", settled_by="paid_elsewhere")
+    )
+    settled.when(REFUND).then(Refused)
+    settled.when(replace(REFUND, refund_id="re_7")).then(Ignored)
+
+
 def test_every_state_that_can_be_reached_decides_every_command():
-    states = reachable(decide, evolve, Payment(order_id=ID), [REQUEST, RETURN, CHARGE, DECLINE, VOID, REFUND])
+    states = reachable(
+        decide,
+        evolve,
+        Payment(order_id=ID),
+        [REQUEST, RETURN, CHARGE, DECLINE, VOID, REFUND, PAID_ELSEWHERE, WRITTEN_OFF],
+    )
     assert {state.status for state in states} == set(Status)
