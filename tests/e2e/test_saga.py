@@ -25,6 +25,16 @@ def test_an_order_is_confirmed(shop):
     assert [n["kind"] for n in told] == ["ORDER_CONFIRMED"]
 
 
+def test_a_free_order_is_confirmed_and_the_provider_never_hears_of_it(shop):
+    sku = shop.product(2, unit_price=0)
+    order = shop.order(sku, 2)
+    assert (shop.at_rest(order)["status"], order["total"]) == ("CONFIRMED", 0)
+    shop.settled(sku, on_hand=0)
+    assert shop.ledger(order) == []
+    (payment,) = shop.of("payment", "payments", order)
+    assert (payment["status"], payment["amount"], payment["provider"]) == ("CHARGED", 0, None)
+
+
 def test_an_order_out_of_stock_is_cancelled_and_holds_nothing(shop):
     sku = shop.product(1)
     order = shop.order(sku, 2)
