@@ -58,7 +58,8 @@ def settle(places: Places, service: str, asked: Mapping[str, Any]) -> tuple[Line
         if LOG_LINE not in line:
             answer.update(line)
 
-    return answer, _run(places, service, ["settle"], take, json.dumps(asked))
+    failure = _run(places, service, ["settle"], take, json.dumps(asked))
+    return answer, failure or (None if answer else "settle ended without an answer")
 
 
 def _run(
