@@ -25,7 +25,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
 
-from chassis import health, metrics
+from chassis import health, metrics, sessions
 from chassis.auth import Bearer, caller_of
 from chassis.outcomes import Code, CommandRefused
 from chassis.problem import Problem
@@ -189,6 +189,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         given = request.headers.get("X-Request-ID", "")
         request_id = given if 0 < len(given) <= LONGEST_REQUEST_ID and given.isprintable() else new_id()
         request.META["waybill.request_id"] = request_id
+        sessions.renew()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = get_response(request)
             if request.META.pop("waybill.connection_lost", False):
@@ -271,6 +272,8 @@ def _database_failed(request: HttpRequest, error: Exception) -> HttpResponse:
         return _defect(request, error)
     connected = connection.connection is not None
     connection.close()  # the next request gets a session of its own: another server may have taken over
+    if found is ErrorClass.WRONG_SERVER:
+        sessions.end_all()
     if connected and not request.META.get("waybill.retried"):
         request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
     (log.error if found is ErrorClass.ENVIRONMENT else log.warning)(

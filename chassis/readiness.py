@@ -13,8 +13,9 @@ import psycopg
 from django.apps import apps
 from django.db.migrations.loader import MigrationLoader
 
+from chassis import sessions
 from chassis.side_session import SideSession
-from chassis.sqlstate import one_line
+from chassis.sqlstate import ErrorClass, classify, one_line
 
 KEPT_SECONDS: Final = 1.0
 WRITES: Final = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
@@ -42,6 +43,8 @@ class Readiness:
         try:
             missing = expected - self._session.ask(_applied)
         except (psycopg.Error, TimeoutError) as error:
+            if classify(error) is ErrorClass.WRONG_SERVER:
+                sessions.end_all()
             return f"database: {one_line(error)}"
         return f"migrations not applied: {sorted(missing)}; run `migrate`" if missing else None
 
