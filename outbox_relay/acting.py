@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import discard, growing, pause, redriving, replaying, screen, settling
+from outbox_relay import discard, ghosts, growing, pause, redriving, replaying, screen, settling
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, named
 
@@ -46,6 +46,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "redrive": redriving.REDRIVE,
     "discard": discard.DISCARD,
     "settle": settling.SETTLE,
+    "acknowledge": ghosts.ACKNOWLEDGE,
     "replay": replaying.REPLAY,
     "pause": Verb(
         _pause,

@@ -4,7 +4,7 @@ A decision is written in the transaction that carries it out, and points to its 
 decided on the record is counted apart and is no fault.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -30,11 +30,13 @@ class Subject(NamedTuple):
     offset: int | None
     key: str
     reason: str | None = None
+    version: int | None = None
 
 
 INSERT: Final = """
-INSERT INTO operator_decision (kind, event_id, event_type, topic, "partition", "offset", key, reason, action_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO operator_decision
+    (kind, event_id, event_type, topic, "partition", "offset", key, reason, version, action_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 # Hashed or probed by the index on event_id: costs nothing where nothing was discarded.
 IS_DISCARDED: Final = """
@@ -45,6 +47,19 @@ DISCARDED_IDS: Final = "SELECT event_id FROM operator_decision WHERE kind = 'dis
 COUNT_DISCARDED: Final = "SELECT count(*) FROM operator_decision WHERE kind = 'discarded_publication'"
 GHOSTS: Final = """
 SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind = 'acknowledged_ghost'
+"""
+# Each version has the one before at a lower position, or that one went away with a ghost.
+UNEXPLAINED: Final = """
+SELECT FROM outbox
+WHERE aggregate_type = %(aggregate_type)s AND aggregate_id = %(aggregate_id)s AND aggregate_version > 1
+  AND NOT EXISTS (SELECT FROM outbox AS before
+                  WHERE before.aggregate_type = outbox.aggregate_type AND before.aggregate_id = outbox.aggregate_id
+                    AND before.aggregate_version = outbox.aggregate_version - 1
+                    AND before.position < outbox.position)
+  AND NOT EXISTS (SELECT FROM operator_decision
+                  WHERE kind = 'acknowledged_ghost' AND key = outbox.aggregate_id
+                    AND version = outbox.aggregate_version - 1)
+LIMIT 1
 """
 
 
@@ -68,7 +83,7 @@ class Ghosts(NamedTuple):
         )
 
 
-def record(connection: psycopg.Connection, kind: Kind, subjects: Sequence[Subject], action_id: int) -> None:
+def record(connection: psycopg.Connection, kind: Kind, subjects: Iterable[Subject], action_id: int) -> None:
     """Write decisions, in the transaction that carries them out. Raises psycopg.Error."""
     with connection.cursor() as cursor:
         cursor.executemany(INSERT, [(kind, *subject, action_id) for subject in subjects])
@@ -78,6 +93,12 @@ def count_discarded(connection: psycopg.Connection) -> int:
     """Return how many publications were discarded. Raises psycopg.Error."""
     (count,) = connection.execute(COUNT_DISCARDED).fetchone() or (0,)
     return count
+
+
+def explain_versions(connection: psycopg.Connection, aggregate_type: str, aggregate_id: str) -> bool:
+    """Say whether acknowledged ghosts took every version that the aggregate lacks. Raises psycopg.Error."""
+    values = {"aggregate_type": aggregate_type, "aggregate_id": aggregate_id}
+    return connection.execute(UNEXPLAINED, values).fetchone() is None
 
 
 def acknowledged(connection: psycopg.Connection) -> Ghosts:

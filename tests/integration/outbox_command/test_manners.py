@@ -26,6 +26,7 @@ NEEDS = {
     "redrive": ["--service", "order", "--reason", "why"],
     "discard": ["--service", "order", "--all"],
     "settle": ["0198c0de-7000-7000-8000-000000000001", "--service", "payment", "--written-off"],
+    "acknowledge": ["--service", "order", "--all"],
     "replay": ["--positions", "1.."],
     "grow": ["order.events.v1", "--to", "12"],
 }
