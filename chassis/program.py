@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
         "rest",
         nargs=argparse.REMAINDER,
         help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input, "
-        "`settle` reads a JSON object",
+        "`settle` a JSON object, and so does `rebuild --mend`: `by`, `reason`, and `only` (type and id, or null)",
     )
     given = parser.parse_args(argv)
     if not (Path(__file__).parent.parent / given.service / "service.py").is_file():
@@ -87,7 +87,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
         "consumer": partial(_loop, "consumer"),
         "worker": partial(_loop, "worker"),
         "migrate": migrate,
-        "rebuild": rebuild,
+        "rebuild": partial(rebuild, given.rest),
         "redrive": partial(redrive, given.rest),
         "settle": settle,
         "manage": partial(manage, given.rest),
@@ -223,22 +223,34 @@ def migrate(name: str, settings: Settings) -> None:
     log.info("migrated", database=connection.connection.info.dbname)
 
 
-def rebuild(name: str, settings: Settings) -> None:
-    """Print every row that is not the fold of its events, as JSON lines; exits 1 where there is one."""
+def rebuild(rest: list[str], name: str, settings: Settings) -> None:
+    """Print every row that is not the fold of its events, as JSON lines; exits 1 where there is one.
+
+    `--mend` sets them to the fold, and exits 1 where one is left as it is.
+    """
+    told = json.load(sys.stdin) if rest == ["--mend"] else None
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
+    from chassis.mending import Record, mend
     from chassis.rebuild import check
 
+    def progress(events: int, total: int) -> None:
+        log.debug("folded", events=events, total=total)
+
     try:
-        found = check(service, lambda events, total: log.debug("folded", events=events, total=total))
+        if told is None:
+            found = wrong = check(service, progress).differences
+        else:
+            only = tuple(told["only"]) if told["only"] else None
+            found = mend(service, only, Record(told["by"], told["reason"]), progress)
+            wrong = [one for one in found if one.fold is None]
     except DatabaseError as error:
         print(str(error).strip().splitlines()[0], file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
-    for difference in found.differences:
+    for difference in found:
         print(json.dumps(asdict(difference), default=str))
-    print(json.dumps({"events": found.events, "aggregates": found.aggregates}))
-    sys.exit(1 if found.differences else 0)
+    sys.exit(1 if wrong else 0)
 
 
 def redrive(rest: list[str], name: str, settings: Settings) -> None:

@@ -21,7 +21,7 @@ from schemas.events import Event
 
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 EVENTS: Final = """
-SELECT aggregate_version, event_type, schema_version, payload FROM outbox ORDER BY position
+SELECT position, aggregate_version, event_type, schema_version, payload FROM outbox ORDER BY position
 """
 TIMES: Final = frozenset({"created_at", "updated_at"})  # of the writing, not of the events
 FETCH_ROWS: Final = 2_000
@@ -36,14 +36,31 @@ class Difference:
     row: dict[str, Any] | None
     fold: dict[str, Any] | None
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return type and id."""
+        return self.aggregate_type, self.aggregate_id
+
 
 @dataclass(slots=True)
 class Fold:
-    """What a service's events lead to, row by row."""
+    """What a service's events lead to, row by row.
+
+    `last` is the highest position that was read; `gaps` are the positions below it that were not there.
+    """
 
     service: Service
     events: int = 0
     rows: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    last: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    found: list[Difference] = field(default_factory=list[Difference])
+
+    def reach(self, position: int) -> None:
+        """Note a position that was read; they come rising."""
+        if position > self.last + 1:
+            self.gaps.append((self.last + 1, position - 1))
+        self.last = position
 
     def take(self, event: Event, version: int) -> None:
         """Let one more event have happened."""
@@ -66,16 +83,25 @@ class Fold:
         unseen = dict(self.rows)
         for kind, model in sorted(self.service.tables.items()):
             for row in model.objects.iterator(FETCH_ROWS):
-                fold = unseen.pop((kind, str(row.pk)), None)
-                if fold is None:
-                    yield Difference(kind, str(row.pk), _columns(row), None)
-                elif (has := _columns(row)) != (wants := _columns(fold)):
-                    apart = [name for name in has if has[name] != wants[name]]
-                    yield Difference(
-                        kind, str(row.pk), {name: has[name] for name in apart}, {name: wants[name] for name in apart}
-                    )
-        for (kind, key), fold in sorted(unseen.items()):
-            yield Difference(kind, key, None, _columns(fold))
+                place = (kind, str(row.pk))
+                unseen.pop(place, None)
+                if difference := self.compare(place, row):
+                    yield difference
+        for place in sorted(unseen):
+            if difference := self.compare(place, None):
+                yield difference
+
+    def compare(self, place: tuple[str, str], row: Any) -> Difference | None:
+        """Compare one row, or none, with its fold."""
+        fold = self.rows.get(place)
+        has = _columns(row) if row is not None else None
+        wants = _columns(fold) if fold is not None else None
+        if has == wants:
+            return None
+        if has is not None and wants is not None:
+            apart = [name for name in has if has[name] != wants[name]]
+            has, wants = {name: has[name] for name in apart}, {name: wants[name] for name in apart}
+        return Difference(*place, has, wants)
 
     def _named(self, event: Event) -> Iterator[tuple[str, Any]]:
         own = self.service.tables[event.aggregate_type]
@@ -99,6 +125,12 @@ def check(service: Service, progress: Callable[[int, int], object]) -> Checked:
 
     Raises django.db.DatabaseError, or UnreadableEvent for an event not known here.
     """
+    fold = fold_all(service, progress)
+    return Checked(fold.events, len(fold.rows), fold.found)
+
+
+def fold_all(service: Service, progress: Callable[[int, int], object]) -> Fold:
+    """Return the fold of all events with what differs from it, of one snapshot; else as `check`."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(SNAPSHOT)
@@ -108,10 +140,12 @@ def check(service: Service, progress: Callable[[int, int], object]) -> Checked:
         with connection.chunked_cursor() as cursor:
             cursor.execute(EVENTS)
             while rows := cursor.fetchmany(FETCH_ROWS):
-                for version, event_type, schema_version, payload in rows:
+                for position, version, event_type, schema_version, payload in rows:
+                    fold.reach(position)
                     fold.take(codec.decode(event_type, schema_version, bytes(payload)), version)
                 progress(fold.events, total)
-        return Checked(fold.events, len(fold.rows), list(fold.differences()))
+        fold.found = list(fold.differences())
+        return fold
 
 
 def _values(datum: Mapping[str, Any], name: str) -> Iterator[Any]:

@@ -11,13 +11,14 @@ from outbox_relay import (
     dead_letters,
     following,
     history,
+    mending,
     replaying,
     screen,
     service_programs,
     status,
     verify,
 )
-from outbox_relay.places import Places, ask
+from outbox_relay.places import Places, UsageError, ask
 from outbox_relay.verb import (
     DONE,
     MISMATCH,
@@ -197,6 +198,10 @@ def _row_fault(difference: Mapping[str, Any]) -> verify.Fault:
 
 
 def _rebuild(given: Given, places: Places) -> int:
+    if given.mend:
+        return mending.run(given, places)
+    if given.execute or given.aggregate is not None:
+        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
     services = places.chosen(given.service)
     found, failures = _check(places, services)
     (screen.put_json if given.json else screen.put_table)(found)
@@ -246,10 +251,6 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
 
 
-def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", required=True, help="compare, and write nothing")
-
-
 VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(
         _status,
@@ -296,9 +297,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     ),
     "rebuild": Verb(
         _rebuild,
-        "Fold every event again and list the rows that it does not lead to.",
+        "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
         "outbox rebuild --check --service inventory",
-        _rebuild_arguments,
+        mending.add_arguments,
     ),
     "jobs": replaying.JOBS,
 }

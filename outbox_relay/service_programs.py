@@ -23,6 +23,20 @@ def check(places: Places, service: str, progress: Progress) -> tuple[list[Line],
 
     `progress` is told events folded and the number there are. Blocks until all are.
     """
+    return _fold(places, service, ["rebuild"], progress)
+
+
+def mend(places: Places, service: str, told: Line, progress: Progress) -> tuple[list[Line], str | None]:
+    """Set rows to their events' fold: `told` has `by`, `reason` and `only`, type and id of one or None.
+
+    Returns the rows that differed, with a fold of None where one was left; else as `check`.
+    """
+    return _fold(places, service, ["rebuild", "--mend"], progress, json.dumps(told))
+
+
+def _fold(
+    places: Places, service: str, program: Sequence[str], progress: Progress, told: str = ""
+) -> tuple[list[Line], str | None]:
     found: list[Line] = []
 
     def take(line: Line) -> None:
@@ -31,7 +45,7 @@ def check(places: Places, service: str, progress: Progress) -> tuple[list[Line],
         elif "aggregate_type" in line:
             found.append({"service": service, **line})
 
-    return found, _run(places, service, ["rebuild"], take)
+    return found, _run(places, service, program, take, told)
 
 
 def redrive(places: Places, service: str, messages: Sequence[UUID], took: Callable[[Line], object]) -> str | None:

@@ -1,0 +1,110 @@
+"""Rows that differ from the fold of their events are set to it, also while the service moves them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+
+from chassis import unit_of_work
+from chassis.unit_of_work import Caused
+from order_service.domain import CancelOrder
+from order_service.service import service
+from tests.integration.outbox_command.parts import Running, execute, outbox, place_orders, settings
+from tests.support.databases import ServiceDatabase
+from tests.support.orders import cause
+
+EXECUTE = ["--execute", "--reason", "total was changed by hand", "--by", "ana"]
+MEND = ["rebuild", "--mend", "--service", "order", "--json"]
+WAITS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR UPDATE'"
+
+
+def rows(database: ServiceDatabase) -> list[tuple[Any, ...]]:
+    """All that the table has, but for the time of the writing."""
+    names = "order_id, version, status, total, created_at"
+    return execute(database, f"SELECT {names} FROM orders ORDER BY order_id")
+
+
+def place_elsewhere() -> list[UUID]:
+    """Place an order in a session of its own."""
+
+    def one() -> list[UUID]:
+        try:
+            return place_orders(1)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(one).result(30)
+
+
+def test_rows_that_differ_are_set_to_the_fold_on_record_and_a_dry_run_writes_nothing(order_database: ServiceDatabase):
+    ids = place_orders(3)
+    before = rows(order_database)
+    execute(order_database, "UPDATE orders SET total = total + 1, version = 7 WHERE order_id = %s", ids[0])
+    execute(order_database, "DELETE FROM orders WHERE order_id = %s", ids[1])
+    wrong, where = rows(order_database), settings(order=order_database.service_url)
+    dry = outbox("rebuild", "--mend", "--service", "order", **where)
+    shown = [line.split()[2:] for line in dry.out.splitlines() if f"order/{ids[0]}" in line]
+    assert (dry.code, sorted(shown)) == (1, [["total", "3999", "3998"], ["version", "7", "1"]])
+    assert rows(order_database) == wrong
+    one = outbox(*MEND, "--aggregate", f"order/{ids[0]}", *EXECUTE, **where)
+    assert (one.code, [line["aggregate_id"] for line in one.lines()]) == (0, [str(ids[0])])
+    done = outbox(*MEND, *EXECUTE, **where)
+    assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (0, [str(ids[1])])
+    made_again = execute(order_database, "SELECT created_at FROM orders WHERE order_id = %s", ids[1])
+    recorded = execute(order_database, "SELECT recorded_at FROM outbox WHERE aggregate_id = %s", str(ids[1]))
+    assert made_again == recorded
+    assert [row[:-1] for row in rows(order_database)] == [row[:-1] for row in before]
+    assert outbox("rebuild", "--check", "--service", "order", **where).code == 0
+    (first, _) = execute(order_database, "SELECT operator, verb, reason, what FROM operator_action ORDER BY id")
+    assert first[:3] == ("ana", "rebuild --mend", "total was changed by hand")
+    assert first[3]["rows"][0]["row"] == {"total": 3999, "version": 7}
+
+
+def test_a_row_without_events_is_left_alone(order_database: ServiceDatabase):
+    (order_id,) = place_orders(1)
+    execute(order_database, "DELETE FROM due")
+    execute(order_database, "DELETE FROM outbox")
+    before = rows(order_database)
+    done = outbox(*MEND, *EXECUTE, **settings(order=order_database.service_url))
+    assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (1, [str(order_id)])
+    assert "1 rows have no events" in done.err
+    assert rows(order_database) == before
+    assert execute(order_database, "SELECT FROM operator_action") == []
+
+
+def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
+    order_database: ServiceDatabase, tmp_path: Path
+):
+    (order_id,) = place_orders(1)
+    execute(order_database, "UPDATE orders SET total = total + 1 WHERE order_id = %s", order_id)
+    with transaction.atomic():
+        unit_of_work.handle(service, [Caused(CancelOrder(order_id=order_id), cause())])
+        place_elsewhere()  # at a later position: the first one is a gap
+        running = Running(tmp_path, *MEND, *EXECUTE, **settings(order=order_database.service_url))
+        running.__enter__()
+        running.wait_for("the row's lock", lambda: execute(order_database, WAITS), 60)
+    try:
+        running.wait_for("its end", lambda: "set to the fold" in running.err, 60)
+    finally:
+        running.__exit__()
+    found = execute(order_database, "SELECT version, status, total FROM orders WHERE order_id = %s", order_id)
+    assert found == [(2, "CANCELLING", 3998)]
+    assert outbox("rebuild", "--check", **settings(order=order_database.service_url)).code == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--mend"],
+        ["--mend", "--service", "order", "--execute"],
+        ["--mend", "--service", "order", "--aggregate", "7"],
+        ["--check", "--execute", "--reason", "why"],
+        ["--check", "--mend"],
+    ],
+)
+def test_what_is_to_be_mended_must_be_said(wrong: list[str], order_database: ServiceDatabase):
+    assert outbox("rebuild", *wrong, **settings(order=order_database.service_url)).code == 2
