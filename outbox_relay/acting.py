@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import discard, ghosts, growing, pause, redriving, replaying, screen, settling
+from outbox_relay import discard, ghosts, growing, pause, redriving, replaying, restoring, screen, settling
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, named
 
@@ -47,6 +47,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "discard": discard.DISCARD,
     "settle": settling.SETTLE,
     "acknowledge": ghosts.ACKNOWLEDGE,
+    "restore": restoring.RESTORE,
     "replay": replaying.REPLAY,
     "pause": Verb(
         _pause,

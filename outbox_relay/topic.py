@@ -86,6 +86,25 @@ def committed(kafka: Mapping[str, str], group: str, topics: Collection[str]) -> 
         consumer.close()
 
 
+def at(kafka: Mapping[str, str], topic: str, partition: int, offset: int) -> Message | None:
+    """Return one record, None where the topic has none at this offset. Raises DependencyDown."""
+    consumer = _consumer(kafka, f"outbox-{uuid4()}")
+    try:
+        place = (topic, partition)
+        low, high = (place in _partitions(consumer, [topic]) and _bounds(consumer, place)) or (0, 0)
+        if not low <= offset < high:
+            return None
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        message = _batch(consumer)[0]
+        is_there = _record(message) is not None and message.offset() == offset  # not compacted away, nor a marker
+    except KafkaException as error:
+        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+    else:
+        return message if is_there else None
+    finally:
+        consumer.close()
+
+
 def _consumer(kafka: Mapping[str, str], group: str) -> Consumer:
     # Never subscribed: the group is only asked, or named because a consumer must have one.
     options: Any = {

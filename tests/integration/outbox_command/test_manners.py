@@ -27,6 +27,7 @@ NEEDS = {
     "discard": ["--service", "order", "--all"],
     "settle": ["0198c0de-7000-7000-8000-000000000001", "--service", "payment", "--written-off"],
     "acknowledge": ["--service", "order", "--all"],
+    "restore": ["--service", "order", "--topic", "order.events.v1", "--partition", "0", "--offset", "0"],
     "replay": ["--positions", "1.."],
     "grow": ["order.events.v1", "--to", "12"],
 }
