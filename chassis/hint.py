@@ -4,6 +4,7 @@ NOTIFY would take a database-wide lock at every commit; a loopback datagram cost
 database nothing.
 """
 
+import atexit
 import select
 import socket
 from contextlib import suppress
@@ -33,10 +34,15 @@ def give(address: str | None) -> None:
 def _sending(address: str) -> socket.socket | None:
     try:
         family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
-        sending = socket.socket(family, socket.SOCK_DGRAM)
-        sending.connect(target)  # the name is looked up once, and not at every commit
     except (OSError, ValueError):
         return None
+    sending = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sending.connect(target)  # the name is looked up once, and not at every commit
+    except OSError:
+        sending.close()
+        return None
+    atexit.register(sending.close)  # kept for as long as the process lives
     return sending
 
 

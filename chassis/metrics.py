@@ -42,6 +42,7 @@ Name = Literal[
     "outbox_parked",
     "outbox_publish_failures_total",
     "outbox_published_total",
+    "outbox_records_without_event",
     "outbox_relay_leader",
     "waybill_build_info",
     "waybill_database_up",
@@ -118,6 +119,12 @@ METRICS: dict[Name, Metric] = {
     ),
     "outbox_publish_failures_total": Metric(Counter, RELAY, "Failed deliveries.", ("service", "reason")),
     "outbox_published_total": Metric(Counter, RELAY, "Records acknowledged by the broker.", ("service", "topic")),
+    "outbox_records_without_event": Metric(
+        Gauge,
+        RELAY,
+        "Records on the service's topics whose event its outbox does not have, found as this relay began to lead.",
+        ("service",),
+    ),
     "outbox_relay_leader": Metric(
         Gauge, RELAY, "1 where this relay leads its database, 0 where it stands by.", ("service",)
     ),

@@ -74,7 +74,8 @@ def expose(outbox: Outbox, session: SideSession, condition: Condition) -> None:
             "outbox_oldest_unpublished_seconds": [own],
             "outbox_parked": [{**own, "reason": reason} for reason in Reason],
             "outbox_publish_failures_total": [{**own, "reason": reason} for reason in failures()],
-            "outbox_published_total": [{**own, "topic": topic} for topic in _topics(outbox.service)],
+            "outbox_published_total": [{**own, "topic": topic} for topic in topics_of(outbox.service)],
+            "outbox_records_without_event": [own],
             "outbox_relay_leader": [own],
             "waybill_build_info": [],
             "waybill_database_up": [own],
@@ -93,7 +94,7 @@ def failures() -> list[str]:
     return [BROKER, *sorted(KafkaError(code).name().lower() for code in REFUSALS)]
 
 
-def _topics(service: str) -> list[str]:
+def topics_of(service: str) -> list[str]:
     """Return the topics that the service's relay writes: those that begin with its name."""
     own = f"{service.removesuffix('_service')}."
     return [topic.name for topic in TOPICS if topic.name.startswith(own)]

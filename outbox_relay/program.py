@@ -19,6 +19,7 @@ from outbox_relay.pace import Pace
 from outbox_relay.parking import Parking
 from outbox_relay.producer import Sender
 from outbox_relay.relay import NewShift, Shift
+from outbox_relay.restore_check import RestoreCheck
 from outbox_relay.server import PositionsUnsafe, check_server, refuse_standby
 from outbox_relay.settings import Outbox, RelaySettings
 
@@ -81,7 +82,7 @@ class Program:
         check_server(leadership.connection, self._recorded)
         self.condition.recovered("database")
         log.info("relay_leads", leader=leadership.name)
-        with Hint(self._outbox.hint) as hint:
+        with Hint(self._outbox.hint) as hint, RestoreCheck(self._settings.kafka, self._outbox):
             while not self._stopping.is_set():
                 try:
                     self._rest(leadership)

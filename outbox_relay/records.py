@@ -71,6 +71,11 @@ EPOCH: Final = Row._fields.index("recorded_epoch")
 Headers = list[tuple[str, str | bytes | None]]
 
 
+def source_of(service: str) -> str:
+    """Return the `ce_source` of a service's records."""
+    return f"/waybill/{service}"
+
+
 class Records:
     """Turn rows into keys, values and headers, with the schema ids that registration left in the database."""
 
@@ -78,7 +83,7 @@ class Records:
         """Build the headers that all records of this service share."""
         self._constant: Headers = [
             ("ce_specversion", b"1.0"),
-            ("ce_source", f"/waybill/{service}".encode()),
+            ("ce_source", source_of(service).encode()),
             ("content-type", b"application/avro"),
         ]
         self._frames: dict[Kind, bytes] = {}

@@ -4,6 +4,7 @@ Anybody may have written what stands there. A key or a header is any bytes: what
 record's `trouble`, and nothing raises.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -43,6 +44,7 @@ class Record(NamedTuple):
     replayed: bool
     replay_target: str | None
     trouble: str | None = None
+    source: str = ""
 
 
 Partition = tuple[str, int]
@@ -69,6 +71,38 @@ def read(kafka: Mapping[str, str], topics: Collection[str], progress: Callable[[
             _drop_ended(consumer, ends)
     except KafkaException as error:
         raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+    finally:
+        consumer.close()
+
+
+def tail(kafka: Mapping[str, str], topics: Collection[str], depth: int, deadline_seconds: float) -> list[Record]:
+    """Return the records at the last `depth` offsets of each partition of the topics that exist.
+
+    Blocks `deadline_seconds`, and up to 10 s more for each request under way. Raises DependencyDown.
+    """
+    until = time.monotonic() + deadline_seconds
+    consumer = _consumer(kafka, f"outbox-{uuid4()}")
+    try:
+        ends: dict[Partition, int] = {}
+        for place in _partitions(consumer, topics):
+            if bounds := _bounds(consumer, place):
+                start, ends[place] = bounds
+                consumer.incremental_assign([TopicPartition(*place, max(start, ends[place] - depth))])
+        found: list[Record] = []
+        while ends:
+            for message in _batch(consumer, until - time.monotonic()):
+                record = _record(message)
+                place = (message.topic() or "", message.partition() or 0)
+                # Its end is announced, since a transaction's marker may stand at the last offset; but one that is
+                # written to without a pause may never be at its end.
+                if record is None or record.offset + 1 >= ends.get(place, 0):
+                    ends.pop(place, None)
+                if record is not None:
+                    found.append(record)
+    except KafkaException as error:
+        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+    else:
+        return found
     finally:
         consumer.close()
 
@@ -128,8 +162,8 @@ def _bounds(consumer: Consumer, place: Partition) -> tuple[int, int] | None:
     return (start, end) if end > start else None
 
 
-def _batch(consumer: Consumer) -> list[Message]:
-    first = consumer.poll(ANSWER_SECONDS)
+def _batch(consumer: Consumer, wait_seconds: float = ANSWER_SECONDS) -> list[Message]:
+    first = consumer.poll(max(0.0, min(wait_seconds, ANSWER_SECONDS)))
     if first is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {ANSWER_SECONDS:.0f} s"))  # noqa: SLF001
     return [first, *consumer.consume(BATCH, 0)]
@@ -166,6 +200,7 @@ def _record(message: Message) -> Record | None:
         "ce_replayid" in headers,
         headers.get("ce_replaytarget"),
         trouble,
+        headers.get("ce_source", ""),
     )
 
 

@@ -22,6 +22,7 @@ FIRING = {
     "DatabaseDown": ('waybill_database_up{service="order_service"}', "1 1 0x10", "4m"),
     "NobodyLeads": ('outbox_relay_leader{service="order_service"}', "1 1 0x10", "4m"),
     "EventsNotPublished": ('outbox_oldest_unpublished_seconds{service="order_service"}', "0 0 5+60x10", "5m"),
+    "DatabaseRestored": ('outbox_records_without_event{service="order_service"}', "0 0 3x10", "3m"),
     "BrokerUnreachable": ('waybill_waiting{service="order_service",part="broker"}', "0 0 1x10", "4m"),
     "ConsumerStopped": ("consumer_stopped", "0 0 1x10", "4m"),
     "DeadLetters": ('consumer_dead_letters{reason="defect"}', "0 0 1x10", "3m"),

@@ -22,6 +22,7 @@ UNITLESS = {
     "consumer_dead_letters": "messages",
     "consumer_stopped": "0 or 1",
     "outbox_parked": "publications",
+    "outbox_records_without_event": "records",
     "outbox_relay_leader": "0 or 1",
     "waybill_build_info": "1",
     "waybill_database_up": "0 or 1",
