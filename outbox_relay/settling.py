@@ -72,7 +72,7 @@ def _settle_arguments(parser: argparse.ArgumentParser) -> None:
         "--paid-elsewhere",
         type=text,
         metavar="REFERENCE",
-        help="it was paid outside the provider, under this reference",
+        help="it was paid outside the provider, under this reference, which is published: name no person in it",
     )
     how.add_argument("--written-off", action="store_true", help="it is no longer owed, and nothing will be paid")
     add_execution(parser)

@@ -37,9 +37,10 @@ TEXTS = {
     "code": "a provider's or mail server's code",
     "customer_id": "the subject of a token: the issuer's own id of the customer",
     "charge_id": "the provider's own id",
-    "refund_id": "the provider's own id",
+    "refund_id": "the provider's own id, or an operator's reference, of which the command says that it names no person",
     "payment_method": "the provider's token for a way to pay; the API takes no number in its place",
     "provider": "one of a fixed set of names",
+    "settled_by": "one of a fixed set of codes",
 }
 
 
