@@ -64,14 +64,14 @@ LIMIT 1
 
 
 class Ghosts(NamedTuple):
-    """The ghosts that operators acknowledged: by event, or by place where the record names no event."""
+    """The ghosts that operators acknowledged: by event, and by place, for a record whose headers cannot be read."""
 
     events: frozenset[UUID] = frozenset[UUID]()
     places: frozenset[tuple[str, int, int]] = frozenset[tuple[str, int, int]]()
 
     def has(self, event_id: UUID | None, topic: str, partition: int, offset: int) -> bool:
         """Say whether the record was acknowledged."""
-        return (topic, partition, offset) in self.places if event_id is None else event_id in self.events
+        return (topic, partition, offset) in self.places or event_id in self.events
 
     @classmethod
     def united(cls, several: Iterable["Ghosts"]) -> "Ghosts":
@@ -106,5 +106,5 @@ def acknowledged(connection: psycopg.Connection) -> Ghosts:
     rows = connection.execute(GHOSTS).fetchall()
     return Ghosts(
         frozenset(event_id for event_id, *_ in rows if event_id is not None),
-        frozenset((topic, partition, offset) for event_id, topic, partition, offset in rows if event_id is None),
+        frozenset((topic, partition, offset) for _, topic, partition, offset in rows),
     )
