@@ -196,7 +196,7 @@ def test_what_was_parked_and_what_is_replayed_keep_their_order_across_it(own_out
         set_limit(own.kafka, own.topic, 1_000_000)
         assert grow(own, *GO, wait="20").code == 0
         resume(own)
-        assert act(own, "redrive", "--publications", "--wait", "20").code == 0
+        assert act(own, "redrive", "--publications", "--wait", "20", "--reason", "the limit was raised").code == 0
         for key in KEYS:
             append(writer, own.topic, key, 4 if key == KEYS[0] else 3)
         total = 3 * len(KEYS) + 1

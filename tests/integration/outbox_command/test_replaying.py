@@ -378,8 +378,8 @@ def test_several_types_are_all_meant_and_kept_with_the_job(own_outbox: Outbox):
     with own_outbox.connect() as writer:
         for version, kind in enumerate(kinds, 1):
             append(writer, own_outbox.topic, "a", version, event_type=f"waybill.order.{kind}")
-    for kind in kinds:
-        values = (f"waybill.order.{kind}", 1, 77)
+    for schema_id, kind in enumerate(kinds, 77):
+        values = (f"waybill.order.{kind}", 1, schema_id)
         own_outbox.execute("INSERT INTO schema_id VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", *values)
     own_outbox.execute("UPDATE outbox_cursor SET position = 3")
     two = ["--type", "OrderPlaced", "--type", "OrderReserved"]
