@@ -72,6 +72,12 @@ def orders(stack: Stack) -> Iterator[Orders]:
         yield Orders(stack, [order["id"] for order in placed], database)
 
 
+def in_the_record(row: tuple[Any, ...] | None) -> list[Any]:
+    """Return a row without what its record does not hold: who asked, and by which request."""
+    hidden = {"actor", "request_id"}
+    return [{n: v for n, v in one.items() if n not in hidden} if isinstance(one, dict) else one for one in row or ()]
+
+
 def test_a_deleted_row_is_named_restored_and_then_nothing_is_wrong(orders: Orders):
     first, second = orders.ids
 
@@ -95,7 +101,7 @@ def test_a_deleted_row_is_named_restored_and_then_nothing_is_wrong(orders: Order
         refused = orders.outbox("restore", *place, *EXECUTE)
         assert (refused.code, "WAYBILL_OWNER_DATABASE_URL is not set" in refused.err) == (2, True)
         assert orders.outbox("restore", *place, *EXECUTE, **owner).code == 0
-        assert orders.row(order, version) == before
+        assert in_the_record(orders.row(order, version)) == in_the_record(before)
         again = orders.outbox("restore", *place, *EXECUTE, **owner)
         assert (again.code, "is in the outbox, at position" in again.err) == (1, True)
     assert orders.outbox("verify").code == 0
