@@ -22,6 +22,9 @@ def database(own_databases: Server) -> Iterator[ServiceDatabase]:
         yield fresh
 
 
+OWN_SESSIONS = 2  # of its work, and of its heartbeat and metrics, which may come a moment later
+
+
 def sessions(server: PostgresServer, database: ServiceDatabase) -> int:
     return server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database.name}'")[0][0]
 
@@ -39,7 +42,7 @@ def test_any_number_of_probes_costs_one_session(kind: str, server: PostgresServe
         with ThreadPoolExecutor(PROBES) as threads:
             at_once = list(threads.map(lambda _: running.unready(), range(PROBES)))
         after_another = [running.unready() for _ in range(PROBES)]
-        assert sessions(server, database) <= before + 1
+        assert sessions(server, database) <= max(before, OWN_SESSIONS) + 1
         assert not [said for said in [*at_once, *after_another] if said == "does not answer"]
         assert running.unready() is None or kind == "consumer", running.unready()
 
