@@ -54,6 +54,10 @@ docs: .venv/.synced ## Write docs/asyncapi/ anew, and the event catalogue: open 
 chaos: .venv/.synced ## Break everything under load, heal, compare the books (DURATION=180 SEED= ARGS="--liveness")
 	@exec $(RUN) tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: night
+night: .venv/.synced ## Go through what goes wrong at night: time to know, time to mend (ARGS="--only Kafka")
+	@exec $(RUN) tests.e2e.night $(ARGS)
+
 .PHONY: model
 model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep", ARGS=--mutants)
 	@exec $(RUN) tests.model $(ARGS)

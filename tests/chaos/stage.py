@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from xmlrpc.client import Fault
 
 import psutil
 import psycopg
@@ -143,7 +144,8 @@ class Stage:
             self.links.heal()
         for name, info in supervisor.processes(self.folder).items():
             if info["statename"] in {"STOPPED", "FATAL", "EXITED"}:
-                supervisor.call(self.folder, "startProcess", name, supervisor.NO_WAIT)
+                with suppress(Fault):  # the supervisor was quicker
+                    supervisor.call(self.folder, "startProcess", name, supervisor.NO_WAIT)
         wait_until(
             lambda: {i["statename"] for i in supervisor.processes(self.folder).values()} == {"RUNNING"},
             deadline_seconds=BACK_SECONDS,

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["WAYBILL_DATABASE_URL"],
     )
     from tests.chaos import stage
-    from tests.e2e.night import brokers, databases, outside, records, situations, table  # noqa: F401 - they add their situations
+    from tests.e2e.night import books, brokers, databases, outside, records, situations, table  # noqa: F401 - they add their situations
 
     end_tidily()
     words = [word.strip() for word in given.only.split(",") if word.strip()]
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         with stage.running(Path(home) / "stack") as running:
             began = time.monotonic()
             found = [situations.live_through(one, running, lambda line: print(line, flush=True)) for one in chosen]
+            if any(one.trouble for one in found):
+                kept = Path(tempfile.mkdtemp(prefix="waybill-night-log-"))
+                shutil.copytree(running.folder.log, kept, dirs_exist_ok=True)
+                print(f"the programs' logs: {kept}")
             print(*table.lines(found), f"{time.monotonic() - began:.0f} s in all", sep="\n")
     return int(any(one.trouble for one in found))
 

@@ -1,13 +1,13 @@
 """What goes wrong with Kafka, the relay and the schema registry."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient  # pyright: ignore[reportPrivateImportUsage] - as documented
 from psycopg import sql
 
-from tests.e2e.night.operator import Operator, until
+from tests.e2e.night.operator import KNOW_SECONDS, Operator, until
 from tests.e2e.night.situations import Look, situation
 from tests.support import topics
 
@@ -16,7 +16,7 @@ PRODUCTS = "inventory.products.v1"
 
 
 @situation("Kafka away", signal="/readyz of inventory.consumer", remedy="Kafka")
-def kafka_away(op: Operator) -> Iterator[Look]:
+def kafka_away(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.stop("kafka")
     order_id = op.order(sku)
@@ -30,12 +30,14 @@ def kafka_away(op: Operator) -> Iterator[Look]:
     signal="outbox status",
     remedy="outbox replay --to-consumer",
 )
-def retention_passed(op: Operator) -> Iterator[Look]:
+def retention_passed(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.stop("notification.consumer")
     order_id = op.order(sku)
     assert op.at_rest(order_id) == "CONFIRMED"
-    AdminClient({"bootstrap.servers": op.stack.kafka}).delete_records(topics.ends(op.stack.kafka, ORDERS))
+    admin = AdminClient({"bootstrap.servers": op.stack.kafka})  # kept: its answers end with it
+    for removed in admin.delete_records(topics.ends(op.stack.kafka, ORDERS)).values():
+        removed.result(KNOW_SECONDS)
     op.start("notification.consumer")
     yield lambda: ORDERS in op.outbox("status").out
     reason = ("--reason", "the consumer was down for a week")
@@ -48,7 +50,7 @@ def retention_passed(op: Operator) -> Iterator[Look]:
 
 
 @situation("a topic read again from its start", signal="nothing: prices stay", remedy="nothing")
-def topic_read_again(op: Operator) -> Iterator[Look]:
+def topic_read_again(op: Operator) -> Generator[Look]:
     sku = op.product(unit_price=294)
     with op.stack.client("inventory", op.stack.state["tokens"]["staff"]) as staff:
         answer = staff.get(f"/v1/products/{sku}")
@@ -59,8 +61,9 @@ def topic_read_again(op: Operator) -> Iterator[Look]:
     op.stop("order.consumer")
     start = [TopicPartition(p.topic, p.partition, 0) for p in topics.ends(op.stack.kafka, PRODUCTS)]
     asked = [ConsumerGroupTopicPartitions("order_service", start)]
-    for answered in AdminClient({"bootstrap.servers": op.stack.kafka}).alter_consumer_group_offsets(asked).values():
-        answered.result()
+    admin = AdminClient({"bootstrap.servers": op.stack.kafka})
+    for answered in admin.alter_consumer_group_offsets(asked).values():
+        answered.result(KNOW_SECONDS)
     op.sql("order", "DELETE FROM received WHERE status = 2")
     op.start("order.consumer")
 
@@ -73,7 +76,7 @@ def topic_read_again(op: Operator) -> Iterator[Look]:
 
 
 @situation("a relay that cannot log in", signal="outbox status", remedy="the password")
-def relay_cannot_log_in(op: Operator) -> Iterator[Look]:
+def relay_cannot_log_in(op: Operator) -> Generator[Look]:
     sku = op.product()
     password = sql.Literal(op.stage.site.secrets["order_relay"])
     change = sql.SQL("ALTER ROLE order_relay PASSWORD {}")
@@ -86,7 +89,7 @@ def relay_cannot_log_in(op: Operator) -> Iterator[Look]:
 
 
 @situation("a relay frozen while it leads", signal="outbox status", remedy="the standby, by itself")
-def frozen_leader(op: Operator) -> Iterator[Look]:
+def frozen_leader(op: Operator) -> Generator[Look]:
     sku = op.product()
     with op.stage.beside("order.relay", 2):
         op.stage.freeze("order.relay", signal.SIGSTOP)
@@ -98,4 +101,3 @@ def frozen_leader(op: Operator) -> Iterator[Look]:
             )
         )
         yield lambda: op.at_rest(order_id) == "CONFIRMED"
-        op.stage.freeze("order.relay", signal.SIGCONT)

@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from devstack import parts
 from tests.chaos.standby import standby
@@ -18,7 +18,7 @@ def dead_letters(op: Operator) -> int:
 
 
 @situation("a right lost in a restore", signal="/readyz of payment.consumer", remedy="migrate")
-def right_lost(op: Operator) -> Iterator[Look]:
+def right_lost(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.sql("payment", "REVOKE ALL ON payments FROM payment_service")
     order_id = op.order(sku)
@@ -28,7 +28,7 @@ def right_lost(op: Operator) -> Iterator[Look]:
 
 
 @situation("an identity set back by a switch-over", signal="/readyz of inventory.relay", remedy="setval, as it says")
-def identity_set_back(op: Operator) -> Iterator[Look]:
+def identity_set_back(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.sql("inventory", "SELECT setval('outbox_position_seq', 1, false)")
     order_id = op.order(sku)
@@ -39,7 +39,7 @@ def identity_set_back(op: Operator) -> Iterator[Look]:
 
 
 @situation("a column that is missing", signal="/readyz of payment.consumer", remedy="the column")
-def column_missing(op: Operator) -> Iterator[Look]:
+def column_missing(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.sql("payment", "ALTER TABLE payments RENAME COLUMN status TO away")
     order_id = op.order(sku)
@@ -49,7 +49,7 @@ def column_missing(op: Operator) -> Iterator[Look]:
 
 
 @situation("a name that leads to a demoted server", signal="/readyz of order.web", remedy="the name", needs_links=True)
-def demoted_server(op: Operator) -> Iterator[Look]:
+def demoted_server(op: Operator) -> Generator[Look]:
     sku = op.product()
     with standby(op.stage) as server:
         op.stage.proxy.lead("order.postgres", server.port)
@@ -63,7 +63,7 @@ def demoted_server(op: Operator) -> Iterator[Look]:
 
 
 @situation("defaults of an administrator's", signal="nothing: orders go through", remedy="nothing")
-def hostile_defaults(op: Operator) -> Iterator[Look]:
+def hostile_defaults(op: Operator) -> Generator[Look]:
     sku = op.product()
     settings = {"DateStyle": "'SQL, DMY'", "IntervalStyle": "'sql_standard'", "TimeZone": "'Asia/Kathmandu'"}
     try:
@@ -81,7 +81,7 @@ def hostile_defaults(op: Operator) -> Iterator[Look]:
 @situation(
     "a migration behind a session's lock", signal="migrate ends with 4 and names it", remedy="that session's end"
 )
-def migration_behind_a_lock(op: Operator) -> Iterator[Look]:
+def migration_behind_a_lock(op: Operator) -> Generator[Look]:
     environment = parts.inherited() | parts.service_environment(op.stage.site, "order", "migrate")
     command = parts.python("chassis", "order_service", "migrate")
     ended: list[subprocess.CompletedProcess[str]] = []

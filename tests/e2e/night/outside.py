@@ -1,6 +1,6 @@
 """What goes wrong outside: the payment provider, the mail server, and what customers order."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import httpx2 as httpx
 
@@ -9,7 +9,7 @@ from tests.e2e.night.situations import Look, situation
 
 
 @situation("the payment provider away", signal="worker_attempts_total{outcome=unavailable}", remedy="the provider")
-def provider_away(op: Operator) -> Iterator[Look]:
+def provider_away(op: Operator) -> Generator[Look]:
     sku = op.product()
     before = op.metric("payment.worker", "worker_attempts_total", outcome="unavailable") or 0
     op.stop("provider")
@@ -20,7 +20,7 @@ def provider_away(op: Operator) -> Iterator[Look]:
 
 
 @situation("the mail server away", signal="worker_attempts_total{outcome=unavailable}", remedy="the mail server")
-def mail_server_away(op: Operator) -> Iterator[Look]:
+def mail_server_away(op: Operator) -> Generator[Look]:
     with op.stack.client("notification") as client:
         client.put("/v1/contacts/me", json={"email": "ann@example.com"}).raise_for_status()
     sku = op.product()
@@ -43,7 +43,7 @@ def mail_server_away(op: Operator) -> Iterator[Look]:
     remedy="the provider; a restart of the worker is bounded meanwhile",
     needs_links=True,
 )
-def dripping_provider(op: Operator) -> Iterator[Look]:
+def dripping_provider(op: Operator) -> Generator[Look]:
     sku = op.product()
     before = op.metric("payment.worker", "worker_attempts_total", outcome="unavailable") or 0
     with op.stage.proxy.spoilt("provider", "slicer", average_size=1, size_variation=0, delay=1_500_000):
@@ -55,7 +55,7 @@ def dripping_provider(op: Operator) -> Iterator[Look]:
 
 
 @situation("an order with nothing to pay", signal="nothing: it ends CONFIRMED", remedy="nothing")
-def free_order(op: Operator) -> Iterator[Look]:
+def free_order(op: Operator) -> Generator[Look]:
     sku = op.product(unit_price=0)
     order_id = op.order(sku)
     yield lambda: op.at_rest(order_id) == "CONFIRMED"

@@ -1,7 +1,7 @@
 """What arrives on a topic that no service of ours wrote."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from uuid import uuid4
 
 from tests.e2e.night.brokers import ORDERS
@@ -21,7 +21,7 @@ def discard_all(op: Operator) -> None:
 
 
 @situation("a record with a NUL in its key and headers", signal="outbox parked", remedy="outbox discard")
-def nul_in_a_key(op: Operator) -> Iterator[Look]:
+def nul_in_a_key(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.produce(ORDERS, b"a\0b", b"not ours", ce_type=PLACED, ce_id=b"\0\xff", note=b"\0")
     yield lambda: parked(op)
@@ -31,7 +31,7 @@ def nul_in_a_key(op: Operator) -> Iterator[Look]:
 
 
 @situation("a record with a key of 6,000 characters", signal="outbox parked", remedy="outbox discard")
-def long_key(op: Operator) -> Iterator[Look]:
+def long_key(op: Operator) -> Generator[Look]:
     sku = op.product()
     key = random.Random(1).randbytes(3_000).hex().encode()
     op.produce(ORDERS, key, b"not ours", ce_type=PLACED, ce_id=str(uuid4()))
@@ -42,7 +42,7 @@ def long_key(op: Operator) -> Iterator[Look]:
 
 
 @situation("a record of an unknown schema from a clock that is ahead", signal="outbox parked", remedy="outbox discard")
-def unknown_schema(op: Operator) -> Iterator[Look]:
+def unknown_schema(op: Operator) -> Generator[Look]:
     sku = op.product()
     value = b"\0" + (999_999).to_bytes(4, "big") + b"rest"
     op.produce(ORDERS, b"stranger", value, ahead_seconds=120, ce_type=PLACED, ce_id=str(uuid4()))
@@ -53,7 +53,7 @@ def unknown_schema(op: Operator) -> Iterator[Look]:
 
 
 @situation("a ce_sequence of 5,000 digits", signal="outbox verify", remedy="outbox discard, outbox acknowledge")
-def endless_sequence(op: Operator) -> Iterator[Look]:
+def endless_sequence(op: Operator) -> Generator[Look]:
     headers = {"ce_type": PLACED, "ce_id": str(uuid4()), "ce_sequence": "9" * 5_000}
     partition, offset = op.produce(ORDERS, b"digits", b"not ours", **headers)
     place = ("--topic", ORDERS, "--partition", str(partition), "--offset", str(offset))
@@ -66,4 +66,4 @@ def endless_sequence(op: Operator) -> Iterator[Look]:
     yield named
     discard_all(op)
     op.done("acknowledge", "--service", "order", *place, "--execute", *RUBBISH)
-    yield lambda: op.outbox("verify", "--no-rows").code == 0
+    yield lambda: f"{ORDERS}/{partition}/{offset}" not in op.outbox("verify", "--no-rows").out

@@ -5,8 +5,7 @@ shows that it is mended. What it leaves behind is undone in its `finally`.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from tests.e2e.night.operator import KNOW_SECONDS, MEND_SECONDS, Operator, until
 from tests.e2e.night.table import Line
 
 Look = Callable[[], Any]
-Story = Callable[[Operator], Iterator[Look]]
+Story = Callable[[Operator], Generator[Look]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def live_through(one: Situation, stage: Stage, say: Callable[[str], None]) -> Li
     except Exception as error:  # noqa: BLE001 - told in the table; the next situation follows
         trouble = f"{type(error).__name__}: {error}"
         say(f"  {trouble[:2000]}")
-    with suppress(StopIteration):
-        next(story)
-    stage.heal()
+    finally:
+        story.close()
+        stage.heal()
     return Line(one.name, one.signal, known, one.remedy, mended, trouble)
