@@ -2,9 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -20,18 +18,11 @@ NOTE = {"name": "note", "type": ["null", "string"], "default": None}
 
 
 @pytest.fixture
-def database_url(owner_database_url: str) -> Iterator[str]:
-    """Give a connection to a table `schema_id` of the test's own."""
-    own = f"schema_id_{uuid4().hex}"
+def database_url(owner_database_url: str) -> str:
+    """Give a service's database that knows no schema ids yet."""
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {own}")
-        connection.execute(
-            f"CREATE TABLE {own}.schema_id (event_type text, schema_version integer, schema_id integer PRIMARY KEY, "
-            "schema text, current boolean NOT NULL DEFAULT true)",
-        )
-        separator = "&" if "?" in owner_database_url else "?"
-        yield f"{owner_database_url}{separator}options={quote(f'-csearch_path={own}')}"
-        connection.execute(f"DROP SCHEMA {own} CASCADE")
+        connection.execute("TRUNCATE schema_id")
+    return owner_database_url
 
 
 @pytest.fixture

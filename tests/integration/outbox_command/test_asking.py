@@ -203,7 +203,7 @@ def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: Se
             plan = "\n".join(line for (line,) in session.execute(f"EXPLAIN {history.NEWEST}", values))
             assert "Index Scan Backward using outbox_pkey" in plan
             assert "Seq Scan" not in plan
-            assert values["last"] - values["first"] < rows or wanted.since is None
+            assert min(values["last"], rows) - max(values["first"], 1) < rows - 1_000
     found = ask(order_database, "list", "--since", "5m", "--limit", "1000", "--json").lines()
     assert 150 < len(found) <= 300  # the test itself takes a while
     early = ask(order_database, "list", "--until", "10h", "--limit", "2", "--json").lines()

@@ -160,7 +160,7 @@ def keep_writing(outbox: Outbox, seed: int, stop: threading.Event, committed: se
         attempt += 1
         try:
             write(outbox, seed * 1_000 + attempt, stop, committed)
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, psycopg.Rollback):  # a Rollback to a savepoint of a session that has ended
             stop.wait(0.05)
 
 
