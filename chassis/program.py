@@ -187,7 +187,8 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     service = load(name, settings, kind)
-    from chassis import consumer, health, worker
+    from chassis import health, worker
+    from chassis.consumer import loop
     from chassis.exposure import expose
     from chassis.readiness import Readiness
 
@@ -198,7 +199,7 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     instance = settings.consumer_instance if kind == "consumer" else None
     with reported(session, kind, lambda: ("working", condition.unready()), instance), watched(kind):
-        {"consumer": consumer.consume, "worker": worker.work}[kind](service, settings, stop, condition)
+        {"consumer": loop.consume, "worker": worker.work}[kind](service, settings, stop, condition)
     log.info("stopped")
 
 

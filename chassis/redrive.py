@@ -15,7 +15,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from chassis import consumer, inbox, unit_of_work
+from chassis import inbox, unit_of_work
+from chassis.consumer import handling
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.sqlstate import may_succeed_later
@@ -103,7 +104,7 @@ def _release(service: Service, row_id: UUID, settings: Settings) -> None:
             cursor.execute(TAKE, [row_id])
             taken = cursor.fetchone()
         if taken is not None:  # else another operator was quicker
-            consumer.handle(service, [inbox.read_stored(*map(_json, taken))], settings)
+            handling.handle(service, [inbox.read_stored(*map(_json, taken))], settings)
 
 
 def _parked(name: str) -> list[_Parked]:

@@ -59,19 +59,19 @@ def offset_before_commit() -> None:
     """Commit Kafka's offsets before the database has what they stand for."""
     import confluent_kafka
 
-    from chassis import consumer
+    from chassis.consumer import loop
 
-    honest = consumer._until_handled
+    honest = loop._until_handled
 
-    def first(loop: Any, messages: Any) -> bool:
+    def first(running: Any, messages: Any) -> bool:
         offsets = {(m.topic, m.partition): m.offset + 1 for m in messages}
-        loop.consumer.commit(
+        running.consumer.commit(
             offsets=[confluent_kafka.TopicPartition(*place, offset) for place, offset in offsets.items()],
             asynchronous=False,
         )
-        return honest(loop, messages)
+        return honest(running, messages)
 
-    consumer._until_handled = first
+    loop._until_handled = first
 
 
 def inbox_row_left_out() -> None:

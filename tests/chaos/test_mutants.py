@@ -5,11 +5,12 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from chassis import consumer, inbox, outbox
+from chassis import inbox, outbox
+from chassis.consumer import loop
 from outbox_relay.cursor import Cursor
 from tests.chaos.mutants import MUTANTS
 
-PATCHED: tuple[Any, ...] = (consumer, inbox, outbox, Cursor, httpx.Client)
+PATCHED: tuple[Any, ...] = (loop, inbox, outbox, Cursor, httpx.Client)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -18,7 +18,7 @@ HANDS_OVER = [
     ("order_service/domain.py", "return [\n        OrderPlaced("),
     ("chassis/outbox.py", "INSERT INTO outbox"),
     ("outbox_relay/relay.py", "FROM outbox"),
-    ("chassis/consumer.py", "return reaction(event)"),
+    ("chassis/consumer/handling.py", "return reaction(event)"),
     ("inventory_service/reactions.py", "-> ReserveStock"),
 ]
 

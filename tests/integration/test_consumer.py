@@ -13,7 +13,8 @@ from django.db import OperationalError, connection
 from django_outbox_pattern.models import Received
 from fastavro import schemaless_writer
 
-from chassis import consumer, schema_ids
+from chassis import schema_ids
+from chassis.consumer import handling, housekeeping
 from chassis.message import Message
 from chassis.outcomes import ParkingStopped, Unavailable
 from chassis.settings import settings
@@ -56,7 +57,7 @@ def record(event, headers, value):
 
 
 def process(*messages):
-    consumer.process(service, messages, settings())
+    handling.process(service, messages, settings())
 
 
 def parked():
@@ -83,7 +84,7 @@ def test_an_event_that_comes_again_late_does_not_set_back_what_followed_it(order
     listed = message(ProductListed(sku="LAMP", name="Lamp", unit_price=1000, currency="EUR"))
     repriced = message(ProductRepriced(sku="LAMP", unit_price=2000, currency="EUR"), ce_sequence="2")
     for received in (listed, repriced, listed):
-        consumer.process(orders, [received], settings())
+        handling.process(orders, [received], settings())
     assert PriceRow.objects.get(pk="LAMP").unit_price == 2000
 
 
@@ -206,20 +207,20 @@ def bad(number):
 def test_a_consumer_that_would_park_most_keys_stops_instead(inventory):
     process(*(message(placed(quantity=1)) for _ in range(5)))
     with pytest.raises(ParkingStopped, match="WAYBILL_PARKING_LIMIT=1"):
-        process(*bad(consumer.PARKED_KEYS + 5))
-    assert len(parked()) == consumer.PARKED_KEYS
+        process(*bad(handling.PARKED_KEYS + 5))
+    assert len(parked()) == handling.PARKED_KEYS
     last = bad(1)
     with pytest.raises(ParkingStopped):
         process(*last)
     process(message(placed(quantity=1)))
-    assert (len(parked()), reserved()) == (consumer.PARKED_KEYS, 6)
-    consumer.process(service, last, settings().model_copy(update={"parking_limit": 1.0}))
-    assert len(parked()) == consumer.PARKED_KEYS + 1
+    assert (len(parked()), reserved()) == (handling.PARKED_KEYS, 6)
+    handling.process(service, last, settings().model_copy(update={"parking_limit": 1.0}))
+    assert len(parked()) == handling.PARKED_KEYS + 1
 
 
 def test_a_few_bad_events_among_many_good_ones_stop_nobody(inventory):
-    process(*(message(placed(quantity=1)) for _ in range(60)), *bad(consumer.PARKED_KEYS + 5))
-    assert len(parked()) == consumer.PARKED_KEYS + 5
+    process(*(message(placed(quantity=1)) for _ in range(60)), *bad(handling.PARKED_KEYS + 5))
+    assert len(parked()) == handling.PARKED_KEYS + 5
 
 
 def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_what_is_parked(inventory, monkeypatch):
@@ -230,7 +231,7 @@ def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_what_is_parked(i
             "UPDATE received SET added = added - interval '31 days', expires_at = expires_at - interval '31 days' "
             "WHERE id NOT IN (SELECT id FROM received WHERE status = 2 ORDER BY id DESC LIMIT 1)"
         )
-    monkeypatch.setattr(consumer, "FORGET_ROWS", 2)
-    assert consumer._housekeeping(settings()) == 1.0
-    assert consumer._housekeeping(settings()) == consumer.HOUSEKEEPING_SECONDS
+    monkeypatch.setattr(housekeeping, "FORGET_ROWS", 2)
+    assert housekeeping.clean(settings()) == 1.0
+    assert housekeeping.clean(settings()) == housekeeping.HOUSEKEEPING_SECONDS
     assert sorted(Received.objects.values_list("status", flat=True)) == [FAILED, SUCCEEDED]

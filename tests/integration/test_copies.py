@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from chassis import consumer, schema_ids
+from chassis import schema_ids
+from chassis.consumer import handling
 from chassis.message import Message
 from chassis.settings import settings
 from chassis.telemetry import new_id
@@ -54,7 +55,7 @@ def read(*versions: tuple[Event, object]) -> None:
         value, headers = record(event, version)
         raw_headers = tuple((name, said.encode()) for name, said in headers.items())
         batch.append(Message(event.topic or "", 0, 0, event.aggregate_id.encode(), raw_headers, value, 0))
-    consumer.process(orders, batch, settings())
+    handling.process(orders, batch, settings())
 
 
 def price(sku: str = "LAMP") -> int | None:

@@ -6,7 +6,8 @@ from multiprocessing import get_context
 import pytest
 
 import tests.conftest  # noqa: F401 - configures Django in the processes too
-from chassis import consumer, rebuild
+from chassis import rebuild
+from chassis.consumer import handling
 from chassis.message import Message
 from chassis.outcomes import Code, CommandRefused
 from chassis.settings import settings
@@ -28,7 +29,7 @@ def consume(url: str, messages: list[Message]) -> None:
     """Handle messages as one more consumer of the group, in a process of its own."""
     with in_use(url):
         for first in range(0, len(messages), BATCH):
-            consumer.process(service, messages[first : first + BATCH], settings())
+            handling.process(service, messages[first : first + BATCH], settings())
 
 
 def changed(command) -> bool:
@@ -66,7 +67,7 @@ def test_no_unit_is_sold_twice_while_the_product_is_restocked_and_counted(invent
 
 
 def test_a_count_below_what_is_held_is_refused_and_changes_nothing(inventory):  # noqa: F811
-    consumer.process(service, [message(placed(quantity=8))], settings())
+    handling.process(service, [message(placed(quantity=8))], settings())
     assert changed(CorrectStock(sku="LAMP", change=-2, reason="count", limit=LIMIT))
     with pytest.raises(CommandRefused, match="7 units would be left and 8 are held"):
         handle(service, [Caused(CorrectStock(sku="LAMP", change=-1, reason="count", limit=LIMIT), cause())])

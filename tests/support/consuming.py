@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from django.db import connection
 
-from chassis import consumer
 from chassis.condition import Condition
+from chassis.consumer.loop import consume
 from chassis.service import Service
 from chassis.settings import settings
 
@@ -30,7 +30,7 @@ def consuming(service: Service, bootstrap: str, **changed: Any) -> Iterator[Cond
 
     def run() -> None:
         try:
-            consumer.consume(service, told, stop, condition)
+            consume(service, told, stop, condition)
         finally:
             connection.close()
 

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from django_outbox_pattern.models import Received
 
-from chassis import consumer, metrics, schema_ids
+from chassis import metrics, schema_ids
+from chassis.consumer import handling
 from chassis.message import Message
 from chassis.settings import settings
 from chassis.telemetry import new_id
@@ -56,7 +57,7 @@ def notification_database(database_server):
 
 
 def process(*messages: Message) -> None:
-    consumer.process(orders, messages, settings())
+    handling.process(orders, messages, settings())
 
 
 def listed(event_id: str, **headers: str) -> Message:
@@ -169,7 +170,7 @@ def test_a_replay_mails_no_customer_unless_it_was_told_to(notification_database,
     silent = confirmed(ce_replayid=new_id())
     loud = confirmed(ce_replayid=new_id(), ce_replayeffects="true")
     plain = confirmed()
-    consumer.process(notifications, [silent, loud, plain], settings())
+    handling.process(notifications, [silent, loud, plain], settings())
     with worker(notification_database, stack):
         due = "SELECT 1 FROM due"
         wait_until(lambda: not execute(notification_database, due), deadline_seconds=30, what="nothing is due")

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from chassis import offset_gaps
+from chassis.consumer import offset_gaps
 from inventory_service.service import service as inventory
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import make_topic

@@ -5,7 +5,7 @@ from threading import Event, Timer
 import pytest
 
 from chassis.condition import Condition
-from chassis.consumer import MESSAGE_SECONDS, _pace, consume
+from chassis.consumer.loop import MESSAGE_SECONDS, _pace, consume
 from chassis.message import Message
 from chassis.settings import Settings
 from order_service.service import service
