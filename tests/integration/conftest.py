@@ -8,7 +8,7 @@ from tests.integration.relay.broker import Broker, own_broker
 from tests.integration.relay.parts import Outbox, empty
 from tests.integration.relay.postgres import PostgresServer, postgres_server
 from tests.integration.shop import Shop, open_shop
-from tests.support.databases import Server, ServiceDatabase
+from tests.support.databases import Server, ServiceDatabase, in_use
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,14 @@ def server_outbox(own_databases: Server, server: PostgresServer, kafka: str) -> 
     """Give the same as `outbox`, on the server that the test may break."""
     with own_databases.fresh("order_service") as database:
         yield empty(database, kafka)
+        server.ensure_running()
+
+
+@pytest.fixture
+def own_inventory(own_databases: Server, server: PostgresServer) -> Iterator[ServiceDatabase]:
+    """Give an inventory service's database on the server that the test may break; this process's Django talks to it."""
+    with own_databases.fresh("inventory_service") as database, in_use(database.service_url):
+        yield database
         server.ensure_running()
 
 

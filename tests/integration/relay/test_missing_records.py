@@ -48,7 +48,7 @@ def committed(broker: Broker, group: str, topic: str) -> int:
     ids=["retention passed", "offset beyond the end", "new group on an old topic", "new group"],
 )
 def test_what_retention_removed_before_it_was_read_is_kept_and_told(
-    broker: Broker, inventory_database, before, left_at, after, missing
+    broker: Broker, own_inventory, before, left_at, after, missing
 ):
     topic = make_topic(broker.bootstrap, partitions=1)
     own = on_topic(inventory, topic)
@@ -60,7 +60,7 @@ def test_what_retention_removed_before_it_was_read_is_kept_and_told(
     with consuming(own, broker.bootstrap) as condition:
         end = before + after
         wait_until(lambda: committed(broker, own.name, topic) == end, deadline_seconds=60, what="all read")
-        with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
+        with psycopg.connect(own_inventory.owner_url, autocommit=True) as owner:
             found = owner.execute(GAPS).fetchall()
             assert found == ([(topic, 0, *missing)] if missing else [])
             if missing:
