@@ -40,7 +40,7 @@ def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_a_short_run_ends_well():
-    code, counts, said = chaos("--seed", "11", "--duration", "20", "--rest", "60", "--only", ROBUST)
+    code, counts, said = chaos("--seed", "11", "--duration", "20", "--rest", "90", "--only", ROBUST)
     assert code == 0, said[-4000:]
     assert counts["orders"] > 10
     assert counts["reached"] > 0
