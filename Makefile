@@ -30,8 +30,8 @@ reset: .venv/.synced ## Stop everything and wipe the data
 	@exec $(RUN) devstack reset
 
 .PHONY: test
-test: .venv/.synced ## Run all tests, on a stack of their own
-	@exec $(RUN) pytest $(ARGS)
+test: .venv/.synced ## Run all tests, in two processes, each on a stack of its own (ARGS="-n0 -k cancel")
+	@exec $(RUN) pytest -n 2 --dist loadfile --durations 20 $(ARGS)
 
 .PHONY: lint
 lint: .venv/.synced ## Check format, style, types, who imports whom, and the contracts

@@ -1,13 +1,15 @@
 """Ports: fixed by the user, or kept from the last start, or free ones.
 
 New ports come from below the range that systems hand out for outgoing connections, so that a port kept for the next
-start is not taken by chance meanwhile.
+start is not taken by chance meanwhile. Each process takes them from blocks of its own, which it holds by a UDP socket
+on the block's first port: stacks that start at once get no port twice before either has bound it.
 """
 
 from __future__ import annotations
 
 import random
 import socket
+from functools import cache
 from typing import TYPE_CHECKING
 
 import psutil
@@ -15,10 +17,11 @@ import psutil
 from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HOST = "127.0.0.1"
 FIRST, LAST = 20_000, 32_000
+BLOCK = 100
 VARIABLES = {
     "order.web": "WAYBILL_ORDER_PORT",
     "inventory.web": "WAYBILL_INVENTORY_PORT",
@@ -54,9 +57,25 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
             is_udp = name.endswith(".hint")
             port = kept.get(name, 0)
             while not port >= FIRST or port in chosen.values() or why_taken(port, is_udp=is_udp):
-                port = random.randint(FIRST, LAST)  # noqa: S311 - a port is no secret
+                port = next(_ours())
             chosen[name] = port
     return chosen
+
+
+@cache
+def _ours() -> Iterator[int]:
+    """Give one port after the other of blocks that this process holds. Raises Trouble where none is left."""
+    held: list[socket.socket] = []
+    for first in random.sample(range(FIRST, LAST, BLOCK), (LAST - FIRST) // BLOCK):
+        block = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            block.bind((HOST, first))
+        except OSError:
+            block.close()
+            continue
+        held.append(block)
+        yield from range(first + 1, first + BLOCK)
+    raise Trouble(f"all ports from {FIRST} to {LAST} are taken; stop what holds some")
 
 
 def parse(text: str, variable: str) -> int:

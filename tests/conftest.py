@@ -7,16 +7,34 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
 from chassis.django_settings import configure_django
-from tests.support import containers, databases
+from tests.support import containers, databases, workers
 from tests.support import stack as stacks
 from tests.support.interrupts import end_tidily
 
-end_tidily()
+if workers.is_worker():
+    workers.end_with_the_run()
+else:
+    end_tidily()
+
+WORKERS: list[Any] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Know each process that runs tests for this one."""
+    WORKERS.append(node)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Let them end as this one does."""
+    workers.interrupt(WORKERS)
+
 
 # The services' modules read their settings when imported; nothing connects to this address.
 os.environ.setdefault("WAYBILL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

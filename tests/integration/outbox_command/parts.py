@@ -18,6 +18,7 @@ from chassis import unit_of_work
 from order_service.service import service
 from tests.integration.relay.parts import CHECKOUT
 from tests.support.databases import ServiceDatabase
+from tests.support.forked import run_outbox
 from tests.support.orders import place
 from tests.support.wait import wait_until
 
@@ -40,18 +41,9 @@ class Ended:
 
 def outbox(*arguments: str, **environment: str) -> Ended:
     """Run the command to its end; whatever happens, it shows no traceback."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Ended(done.returncode, done.stdout, done.stderr)
+    code, out, err = run_outbox(arguments, {**os.environ, **environment}, CHECKOUT, timeout_seconds=60)
+    assert "Traceback" not in err, err
+    return Ended(code, out, err)
 
 
 class Running:

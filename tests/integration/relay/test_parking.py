@@ -17,7 +17,7 @@ from tests.integration.relay.parts import (
 LIMIT = 10_000
 KNOWS_NOTHING = """
 from outbox_relay import parking
-from outbox_relay.__main__ import main
+from outbox_relay.serving import main
 parking._against = lambda *_: None
 main()
 """

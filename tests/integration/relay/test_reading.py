@@ -17,7 +17,7 @@ IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
 
 LOOKS_AROUND_ALL_THE_TIME = """
 from outbox_relay import leadership, relay
-from outbox_relay.__main__ import main
+from outbox_relay.serving import main
 leadership.BEAT_SECONDS = relay.CHECK_SECONDS = 0.0
 main()
 """

@@ -9,7 +9,7 @@ TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
 FROZEN_BEFORE_IT_COMMITS = """
 import os, signal
 from outbox_relay.producer import Sender
-from outbox_relay.__main__ import main
+from outbox_relay.serving import main
 
 commit = Sender.commit
 

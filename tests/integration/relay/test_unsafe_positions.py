@@ -26,7 +26,7 @@ VALUES (%s, gen_random_uuid(), %s, 'order', %s, 1, 'waybill.order.OrderPlaced', 
 """
 LOOKS_EVERY_SECOND = """
 from outbox_relay import relay
-from outbox_relay.__main__ import main
+from outbox_relay.serving import main
 relay.CHECK_SECONDS = 0.5
 main()
 """

@@ -2,11 +2,19 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from devstack import ports
 from devstack.trouble import Trouble
+
+CHOOSES = """
+from devstack import ports
+print(*ports.choose(map(str, range(30)), {}, {}).values(), flush=True)
+input()
+"""
 
 
 @pytest.fixture
@@ -53,3 +61,15 @@ def test_a_fixed_port_is_not_given_to_another_part():
     port = free()
     chosen = ports.choose(["registry", "kafka"], {"registry": port}, {"WAYBILL_KAFKA_PORT": str(port)})
     assert chosen["kafka"] == port != chosen["registry"]
+
+
+def test_processes_that_choose_at_once_get_no_port_twice():
+    choose = (
+        "from devstack import ports; print(*ports.choose(map(str, range(30)), {}, {}).values(), flush=True); input()"
+    )
+    command = [sys.executable, "-c", choose]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    chosen = [port for one in running for port in one.stdout.readline().split()]
+    for one in running:
+        one.communicate("\n", timeout=20)
+    assert len(chosen) == len(set(chosen)) == 120
