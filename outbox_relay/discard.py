@@ -19,7 +19,7 @@ import psycopg
 from outbox_relay import audit, dead_letters, decisions, screen
 from outbox_relay.dead_letters import Choice, DeadLetter
 from outbox_relay.decisions import Kind, Subject
-from outbox_relay.places import Places, UsageError, ask
+from outbox_relay.places import UNBOUNDED, Places, UsageError, ask
 from outbox_relay.verb import (
     DONE,
     MISMATCH,
@@ -50,6 +50,7 @@ def _discard(given: Given, places: Places) -> int:
         lambda name, open_: (
             discard(name, open_, choice, given.by, given.reason) if given.execute else matching(name, open_, choice)
         ),
+        UNBOUNDED,
     )
     found = [letter for letters in answers.values() for letter in letters]
     if given.json:

@@ -15,7 +15,7 @@ import psycopg
 from chassis.sqlstate import one_line
 from outbox_relay import history, screen
 from outbox_relay.cursor import Cursor, Holders
-from outbox_relay.places import DependencyDown, connect
+from outbox_relay.places import DependencyDown, bounded, connect
 from outbox_relay.reading import HOLDERS
 
 POLL_SECONDS: Final = 0.5
@@ -63,7 +63,8 @@ class Following:
             if self._connection is None:
                 self._connection = connect(self._url)
                 self._cursor = self._restart(self._connection)
-            events = self._look(self._connection)
+            with bounded(self._connection, self._url):
+                events = self._look(self._connection)
         except psycopg.Error as error:
             self.close()
             self.trouble, self.behind = one_line(error), False

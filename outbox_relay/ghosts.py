@@ -17,7 +17,7 @@ import psycopg
 from outbox_relay import audit, decisions, screen, topic
 from outbox_relay.dead_letters import offset, partition
 from outbox_relay.decisions import Ghosts, Kind, Subject
-from outbox_relay.places import DependencyDown, Places, UsageError, ask
+from outbox_relay.places import UNBOUNDED, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
 from schemas.topics import TOPICS
 
@@ -148,7 +148,7 @@ def _answers(places: Places, question: Callable[[str, psycopg.Connection], Any])
 
 
 def _answer(places: Places, service: str, question: Callable[[str, psycopg.Connection], Any]) -> Any:
-    answers, failures = ask(places, [service], question)
+    answers, failures = ask(places, [service], question, UNBOUNDED)
     for why in failures.values():
         raise DependencyDown(f"database {service}: {why}")
     return answers[service]

@@ -33,7 +33,7 @@ from chassis.sqlstate import one_line
 from outbox_relay import audit, broker, groups, jobs, screen
 from outbox_relay.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.leadership import LOCK, RESTING
-from outbox_relay.places import DependencyDown, Places, UsageError, connect
+from outbox_relay.places import DependencyDown, Places, UsageError, session
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
 
 WAIT_SECONDS: Final = 30.0
@@ -64,7 +64,7 @@ def _grow(given: Given, places: Places) -> int:
         return DONE
     refuse_silent_execution(given)
     try:
-        with connect(places.databases[service]) as connection:
+        with session(places.databases[service]) as connection:
             trouble = _wait_until_quiet(given, service, connection, kafka)
             if not trouble and given.execute:
                 trouble = _change(given, service, connection, kafka, now)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from chassis.settings import Settings
-from outbox_relay.places import SUFFIX, Places, ask
+from outbox_relay.places import SUFFIX, UNBOUNDED, Places, ask
 from outbox_relay.verify import MEMORY, reacts_to
 
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
@@ -42,7 +42,7 @@ def ask_inboxes(
         (lasts,) = connection.execute(MEMORY).fetchone() or (None,)
         return Memory(service, frozenset(wanted[service]), lasts or DEFAULT)
 
-    answers, failures = ask(places, services, question)
+    answers, failures = ask(places, services, question, UNBOUNDED)
     return list(answers.values()), failures
 
 

@@ -5,20 +5,28 @@ not the others': what could be asked is shown, what could not is said.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from chassis import lock_holders
 from chassis.sqlstate import one_line
 from outbox_relay.settings import database_urls
 from schemas import kafka_client, postgres_client
 
 CHECKOUT: Final = Path(__file__).parent.parent
-SESSION: Final = {"statement_timeout": "0"}  # what is asked of a long log takes its time
+PROGRAM: Final = "outbox"
+LOCK_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 30
+UNBOUNDED: Final = 0  # for work that grows with the log, such as a proof of all of it
 WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
+SLOW: Final = (
+    "choose fewer events (--since, --positions, --limit), or see in pg_stat_activity what keeps the server busy"
+)
 SUFFIX: Final = "_service"
 
 Answer = TypeVar("Answer")
@@ -87,20 +95,47 @@ def _databases(told: str) -> dict[str, str]:
 
 
 def ask(
-    places: Places, services: Collection[str], question: Callable[[str, psycopg.Connection], Answer]
+    places: Places,
+    services: Collection[str],
+    question: Callable[[str, psycopg.Connection], Answer],
+    statement_seconds: int = STATEMENT_SECONDS,
 ) -> tuple[dict[str, Answer], dict[str, str]]:
     """Put a question to each service's database; returns the answers, and why there is none, by service."""
     answers: dict[str, Answer] = {}
     failures: dict[str, str] = {}
     for service in services:
         try:
-            with connect(places.databases[service]) as connection:
+            with session(places.databases[service], statement_seconds) as connection:
                 answers[service] = question(service, connection)
         except psycopg.Error as error:
             failures[service] = one_line(error)
     return answers, failures
 
 
-def connect(url: str) -> psycopg.Connection:
-    """Connect in autocommit; blocks up to 5 s. Raises psycopg.Error."""
-    return postgres_client.connect(url, "outbox", SESSION, standby=True)
+@contextmanager
+def session(url: str, statement_seconds: int = UNBOUNDED) -> Generator[psycopg.Connection]:
+    """Connect for the length of the block, in autocommit; each statement is `bounded`. Raises psycopg.Error."""
+    with connect(url, statement_seconds) as connection, bounded(connection, url, statement_seconds):
+        yield connection
+
+
+def connect(url: str, statement_seconds: int = STATEMENT_SECONDS) -> psycopg.Connection:
+    """Connect in autocommit; blocks up to 5 s a host. Raises psycopg.Error."""
+    limits = {"statement_timeout": f"{statement_seconds}s", "lock_timeout": f"{LOCK_SECONDS}s"}
+    return postgres_client.connect(url, PROGRAM, limits, standby=True)
+
+
+@contextmanager
+def bounded(connection: psycopg.Connection, url: str, statement_seconds: int = STATEMENT_SECONDS) -> Generator[None]:
+    """Let the error of a statement that was cut off say what was in its way, and what to do. Raises psycopg.Error."""
+    with lock_holders.watched(url, PROGRAM, connection.info.backend_pid) as holders:
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable:
+            said = lock_holders.not_granted(holders, f"{LOCK_SECONDS} s", "try again")
+            raise psycopg.OperationalError(said) from None
+        except psycopg.errors.QueryCanceled as error:
+            if not statement_seconds:
+                raise
+            said = f"{one_line(error)}; a statement may take {statement_seconds} s here: {SLOW}"
+            raise psycopg.OperationalError(said) from None

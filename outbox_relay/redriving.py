@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from outbox_relay import dead_letters, redrive, screen, service_programs, status
-from outbox_relay.places import Places, ask
+from outbox_relay.places import UNBOUNDED, Places, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, named, seconds
 
 WAIT_SECONDS: Final = 30.0
@@ -19,6 +19,7 @@ def _redrive(given: Given, places: Places) -> int:
         places,
         named(given, places),
         lambda name, open_: redrive.begin(name, open_, choice, given.by, given.reason),
+        UNBOUNDED,
     )
     handled: list[redrive.Outcome] = []
     for service, one in begun.items():

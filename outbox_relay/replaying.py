@@ -14,7 +14,7 @@ from chassis.sqlstate import one_line
 from outbox_relay import groups, history, jobs, memory, replay, screen
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.jobs import Job
-from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask, connect
+from outbox_relay.places import SUFFIX, UNBOUNDED, DependencyDown, Places, UsageError, ask, session
 from outbox_relay.replay import Choice, Manner, Share
 from outbox_relay.sending import Sending
 from outbox_relay.verb import (
@@ -66,7 +66,7 @@ def _replay(given: Given, places: Places) -> int:
     choice = _choice(given)
     if given.to_consumer:
         _check_group(given.to_consumer, places)
-    plans, failures = ask(places, places.chosen(given.service), lambda _, open_: replay.plan(open_, choice))
+    plans, failures = ask(places, places.chosen(given.service), lambda _, open_: replay.plan(open_, choice), UNBOUNDED)
     if not plans:
         return code_of(plans, failures)
     total = sum(share.events for shares in plans.values() for share in replay.sendable(shares))
@@ -155,7 +155,7 @@ def _forgotten(places: Places, given: Given, plans: Mapping[str, Sequence[Share]
 def _tell_missing(places: Places, plans: Mapping[str, object], choice: Choice) -> bool:
     if not choice.events:
         return False
-    missing, _ = ask(places, list(plans), lambda _, open_: replay.unknown(open_, choice.events))
+    missing, _ = ask(places, list(plans), lambda _, open_: replay.unknown(open_, choice.events), UNBOUNDED)
     nowhere = set[UUID].intersection(*missing.values()) if missing else set[UUID]()
     for event_id in sorted(nowhere):
         screen.tell(f"no event {event_id} in {', '.join(plans)}")
@@ -164,7 +164,9 @@ def _tell_missing(places: Places, plans: Mapping[str, object], choice: Choice) -
 
 def _make(places: Places, plans: Mapping[str, Sequence[Share]], choice: Choice, manner: Manner) -> list[Job]:
     services = [service for service, shares in plans.items() if replay.sendable(shares)]
-    made, failures = ask(places, services, lambda service, open_: replay.make(service, open_, choice, manner))
+    made, failures = ask(
+        places, services, lambda service, open_: replay.make(service, open_, choice, manner), UNBOUNDED
+    )
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; no job was made there")
     return [job for job in made.values() if job is not None]
@@ -181,7 +183,7 @@ def _abandon(given: Given, places: Places) -> int:
     found = _find(given.abandon, given, places)
     if found.finished_at is not None:
         return _tell_ended(given, found, "abandoned")
-    with connect(places.databases[found.service]) as connection:
+    with session(places.databases[found.service]) as connection:
         _take(connection, found)
         jobs.abandon(connection, found, given.reason, given.by)
         _put(given, [_job_line(job) for job in [jobs.read(found.service, connection, found.id)] if job])
@@ -245,7 +247,7 @@ def _send_one(places: Places, job: Job, stop: _Stop, resumption: _Resumption | N
     memories, failures = memory.ask_inboxes(places, types, job.to_consumer, reprocess=job.reprocess)
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; its inbox must say how far back it remembers")
-    with connect(places.databases[job.service]) as connection, screen.progress(f"events of {job.service}") as progress:
+    with session(places.databases[job.service]) as connection, screen.progress(f"events of {job.service}") as progress:
         try:
             jobs.take(connection, job.id)
             if resumption:

@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 from chassis.sqlstate import one_line
 from outbox_relay import audit, screen, topic
 from outbox_relay.dead_letters import offset, partition
-from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, connect
+from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, session
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
 from schemas import codec
 
@@ -107,7 +107,7 @@ def _restore(given: Given, places: Places) -> int:
     (service,) = services
     url = _owner_url() if given.execute else places.databases[service]
     try:
-        with connect(places.databases[service]) as connection, connect(url) as owner:
+        with session(places.databases[service]) as connection, session(url) as owner:
             _refuse_another(connection, owner)
             message = topic.at(places.broker, given.topic, given.partition, given.offset)
             lost = read(connection, service, message)

@@ -28,7 +28,7 @@ from uuid import UUID
 import psycopg
 
 from outbox_relay import decisions, topic
-from outbox_relay.places import SUFFIX, Places, ask
+from outbox_relay.places import SUFFIX, UNBOUNDED, Places, ask
 from schemas.topics import FOR_EVER, TOPICS
 
 Kind = Literal["lost", "reordered", "ghost", "unreadable", "versions", "cursor", "not received", "row"]
@@ -279,19 +279,19 @@ def prove(places: Places, services: Sequence[str], progress: Progress) -> tuple[
 
     Blocks for as long as reading all of it takes. Raises DependencyDown where the broker does not answer.
     """
-    outboxes, failures = ask(places, services, read_outbox)
+    outboxes, failures = ask(places, services, read_outbox, UNBOUNDED)
     topics = Topics()
     names = sorted(_topics_of(outboxes))
     topics.take(topic.read(places.broker, names, progress))
     proof = compare(outboxes, topics, datetime.now(UTC))
     strangers = unknown(outboxes, topics)
-    found, more = ask(places, list(outboxes), lambda _, connection: known(connection, strangers))
+    found, more = ask(places, list(outboxes), lambda _, connection: known(connection, strangers), UNBOUNDED)
     committed = set[UUID]().union(*found.values())
-    decided, _ = ask(places, list(outboxes), lambda _, connection: decisions.acknowledged(connection))
+    decided, _ = ask(places, list(outboxes), lambda _, connection: decisions.acknowledged(connection), UNBOUNDED)
     nobodys = [*topics.nameless, *(one for one in strangers if one.event_id not in committed and not one.trouble)]
     ghosts(nobodys, decisions.Ghosts.united(decided.values()), proof)
     proof.faults += topics.reordered({record.event_id for record in strangers if record.event_id} - committed)
-    received, lost = ask(places, list(outboxes), _inbox_question(places, outboxes, topics))
+    received, lost = ask(places, list(outboxes), _inbox_question(places, outboxes, topics), UNBOUNDED)
     for faults in received.values():
         proof.faults += faults
     return proof, failures | more | lost
