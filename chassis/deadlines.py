@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
-from chassis import hint
+from chassis import hint, schema_ids
 from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
 from chassis.service import Tried
 from chassis.settings import settings
@@ -106,7 +106,7 @@ class Claimed:
     def read(self) -> Event:
         """Return the event that asked for it; raises CannotBegin where it cannot be read."""
         try:
-            return codec.decode(self.event_type, self.schema_version, self.payload)
+            return schema_ids.decode(self.event_type, self.schema_version, self.payload)
         except codec.UnreadableEvent as error:
             raise CannotBegin(f"the event {self.cause.causation_id} cannot be read: {error}") from error
 

@@ -17,10 +17,9 @@ from typing import Any, Final, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chassis import rows
+from chassis import rows, schema_ids
 from chassis.rebuild import Difference, Fold, fold_all
 from chassis.service import Service
-from schemas import codec
 
 LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
 UNSEEN: Final = """
@@ -83,7 +82,7 @@ def _take_unseen(fold: Fold) -> None:
     with connection.cursor() as cursor:
         cursor.execute(UNSEEN, [fold.last, [first for first, _ in fold.gaps], [last for _, last in fold.gaps]])
         for version, event_type, schema_version, payload in cursor.fetchall():
-            fold.take(codec.decode(event_type, schema_version, bytes(payload)), version)
+            fold.take(schema_ids.decode(event_type, schema_version, bytes(payload)), version)
 
 
 def _row(fold: Fold, place: Place, stands: Any) -> Any:

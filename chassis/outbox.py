@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from chassis import hint
+from chassis import hint, schema_ids
 from chassis.settings import settings
 from chassis.telemetry import Cause, new_id
 from schemas import codec
@@ -114,6 +114,6 @@ def history(aggregate_type: str, aggregate_id: str) -> list[Recorded]:
     with connection.cursor() as cursor:
         cursor.execute(HISTORY, [aggregate_type, aggregate_id])
         return [
-            Recorded(str(event_id), version, codec.decode(event_type, schema_version, bytes(payload)), recorded_at)
+            Recorded(str(event_id), version, schema_ids.decode(event_type, schema_version, bytes(payload)), recorded_at)
             for event_id, version, event_type, schema_version, payload, recorded_at in cursor.fetchall()
         ]

@@ -34,7 +34,7 @@ from chassis.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-DEPENDENCY_DOWN = 4
+DIFFERS, DEPENDENCY_DOWN = 3, 4  # 1 is Python's own, for a crash
 PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
@@ -225,9 +225,9 @@ def migrate(name: str, settings: Settings) -> None:
 
 
 def rebuild(rest: list[str], name: str, settings: Settings) -> None:
-    """Print every row that is not the fold of its events, as JSON lines; exits 1 where there is one.
+    """Print every row that is not the fold of its events, as JSON lines; exits 3 where there is one.
 
-    `--mend` sets them to the fold, and exits 1 where one is left as it is.
+    `--mend` sets them to the fold, and exits 3 where one is left as it is.
     """
     told = json.load(sys.stdin) if rest == ["--mend"] else None
     service = load(name, settings, "rebuild", statement_timeout="0")
@@ -251,11 +251,11 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
         sys.exit(DEPENDENCY_DOWN)
     for difference in found:
         print(json.dumps(asdict(difference), default=str))
-    sys.exit(1 if wrong else 0)
+    sys.exit(DIFFERS if wrong else 0)
 
 
 def redrive(rest: list[str], name: str, settings: Settings) -> None:
-    """Handle dead letters again and print what came of each, as JSON lines; exits 1 where one stays.
+    """Handle dead letters again and print what came of each, as JSON lines; exits 3 where one stays.
 
     `--only` reads from the standard input which ones: ids of rows, one a line.
     """
@@ -273,11 +273,11 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
             raise
         print(one_line(error), file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
-    sys.exit(1 if left else 0)
+    sys.exit(DIFFERS if left else 0)
 
 
 def settle(name: str, settings: Settings) -> None:
-    """Settle what the standard input says, print what comes of it as a JSON line; exits 1 where it is refused."""
+    """Settle what the standard input says, print what comes of it as a JSON line; exits 3 where it is refused."""
     service = load(name, settings, "settle")
     from chassis import settle
     from chassis.outcomes import CommandRefused
@@ -286,7 +286,7 @@ def settle(name: str, settings: Settings) -> None:
         settled = settle.settle(service, settle.Asked(**json.load(sys.stdin)))
     except CommandRefused as error:
         print(json.dumps({"refused": error.refused.detail}))
-        sys.exit(1)
+        sys.exit(DIFFERS)
     except Exception as error:
         if not may_succeed_later(error):
             raise

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from django.db import connection, transaction
 
+from chassis import schema_ids
 from chassis.service import Service
-from schemas import codec
 from schemas.events import Event
 
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -142,7 +142,7 @@ def fold_all(service: Service, progress: Callable[[int, int], object]) -> Fold:
             while rows := cursor.fetchmany(FETCH_ROWS):
                 for position, version, event_type, schema_version, payload in rows:
                     fold.reach(position)
-                    fold.take(codec.decode(event_type, schema_version, bytes(payload)), version)
+                    fold.take(schema_ids.decode(event_type, schema_version, bytes(payload)), version)
                 progress(fold.events, total)
         fold.found = list(fold.differences())
         return fold

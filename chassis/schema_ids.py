@@ -12,7 +12,7 @@ from django.db import connection
 
 from chassis.outcomes import Unavailable, Unreadable
 from schemas import codec
-from schemas.events import Event
+from schemas.events import SOURCES, Event
 
 REGISTRATION_SECONDS = 10.0
 MOST_UNKNOWN = 1_000  # ids remembered; anybody can write a record with any id
@@ -51,6 +51,29 @@ def read_event(value: bytes | None) -> Event:
         return codec.decode(event_type, version, payload, schema)
     except codec.UnreadableEvent as error:
         raise Unreadable(str(error)) from error
+
+
+def decode(event_type: str, schema_version: int, payload: bytes) -> Event:
+    """Return an event of the service's own outbox: written by a release before this one, or by a newer one beside it.
+
+    Raises codec.UnreadableEvent.
+    """
+    return codec.decode(event_type, schema_version, payload, _text(event_type, schema_version))
+
+
+def _text(event_type: str, schema_version: int) -> str | None:
+    """Return a version's text as it was registered; None where this code has it itself, or nobody registered it."""
+    if (event_type, schema_version) in SOURCES:
+        return None
+    if (event_type, schema_version) not in _texts():
+        _texts.cache_clear()  # registered since we last looked
+        _writers.cache_clear()
+    return _texts().get((event_type, schema_version))
+
+
+@cache
+def _texts() -> dict[tuple[str, int], str | None]:
+    return {(event_type, version): schema for event_type, version, schema in _writers().values()}
 
 
 def _met_seconds(schema_id: int) -> float:

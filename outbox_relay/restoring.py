@@ -38,7 +38,7 @@ METADATA: Final = {
 LARGEST_VERSION: Final = 2**31 - 1
 LARGEST_DIGITS: Final = 10
 
-MEANING: Final = "SELECT event_type, schema_version FROM schema_id WHERE schema_id = %s"
+MEANING: Final = "SELECT event_type, schema_version, schema FROM schema_id WHERE schema_id = %s"
 TAKEN: Final = """
 SELECT event_id, position FROM outbox
 WHERE event_id = %(event_id)s
@@ -136,10 +136,11 @@ def read(connection: psycopg.Connection, service: str, message: Message | None) 
         raise Refused(f"written by {headers.get('ce_source', 'nobody known')!r}, and not by {source}")
     try:
         schema_id, payload = codec.unframe(bytes(message.value() or b""))
-        event_type, schema_version = connection.execute(MEANING, (schema_id,)).fetchone() or (None, 0)
+        found = connection.execute(MEANING, (schema_id,)).fetchone()
+        event_type, schema_version, written_with = found or (None, 0, None)
         if event_type is None or event_type != headers.get("ce_type"):
             raise Refused(f"schema id {schema_id} is {event_type or 'unknown'}, the record {headers.get('ce_type')!r}")
-        event = codec.decode(event_type, schema_version, payload)
+        event = codec.decode(event_type, schema_version, payload, written_with)
         lost = Lost(
             UUID(headers["ce_id"]),
             message.topic() or "",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from outbox_relay.places import CHECKOUT, SUFFIX, Places
 
-DONE, DIFFERENT = 0, 1
+DONE, DIFFERS = 0, 3  # 1 is Python's own, for a crash
 LOG_LINE: Final = "program"  # what a line of the log has, and a line of data has not
 
 Line = dict[str, Any]
@@ -103,7 +103,7 @@ def _run(
             except BaseException:
                 process.kill()  # what it was in the middle of is rolled back
                 raise
-        if process.returncode in {DONE, DIFFERENT}:
+        if process.returncode in {DONE, DIFFERS}:
             return None
         errors.seek(0)
         return next(reversed(errors.read().strip().splitlines()), f"{program[0]} ended with {process.returncode}")
