@@ -1,7 +1,7 @@
 """How each outbox does: what waits, how fast events come, which programs run, and what operators left behind."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from chassis.program_state import SILENT_SECONDS
+from outbox_relay import relay_login
 
 # What waits lies above the cursor or in one of its gaps; private events wait for nobody. The rate looks at the newest
 # rows only, whatever the size of the log: where all of them are younger than a minute, it is that of their own time.
@@ -52,7 +53,6 @@ SELECT %(service)s::text AS service,
 FROM outbox_cursor AS cursor LEFT JOIN relay_pause AS pause ON true
 """
 NEWEST: Final = 10_000
-NO_RELAY: Final = "none runs, or it cannot log in: its /readyz and its log say which"
 READ_ONLY: Final = "the database takes no writes: it is a standby, or default_transaction_read_only is on"
 
 
@@ -104,7 +104,7 @@ def expected(programs: Sequence[ProgramState]) -> list[ProgramState]:
 class Status:
     """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished.
 
-    `attention`: due rows that need an operator's.
+    `attention`: due rows that need an operator's; `relay_login`: what keeps relays out, where none has a session.
     """
 
     service: str
@@ -125,6 +125,7 @@ class Status:
     paused_by: str | None
     paused_for: str | None
     paused_since: datetime | None
+    relay_login: str | None = None
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
@@ -134,22 +135,23 @@ class Status:
     @property
     def no_relay(self) -> str | None:
         """Return since when no relay has a session in the database; None where one has."""
-        ages = [one.heartbeat_seconds for one in self.programs if one.program == "relay"]
+        relays = sorted((one for one in self.programs if one.program == "relay"), key=lambda one: one.heartbeat_seconds)
+        ages = [one.heartbeat_seconds for one in relays]
         if self.heartbeat_seconds is not None:
             ages.append(self.heartbeat_seconds)
         if not ages:
-            return f"no relay has ever had a session: {NO_RELAY}"
+            return "no relay has ever had a session"
         youngest = min(ages)
         if youngest <= SILENT_SECONDS:
             return None
-        return (
-            f"no relay has a heartbeat younger than {SILENT_SECONDS:.0f} s; last one {youngest:.0f} s ago: {NO_RELAY}"
-        )
+        said = f"; {relays[0].instance} waited: {relays[0].reason}" if relays and relays[0].reason else ""
+        return f"no relay has a heartbeat younger than {SILENT_SECONDS:.0f} s; last one {youngest:.0f} s ago{said}"
 
     @property
     def faults(self) -> list[str]:
         """Return what is wrong with the database and with the programs that were there."""
-        common = [READ_ONLY if not self.takes_writes else None, self.no_relay]
+        no_relay = f"{self.no_relay}: {self.relay_login}" if self.no_relay else None
+        common = [READ_ONLY if not self.takes_writes else None, no_relay]
         told = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
         return [fault for fault in (*common, *told) if fault]
 
@@ -173,4 +175,5 @@ def read_status(service: str, connection: psycopg.Connection) -> Status:
     if found is None:
         raise psycopg.DataError("outbox_cursor has no row; run: python -m chassis SERVICE migrate")
     told = [ProgramState(**one) for one in found.pop("programs") or ()]
-    return Status(**found, programs=expected(told))
+    read = Status(**found, programs=expected(told))
+    return replace(read, relay_login=relay_login.explain(connection)) if read.no_relay else read

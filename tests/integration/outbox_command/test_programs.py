@@ -44,7 +44,8 @@ def test_a_relay_that_cannot_log_in_is_said_to_have_no_session(own_outbox: Outbo
         wait_until(lambda: status(own_outbox).code == 1, deadline_seconds=SILENT, what="exit code 1")
         told = status(own_outbox)
         assert "order: no relay has a heartbeat younger than 15 s; last one " in told.err
-        assert "cannot log in" in told.err
+        assert "the role test_relay may log in and has no session: its relay does not run, cannot " in told.err
+        assert "or gives a wrong password; its log says which" in told.err
         assert states(own_outbox) == {leader.name: "silent"}
     with relay(own_outbox) as back:
         until(own_outbox, {back.name: "leading"})
