@@ -58,6 +58,10 @@ chaos: .venv/.synced ## Break everything under load, heal, compare the books (DU
 night: .venv/.synced ## Go through what goes wrong at night: time to know, time to mend (ARGS="--only Kafka")
 	@exec $(RUN) tests.e2e.night $(ARGS)
 
+.PHONY: record-alerts
+record-alerts: .venv/.synced ## Record anew what is exported in outages, for the alerts' tests: an hour (ARGS="--only Kafka")
+	@exec $(RUN) tests.alerts $(ARGS)
+
 .PHONY: model
 model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep", ARGS=--mutants)
 	@exec $(RUN) tests.model $(ARGS)

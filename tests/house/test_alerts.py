@@ -1,7 +1,6 @@
 """Every alert is a valid rule on metrics that there are, and says which entry of the runbook to read."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,17 +8,12 @@ import pytest
 
 from chassis.metrics import METRICS
 from tests.house import CHECKOUT
-
-FILES = sorted((CHECKOUT / "deploy" / "alerts").glob("*.yml"))
-ALERT = re.compile(r"- alert: (\w+)\n\s+expr: (.+)\n(?:.*\n)*?\s+runbook: docs/runbook\.md#([\w-]+)")
-ALERTS = [found for file in FILES for found in ALERT.findall(file.read_text())]
-PROMTOOL = shutil.which("promtool")
-with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: install Debian's package prometheus")
-SUFFIXES = ("_count", "_sum", "_bucket")
+from tests.support.alerts import ALERTS, FILES, known_series, promtool
 
 # Alert, what a program shows from the first minute of the trouble on, and the minute at which the alert must fire.
 FIRING = {
     "DatabaseDown": ('waybill_database_up{service="order_service"}', "1 1 0x10", "4m"),
+    "ProgramWaits": ('waybill_waiting{service="order_service",part="topic"}', "0 0 1x10", "4m"),
     "NobodyLeads": ('outbox_relay_leader{service="order_service"}', "1 1 0x10", "4m"),
     "EventsNotPublished": ('outbox_oldest_unpublished_seconds{service="order_service"}', "0 0 5+60x10", "5m"),
     "DatabaseRestored": ('outbox_records_without_event{service="order_service"}', "0 0 3x10", "3m"),
@@ -45,7 +39,7 @@ def test_every_alert_names_its_entry_of_the_runbook():
 
 
 def test_every_alert_stands_on_metrics_that_there_are():
-    known = {f"{name}{suffix}" for name in METRICS for suffix in ("", *SUFFIXES)}
+    known = known_series()
     parts = "|".join(sorted({name.partition("_")[0] for name in METRICS}))
     for alert, expression, _ in ALERTS:
         named = set(re.findall(rf"\b(?:{parts})_[a-z_]+", expression))
@@ -53,13 +47,11 @@ def test_every_alert_stands_on_metrics_that_there_are():
         assert named <= known, alert
 
 
-@with_promtool
 def test_prometheus_takes_the_rules():
-    done = subprocess.run([PROMTOOL, "check", "rules", *FILES], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool(), "check", "rules", *FILES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@with_promtool
 @pytest.mark.parametrize("alert", FIRING)
 def test_an_alert_is_silent_before_the_trouble_and_fires_within_minutes(alert: str, tmp_path: Path):
     series, values, minute = FIRING[alert]
@@ -87,5 +79,5 @@ def test_an_alert_is_silent_before_the_trouble_and_fires_within_minutes(alert: s
     ]
     file = tmp_path / "test.yml"
     file.write_text("\n".join(lines))
-    done = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool(), "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

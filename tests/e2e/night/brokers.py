@@ -28,7 +28,7 @@ def kafka_away(op: Operator) -> Generator[Look]:
 @situation(
     "a consumer that was down for longer than a topic keeps its records",
     signal="outbox status",
-    remedy="outbox replay --to-consumer",
+    remedy="outbox replay --to-consumer, and offset_gap acknowledged",
 )
 def retention_passed(op: Operator) -> Generator[Look]:
     sku = op.product()
@@ -45,8 +45,10 @@ def retention_passed(op: Operator) -> Generator[Look]:
         "replay", "--service", "order", "--since", "1h", "--to-consumer", "notification_service", "--with-effects",
         "--execute", *reason,
     )  # fmt: skip
-    notified = "SELECT 1 FROM notifications WHERE order_id = %s AND kind = 'CONFIRMED'"
-    yield lambda: op.sql("notification", notified, order_id)
+    notified = "SELECT 1 FROM notifications WHERE order_id = %s AND notices ? 'ORDER_CONFIRMED'"
+    until(lambda: op.sql("notification", notified, order_id), "the notification")
+    op.sql("notification", "UPDATE offset_gap SET acknowledged_at = now() WHERE acknowledged_at IS NULL")
+    yield lambda: not op.ready("notification.consumer")
 
 
 @situation("a topic read again from its start", signal="nothing: prices stay", remedy="nothing")
