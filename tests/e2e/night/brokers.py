@@ -64,8 +64,12 @@ def topic_read_again(op: Operator) -> Generator[Look]:
     start = [TopicPartition(p.topic, p.partition, 0) for p in topics.ends(op.stack.kafka, PRODUCTS)]
     asked = [ConsumerGroupTopicPartitions("order_service", start)]
     admin = AdminClient({"bootstrap.servers": op.stack.kafka})
-    for answered in admin.alter_consumer_group_offsets(asked).values():
-        answered.result(KNOW_SECONDS)
+
+    def offsets_set() -> bool:  # refused for as long as the group still has its static member
+        (answered,) = admin.alter_consumer_group_offsets(asked).values()
+        return not any(partition.error for partition in answered.result(KNOW_SECONDS).topic_partitions)
+
+    until(offsets_set, "the group's offsets set to the start")
     op.sql("order", "DELETE FROM received WHERE status = 2")
     op.start("order.consumer")
 
