@@ -19,11 +19,12 @@ BEHIND: Final = "behind a parked message of its key"
 # The partial index received_parked holds these rows alone.
 DEAD_LETTERS: Final = """
 SELECT CASE WHEN reason LIKE 'Unreadable%%' THEN 'Unreadable' WHEN reason LIKE 'CommandRefused%%' THEN 'CommandRefused'
-            WHEN reason = %(behind)s THEN 'behind' ELSE 'defect' END, count(*)
+            WHEN reason LIKE 'SchemaUnknown%%' THEN 'SchemaUnknown' WHEN reason = %(behind)s THEN 'behind'
+            ELSE 'defect' END, count(*)
 FROM (SELECT headers->>'reason' AS reason FROM received WHERE status = -1 LIMIT %(most)s) AS dead
 GROUP BY 1
 """
-DEAD_LETTER_REASONS: Final = ("Unreadable", "CommandRefused", "defect", "behind")
+DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have
 # an index: due_next and due_attempted.

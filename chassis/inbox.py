@@ -3,6 +3,9 @@
 A row is written in the transaction of the effect. A message that is parked stands FAILED with its reason and its bytes,
 and later messages of its key are parked behind it, so that a redrive can release them in sequence.
 
+One whose schema id nobody has registered yet waits for that (`headers->>'schema_id'`), and those behind it with it: the
+consumer redrives them once the id is registered, for WAITING_DAYS by the database's clock.
+
 Of a parked message `body` has the exact bytes (base64) of key, headers and value: what a redrive handles. `headers` has
 what operators read and choose by: readable text of bounded length, whatever the bytes are.
 """
@@ -33,23 +36,42 @@ RETURNING msg_id
 
 # Locked, so that a message parked behind these is there before a redrive can release them, or flows after it.
 PARKED_KEYS = """
-SELECT headers->>'topic', headers->>'key' FROM received
+SELECT headers->>'topic', headers->>'key', (headers->>'schema_id')::int FROM received
 WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
 FOR SHARE
 """
 
-# By id, which rises with time: neither a clock nor a scan. What was redriven counts as handled.
+# By id, which rises with time: neither a clock nor a scan. What was redriven counts as handled; what waits for its
+# schema id does not count, because another release of this code would not handle it either.
 LATEST = """
-SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status = -1),
+SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status = -1 AND headers->'schema_id' IS NULL),
        count(*) FILTER (WHERE status <> -1)
 FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
 """
 LATEST_ROWS = 100
 
+# What a dead letter waits for, those behind it wait for too.
 NOTE_REASON = """
-UPDATE received SET headers = jsonb_set(headers, '{reason}', to_jsonb(%s::text)) WHERE id = %s AND status = -1
+UPDATE received SET headers = (received.headers - 'schema_id')
+    || jsonb_strip_nulls(jsonb_build_object('schema_id', %s::int))
+    || CASE WHEN received.id = failed.id THEN jsonb_build_object('reason', %s::text) ELSE '{}' END
+FROM (SELECT id, headers FROM received WHERE id = %s AND status = -1) AS failed
+WHERE received.status = -1 AND received.headers->>'consumer' = failed.headers->>'consumer'
+  AND received.headers->>'topic' = failed.headers->>'topic' AND received.headers->>'key' = failed.headers->>'key'
 """
 BEHIND = "behind a parked message of its key"
+
+# The partial index received_parked holds dead letters alone.
+REGISTERED = """
+SELECT id
+FROM (SELECT id, (headers->>'schema_id')::int AS schema_id,
+             min(added) OVER (PARTITION BY headers->>'topic', headers->>'key') AS since
+      FROM received
+      WHERE status = -1 AND headers->>'schema_id' IS NOT NULL AND headers->>'consumer' = %s) AS waiting
+JOIN schema_id USING (schema_id)
+WHERE since > now() - make_interval(days => %s)
+"""
+WAITING_DAYS = 1
 
 # `added` has the index; the row's own date decides. So many at once: the consumer handles nothing meanwhile.
 FORGET = """
@@ -74,16 +96,21 @@ def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> se
         return {ids[row[0]] for row in cursor.fetchall()}
 
 
-def parked_keys(consumer: str, messages: Iterable[Message]) -> set[tuple[str, str]]:
-    """Return the (topic, key) pairs among these that already have a parked message."""
+def parked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, str], int | None]:
+    """Return which (topic, key) pairs of these have a parked message already, and the schema id that it waits for."""
     with connection.cursor() as cursor:
         cursor.execute(PARKED_KEYS, [list({m.key for m in messages}), consumer])
-        return set(cursor.fetchall())
+        return {(topic, key): schema_id for topic, key, schema_id in cursor.fetchall()}
 
 
-def park(consumer: str, message: Message, reason: str, *, keep_days: int) -> None:
-    """Keep a message that could not be handled, with the reason, until an operator redrives it."""
+def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema_id: int | None = None) -> None:
+    """Keep a message that could not be handled, with the reason, until a redrive.
+
+    That is an operator's, or where it waits for a schema id the consumer's own.
+    """
     headers, body = stored(consumer, message, reason)
+    if schema_id is not None:
+        headers["schema_id"] = schema_id
     with connection.cursor() as cursor:
         values = [
             keep_days,
@@ -144,14 +171,21 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def note_reason(row_id: UUID, reason: str) -> None:
-    """Keep with a dead letter why it failed again."""
+def note_reason(row_id: UUID, reason: str, schema_id: int | None) -> None:
+    """Keep with a dead letter why it failed again, and which schema id its key waits for now."""
     with connection.cursor() as cursor:
-        cursor.execute(NOTE_REASON, [cut(readable(reason), REASON_CHARACTERS), row_id])
+        cursor.execute(NOTE_REASON, [schema_id, cut(readable(reason), REASON_CHARACTERS), row_id])
+
+
+def registered(consumer: str) -> set[UUID]:
+    """Return the dead letters that waited for a schema id which is registered by now."""
+    with connection.cursor() as cursor:
+        cursor.execute(REGISTERED, [consumer, WAITING_DAYS])
+        return {row_id for (row_id,) in cursor.fetchall()}
 
 
 def latest() -> tuple[int, int]:
-    """Return of the last messages how many keys are parked, and how many messages were handled."""
+    """Return of the last messages how many keys are parked for good, and how many messages were handled."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST, [LATEST_ROWS])
         return cursor.fetchone()

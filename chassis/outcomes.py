@@ -87,3 +87,14 @@ class NeedsAttention(Exception):
 
 class Unreadable(Exception):
     """The message itself is broken: park it."""
+
+
+class SchemaUnknown(Unreadable):
+    """Nobody has registered the schema id here, or not yet: a dead letter that is redriven once somebody has."""
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(
+            f"schema id {schema_id} is not among the registered; handled by itself within a day of its arrival, as "
+            "soon as `python -m schemas register` has left the id here"
+        )
+        self.schema_id = schema_id

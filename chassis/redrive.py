@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from chassis import inbox, unit_of_work
 from chassis.consumer import handling
+from chassis.outcomes import SchemaUnknown
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.sqlstate import may_succeed_later
@@ -92,7 +93,7 @@ def _try(service: Service, row_id: UUID, settings: Settings) -> str | None:
         if may_succeed_later(error):
             raise
         reason = f"{type(error).__name__}: {error}"
-        inbox.note_reason(row_id, reason)
+        inbox.note_reason(row_id, reason, error.schema_id if isinstance(error, SchemaUnknown) else None)
         return reason
     return None
 

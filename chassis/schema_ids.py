@@ -5,18 +5,14 @@ schema is kept beside its id, so a program also reads versions that are newer th
 deployed in any sequence.
 """
 
-import time
 from functools import cache
 
 from django.db import connection
 
-from chassis.outcomes import Unavailable, Unreadable
+from chassis.outcomes import SchemaUnknown, Unreadable
 from schemas import codec
 from schemas.events import SOURCES, Event
 
-REGISTRATION_SECONDS = 10.0
-MOST_UNKNOWN = 1_000  # ids remembered; anybody can write a record with any id
-_unknown_since: dict[int, float] = {}
 WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM schema_id"
 
 
@@ -32,9 +28,8 @@ def _writers() -> dict[int, tuple[str, int, str | None]]:
 def read_event(value: bytes | None) -> Event:
     """Return the event in a framed value.
 
-    Raises Unreadable where it cannot be told or read, and Unavailable for REGISTRATION_SECONDS since a schema id was
-    first met that is not known: registration fills one database after another, so ours may be behind the writer's.
-    Counted by this process's own clock, and once an id: a record's time is its producer's.
+    Raises Unreadable where it cannot be told or read, and SchemaUnknown where its schema id is not known, which may be
+    for a moment only: registration fills one database after another, so ours may be behind the writer's.
     """
     if value is None:
         raise Unreadable("the value is empty: topics of events have no tombstones")
@@ -43,10 +38,8 @@ def read_event(value: bytes | None) -> Event:
         if schema_id not in _writers():
             _writers.cache_clear()  # registered since we last looked
         writer = _writers().get(schema_id)
-        if writer is None and _met_seconds(schema_id) < REGISTRATION_SECONDS:
-            raise Unavailable(f"schema id {schema_id} is not registered yet")
         if writer is None:
-            raise Unreadable(f"schema id {schema_id} is not among the registered; run `python -m schemas register`")
+            raise SchemaUnknown(schema_id)
         event_type, version, schema = writer
         return codec.decode(event_type, version, payload, schema)
     except codec.UnreadableEvent as error:
@@ -74,11 +67,3 @@ def _text(event_type: str, schema_version: int) -> str | None:
 @cache
 def _texts() -> dict[tuple[str, int], str | None]:
     return {(event_type, version): schema for event_type, version, schema in _writers().values()}
-
-
-def _met_seconds(schema_id: int) -> float:
-    """Return the seconds since an unknown id was first met."""
-    now = time.monotonic()
-    if schema_id not in _unknown_since and len(_unknown_since) >= MOST_UNKNOWN:
-        _unknown_since.pop(next(iter(_unknown_since)))
-    return now - _unknown_since.setdefault(schema_id, now)

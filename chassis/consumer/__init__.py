@@ -4,6 +4,7 @@
     polling       records and errors, as the client gives them
     handling      a batch in one transaction; dead letters
     offset_gaps   where to read on, and what is missing before that
+    registered    dead letters whose schema id is registered by now
     housekeeping  removes what is old
 
 The model. A batch is what the broker has ready: one poll for the first message, then a drain that does not wait. Types
@@ -19,7 +20,8 @@ Failures are of two kinds; chassis/sqlstate.py tells which a database error is.
   partitions are paused, so that the group keeps its member, and the same batch is tried again until it goes through.
 - One message is broken (unreadable, refused, or a defect in a reaction): the batch is rolled back and gone through
   one by one; the one that fails is tried again a few times, then parked with its reason, and later messages of its key
-  are parked behind it. All other keys flow.
+  are parked behind it. All other keys flow. One whose schema id is not registered yet is parked likewise, and redriven
+  within seconds once the id is: no other key waits for it, and no clock but the database's counts.
 Where most keys would be parked (`parking_limit`), the code is at fault and not the messages: the consumer stands still,
 as if the environment failed, until another version handles what this one cannot. What counts are the last rows of the
 inbox, so a restart does not begin to park anew.

@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from chassis import inbox, metrics, unit_of_work, watchdog
 from chassis.message import Message, cut, readable
-from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, Unreadable
+from chassis.outcomes import CommandRefused, Ignored, ParkingStopped, SchemaUnknown, Unreadable
 from chassis.schema_ids import read_event
 from chassis.service import Command, Copy, Service
 from chassis.settings import Settings
@@ -60,16 +60,18 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
         if may_succeed_later(error):
             raise
         reason = _line(error)
-        _stop_if_too_many(message, reason, settings)
+        schema_id = error.schema_id if isinstance(error, SchemaUnknown) else None
+        if schema_id is None:
+            _stop_if_too_many(message, reason, settings)
         log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
-        _keep(service, message, reason, settings)
+        _keep(service, message, reason, settings, schema_id)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_parked_total", reason=kind)
 
 
-def _keep(service: Service, message: Message, reason: str, settings: Settings) -> None:
+def _keep(service: Service, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
     try:
-        inbox.park(service.name, message, reason, keep_days=settings.inbox_days)
+        inbox.park(service.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
     except Exception as error:
         if may_succeed_later(error):
             raise
@@ -101,7 +103,8 @@ def _apply(service: Service, messages: Sequence[Message], settings: Settings) ->
         parked = inbox.parked_keys(service.name, messages)
         flowing = [m for m in messages if (m.topic, m.key) not in parked]
         for behind in (m for m in messages if (m.topic, m.key) in parked):
-            inbox.park(service.name, behind, inbox.BEHIND, keep_days=settings.inbox_days)
+            waits_for = parked[behind.topic, behind.key]
+            inbox.park(service.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for)
         handle(service, flowing, settings)
 
 

@@ -16,6 +16,7 @@ from chassis.condition import Condition
 from chassis.consumer import handling, offset_gaps
 from chassis.consumer.housekeeping import clean
 from chassis.consumer.polling import drain, read
+from chassis.consumer.registered import redrive_registered
 from chassis.message import Message
 from chassis.outcomes import ParkingStopped
 from chassis.service import Service
@@ -69,7 +70,7 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
     loop = _Loop(consumer, service, settings, stop, condition, broker)
     consumer.subscribe(service.topics)
     log.info("consuming", topics=service.topics)
-    clean_at = commit_at = gaps_at = time.monotonic()
+    clean_at = commit_at = gaps_at = registered_at = time.monotonic()
     handled: dict[tuple[str, int], int] = {}
     try:
         while not stop.is_set():
@@ -91,6 +92,8 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             if time.monotonic() > gaps_at:
                 gaps_at = time.monotonic() + GAPS_SECONDS
                 _tell_gaps(service, condition)
+            if time.monotonic() > registered_at:
+                registered_at = time.monotonic() + redrive_registered(service, settings)
             if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + clean(settings)
     finally:
@@ -122,7 +125,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
         else:
             failpoint.reach("consumer.committed")
             metrics.put("consumer_stopped", 0)
-            loop.condition.recovered("database", "schema", "stopped")
+            loop.condition.recovered("database", "stopped")
             done = True
             break
     if paused:
@@ -134,7 +137,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
 def _tell(condition: Condition, error: Exception) -> None:
     stopped, found = isinstance(error, ParkingStopped), classify(error)
     metrics.put("consumer_stopped", stopped)
-    part = "stopped" if stopped else "schema" if found is None else "database"
+    part = "stopped" if stopped else "database"
     condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)
 
 

@@ -85,9 +85,8 @@ def reserved(database: ServiceDatabase) -> int:
 
 
 def test_arbitrary_records_are_handled_or_kept_and_a_good_one_behind_them_is_applied(
-    kafka: str, topic: str, inventory_database: ServiceDatabase, monkeypatch: pytest.MonkeyPatch
+    kafka: str, topic: str, inventory_database: ServiceDatabase
 ):
-    monkeypatch.setattr(schema_ids, "REGISTRATION_SECONDS", 0.0)  # else ten seconds for each unknown id
     records: list[Record] = []
 
     @settings(max_examples=100, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck))

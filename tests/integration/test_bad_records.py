@@ -22,12 +22,12 @@ from schemas.events import SOURCES, OrderPlaced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
 from tests.support.consuming import consuming, on_topic
-from tests.support.databases import Server, in_use
+from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import placed
 from tests.support.wait import wait_until
 
 SCHEMA_ID, UNKNOWN_ID = 1, 999
-AGE_SECONDS = 3600  # a younger record with an unknown schema id is waited for: registration may be under way
+AHEAD_SECONDS = 120  # a producer's clock may be, and changes nothing
 Headers = dict[str, str]
 
 
@@ -45,7 +45,8 @@ def without(name: str) -> Callable[[bytes, Headers], tuple[bytes | None, Headers
 
 KINDS = {
     "unknown-schema-id": Bad(
-        lambda v, h: (codec.frame(UNKNOWN_ID, v[5:]), h), "schema id 999 is not among the registered; run `python -m"
+        lambda v, h: (codec.frame(UNKNOWN_ID, v[5:]), h),
+        "SchemaUnknown: schema id 999 is not among the registered; handled by itself within a day",
     ),
     "truncated-value": Bad(lambda v, h: (v[:-3], h), "waybill.order.OrderPlaced v1: the bytes end early in"),
     "value-shorter-than-the-frame": Bad(lambda v, h: (v[:3], h), "a value of 3 bytes is shorter than the Confluent"),
@@ -80,27 +81,27 @@ class Outcome:
     reserved: int
 
 
+def send(producer: Producer, topic: str, event: OrderPlaced, bad: Bad | None = None) -> None:
+    headers = {"ce_id": new_id(), "ce_type": event.event_type}
+    value: bytes | None = codec.frame(SCHEMA_ID, codec.encode(event))
+    if bad is not None and value is not None:
+        value, headers = bad.of(value, headers)
+    produced_at = int((time.time() + AHEAD_SECONDS) * 1000)
+    producer.produce(topic, value, event.aggregate_id, headers=list(headers.items()), timestamp=produced_at)
+
+
 def _produce(bootstrap: str, topic: str) -> dict[str, str]:
     """A good record, then of each kind a bad one with a good one of its key and one of another key behind it."""
     producer = Producer({"bootstrap.servers": bootstrap})
     keys: dict[str, str] = {}
-
-    def send(event: OrderPlaced, bad: Bad | None = None) -> None:
-        headers = {"ce_id": new_id(), "ce_type": event.event_type}
-        value: bytes | None = codec.frame(SCHEMA_ID, codec.encode(event))
-        if bad is not None and value is not None:
-            value, headers = bad.of(value, headers)
-        produced_at = int((time.time() - AGE_SECONDS) * 1000)
-        producer.produce(topic, value, event.aggregate_id, headers=list(headers.items()), timestamp=produced_at)
-
-    send(placed(quantity=1))
-    send(placed(quantity=1), LATER)
+    send(producer, topic, placed(quantity=1))
+    send(producer, topic, placed(quantity=1), LATER)
     for name, bad in KINDS.items():
         event = placed(quantity=1)
         keys[name] = event.aggregate_id
-        send(event, bad)
-        send(event)
-        send(placed(quantity=1))
+        send(producer, topic, event, bad)
+        send(producer, topic, event)
+        send(producer, topic, placed(quantity=1))
     assert producer.flush(30) == 0
     return keys
 
@@ -151,3 +152,32 @@ def test_a_record_that_cannot_be_read_is_parked_with_the_reason_and_its_key_wait
 def test_all_other_keys_of_the_partition_flow_and_so_does_a_later_version(outcome: Outcome) -> None:
     assert set(outcome.reasons) == set(outcome.keys.values())
     assert outcome.reserved == 2 + len(KINDS)
+
+
+def test_while_one_key_waits_for_its_schema_id_the_others_are_handled_and_then_it_is(
+    kafka: str, inventory_database: ServiceDatabase
+) -> None:
+    """Its producer's clock is two minutes ahead; one partition, so that the others stand behind it."""
+    topic = make_topic(kafka, partitions=1)
+    owned = psycopg.connect(inventory_database.owner_url, autocommit=True)
+    ids = "INSERT INTO schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, %s)"
+    with owned as owner, consuming(on_topic(inventory, topic), kafka):
+
+        def reserved() -> int:
+            return owner.execute("SELECT reserved FROM products").fetchall()[0][0]
+
+        owner.execute(ids, [OrderPlaced.event_type, SCHEMA_ID, True])
+        schema_ids._writers.cache_clear()
+        stocked("LAMP", 100)
+        producer, late = Producer({"bootstrap.servers": kafka}), placed(quantity=1)
+        send(producer, topic, late, Bad(lambda v, h: (codec.frame(UNKNOWN_ID, v[5:]), h), ""))
+        for _ in range(3):
+            send(producer, topic, placed(quantity=1))
+        assert producer.flush(30) == 0
+        wait_until(lambda: reserved() == 3, deadline_seconds=30, what="the other keys")
+        ((found,),) = owner.execute("SELECT headers->>'schema_id' FROM received WHERE status = -1").fetchall()
+        assert found == str(UNKNOWN_ID)
+        owner.execute(ids, [OrderPlaced.event_type, UNKNOWN_ID, False])
+        wait_until(lambda: reserved() == 4, deadline_seconds=10, what="the key that waited")
+        assert owner.execute("SELECT count(*) FROM received WHERE status = -1").fetchall() == [(0,)]
+    schema_ids._writers.cache_clear()

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import time
-from dataclasses import replace
 from io import BytesIO
 from uuid import uuid4
 
@@ -13,10 +11,10 @@ from django.db import OperationalError, connection
 from django_outbox_pattern.models import Received
 from fastavro import schemaless_writer
 
-from chassis import schema_ids
-from chassis.consumer import handling, housekeeping
+from chassis import inbox, redrive, schema_ids
+from chassis.consumer import handling, housekeeping, registered
 from chassis.message import Message
-from chassis.outcomes import ParkingStopped, Unavailable
+from chassis.outcomes import ParkingStopped
 from chassis.settings import settings
 from chassis.telemetry import new_id
 from inventory_service.models import ProductRow, ReservationRow
@@ -30,6 +28,7 @@ from tests.integration.test_unit_of_work import stocked
 from tests.support.orders import placed
 
 FAILED, SUCCEEDED = -1, 2
+UNREGISTERED = 998
 WRITERS = {1: OrderPlaced, 2: OrderConfirmed, 3: ProductListed, 4: ProductRepriced}
 offsets = itertools.count()
 
@@ -88,15 +87,78 @@ def test_an_event_that_comes_again_late_does_not_set_back_what_followed_it(order
     assert PriceRow.objects.get(pk="LAMP").unit_price == 2000
 
 
-def test_an_unknown_schema_id_is_waited_for_by_the_consumers_own_clock(inventory, monkeypatch):
-    ahead = int((time.time() + 3600) * 1000)  # as a producer's clock may be
-    young = replace(message(placed(), value=b"\x00\x00\x00\x03\xe6rest"), timestamp_ms=ahead)
-    with pytest.raises(Unavailable, match="not registered yet"):
-        process(young)
+def unregistered(event):
+    """The event under a schema id that nobody has registered yet."""
+    return message(event, value=codec.frame(UNREGISTERED, codec.encode(event)))
+
+
+def register_late(inventory, event_class, schema_id=UNREGISTERED):
+    with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
+        row = [event_class.event_type, schema_id]
+        owner.execute(
+            "INSERT INTO schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, false)", row
+        )
+
+
+def confirmed(event):
+    return OrderConfirmed(
+        order_id=event.order_id, customer_id="ann", lines=event.lines, total=event.total, currency="EUR"
+    )
+
+
+def test_a_record_of_unknown_schema_id_holds_up_its_key_alone_until_the_id_is_registered(inventory):
+    event = placed()
+    process(unregistered(event), message(placed()))
+    process(message(confirmed(event)), message(placed()))
+    assert reserved() == 4
+    first, behind = parked()
+    assert (first["schema_id"], behind["schema_id"]) == (UNREGISTERED, UNREGISTERED)
+    assert "schema id 998 is not among the registered" in first["reason"]
+    assert registered.redrive_registered(service, settings()) == registered.REGISTERED_SECONDS
+    assert len(parked()) == 2
+    register_late(inventory, OrderPlaced)
+    registered.redrive_registered(service, settings())
     assert parked() == []
-    monkeypatch.setattr(schema_ids, "REGISTRATION_SECONDS", 0)
-    process(young)
-    assert "schema id 998 is not among the registered" in parked()[0]["reason"]
+    assert ReservationRow.objects.get(pk=event.order_id).status == "COMMITTED"  # placed first, then confirmed
+
+
+def test_what_fails_otherwise_once_its_schema_id_is_registered_stays_for_an_operator(inventory):
+    event = placed()
+    process(unregistered(event), message(event))
+    register_late(inventory, OrderConfirmed)
+    registered.redrive_registered(service, settings())
+    assert "OrderConfirmed" in parked()[0]["reason"]
+    assert ["schema_id" in headers for headers in parked()] == [False, False]
+    assert inbox.registered(service.name) == set()
+
+
+def test_a_key_whose_next_schema_id_is_unknown_too_waits_for_that(inventory):
+    event = placed()
+    process(unregistered(event))
+    end = confirmed(event)
+    process(message(end, value=codec.frame(UNREGISTERED + 1, codec.encode(end))), message(end))
+    register_late(inventory, OrderPlaced)
+    registered.redrive_registered(service, settings())
+    assert [headers["schema_id"] for headers in parked()] == [UNREGISTERED + 1, UNREGISTERED + 1]
+    register_late(inventory, OrderConfirmed, UNREGISTERED + 1)
+    registered.redrive_registered(service, settings())
+    assert parked() == []
+
+
+def test_what_waited_a_day_for_its_schema_id_stays_for_an_operator(inventory):
+    process(unregistered(placed()))
+    with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
+        owner.execute("UPDATE received SET added = added - interval '25 hours'")
+    register_late(inventory, OrderPlaced)
+    registered.redrive_registered(service, settings())
+    assert len(parked()) == 1
+    assert [one.trouble for one in redrive.redrive(service, settings())] == [None]
+
+
+def test_what_waits_for_its_schema_id_does_not_stop_the_consumer(inventory):
+    process(*(unregistered(placed(quantity=1)) for _ in range(handling.PARKED_KEYS + 5)), *bad(1))
+    process(message(placed()))
+    assert (len(parked()), reserved()) == (handling.PARKED_KEYS + 6, 2)
 
 
 def newer(event):
@@ -145,13 +207,11 @@ def test_types_that_nobody_reacts_to_leave_no_trace(inventory):
     [
         (b"\x00\x00", "short"),
         (b"\x01\x00\x00\x00\x01rest", "first byte"),
-        (b"\x00\x00\x00\x03\xe7rest", "999"),
         (b"\x00\x00\x00\x00\x01\x04", ""),
         (None, "empty"),
     ],
 )
-def test_an_unreadable_message_is_parked_and_all_other_keys_flow(inventory, monkeypatch, value, reason):
-    monkeypatch.setattr(schema_ids, "REGISTRATION_SECONDS", 0)
+def test_an_unreadable_message_is_parked_and_all_other_keys_flow(inventory, value, reason):
     broken = placed()
     bad = record(broken, message(broken).raw_headers, value)
     process(message(placed()), bad, message(placed()))
@@ -178,11 +238,7 @@ def test_later_messages_of_a_parked_key_wait_behind_it(inventory):
 
 
 def test_a_refused_event_is_parked_with_the_reason(inventory):
-    event = placed()
-    confirmed = OrderConfirmed(
-        order_id=event.order_id, customer_id="ann", lines=event.lines, total=event.total, currency="EUR"
-    )
-    process(message(confirmed))
+    process(message(confirmed(placed())))
     assert "nothing is held" in parked()[0]["reason"]
     assert not ReservationRow.objects.exists()
 
