@@ -103,9 +103,14 @@ def load(name: str, settings: Settings, program: str, **session: str) -> Any:
         f"{name}.{program}",
         web=program == "web",
         max_body_bytes=settings.max_body_bytes,
+        pooled=settings.database_pooled,
         **session,
     )
     return import_module(f"{name}.service").service
+
+
+def _side_session(settings: Settings, program: str) -> SideSession:
+    return SideSession(settings.database_url, program, pooled=settings.database_pooled)
 
 
 def web(name: str, settings: Settings) -> None:
@@ -160,9 +165,9 @@ def _wsgi(name: str, settings: Settings) -> Any:
     from chassis.http import serve_api
     from chassis.readiness import Readiness
 
-    ready = Readiness(SideSession(settings.database_url, f"{name}.web readiness"))
+    ready = Readiness(_side_session(settings, f"{name}.web readiness"))
     requests = serve_api(service, import_module(f"{name}.api"), ready)
-    session = SideSession(settings.database_url, f"{name}.web")
+    session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)
     until_exit = ExitStack()
     until_exit.enter_context(reported(session, "web", lambda: ("working", None)))
@@ -193,9 +198,9 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     from chassis.readiness import Readiness
 
     condition = Condition()
-    session = SideSession(settings.database_url, f"{name}.{kind}")
+    session = _side_session(settings, f"{name}.{kind}")
     expose(kind, service, session, condition)
-    database_ready = Readiness(SideSession(settings.database_url, f"{name}.{kind} readiness"))
+    database_ready = Readiness(_side_session(settings, f"{name}.{kind} readiness"))
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     instance = settings.consumer_instance if kind == "consumer" else None
     with reported(session, kind, lambda: ("working", condition.unready()), instance), watched(kind):

@@ -47,6 +47,11 @@ class Settings(KafkaEnvironment):
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the service's own database, with the program's role."
     )
+    database_pooled: bool = Field(
+        default=False,
+        description="Whether a connection pooler in transaction mode (pgbouncer) stands between web, consumer and "
+        "worker and the server.",
+    )
     owner_database_url: DatabaseUrl | None = Field(
         default=None, description="The owner's URL; only `migrate` needs it."
     )

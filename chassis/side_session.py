@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from schemas.postgres_client import parameters
+from schemas.postgres_client import open_session, parameters
 
 Answer = TypeVar("Answer")
 WAIT_SECONDS: Final = 3.0
@@ -25,9 +25,9 @@ LIMITS: Final = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '1
 class SideSession:
     """A session that connects when first asked, and anew after each failure."""
 
-    def __init__(self, url: str, program: str) -> None:
+    def __init__(self, url: str, program: str, *, pooled: bool = False) -> None:
         """Start the thread; connects to nothing yet. `program` is the session's name in pg_stat_activity."""
-        self._url, self._program = url, program
+        self._url, self._program, self._pooled = url, program, pooled
         self._connection: psycopg.Connection | None = None
         self._free = BoundedSemaphore()
         self._jobs: SimpleQueue[tuple[Callable[[psycopg.Connection], Any], Future[Any]]] = SimpleQueue()
@@ -63,10 +63,10 @@ class SideSession:
 
     def _answer(self, question: Callable[[psycopg.Connection], Answer]) -> Answer:
         if self._connection is None or self._connection.closed:
-            session = parameters(self._url, f"{self._program} side session")
-            # No prepared statements: a pooler between may hand each transaction to another server session.
-            session |= {"connect_timeout": CONNECT_SECONDS, "prepare_threshold": None}
-            self._connection = psycopg.connect(**session)
+            session = parameters(self._url, f"{self._program} side session", pooled=self._pooled)
+            session |= {"connect_timeout": CONNECT_SECONDS}
+            self._connection = open_session(session, pooled=self._pooled)
+            self._connection.autocommit = False
         try:
             with self._connection.transaction():
                 self._connection.execute(LIMITS)

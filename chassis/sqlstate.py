@@ -15,6 +15,7 @@ from typing import Final
 import psycopg
 
 from chassis.outcomes import Unavailable
+from schemas import pooler
 
 
 class ErrorClass(Enum):
@@ -73,9 +74,14 @@ REMEDIES: Final = {
 
 # At a connection's start libpq passes on no SQLSTATE, only what the server said.
 REFUSED_AT_START: Final = re.compile(
-    r"FATAL:.*(authentication failed|does not exist|pg_hba\.conf|permission denied|not permitted)"
+    r"FATAL:.*(authentication failed|does not exist|pg_hba\.conf|permission denied|not permitted"
+    r"|unrecognized configuration parameter|unsupported startup parameter)"
     r"|no password supplied|root certificate|certificate verify failed|does not support SSL"
 )
+REMEDIES_AT_START: Final = {
+    "unrecognized configuration parameter": "the server is too old: PostgreSQL 18 or newer is needed",
+    "unsupported startup parameter": pooler.BETWEEN,
+}
 WRONG_AT_START: Final = re.compile(r"session is read-only|server is in hot standby mode")
 
 # Without an SQLSTATE these name a connection (PEP 249); Django's own ones have no cause that would tell more.
@@ -146,9 +152,11 @@ def _remedy(error: psycopg.Error) -> str | None:
         return WRONG_SERVER_REMEDY
     if classify(error) is not ErrorClass.ENVIRONMENT:
         return None
+    if error.sqlstate is None:
+        return next((remedy for said, remedy in REMEDIES_AT_START.items() if said in str(error)), None)
     if error.diag.constraint_name in IDENTITY_KEYS:
         return _identity_remedy(error.diag.table_name or "outbox")
-    return next((remedy for prefix, remedy in REMEDIES.items() if (error.sqlstate or "").startswith(prefix)), None)
+    return next((remedy for prefix, remedy in REMEDIES.items() if error.sqlstate.startswith(prefix)), None)
 
 
 def _identity_remedy(table: str) -> str:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from schemas.contracts import Contract
-from schemas.postgres_client import parameters
+from schemas.postgres_client import connect
 from schemas.reach import NotYet, until_reached
 from schemas.registry import RegistrationRefused
 
@@ -127,7 +127,9 @@ def _read(url: str) -> list[KeptId]:
 
 
 def _connected(url: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(**parameters(url, "schemas"))
+    connection = connect(url, "schemas")
+    connection.autocommit = False
+    return connection
 
 
 def _asked(url: str, once: Any) -> Any:

@@ -12,6 +12,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from schemas import pooler
+
 RELIED_ON: Final = {
     "DateStyle": "ISO,MDY",  # dates are read and written as ISO 8601
     "IntervalStyle": "postgres",  # the only one that psycopg reads
@@ -80,9 +82,16 @@ def _let_libpq_check(given: Mapping[str, Any]) -> None:
         raise ValueError(said.splitlines()[0])
 
 
-def parameters(url: str, program: str, session: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return what a program passes to `psycopg.connect`; `session` adds to RELIED_ON, or changes it."""
+def parameters(
+    url: str, program: str, session: Mapping[str, str] | None = None, *, pooled: bool = False
+) -> dict[str, Any]:
+    """Return what a program passes to `psycopg.connect`; `session` adds to RELIED_ON, or changes it.
+
+    `pooled`: a pooler stands before the server, and takes no settings.
+    """
     given = conninfo_to_dict(url)
+    if pooled:
+        return {**DEFAULTS, "fallback_application_name": program, "prepare_threshold": None, **given}
     relied_on = {**RELIED_ON, **(session or {})}
     ours = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in relied_on.items())
     options = f"{given.get('options', '')} {ours}".strip()
@@ -94,9 +103,20 @@ def connect(
 ) -> psycopg.Connection:
     """Connect in autocommit; `standby`: one may answer, and so may a read-only server.
 
-    Blocks up to 5 s a host. Raises psycopg.Error.
+    Blocks up to 5 s a host. Raises psycopg.Error, also where a pooler stands before the server.
     """
     told = parameters(url, program, session)
     if standby:
         told["target_session_attrs"] = "any"
-    return psycopg.connect(**told, autocommit=True)
+    return open_session(told)
+
+
+def open_session(told: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
+    """Connect in autocommit by `parameters`, and make sure of what stands between. Raises psycopg.Error."""
+    connection = psycopg.connect(**told, autocommit=True)
+    try:
+        pooler.check(connection, RELIED_ON, pooled=pooled)
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection

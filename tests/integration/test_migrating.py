@@ -23,11 +23,11 @@ def database(own_databases: Server) -> Iterator[ServiceDatabase]:
         yield fresh
 
 
-def migrate(database: ServiceDatabase) -> subprocess.CompletedProcess[str]:
+def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "WAYBILL_DATABASE_URL": database.owner_url,
-        "WAYBILL_OWNER_DATABASE_URL": database.owner_url,
+        "WAYBILL_DATABASE_URL": owner_url or database.owner_url,
+        "WAYBILL_OWNER_DATABASE_URL": owner_url or database.owner_url,
         "WAYBILL_SERVICE_ROLE": "test_service",
         "WAYBILL_RELAY_ROLE": "test_relay",
     }

@@ -54,7 +54,7 @@ class PostgresServer:
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
             command = [local.programs() / "postgres", "-D", self.data, *options]
-            self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **_as_user())
+            self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **as_user())
         try:
             wait_until(self._answers, deadline_seconds=START_SECONDS, what="PostgreSQL", every_seconds=0.02)
         except AssertionError as error:
@@ -107,7 +107,7 @@ class PostgresServer:
     @contextmanager
     def standby(self) -> Iterator["PostgresServer"]:
         """Give a standby that follows this server, on a port of its own."""
-        with _folder() as folder:
+        with server_folder() as folder:
             standby = PostgresServer(folder, _port())
             source = ("--host", HOST, "--port", str(self.port), "--username", "postgres")
             run_as_user(local.programs() / "pg_basebackup", *source, "-D", standby.data, "-R", "--checkpoint=fast")
@@ -147,7 +147,7 @@ class PostgresServer:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Run a server that only this test has; it is gone afterwards, whatever happened."""
-    with _folder() as folder:
+    with server_folder() as folder:
         server = PostgresServer(folder, _port())
         trust = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--no-instructions")
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
@@ -160,7 +160,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def server_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="waybill-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if local.is_root():
@@ -171,12 +171,12 @@ def _folder() -> Iterator[Path]:
         yield folder
 
 
-def _as_user() -> dict[str, Any]:
+def as_user() -> dict[str, Any]:
     return {"user": local.USER, "group": local.USER, "extra_groups": []} if local.is_root() else {}
 
 
 def run_as_user(*command: str | Path) -> None:
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, timeout=60, **_as_user())
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, timeout=60, **as_user())
     assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
