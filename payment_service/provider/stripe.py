@@ -10,8 +10,8 @@ creation is an error, every caller gets that error, and a void may take the char
 A search may lag by a minute, by an hour on a bad day. What it does not show is therefore never taken as "not charged";
 a charge is looked up hours after it was last asked for, or after a stored error, and stays unknown while nothing shows.
 
-A creation that Stripe refuses for good (4xx: the amount, the currency, the payment method) made nothing: a charge is
-then declined, and a void has nothing to cancel. A charge may be given back in parts, by hand: what counts is the sum.
+A creation that Stripe refuses for this card or amount (stripe_errors.py) made nothing: a charge is then declined, and a
+void has nothing to cancel. A charge may be given back in parts, by hand: what counts is the sum.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from stripe import PaymentIntent
 from chassis.http_client import HttpClient
 from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
-from payment_service.provider import stripe_amounts
+from payment_service.provider import stripe_amounts, stripe_errors
 from payment_service.provider.port import (
     Barred,
     Charged,
@@ -39,9 +39,11 @@ from payment_service.provider.port import (
     checked_refund,
     refund_key,
 )
+from payment_service.provider.stripe_errors import Meaning
 from payment_service.settings import PaymentSettings
 
-CONFLICT = 409  # the key is in use by a request that is under way
+NEVER_STORED = {409, 429}  # the key is in use, or the request was not begun
+SETUP_REMEDY = "mend WAYBILL_STRIPE_API_KEY, or Stripe's account"
 
 
 class Stripe:
@@ -140,6 +142,8 @@ class Stripe:
                     {"idempotency_key": charge_key(payment)},
                 )
         except (stripe.InvalidRequestError, stripe.CardError) as error:
+            if _meaning(error) is not Meaning.DECLINE:
+                raise _unexpected("creation", payment, error) from error
             return Declined(error.code or ("unknown_payment_method" if error.param == "payment_method" else "refused"))
 
     def _confirm(self, payment: Payment, identity: str) -> PaymentIntent | Declined:
@@ -219,16 +223,22 @@ def _asked(what: str, payment: Payment) -> Iterator[None]:
     """Raise what the port says; a decline and a refusal of the request are the caller's to read."""
     try:
         yield
-    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.AuthenticationError) as error:
-        raise Unavailable(f"stripe: {what} of {payment.order_id}: {error.user_message or error!r}") from error
-    except (stripe.CardError, stripe.InvalidRequestError):
-        raise
-    except stripe.APIError as error:
-        stored = error.http_status != CONFLICT and _header(error, "idempotent-replayed") == "true"
-        kind = OutcomeUnknown if stored else Unavailable
-        raise kind(f"stripe: {what} of {payment.order_id}: {error.http_status}") from error
     except stripe.StripeError as error:
-        raise _unexpected(what, payment, error) from error
+        said = f"stripe: {what} of {payment.order_id}: {error.http_status} {error.user_message or error!r}"
+        match _meaning(error):
+            case Meaning.SETUP:
+                raise Unavailable(f"{said}; {SETUP_REMEDY}") from error
+            case Meaning.TRANSIENT:
+                stored = error.http_status not in NEVER_STORED and _header(error, "idempotent-replayed") == "true"
+                raise (OutcomeUnknown if stored else Unavailable)(said) from error
+            case Meaning.DECLINE | Meaning.DEFECT:
+                if isinstance(error, stripe.CardError | stripe.InvalidRequestError):
+                    raise
+                raise _unexpected(what, payment, error) from error
+
+
+def _meaning(error: stripe.StripeError) -> Meaning:
+    return stripe_errors.classify(error.http_status, error.code, getattr(error, "param", None))
 
 
 def _header(error: stripe.StripeError, name: str) -> str | None:

@@ -22,6 +22,7 @@ def running(tmp_path_factory) -> Iterator[StripeWorld]:
 @pytest.fixture
 def world(running) -> Iterator[StripeWorld]:
     running.proxy.faults.clear()
+    running.proxy.refusals.clear()
     running.proxy.posts.clear()
     yield running
     running.proxy.blind = False
@@ -165,3 +166,52 @@ def test_a_key_that_stripe_does_not_know_is_the_worlds_failure(stripe, world):
     with pytest.raises(Unavailable, match="Unauthorized"):
         keyless.charge(payment(world))
     keyless.close()
+
+
+def refusal(kind, code=None, param=None):
+    return {"type": kind, "code": code, "param": param, "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (400, refusal("invalid_request_error", "amount_too_small"), "amount_too_small"),
+        (400, refusal("invalid_request_error", None, "currency"), "refused"),
+        (404, refusal("invalid_request_error", "resource_missing", "payment_method"), "resource_missing"),
+        (402, refusal("card_error", "expired_card"), "expired_card"),
+    ],
+)
+def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, world, status, error, code):
+    asked = payment(world)
+    world.proxy.refusals["payment_intents"] = (status, error)
+    assert stripe.charge(asked) == Declined(code)
+    assert stripe.void(asked) == Barred()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (400, refusal("invalid_request_error", "testmode_charges_only"), "mend WAYBILL_STRIPE_API_KEY"),
+        (401, refusal("invalid_request_error", "api_key_expired"), "mend WAYBILL_STRIPE_API_KEY"),
+        (403, refusal("invalid_request_error"), "mend WAYBILL_STRIPE_API_KEY"),
+        (409, refusal("idempotency_error", "idempotency_key_in_use"), "409"),
+        (424, refusal("api_error"), "424"),
+        (429, refusal("invalid_request_error", "lock_timeout"), "429"),
+        (500, refusal("api_error"), "500"),
+    ],
+)
+def test_a_creation_that_fails_for_another_reason_is_no_decline(stripe, world, status, error, said):
+    asked = payment(world)
+    world.proxy.refusals["payment_intents"] = (status, error)
+    for ask in (stripe.charge, stripe.void):
+        with pytest.raises(Unavailable, match=said):
+            ask(asked)
+    world.proxy.refusals.clear()
+    assert isinstance(stripe.charge(asked), Charged)
+
+
+def test_a_creation_whose_request_is_wrong_is_no_decline_and_needs_attention(stripe, world):
+    world.proxy.refusals["payment_intents"] = (400, refusal("invalid_request_error", "parameter_unknown", "surprise"))
+    for ask in (stripe.charge, stripe.void):
+        with pytest.raises(UnexpectedAnswer, match="400 'no'"):
+            ask(payment(world))

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+import psycopg
 import pytest
 
 from tests.integration.relay.postgres import PostgresServer
 from tests.support.databases import Server, ServiceDatabase
 from tests.support.programs import Program, program
+from tests.support.providers.process import free_port
 from tests.support.wait import wait_until
 
 PROBES = 300
@@ -87,3 +89,28 @@ def test_every_program_answers_on_ipv6(kind: str, database: ServiceDatabase) -> 
     with program(kind, url, WAYBILL_HOST="::1", **hint) as running:
         reached(running)
         assert not running.events("hears_no_hints")
+
+
+def test_hints_reach_running_programs_over_ipv6(database: ServiceDatabase) -> None:
+    """The worker looks once a minute, so that what it does within seconds it does for a hint."""
+    port = free_port()
+    told = {"WAYBILL_HOST": "::1", "WAYBILL_WORKER_HINT": f"[::1]:{port}", "WAYBILL_ORDER_DEADLINE": "PT0S"}
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as relay,
+        psycopg.connect(database.superuser_url, autocommit=True) as session,
+    ):
+        relay.bind(("::1", 0))
+        relay.settimeout(10)
+        relay_hint = f"[::1]:{relay.getsockname()[1]}"
+        session.execute("INSERT INTO prices (sku, unit_price, currency) VALUES ('LAMP', 100, 'EUR')")
+        with (
+            program("worker", database.service_url, **told, WAYBILL_WORKER_POLL_SECONDS="60") as worker,
+            program("web", database.service_url, **told, WAYBILL_RELAY_HINT=relay_hint) as web,
+        ):
+            for one in (worker, web):
+                one.wait_for("readiness", lambda one=one: one.unready() is None, 60)
+            assert web.order()[0] == 202
+            assert relay.recv(1) == b""
+            assert web.order()[0] == 202  # its hint, at the latest, finds the first one due
+            expired = "SELECT count(*) < 2 FROM due WHERE task = 'expire_order'"
+            worker.wait_for("an order that expired", lambda: session.execute(expired).fetchone() == (True,), 20)

@@ -24,7 +24,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2 as httpx
 
 ERROR = {"error": {"type": "api_error", "message": "something is wrong on Stripe's end"}}
-REFUSED = {"error": {"type": "invalid_request_error", "code": "parameter_invalid_integer", "message": "cannot be"}}
+REFUSED = {
+    "error": {
+        "type": "invalid_request_error",
+        "code": "parameter_invalid_integer",
+        "param": "amount",
+        "message": "cannot be",
+    }
+}
 TOO_MUCH = {
     "error": {"type": "invalid_request_error", "message": "Refund amount is greater than unrefunded amount on charge"}
 }
@@ -47,6 +54,8 @@ class Proxy:
     upstream: httpx.Client
     url: str = ""
     faults: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    """By the last word of the path: the status and error that are answered, with nothing done or kept."""
     blind: bool = False
     posts: list[str] = field(default_factory=list)
     kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
@@ -77,7 +86,11 @@ class Proxy:
             kept = self.kept.get((path, key)) if key else None
             if kept:
                 return (kept.status, kept.body, True) if kept.asked == asked else (400, REUSED, False)
-            fault = self.faults.get(path.rpartition("/")[2])
+            word = path.rpartition("/")[2]
+            if word in self.refusals:
+                status, error = self.refusals[word]
+                return status, {"error": error}, False
+            fault = self.faults.get(word)
             if fault in {"error", "refused"}:
                 return (500, ERROR, False) if fault == "error" else (400, REFUSED, False)
             status, body = (500, ERROR) if fault == "stored_error" else self.done(path, asked, headers)
