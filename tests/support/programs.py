@@ -58,12 +58,12 @@ class Program:
         lines = [line for line in self.log.splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    def ask(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> tuple[int, str]:
         """Status and body of the answer; a body makes it a POST of the demo customer's. 0 where nobody answers."""
         headers = {
             "Authorization": f"Bearer {tokens.mint(self._folder, 'ann', 'orders')}",
             "Content-Type": "application/json",
-            "Idempotency-Key": os.urandom(8).hex(),
+            "Idempotency-Key": key or os.urandom(8).hex(),
         }
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}{path}", data, headers)
@@ -76,10 +76,10 @@ class Program:
         except OSError as error:
             return 0, str(error)
 
-    def order(self, sku: str = "LAMP") -> tuple[int, str]:
-        """Place an order."""
+    def order(self, sku: str = "LAMP", key: str = "") -> tuple[int, str]:
+        """Place an order, under a new idempotency key unless one is given."""
         line = {"sku": sku, "quantity": 1}
-        return self.ask("/v1/orders", {"lines": [line], "currency": "EUR", "payment_method": "tok_ok"})
+        return self.ask("/v1/orders", {"lines": [line], "currency": "EUR", "payment_method": "tok_ok"}, key)
 
     def unready(self) -> str | None:
         """Why /readyz says no; None while it says yes."""

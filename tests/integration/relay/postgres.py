@@ -130,6 +130,11 @@ class PostgresServer:
         self.port = port
         self.start()
 
+    def start_as_standby(self) -> None:
+        """Start a stopped primary as a standby: it can be read, and takes no writes until it is promoted."""
+        run_as_user("touch", self.data / "standby.signal")
+        self.start()
+
     def promote(self) -> None:
         """Make a standby the primary."""
         assert self.execute("SELECT pg_promote(true, 30)") == [(True,)]
