@@ -52,8 +52,8 @@ def test_defaults_of_role_and_database_change_nothing_in_any_program(hostile: Sh
         assert web.ask("/v1/orders")[0] == 200
         relay.wait_for("publication", lambda: not hostile.unpublished())
         assert not worker.events("waiting"), worker.log
-    assert hostile.dead_letters() == []
-    places = settings(hostile.bootstrap, order=hostile.database.service_url)
-    for verb in (["list", "--json"], ["status", "--json"], ["rebuild", "--check"], ["verify", "--json"]):
-        done = outbox(*verb, **places)
-        assert done.code == 0, (verb, done.err, done.out)
+        assert hostile.dead_letters() == []
+        places = settings(hostile.bootstrap, order=hostile.database.service_url)
+        for verb in (["list", "--json"], ["status", "--json"], ["rebuild", "--check"], ["verify", "--json"]):
+            done = outbox(*verb, **places)
+            assert done.code == 0, (verb, done.err, done.out)
