@@ -20,7 +20,6 @@ from django.db import connection
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from chassis.message import Message, cut, readable
-from chassis.outcomes import Unreadable
 
 REASON_CHARACTERS = 8_000
 HEADER_CHARACTERS = 1_000
@@ -115,18 +114,11 @@ def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema
         values = [
             keep_days,
             StatusChoice.FAILED,
-            [_row_id(consumer, message)],
+            [message.received_as(consumer)],
             [json.dumps(headers)],
             [json.dumps(body)],
         ]
         cursor.execute(RECEIVE, values)
-
-
-def _row_id(consumer: str, message: Message) -> str:
-    try:
-        return f"{consumer}:{message.inbox_id}"
-    except Unreadable:
-        return f"{consumer}:{message.digest}"
 
 
 def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -95,6 +95,13 @@ class Message:
         told = (self.place, self.timestamp_ms, self.raw_key, self.raw_headers, self.value)
         return sha256(repr(told).encode()).hexdigest()[:32]
 
+    def received_as(self, consumer: str) -> str:
+        """Return what its row in the inbox is known by, also where nobody can read its event's id."""
+        try:
+            return f"{consumer}:{self.inbox_id}"
+        except Unreadable:
+            return f"{consumer}:{self.digest}"
+
     def is_for(self, consumer: str) -> bool:
         """Say whether the record is for this consumer group; a replay may name one."""
         return self.headers.get("ce_replaytarget", consumer) == consumer

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import discard, ghosts, growing, pause, redriving, replaying, restoring, screen, settling
+from outbox_relay import discard, ghosts, growing, pause, redriving, replaying, restoring, screen, settling, skipping
 from outbox_relay.places import Places, ask
 from outbox_relay.verb import MISMATCH, Given, Verb, add_record, code_of, named
 
@@ -45,6 +45,7 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final[Mapping[str, Verb]] = {
     "redrive": redriving.REDRIVE,
     "discard": discard.DISCARD,
+    "skip": skipping.SKIP,
     "settle": settling.SETTLE,
     "acknowledge": ghosts.ACKNOWLEDGE,
     "restore": restoring.RESTORE,

@@ -1,4 +1,4 @@
-"""What operators have decided for good (table `operator_decision`): discarded dead letters, acknowledged ghosts.
+"""What operators have decided for good (table `operator_decision`): what was discarded, acknowledged, skipped.
 
 A decision is written in the transaction that carries it out, and points to its audit row. `verify` reads them: what was
 decided on the record is counted apart and is no fault.
@@ -18,6 +18,7 @@ class Kind(StrEnum):
     DISCARDED_MESSAGE = "discarded_message"
     DISCARDED_PUBLICATION = "discarded_publication"
     ACKNOWLEDGED_GHOST = "acknowledged_ghost"
+    SKIPPED_RECORD = "skipped_record"
 
 
 class Subject(NamedTuple):
@@ -47,6 +48,9 @@ DISCARDED_IDS: Final = "SELECT event_id FROM operator_decision WHERE kind = 'dis
 COUNT_DISCARDED: Final = "SELECT count(*) FROM operator_decision WHERE kind = 'discarded_publication'"
 GHOSTS: Final = """
 SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind = 'acknowledged_ghost'
+"""
+SKIPPED: Final = """
+SELECT topic, "partition", "offset" FROM operator_decision WHERE kind = 'skipped_record'
 """
 # Each version has the one before at a lower position, or that one went away with a ghost.
 UNEXPLAINED: Final = """
@@ -101,10 +105,15 @@ def explain_versions(connection: psycopg.Connection, aggregate_type: str, aggreg
     return connection.execute(UNEXPLAINED, values).fetchone() is None
 
 
+def skipped(connection: psycopg.Connection) -> frozenset[tuple[str, int, int]]:
+    """Return topic, partition and offset of the records that this service's consumer skips. Raises psycopg.Error."""
+    return frozenset((topic, partition, offset) for topic, partition, offset in connection.execute(SKIPPED).fetchall())
+
+
 def acknowledged(connection: psycopg.Connection) -> Ghosts:
-    """Return the ghosts that were acknowledged in this database. Raises psycopg.Error."""
+    """Return the ghosts that were acknowledged here; what was skipped is known too. Raises psycopg.Error."""
     rows = connection.execute(GHOSTS).fetchall()
     return Ghosts(
         frozenset(event_id for event_id, *_ in rows if event_id is not None),
-        frozenset((topic, partition, offset) for _, topic, partition, offset in rows),
+        frozenset((topic, partition, offset) for _, topic, partition, offset in rows) | skipped(connection),
     )

@@ -121,7 +121,7 @@ def committed(kafka: Mapping[str, str], group: str, topics: Collection[str]) -> 
 
 
 def at(kafka: Mapping[str, str], topic: str, partition: int, offset: int) -> Message | None:
-    """Return one record, None where the topic has none at this offset. Raises DependencyDown."""
+    """Return one record, headers unread; None where the topic has none at this offset. Raises DependencyDown."""
     consumer = _consumer(kafka, f"outbox-{uuid4()}")
     try:
         place = (topic, partition)
@@ -130,7 +130,7 @@ def at(kafka: Mapping[str, str], topic: str, partition: int, offset: int) -> Mes
             return None
         consumer.assign([TopicPartition(topic, partition, offset)])
         message = _batch(consumer)[0]
-        is_there = _record(message) is not None and message.offset() == offset  # not compacted away, nor a marker
+        is_there = _is_record(message) and message.offset() == offset  # not compacted away, nor a marker
     except KafkaException as error:
         raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
     else:
@@ -175,12 +175,17 @@ def _drop_ended(consumer: Consumer, ends: dict[Partition, tuple[int, int]]) -> N
             del ends[place.topic, place.partition]
 
 
-def _record(message: Message) -> Record | None:
+def _is_record(message: Message) -> bool:
+    """Say whether it is a record, or else a partition's end. Raises KafkaException."""
     error = message.error()
-    if error is not None:
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-            return None
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
         raise KafkaException(error)
+    return error is None
+
+
+def _record(message: Message) -> Record | None:
+    if not _is_record(message):
+        return None
     headers, trouble = _headers(message)
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None

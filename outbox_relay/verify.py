@@ -258,6 +258,7 @@ def missing_in_inbox(
 ) -> list[Fault]:
     """Return what the service's group has passed and its inbox does not have. Raises psycopg.Error."""
     (memory,) = connection.execute(MEMORY).fetchone() or (None,)
+    skipped = decisions.skipped(connection)
     received = {row[0] for row in connection.execute(INBOX, (f"{service}{SUFFIX}:%",))}
     since = now - memory if memory else datetime.min.replace(tzinfo=UTC)
     return [
@@ -271,6 +272,7 @@ def missing_in_inbox(
         if record.offset < offsets.get((record.topic, record.partition), 0)
         and event.recorded_at > since
         and str(event.event_id) not in received
+        and (record.topic, record.partition, record.offset) not in skipped
     ]
 
 

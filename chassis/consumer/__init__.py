@@ -3,7 +3,10 @@
     loop          poll, hand over, retry, commit
     polling       records and errors, as the client gives them
     handling      a batch in one transaction; dead letters
-    offset_gaps   where to read on, and what is missing before that
+    starts        where partitions are read on, and what is missing before that
+    positions     how far partitions were read, in the database
+    gap           what is missing, and how to get it back
+    skips         records that operators decided to pass over
     registered    dead letters whose schema id is registered by now
     housekeeping  removes what is old
 

@@ -77,8 +77,8 @@ def _keep(service: Service, message: Message, reason: str, settings: Settings, s
             raise
         raise ParkingStopped(
             f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
-            f"refuses it, or stop the consumer and set the offset of group {service.name} in {message.topic}/"
-            f"{message.partition} to {message.offset + 1} (kafka-consumer-groups --reset-offsets)"
+            f"refuses it, or skip it: outbox skip --service {service.name.removesuffix('_service')} --topic "
+            f"{message.topic} --partition {message.partition} --offset {message.offset}"
         ) from None
 
 

@@ -1,8 +1,7 @@
 """The loop: poll, hand over, retry with backoff while the environment fails, commit offsets once a second."""
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event as Flag
 
@@ -13,10 +12,12 @@ from django.db import connection
 from chassis import failpoint, metrics, watchdog
 from chassis.broker_health import STATISTICS_MS, BrokerHealth
 from chassis.condition import Condition
-from chassis.consumer import handling, offset_gaps
+from chassis.consumer import handling, positions, skips
 from chassis.consumer.housekeeping import clean
-from chassis.consumer.polling import drain, read
+from chassis.consumer.polling import SILENT, Poller
+from chassis.consumer.positions import Partition
 from chassis.consumer.registered import redrive_registered
+from chassis.consumer.starts import Starts
 from chassis.message import Message
 from chassis.outcomes import ParkingStopped
 from chassis.service import Service
@@ -24,10 +25,6 @@ from chassis.settings import Settings
 from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-# Of librdkafka's own lines what matters comes as an error of a poll.
-SILENT = logging.getLogger("chassis.librdkafka")
-SILENT.addHandler(logging.NullHandler())
-SILENT.propagate = False
 NAN = float("nan")
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
@@ -43,7 +40,8 @@ class _Loop:
     settings: Settings
     stop: Flag
     condition: Condition
-    broker: BrokerHealth
+    poller: Poller
+    starts: Starts
 
 
 def consume(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
@@ -59,7 +57,7 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # offset_gaps.py answers it
+            "auto.offset.reset": "error",  # starts.py answers it
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
             "socket.nagle.disable": True,
@@ -67,37 +65,44 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             "logger": SILENT,
         }
     )
-    loop = _Loop(consumer, service, settings, stop, condition, broker)
-    consumer.subscribe(service.topics)
+    starts = Starts(service.name, settings.kafka, condition, settings.retry_seconds)
+    poller = Poller(consumer, broker, starts.out_of_range)
+    loop = _Loop(consumer, service, settings, stop, condition, poller, starts)
+    consumer.subscribe(service.topics, on_assign=starts.assigned)
     log.info("consuming", topics=service.topics)
     clean_at = commit_at = gaps_at = registered_at = time.monotonic()
-    handled: dict[tuple[str, int], int] = {}
+    handled: dict[Partition, Message] = {}
     try:
         while not stop.is_set():
             watchdog.alive()
-            messages = drain(consumer, settings.batch_size, broker)
+            messages = poller.drain(settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
                 started = time.monotonic()
                 if _until_handled(loop, messages):
-                    handled |= {(m.topic, m.partition): m.offset for m in messages}
+                    handled |= {(m.topic, m.partition): m for m in messages}
                 stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
             else:
+                all_read = broker.answers and not starts.pending
                 for topic in service.topics:
-                    metrics.put("consumer_lag_seconds", 0 if broker.answers else NAN, topic=topic)
+                    metrics.put("consumer_lag_seconds", 0 if all_read else NAN, topic=topic)
             if handled and time.monotonic() > commit_at:
                 commit_at = time.monotonic() + COMMIT_SECONDS
-                _commit(consumer, handled)
+                _commit(loop, handled)
                 handled.clear()
+            starts.watch(consumer)
+            for partition in starts.pending:
+                handled.pop(partition, None)  # it may be of a log that is no longer there
+            starts.settle(consumer)
             if time.monotonic() > gaps_at:
                 gaps_at = time.monotonic() + GAPS_SECONDS
-                _tell_gaps(service, condition)
+                starts.tell()
             if time.monotonic() > registered_at:
                 registered_at = time.monotonic() + redrive_registered(service, settings)
             if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + clean(settings)
     finally:
-        _commit(consumer, handled)
+        _commit(loop, handled)
         consumer.close()
 
 
@@ -106,12 +111,18 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
     done = False
     wait = loop.settings.retry_seconds
     paused = []
+    failed = False
+    skipped: list[skips.Skip] = []
     while not loop.stop.is_set():
         try:
-            handling.process(loop.service, messages, loop.settings)
+            if failed:
+                skipped = skips.among(messages)
+            places = {skip.place for skip in skipped}
+            handling.process(loop.service, [m for m in messages if m.place not in places], loop.settings)
         except Exception as error:
             if not may_succeed_later(error):
                 raise
+            failed = True
             _tell(loop.condition, error)
             handling.put_lag(messages)
             connection.close()
@@ -119,18 +130,18 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
             paused = loop.consumer.assignment()
             loop.consumer.pause(paused)
             # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
-            late = loop.consumer.poll(wait)
-            messages += [m for m in (read(loop.consumer, late, loop.broker),) if m] if late else []
+            messages += loop.poller.wait(wait)
             wait = min(60.0, wait * 2)
         else:
             failpoint.reach("consumer.committed")
             metrics.put("consumer_stopped", 0)
             loop.condition.recovered("database", "stopped")
+            skips.log_skipped(skipped)
             done = True
             break
     if paused:
-        owned = {(p.topic, p.partition) for p in loop.consumer.assignment()}
-        loop.consumer.resume([p for p in paused if (p.topic, p.partition) in owned])
+        flowing = {(p.topic, p.partition) for p in loop.consumer.assignment()} - set(loop.starts.pending)
+        loop.consumer.resume([p for p in paused if (p.topic, p.partition) in flowing])
     return done
 
 
@@ -141,29 +152,21 @@ def _tell(condition: Condition, error: Exception) -> None:
     condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)
 
 
-def _tell_gaps(service: Service, condition: Condition) -> None:
-    try:
-        offset_gaps.tell(service.name, condition)
-    except Exception as error:
-        if not may_succeed_later(error):
-            raise
-        connection.close()  # the next batch, or readiness, tells of the database
-
-
-def _commit(consumer: confluent_kafka.Consumer, handled: Mapping[tuple[str, int], int]) -> None:
-    """Commit the offsets of partitions that are still ours; another owner knows better."""
-    owned = {(p.topic, p.partition) for p in consumer.assignment()}
-    offsets = [
-        confluent_kafka.TopicPartition(topic, partition, offset + 1)
-        for (topic, partition), offset in handled.items()
-        if (topic, partition) in owned
-    ]
-    if not offsets:
+def _commit(loop: _Loop, handled: dict[Partition, Message]) -> None:
+    """Commit the offsets of partitions that are still ours, to Kafka and the database; another owner knows better."""
+    owned = {(p.topic, p.partition) for p in loop.consumer.assignment()}
+    last = {partition: message for partition, message in handled.items() if partition in owned}
+    if not last:
         return
+    offsets = [confluent_kafka.TopicPartition(*partition, message.offset + 1) for partition, message in last.items()]
     try:
-        consumer.commit(offsets=offsets, asynchronous=True)
-    except confluent_kafka.KafkaException as error:
-        log.warning("offsets not committed", reason=str(error))  # they come again, and the inbox knows them
+        loop.consumer.commit(offsets=offsets, asynchronous=True)
+        positions.keep(last, loop.starts.topic_ids)
+    except Exception as error:
+        if not isinstance(error, confluent_kafka.KafkaException) and not may_succeed_later(error):
+            raise
+        connection.close()
+        log.warning("offsets not committed", reason=one_line(error))  # they come again, and the inbox knows them
 
 
 def _pace(service: Service, messages: Sequence[Message], settings: Settings) -> float:

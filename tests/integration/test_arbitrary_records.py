@@ -146,5 +146,5 @@ def test_what_can_be_neither_handled_nor_kept_is_waited_for_and_named(
             wait_until(lambda: reserved(inventory_database) == 1, deadline_seconds=UNTIL_HANDLED, what="going on")
             wait_until(lambda: condition.unready() is None, deadline_seconds=10, what="ready")
     assert "refuse" in told
-    assert f"set the offset of group {own.name} in {topic}/0 to 1" in told
+    assert f"outbox skip --service {own.name} --topic {topic} --partition 0 --offset 0" in told
     assert look(inventory_database, look_at) == [(1,)]

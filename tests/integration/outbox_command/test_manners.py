@@ -25,6 +25,7 @@ NEEDS = {
     "resume": ["--service", "order"],
     "redrive": ["--service", "order", "--reason", "why"],
     "discard": ["--service", "order", "--all"],
+    "skip": ["--service", "order", "--topic", "payment.events.v1", "--partition", "0", "--offset", "0"],
     "settle": ["0198c0de-7000-7000-8000-000000000001", "--service", "payment", "--written-off"],
     "acknowledge": ["--service", "order", "--all"],
     "restore": ["--service", "order", "--topic", "order.events.v1", "--partition", "0", "--offset", "0"],
