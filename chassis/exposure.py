@@ -12,6 +12,7 @@ from chassis.metrics import LabelSets, Name, Program
 from chassis.sampling import Question, Sampler
 from chassis.service import Service
 from chassis.side_session import SideSession
+from schemas.topics import TOPICS
 
 COUNTED: Final = 10_000
 BEHIND: Final = "behind a parked message of its key"
@@ -23,6 +24,10 @@ SELECT CASE WHEN reason LIKE 'Unreadable%%' THEN 'Unreadable' WHEN reason LIKE '
             ELSE 'defect' END, count(*)
 FROM (SELECT headers->>'reason' AS reason FROM received WHERE status = -1 LIMIT %(most)s) AS dead
 GROUP BY 1
+"""
+MISSING_RECORDS: Final = """
+SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM offset_gap
+WHERE acknowledged_at IS NULL AND filled_at IS NULL GROUP BY topic, "partition"
 """
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
@@ -102,6 +107,12 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
         ],
         "consumer_dead_letters": [{"reason": reason} for reason in DEAD_LETTER_REASONS],
         "consumer_lag_seconds": [{"topic": topic} for topic in service.topics],
+        "consumer_missing_records": [
+            {"topic": topic.name, "partition": str(partition)}
+            for topic in TOPICS
+            if topic.name in service.topics
+            for partition in range(topic.partitions)
+        ],
         "consumer_parked_total": [{"reason": reason} for reason in DEAD_LETTER_REASONS if reason != "behind"],
         "consumer_processed_total": received,
         "http_request_seconds": requests,
@@ -129,7 +140,10 @@ def questions(program: Program, service: Service) -> Sequence[Question]:
                 if table.open_statuses
             ]
         case "consumer":
-            return [Question("consumer_dead_letters", DEAD_LETTERS, {"behind": BEHIND, "most": COUNTED})]
+            return [
+                Question("consumer_dead_letters", DEAD_LETTERS, {"behind": BEHIND, "most": COUNTED}),
+                Question("consumer_missing_records", MISSING_RECORDS, others=True),
+            ]
         case "worker":
             values = {"tasks": list(service.tasks), "most": COUNTED}
             return [

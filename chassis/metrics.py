@@ -30,6 +30,7 @@ Name = Literal[
     "aggregate_open",
     "consumer_dead_letters",
     "consumer_lag_seconds",
+    "consumer_missing_records",
     "consumer_parked_total",
     "consumer_passed_total",
     "consumer_processed_total",
@@ -91,6 +92,12 @@ METRICS: dict[Name, Metric] = {
         CONSUMER,
         "Age of the last message read; 0 where all are handled, NaN while the broker does not answer.",
         ("topic",),
+    ),
+    "consumer_missing_records": Metric(
+        Gauge,
+        CONSUMER,
+        "Offsets that the consumer never saw and nobody has acknowledged; 1 where nobody knows how many.",
+        ("topic", "partition"),
     ),
     "consumer_parked_total": Metric(Counter, CONSUMER, "Messages parked in the inbox since the start.", ("reason",)),
     "consumer_passed_total": Metric(
@@ -181,6 +188,12 @@ def expose(program: Program, known: Mapping[Name, LabelSets]) -> None:
 def label_sets(name: Name) -> list[Mapping[str, str]]:
     """Return the label sets that were known when the metric was exposed."""
     return _label_sets.get(name, [])
+
+
+def know(name: Name, labels: LabelSets) -> None:
+    """Add label sets to those that are known."""
+    sets = _label_sets.setdefault(name, [])
+    sets += [one for one in labels if one not in sets]
 
 
 def on_scrape(hook: Callable[[], object]) -> None:

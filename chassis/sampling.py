@@ -30,7 +30,8 @@ TAKES_WRITES: Final = "SELECT NOT pg_is_in_recovery() AND current_setting('defau
 class Question:
     """A SELECT whose rows are label values, in the sequence of the label sets' names, and one number.
 
-    A known label set that it does not return has the value `otherwise`.
+    A known label set that it does not return has the value `otherwise`. One that is not known is left out, or, with
+    `others`, known from then on.
     """
 
     name: metrics.Name
@@ -38,6 +39,7 @@ class Question:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fixed: Mapping[str, str] = field(default_factory=dict[str, str])
     otherwise: float = 0
+    others: bool = False
 
 
 class Sampler:
@@ -76,6 +78,8 @@ class Sampler:
     def _set(self, question: Question, rows: Sequence[tuple[Any, ...]] | None) -> None:
         labels = [name for name in metrics.METRICS[question.name].labels if name not in question.fixed]
         found = {tuple(map(str, row[:-1])): row[-1] for row in rows or ()}
+        if question.others:
+            metrics.know(question.name, [dict(zip(labels, values, strict=True)) for values in found])
         for known in metrics.label_sets(question.name):
             if any(known[name] != value for name, value in question.fixed.items()):
                 continue

@@ -4,6 +4,8 @@ A ghost is there because a database lost what had been published: it was restore
 row was deleted. Or somebody else writes to the topic. The record stays where it is; once an operator has acknowledged
 it, `verify` counts it apart and does not fail for it, nor for the version that its key lacks. It is known again by its
 event, so a copy of it is acknowledged too, or by its offset where it names no event.
+
+With `--missing`, records that a consumer never saw (missing.py) are acknowledged instead.
 """
 
 import argparse
@@ -14,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay import audit, decisions, screen, topic
+from outbox_relay import audit, decisions, missing, screen, topic
 from outbox_relay.dead_letters import offset, partition
 from outbox_relay.decisions import Ghosts, Kind, Subject
 from outbox_relay.places import UNBOUNDED, DependencyDown, Places, UsageError, ask
@@ -44,6 +46,8 @@ def _acknowledge(given: Given, places: Places) -> int:
     refuse_silent_execution(given)
     service = _only_service(given, places)
     wanted = _read_wanted(given, places, service)
+    if given.missing:
+        return missing.acknowledge(given, places, service)
     with screen.progress("records") as progress:
         found = list(find(places, wanted, progress))
     if found and given.execute:
@@ -163,14 +167,24 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topic", help="ghosts of this topic")
     parser.add_argument("--partition", type=partition, metavar="N", help="of this partition; needs --topic")
     parser.add_argument("--offset", type=offset, metavar="N", help="the one at this offset; needs --partition")
-    parser.add_argument("--all", action="store_true", help="every ghost on the topics that the service writes")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every ghost on the topics that the service writes; with --missing, every gap",
+    )
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="in place of ghosts: records that the service's own consumer never saw, since its topic had lost them",
+    )
     add_execution(parser)
 
 
 ACKNOWLEDGE: Final = Verb(
     _acknowledge,
     "Acknowledge ghosts, records whose event is in no outbox: without --execute, list them. verify counts them apart "
-    "afterwards and does not fail for them; the records stay on the topic.",
+    "afterwards and does not fail for them; the records stay on the topic. With --missing: records that the service's "
+    "consumer never saw; it is ready afterwards.",
     "outbox acknowledge --service order --topic order.events.v1 --partition 0 --offset 1207 --execute --reason 'told'",
     _arguments,
 )

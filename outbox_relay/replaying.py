@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from chassis.sqlstate import one_line
-from outbox_relay import groups, history, jobs, memory, replay, screen
+from outbox_relay import groups, history, jobs, memory, missing, replay, screen
 from outbox_relay.broker import BrokerTrouble
 from outbox_relay.jobs import Job
 from outbox_relay.places import SUFFIX, UNBOUNDED, DependencyDown, Places, UsageError, ask, session
@@ -73,19 +73,21 @@ def _replay(given: Given, places: Places) -> int:
     if not given.execute:
         _put(given, [_share_line(given, service, share) for service, shares in plans.items() for share in shares])
     reason = _forgotten(places, given, plans)
-    missing = _tell_missing(places, plans, choice)
+    unknown = _tell_missing(places, plans, choice)
     if not given.execute:
         if reason:
             screen.tell(f"would be refused: {reason}")
         screen.tell(f"dry run: {total} events; --execute --reason '…' sends them")
-        return code_of(plans, failures) or (MISMATCH if missing else DONE)
+        return code_of(plans, failures) or (MISMATCH if unknown else DONE)
     if reason:
         raise UsageError(reason)
     _ = places.broker  # nobody told it: say so before a job is made
     if not total:
         screen.tell("nothing to replay: no published event is meant")
         return code_of(plans, failures) or MISMATCH
-    return _send(given, places, _make(places, plans, choice, _manner(given))) or code_of(plans, failures)
+    jobs_made = _make(places, plans, choice, _manner(given))
+    missing.await_replayed(places, given.to_consumer)
+    return _send(given, places, jobs_made) or code_of(plans, failures)
 
 
 def _check(given: Given) -> None:

@@ -8,8 +8,10 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from chassis.consumer.gap import Gap, told
 from chassis.program_state import SILENT_SECONDS
-from outbox_relay import relay_login
+from outbox_relay import missing, relay_login
+from outbox_relay.places import SUFFIX
 
 # What waits lies above the cursor or in one of its gaps; private events wait for nobody. The rate looks at the newest
 # rows only, whatever the size of the log: where all of them are younger than a minute, it is that of their own time.
@@ -104,7 +106,8 @@ def expected(programs: Sequence[ProgramState]) -> list[ProgramState]:
 class Status:
     """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished.
 
-    `attention`: due rows that need an operator's; `relay_login`: what keeps relays out, where none has a session.
+    `attention`: due rows that need an operator's; `relay_login`: what keeps relays out, where none has a session;
+    `missing_records`: what the service's consumer never saw.
     """
 
     service: str
@@ -122,6 +125,7 @@ class Status:
     heartbeat_seconds: float | None
     takes_writes: bool
     programs: list[ProgramState]
+    missing_records: list[Gap]
     paused_by: str | None
     paused_for: str | None
     paused_since: datetime | None
@@ -152,8 +156,9 @@ class Status:
         """Return what is wrong with the database and with the programs that were there."""
         no_relay = f"{self.no_relay}: {self.relay_login}" if self.no_relay else None
         common = [READ_ONLY if not self.takes_writes else None, no_relay]
-        told = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
-        return [fault for fault in (*common, *told) if fault]
+        common += [told(self.missing_records, self.service + SUFFIX)] if self.missing_records else []
+        programs = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
+        return [fault for fault in (*common, *programs) if fault]
 
     @property
     def paused(self) -> str | None:
@@ -165,7 +170,13 @@ class Status:
     def shown(self) -> dict[str, Any]:
         """Return it for JSON."""
         programs = [asdict(one) | {"silent": one.silent} for one in self.programs]
-        return asdict(self) | {"gaps": self.gaps, "programs": programs, "faults": self.faults}
+        gone = [missing.shown(gap) for gap in self.missing_records]
+        return asdict(self) | {
+            "gaps": self.gaps,
+            "programs": programs,
+            "missing_records": gone,
+            "faults": self.faults,
+        }
 
 
 def read_status(service: str, connection: psycopg.Connection) -> Status:
@@ -174,6 +185,6 @@ def read_status(service: str, connection: psycopg.Connection) -> Status:
         found = cursor.execute(STATUS, {"service": service, "newest": NEWEST}).fetchone()
     if found is None:
         raise psycopg.DataError("outbox_cursor has no row; run: python -m chassis SERVICE migrate")
-    told = [ProgramState(**one) for one in found.pop("programs") or ()]
-    read = Status(**found, programs=expected(told))
+    states = [ProgramState(**one) for one in found.pop("programs") or ()]
+    read = Status(**found, programs=expected(states), missing_records=missing.open_gaps(connection))
     return replace(read, relay_login=relay_login.explain(connection)) if read.no_relay else read

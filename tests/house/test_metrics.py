@@ -20,6 +20,7 @@ PARTS = ("aggregate", "consumer", "http", "outbox", "waybill", "worker")
 UNITLESS = {
     "aggregate_open": "aggregates",
     "consumer_dead_letters": "messages",
+    "consumer_missing_records": "offsets",
     "consumer_stopped": "0 or 1",
     "outbox_parked": "publications",
     "outbox_records_without_event": "records",
