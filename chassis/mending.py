@@ -12,13 +12,15 @@ A row without events is left alone: there is nothing to set it to.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from chassis import rows, schema_ids
-from chassis.rebuild import Difference, Fold, fold_all
+from chassis.kept_rows import KeptRows, Place
+from chassis.rebuild import TIMES, Difference, Fold, differences
 from chassis.service import Service
 
 LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
@@ -32,8 +34,6 @@ ORDER BY position
 BEGAN: Final = "SELECT min(recorded_at) FROM outbox WHERE aggregate_type = %s AND aggregate_id = %s"
 AUDIT: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, 'rebuild --mend', %s, %s::jsonb)"
 
-Place = tuple[str, str]
-
 
 class Record(NamedTuple):
     """Who mends, and why."""
@@ -43,23 +43,31 @@ class Record(NamedTuple):
 
 
 def mend(
-    service: Service, only: Place | None, record: Record, progress: Callable[[int, int], object]
+    service: Service,
+    only: Place | None,
+    record: Record,
+    progress: Callable[[int, int], object],
+    checkpoint: Path | None = None,
 ) -> list[Difference]:
     """Set rows to the fold of their events, all or one; returns what differed, a fold of None where it was left.
 
-    Raises django.db.DatabaseError, or UnreadableEvent for an event not known here.
+    Raises what `rebuild.check` raises.
     """
-    fold = fold_all(service, progress)
-    found = [one for one in fold.found if only in {None, one.place}]
-    if not any(one.fold for one in found):
-        return found
+    with KeptRows(service.tables, TIMES, checkpoint) as kept:
+        fold = Fold(service, kept)
+        found = [one for one in differences(fold, kept, progress) if only in {None, one.place}]
+        return _write(fold, found, record) if any(one.fold for one in found) else found
+
+
+def _write(fold: Fold, found: Sequence[Difference], record: Record) -> list[Difference]:
+    service = fold.service
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(LOCK_TIMEOUT)
         locked = _lock(service, found)
         _take_unseen(fold)
-        found = [again for one in found if (again := fold.compare(one.place, locked.get(one.place)))]
-        mended = [one for one in found if one.fold]
+        still = [again for one in found if (again := fold.compare(one.place, locked.get(one.place)))]
+        mended = [one for one in still if one.fold]
         for kind in sorted({one.aggregate_type for one in mended}):
             places = sorted(one.place for one in mended if one.aggregate_type == kind)
             rows.save(service.tables[kind], [_row(fold, place, locked.get(place)) for place in places])
@@ -67,7 +75,7 @@ def mend(
             what = json.dumps({"rows": [asdict(one) for one in mended]}, default=str)
             with connection.cursor() as cursor:
                 cursor.execute(AUDIT, [record.by, record.reason, what])
-    return found
+    return still
 
 
 def _lock(service: Service, found: Sequence[Difference]) -> Mapping[Place, Any]:
@@ -86,7 +94,7 @@ def _take_unseen(fold: Fold) -> None:
 
 
 def _row(fold: Fold, place: Place, stands: Any) -> Any:
-    row = fold.rows[place]
+    row = fold.rows.get(place)
     row.updated_at = timezone.now()
     row.created_at = stands.created_at if stands else _began(place)
     return row

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
@@ -232,30 +233,40 @@ def migrate(name: str, settings: Settings) -> None:
 def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     """Print every row that is not the fold of its events, as JSON lines; exits 3 where there is one.
 
-    `--mend` sets them to the fold, and exits 3 where one is left as it is.
+    `--mend` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
     """
-    told = json.load(sys.stdin) if rest == ["--mend"] else None
+    parser = argparse.ArgumentParser(prog=f"python -m chassis {name} rebuild")
+    parser.add_argument("--mend", action="store_true")
+    parser.add_argument("--checkpoint", type=Path)
+    given = parser.parse_args(rest)
+    told = json.load(sys.stdin) if given.mend else None
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
     from chassis.mending import Record, mend
-    from chassis.rebuild import check
+    from chassis.rebuild import Difference, check
 
-    def progress(events: int, total: int) -> None:
-        log.debug("folded", events=events, total=total)
+    def progress(done: int, total: int) -> None:
+        log.debug("folded", done=done, total=total)
+
+    wrong = False
+
+    def show(difference: Difference) -> None:
+        nonlocal wrong
+        wrong |= told is None or difference.fold is None
+        print(json.dumps(asdict(difference), default=str))
 
     try:
         if told is None:
-            found = wrong = check(service, progress).differences
+            check(service, progress, show, given.checkpoint)
         else:
             only = tuple(told["only"]) if told["only"] else None
-            found = mend(service, only, Record(told["by"], told["reason"]), progress)
-            wrong = [one for one in found if one.fold is None]
-    except DatabaseError as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)
+            for one in mend(service, only, Record(told["by"], told["reason"]), progress, given.checkpoint):
+                show(one)
+    except (DatabaseError, sqlite3.Error) as error:
+        where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
+        print(f"{where}{str(error).strip().splitlines()[0]}", file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)
-    for difference in found:
-        print(json.dumps(asdict(difference), default=str))
     sys.exit(DIFFERS if wrong else 0)
 
 

@@ -2,24 +2,12 @@
 
 import argparse
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from outbox_relay import (
-    attention,
-    dead_letters,
-    following,
-    history,
-    mending,
-    missing,
-    replaying,
-    screen,
-    service_programs,
-    status,
-    verify,
-)
-from outbox_relay.places import Places, UsageError, ask
+from outbox_relay import attention, dead_letters, following, history, missing, proving, replaying, screen, status
+from outbox_relay.places import Places, ask
 from outbox_relay.verb import (
     DONE,
     MISMATCH,
@@ -176,53 +164,6 @@ def _attention(given: Given, places: Places) -> int:
     return code_of(answers, failures)
 
 
-def _verify(given: Given, places: Places) -> int:
-    services = places.chosen(given.service)
-    with screen.progress("records") as progress:
-        proof, failures = verify.prove(places, services, progress)
-    answered = [service for service in services if service not in failures]
-    if not given.no_rows:
-        differences, more = _check(places, answered)
-        proof.faults += [_row_fault(difference) for difference in differences]
-        failures |= more
-    if given.json:
-        screen.put_json([*(fault._asdict() for fault in proof.faults), proof.counts()])
-    else:
-        screen.put_table([fault._asdict() for fault in proof.faults])
-        screen.put_record("verified" if not proof.faults else "does not match", proof.counts())
-    code = code_of(dict.fromkeys(answered), failures)
-    return MISMATCH if proof.faults else code
-
-
-def _row_fault(difference: Mapping[str, Any]) -> verify.Fault:
-    place = f"{difference['aggregate_type']}/{difference['aggregate_id']}"
-    return verify.Fault("row", difference["service"], place, f"row {difference['row']}, fold {difference['fold']}")
-
-
-def _rebuild(given: Given, places: Places) -> int:
-    if given.mend:
-        return mending.run(given, places)
-    if given.execute or given.aggregate is not None:
-        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
-    services = places.chosen(given.service)
-    found, failures = _check(places, services)
-    (screen.put_json if given.json else screen.put_table)(found)
-    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
-    return MISMATCH if found else code
-
-
-def _check(places: Places, services: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    found: list[dict[str, Any]] = []
-    failures: dict[str, str] = {}
-    for service in services:
-        with screen.progress(f"events of {service}, folded") as progress:
-            differences, trouble = service_programs.check(places, service, progress)
-        found += differences
-        if trouble:
-            failures[service] = trouble
-    return found, failures
-
-
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     parser.add_argument("--event", metavar="ID", help="the event with this id")
@@ -247,10 +188,6 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("event_id", help="the event's id")
     parser.set_defaults(aggregate=None, type=[], positions=None, since=None, until=None)
-
-
-def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
 
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -291,17 +228,7 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox attention --service payment",
         no_arguments,
     ),
-    "verify": Verb(
-        _verify,
-        "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered or a ghost.",
-        "outbox verify",
-        _verify_arguments,
-    ),
-    "rebuild": Verb(
-        _rebuild,
-        "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
-        "outbox rebuild --check --service inventory",
-        mending.add_arguments,
-    ),
+    "verify": proving.VERIFY,
+    "rebuild": proving.REBUILD,
     "jobs": replaying.JOBS,
 }

@@ -52,18 +52,8 @@ SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind 
 SKIPPED: Final = """
 SELECT topic, "partition", "offset" FROM operator_decision WHERE kind = 'skipped_record'
 """
-# Each version has the one before at a lower position, or that one went away with a ghost.
-UNEXPLAINED: Final = """
-SELECT FROM outbox
-WHERE aggregate_type = %(aggregate_type)s AND aggregate_id = %(aggregate_id)s AND aggregate_version > 1
-  AND NOT EXISTS (SELECT FROM outbox AS before
-                  WHERE before.aggregate_type = outbox.aggregate_type AND before.aggregate_id = outbox.aggregate_id
-                    AND before.aggregate_version = outbox.aggregate_version - 1
-                    AND before.position < outbox.position)
-  AND NOT EXISTS (SELECT FROM operator_decision
-                  WHERE kind = 'acknowledged_ghost' AND key = outbox.aggregate_id
-                    AND version = outbox.aggregate_version - 1)
-LIMIT 1
+WENT_WITH_A_GHOST: Final = """
+SELECT FROM operator_decision WHERE kind = 'acknowledged_ghost' AND key = %s AND version = %s LIMIT 1
 """
 
 
@@ -99,10 +89,9 @@ def count_discarded(connection: psycopg.Connection) -> int:
     return count
 
 
-def explain_versions(connection: psycopg.Connection, aggregate_type: str, aggregate_id: str) -> bool:
-    """Say whether acknowledged ghosts took every version that the aggregate lacks. Raises psycopg.Error."""
-    values = {"aggregate_type": aggregate_type, "aggregate_id": aggregate_id}
-    return connection.execute(UNEXPLAINED, values).fetchone() is None
+def went_with_a_ghost(connection: psycopg.Connection, key: str, version: int) -> bool:
+    """Say whether an acknowledged ghost took this version of the key. Raises psycopg.Error."""
+    return connection.execute(WENT_WITH_A_GHOST, (key, version)).fetchone() is not None
 
 
 def skipped(connection: psycopg.Connection) -> frozenset[tuple[str, int, int]]:

@@ -10,7 +10,6 @@ With `--missing`, records that a consumer never saw (missing.py) are acknowledge
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -23,7 +22,6 @@ from outbox_relay.places import UNBOUNDED, DependencyDown, Places, UsageError, a
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
 from schemas.topics import TOPICS
 
-BATCH: Final = 10_000
 KNOWN: Final = "SELECT event_id FROM outbox WHERE event_id = ANY(%s)"
 WRITTEN: Final = "SELECT DISTINCT topic FROM outbox WHERE topic IS NOT NULL"
 LARGEST_VERSION: Final = 2**31 - 1
@@ -69,7 +67,7 @@ def _tell_none(wanted: Wanted, service: str) -> None:
     else:
         place = f"{wanted.topics[0]}/{wanted.partition}/{wanted.offset}"
         why = "the topic has no such record, its event is in an outbox, or it is acknowledged already"
-        screen.tell(f"no ghost at {place}: {why}; outbox verify --service {service} lists ghosts")
+        screen.tell(f"no ghost at {place}: {why}; outbox verify --full --service {service} lists ghosts")
 
 
 def find(places: Places, wanted: Wanted, progress: Callable[[int, int], object]) -> Iterator[topic.Record]:
@@ -80,8 +78,8 @@ def find(places: Places, wanted: Wanted, progress: Callable[[int, int], object])
     """
     known = Ghosts.united(_answers(places, lambda _, connection: decisions.acknowledged(connection)))
     seen: set[UUID] = set()
-    records = (one for one in topic.read(places.broker, wanted.topics, progress) if wanted.has(one))
-    while batch := list(islice(records, BATCH)):
+    for records in topic.read(places.broker, dict.fromkeys(wanted.topics), progress):
+        batch = [one for one in records if wanted.has(one)]
         committed = _committed(places, batch)
         for record in batch:
             if record.event_id in committed | seen or record.replay_target is not None:

@@ -13,7 +13,7 @@ import psycopg
 
 from chassis.settings import Settings
 from outbox_relay.places import SUFFIX, UNBOUNDED, Places, ask
-from outbox_relay.verify import MEMORY, reacts_to
+from outbox_relay.verifying.inboxes import MEMORY, reacts_to
 
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
 ON_THE_WAY: Final = timedelta(hours=1)  # until a copy that is sent now has been looked up everywhere

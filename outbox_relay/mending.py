@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from outbox_relay import history, screen, service_programs
 from outbox_relay.places import Places, UsageError
+from outbox_relay.service_programs import Folding
 from outbox_relay.verb import (
     DONE,
     MISMATCH,
@@ -25,18 +27,20 @@ def run(given: Given, places: Places) -> int:
     refuse_silent_execution(given)
     services = named(given, places)
     only = _only(given)
+    checkpoints = read_checkpoints(given)
     found: list[Line] = []
     failures: dict[str, str] = {}
     for service in services:
-        with screen.progress(f"events of {service}, folded") as progress:
+        with screen.progress(f"events and rows of {service}") as progress:
+            folding = Folding(found.append, progress, checkpoints)
             if given.execute:
                 told = {"by": given.by, "reason": given.reason, "only": only}
-                lines, trouble = service_programs.mend(places, service, told, progress)
+                trouble = service_programs.mend(places, service, told, folding)
             else:
-                lines, trouble = service_programs.check(places, service, progress)
-        found += [line for line in lines if only in (None, (line["aggregate_type"], line["aggregate_id"]))]
+                trouble = service_programs.check(places, service, folding)
         if trouble:
             failures[service] = trouble
+    found = [line for line in found if only in (None, (line["aggregate_type"], line["aggregate_id"]))]
     if given.json:
         screen.put_json(found)
     else:
@@ -81,10 +85,30 @@ def _tell(given: Given, found: Sequence[Line]) -> None:
         screen.tell(f"{alone} rows have no events and are left as they are: there is nothing to set them to")
 
 
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Take the folder of the folds' checkpoints."""
+    parser.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="keep the fold of each service's events in this folder, and start there the next time",
+    )
+
+
+def read_checkpoints(given: Given) -> Path | None:
+    """Return the folder of the folds' checkpoints, where one was given; raises UsageError."""
+    if given.checkpoints is None:
+        return None
+    folder = Path(given.checkpoints).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"--checkpoints {given.checkpoints} is no folder; make it first")
+    return folder
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take what chooses between comparing and mending, and what mending needs."""
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument("--check", action="store_true", help="compare, and write nothing")
     either.add_argument("--mend", action="store_true", help="set what differs to the fold; needs --service")
     parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --mend: only this row, as in order/0198…")
+    add_checkpoints(parser)
     add_execution(parser)

@@ -18,7 +18,7 @@ from outbox_relay import audit, decisions, history, screen
 from outbox_relay.history import Filter
 from outbox_relay.places import SUFFIX, UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given
-from outbox_relay.verify import reacts_to
+from outbox_relay.verifying.inboxes import reacts_to
 
 IS_OPEN: Final = "acknowledged_at IS NULL AND filled_at IS NULL"
 OPEN: Final = f"""

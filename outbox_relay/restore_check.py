@@ -126,7 +126,7 @@ class RestoreCheck:
             ],
             meaning="the database was restored to an earlier state, or lost commits in a crash: what it had committed "
             "since is gone, and subscribers have it",
-            remedy="docs/runbook.md, A database was restored: outbox verify, then outbox acknowledge, then "
+            remedy="docs/runbook.md, A database was restored: outbox verify --full, then outbox acknowledge, then "
             "outbox replay --to-consumer for what the service had received since",
         )
 

@@ -121,7 +121,11 @@ def _restore(given: Given, places: Places) -> int:
         raise DependencyDown(f"database {service}: {one_line(error)}") from None
     line = {"service": service, "position": position, **lost._asdict(), "payload": f"{len(lost.payload)} bytes"}
     (screen.put_json if given.json else screen.put_table)([line])
-    done = "restored; check it: outbox verify" if given.execute else f"dry run; --execute needs --reason and {OWNER}"
+    done = (
+        "restored; check it: outbox verify --full"
+        if given.execute
+        else f"dry run; --execute needs --reason and {OWNER}"
+    )
     screen.tell(done)
     return DONE
 

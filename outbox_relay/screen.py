@@ -8,12 +8,14 @@ is not printable: control characters (C0, DEL, C1), line separators, bidirection
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 Line = Mapping[str, Any]
+PROGRESS_SECONDS: Final = 10.0
 SPACE: Final = re.compile(r"[ \t\r\n]+")  # so that a cell stays in its line
 
 
@@ -44,17 +46,30 @@ def tell(text: str) -> None:
 
 @contextmanager
 def progress(what: str) -> Generator[Callable[[int, int], object]]:
-    """Show how far long work is, on stderr where that is a terminal; yields what takes done and total."""
+    """Show on stderr how far long work is, by a bar on a terminal, else by lines; yields what takes done, total."""
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield _progress_lines(what)
         return
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Data that is put meanwhile goes above the bar, where both are shown on a terminal, and else where it belongs.
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(escape(plain(what)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _progress_lines(what: str) -> Callable[[int, int], object]:
+    told_at = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= PROGRESS_SECONDS:
+            told_at = time.monotonic()
+            tell(f"{what}: {done} of {total}")
+
+    return show
 
 
 def put_json(objects: Iterable[Line]) -> None:

@@ -57,7 +57,7 @@ SET system_identifier = %s, timeline = %s, known_event_id = coalesce(
     (SELECT event_id FROM outbox WHERE outbox.position = outbox_cursor.position), known_event_id)
 """
 
-REPAIR: Final = "then set outbox_cursor.position back below what outbox verify calls lost"
+REPAIR: Final = "then set outbox_cursor.position back below what outbox verify --full calls lost"
 
 
 class PositionsUnsafe(Exception):
@@ -97,7 +97,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             "relay_cursor_went_back",
             recorded=recorded,
             found=position,
-            way_out="run outbox verify, and replay what it lists as lost",
+            way_out="run outbox verify --full, and replay what it lists as lost",
         )
     connection.execute(REMEMBER, (system_identifier, timeline))
     if known_server != [system_identifier, timeline] and known_server[0] is not None:
@@ -107,7 +107,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             timeline=timeline,
             before=dict(zip(("system_identifier", "timeline"), known_server, strict=True)),
             meaning="restored, or a standby was promoted: events that were published and then lost here are ghosts",
-            way_out="run outbox verify; tell the subscribers of each ghost that it lists",
+            way_out="run outbox verify --full; tell the subscribers of each ghost that it lists",
         )
     return position
 

@@ -5,47 +5,57 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, NamedTuple, cast
 from uuid import UUID
 
+from outbox_relay import screen
 from outbox_relay.places import CHECKOUT, SUFFIX, Places
 
 DONE, DIFFERS = 0, 3  # 1 is Python's own, for a crash
 LOG_LINE: Final = "program"  # what a line of the log has, and a line of data has not
 
 Line = dict[str, Any]
-Progress = Callable[[int, int], object]
 
 
-def check(places: Places, service: str, progress: Progress) -> tuple[list[Line], str | None]:
-    """Return the rows that differ from their events' fold, or why they could not be compared.
+class Folding(NamedTuple):
+    """What a fold hands on: each row that differs, and how far it is, as events and rows done and all there are.
 
-    `progress` is told events folded and the number there are. Blocks until all are.
+    With a folder, it starts at the checkpoint that stands there, and leaves one.
     """
-    return _fold(places, service, ["rebuild"], progress)
+
+    differs: Callable[[Line], object]
+    progress: Callable[[int, int], object]
+    checkpoints: Path | None = None
 
 
-def mend(places: Places, service: str, told: Line, progress: Progress) -> tuple[list[Line], str | None]:
+def check(places: Places, service: str, folding: Folding) -> str | None:
+    """Compare rows with their events' fold; returns why they could not be compared, if so. Blocks until all are."""
+    return _fold(places, service, ["rebuild"], folding)
+
+
+def mend(places: Places, service: str, told: Line, folding: Folding) -> str | None:
     """Set rows to their events' fold: `told` has `by`, `reason` and `only`, type and id of one or None.
 
-    Returns the rows that differed, with a fold of None where one was left; else as `check`.
+    Hands on the rows that differed, with a fold of None where one was left; else as `check`.
     """
-    return _fold(places, service, ["rebuild", "--mend"], progress, json.dumps(told))
+    return _fold(places, service, ["rebuild", "--mend"], folding, json.dumps(told))
 
 
-def _fold(
-    places: Places, service: str, program: Sequence[str], progress: Progress, told: str = ""
-) -> tuple[list[Line], str | None]:
-    found: list[Line] = []
+def _fold(places: Places, service: str, program: Sequence[str], folding: Folding, told: str = "") -> str | None:
+    if folding.checkpoints:
+        program = [*program, "--checkpoint", str(folding.checkpoints / f"{service}.fold")]
 
     def take(line: Line) -> None:
         if line.get("event") == "folded":
-            progress(line["events"], line["total"])
+            folding.progress(line["done"], line["total"])
+        elif line.get("event") == "checkpoint_not_used":
+            screen.tell(f"{service}: the checkpoint is not used, everything is folded: {line['reason']}")
         elif "aggregate_type" in line:
-            found.append({"service": service, **line})
+            folding.differs({"service": service, **line})
 
-    return found, _run(places, service, program, take, told)
+    return _run(places, service, program, take, told)
 
 
 def redrive(places: Places, service: str, messages: Sequence[UUID], took: Callable[[Line], object]) -> str | None:

@@ -24,7 +24,7 @@ from outbox_relay.dead_letters import offset, partition
 from outbox_relay.decisions import Kind, Subject
 from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
-from outbox_relay.verify import reacts_to
+from outbox_relay.verifying.inboxes import reacts_to
 from schemas.events import EVENTS
 
 # -1 is django_outbox_pattern's StatusChoice.FAILED.

@@ -6,11 +6,13 @@ record's `trouble`, and nothing raises.
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -23,8 +25,10 @@ from outbox_relay.places import DependencyDown
 
 ANSWER_SECONDS: Final = 10.0
 BATCH: Final = 1_000
+CLOCKS_APART: Final = timedelta(minutes=5)  # by which a record's time may be before its event's
 LARGEST_VERSION: Final = 2**31 - 1
 SHOWN: Final = 250  # characters of a key or of a header that nobody can read
+BUFFER: Final = {"queued.max.messages.kbytes": 8 * 1024, "fetch.message.max.bytes": 512 * 1024}
 
 
 class Record(NamedTuple):
@@ -50,23 +54,26 @@ class Record(NamedTuple):
 Partition = tuple[str, int]
 
 
-def read(kafka: Mapping[str, str], topics: Collection[str], progress: Callable[[int, int], object]) -> Iterator[Record]:
-    """Yield every record of the topics that exist, partition by partition in order; blocks up to 10 s a silence.
+def read(
+    kafka: Mapping[str, str], topics: Mapping[str, datetime | None], progress: Callable[[int, int], object]
+) -> Iterator[list[Record]]:
+    """Yield the records of the topics that exist, some at a time, each partition in order; blocks up to 10 s a silence.
 
-    `progress` is told records read and the number there are at most. Raises DependencyDown.
+    A topic is read from a time on, less what clocks may differ, or from its beginning where that is None. `progress` is
+    told records read and the number there are at most. Raises DependencyDown.
     """
     consumer = _consumer(kafka, f"outbox-{uuid4()}")
     try:
         ends = {place: bounds for place in _partitions(consumer, topics) if (bounds := _bounds(consumer, place))}
-        total = sum(end - start for start, end in ends.values())
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in ends])
+        starts = [_start(consumer, place, topics[place[0]]) for place in ends]
+        total = sum(end - max(start.offset, low) for start, (low, end) in zip(starts, ends.values(), strict=True))
+        consumer.assign(starts)
         done = 0
         while ends:
-            for message in _batch(consumer):
-                record = _record(message)
-                if record is not None and (record.topic, record.partition) in ends:
-                    done += 1
-                    yield record
+            found = [record for message in _batch(consumer) if (record := _record(message)) is not None]
+            records = [one for one in found if (one.topic, one.partition) in ends]
+            done += len(records)
+            yield records
             progress(done, total)
             _drop_ended(consumer, ends)
     except KafkaException as error:
@@ -142,6 +149,7 @@ def at(kafka: Mapping[str, str], topic: str, partition: int, offset: int) -> Mes
 def _consumer(kafka: Mapping[str, str], group: str) -> Consumer:
     # Never subscribed: the group is only asked, or named because a consumer must have one.
     options: Any = {
+        **BUFFER,
         **kafka,
         "group.id": group,
         "client.id": "outbox",
@@ -160,6 +168,18 @@ def _partitions(consumer: Consumer, topics: Collection[str]) -> list[Partition]:
 def _bounds(consumer: Consumer, place: Partition) -> tuple[int, int] | None:
     start, end = consumer.get_watermark_offsets(TopicPartition(*place), timeout=ANSWER_SECONDS)
     return (start, end) if end > start else None
+
+
+def _start(consumer: Consumer, place: Partition, since: datetime | None) -> TopicPartition:
+    if since is None:
+        return TopicPartition(*place, OFFSET_BEGINNING)
+    asked = TopicPartition(*place, int((since - CLOCKS_APART).timestamp() * 1000))
+    (found,) = consumer.offsets_for_times([asked], timeout=ANSWER_SECONDS)
+    if found.error:
+        raise KafkaException(found.error)
+    if found.offset == OFFSET_END:  # every record is older
+        _, found.offset = consumer.get_watermark_offsets(TopicPartition(*place), timeout=ANSWER_SECONDS)
+    return TopicPartition(*place, found.offset)
 
 
 def _batch(consumer: Consumer, wait_seconds: float = ANSWER_SECONDS) -> list[Message]:

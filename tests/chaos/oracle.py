@@ -189,7 +189,7 @@ def _command(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
 
 
 def _verified(books: Books, stack: Stack) -> None:
-    *_, counts = _command(stack, "verify", "--no-rows")
+    *_, counts = _command(stack, "verify", "--full", "--no-rows")
     for name, kind in VERIFIED.items():
         known = any(finding.kind == kind for finding in books.found)
         n = counts.get(name, 0)

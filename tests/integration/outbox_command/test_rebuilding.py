@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from chassis import unit_of_work
+from chassis.rebuild import Difference, check
 from chassis.unit_of_work import Caused
 from order_service.domain import CancelOrder
 from order_service.service import service
@@ -108,3 +109,50 @@ def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
 )
 def test_what_is_to_be_mended_must_be_said(wrong: list[str], order_database: ServiceDatabase):
     assert outbox("rebuild", *wrong, **settings(order=order_database.service_url)).code == 2
+
+
+def pass_cursor(database: ServiceDatabase, position: int, missing: str = "{}") -> None:
+    """Let the relay have passed a position, but for the gaps."""
+    execute(database, "UPDATE outbox_cursor SET position = %s, missing = %s", position, missing)
+
+
+def test_a_check_starts_at_its_checkpoint_and_compares_all_rows(order_database: ServiceDatabase, tmp_path: Path):
+    ids = place_orders(3)
+    where = settings(order=order_database.service_url)
+    check = ["rebuild", "--check", "--json", "--checkpoints", str(tmp_path)]
+    pass_cursor(order_database, 2)  # the third may still change
+    assert outbox(*check, **where).code == 0
+    assert (tmp_path / "order.fold").stat().st_mode & 0o777 == 0o600
+    execute(order_database, "UPDATE outbox SET payload = 'unreadable' WHERE position < 3")  # is not read again
+    execute(order_database, "UPDATE orders SET total = total + 1 WHERE order_id IN (%s, %s)", ids[0], ids[2])
+    done = outbox(*check, **where)
+    assert (done.code, {line["aggregate_id"] for line in done.lines()}) == (1, {str(ids[0]), str(ids[2])})
+    assert "checkpoint" not in done.err
+    execute(order_database, "DELETE FROM due")
+    execute(order_database, "DELETE FROM outbox WHERE position < 3")
+    done = outbox(*check, **where)
+    assert {line["aggregate_id"] for line in done.lines() if line["fold"] is None} == {str(ids[0]), str(ids[1])}
+    assert "order: the checkpoint is not used, everything is folded: the outbox has other events" in done.err
+
+
+def test_what_may_still_appear_below_the_cursor_is_not_in_the_checkpoint(
+    order_database: ServiceDatabase, tmp_path: Path
+):
+    file, found = tmp_path / "order.fold", list[Difference]()
+    with transaction.atomic():
+        place_orders(1)
+        place_elsewhere()
+        pass_cursor(order_database, 2, "{1,1}")
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(check_elsewhere, file, found).result(30) == 1
+    pass_cursor(order_database, 2)
+    assert check(service, lambda *_: None, found.append, file) == 2
+    assert found == []
+
+
+def check_elsewhere(file: Path, found: list[Difference]) -> int:
+    """Check in a session of its own; returns how many events there were."""
+    try:
+        return check(service, lambda *_: None, found.append, file)
+    finally:
+        connection.close()

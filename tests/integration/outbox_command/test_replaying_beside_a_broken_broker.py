@@ -46,7 +46,7 @@ def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_re
     *faults, counts = found.lines()
     assert (found.code, counts["lost"], len(faults)) == (1, len(faults), len(faults))
     assert faults
-    lost = [word for fault in faults for word in ("--event", fault["says"].split()[-4])]
+    lost = [word for fault in faults for word in ("--event", fault["event_id"])]
     assert outbox("replay", *lost, *WHY, **here).code == 0
     mended = outbox("verify", "--no-rows", "--json", **here)
     (counts,) = mended.lines()

@@ -111,7 +111,7 @@ def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_los
     assert all(found == sorted(found) for found in versions(records).values())
     there = {record.headers["ce_id"] for record in records}
     lost = {
-        f"position {position}"
+        position
         for position, event_id in broker_outbox.execute("SELECT position, event_id::text FROM outbox")
         if event_id not in there
     }
@@ -119,7 +119,7 @@ def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_los
     where = settings(broker_outbox.kafka, shop=broker_outbox.database.service_url)
     done = command("verify", "--no-rows", "--json", **where)
     *faults, counts = done.lines()
-    assert {(fault["kind"], fault["place"]) for fault in faults} == {("lost", place) for place in lost}
+    assert {(fault["kind"], fault["position"]) for fault in faults} == {("lost", position) for position in lost}
     assert (done.code, counts["lost"]) == (1, len(lost))
 
 

@@ -82,7 +82,7 @@ def lost(outbox: Outbox) -> list[str]:
     done = command("verify", "--no-rows", "--json", **settings(outbox.kafka, shop=outbox.database.service_url))
     *faults, _ = done.lines()
     assert done.code == (1 if faults else 0)
-    return [fault["place"] for fault in faults if fault["kind"] == "lost"]
+    return [f"position {fault['position']}" for fault in faults if fault["kind"] == "lost"]
 
 
 @pytest.mark.parametrize(("change", "reason"), IDENTITIES.items(), ids=IDENTITIES)
