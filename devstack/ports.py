@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import socket
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import psutil
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 FIRST, LAST = 20_000, 32_000
 BLOCK = 100
+_ONE_AT_A_TIME = Lock()
 VARIABLES = {
     "order.web": "WAYBILL_ORDER_PORT",
     "inventory.web": "WAYBILL_INVENTORY_PORT",
@@ -57,7 +59,8 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
             is_udp = name.endswith(".hint")
             port = kept.get(name, 0)
             while not port >= FIRST or port in chosen.values() or why_taken(port, is_udp=is_udp):
-                port = next(_ours())
+                with _ONE_AT_A_TIME:
+                    port = next(_ours())
             chosen[name] = port
     return chosen
 

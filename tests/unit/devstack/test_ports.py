@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -61,6 +62,12 @@ def test_a_fixed_port_is_not_given_to_another_part():
     port = free()
     chosen = ports.choose(["registry", "kafka"], {"registry": port}, {"WAYBILL_KAFKA_PORT": str(port)})
     assert chosen["kafka"] == port != chosen["registry"]
+
+
+def test_threads_that_choose_at_once_get_no_port_twice():
+    with ThreadPoolExecutor(8) as threads:
+        found = [port for chosen in threads.map(lambda _: [free() for _ in range(20)], range(8)) for port in chosen]
+    assert len(found) == len(set(found)) == 160
 
 
 def test_processes_that_choose_at_once_get_no_port_twice():
