@@ -169,6 +169,8 @@ def differences(fold: Fold, kept: KeptRows, progress: Progress) -> Iterator[Diff
                 fold.reach(position)
                 _take(fold, event)
             kept.suspect(kept.flush())
+            done += len(piece)
+            progress(done, max(total, done))
         for kind, model in models:
             for keys in kept.suspects(kind):
                 stand = {str(row.pk): row for row in model.objects.filter(pk__in=keys)}

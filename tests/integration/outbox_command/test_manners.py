@@ -112,7 +112,7 @@ def test_long_work_shows_a_bar_on_a_terminal_and_data_stays_data(own_outbox: Out
 def test_the_fold_shows_how_far_it_is(order_database: ServiceDatabase):
     place_orders(3)
     code, out, shown = on_a_terminal("rebuild", "--check", **settings(order=order_database.service_url))
-    assert (code, out, "events of order, folded" in shown, "100%" in shown) == (0, "", True, True)
+    assert (code, out, "events and rows of order" in shown, "100%" in shown) == (0, "", True, True)
 
 
 def test_a_redrive_shows_how_far_it_is(own_outbox: Outbox):
