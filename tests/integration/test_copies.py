@@ -105,7 +105,7 @@ def test_a_copy_without_a_version_is_a_dead_letter(prices, version):
 
 
 def test_orders_are_placed_at_the_newest_price_while_the_topic_is_read_again_from_its_start(prices, kafka, monkeypatch):
-    """A new group has no offsets and an empty inbox: what is left after both were lost."""
+    """A new group has no offsets and an empty inbox: what is left after both were lost, and the positions too."""
     monkeypatch.setenv("WAYBILL_BATCH_SIZE", "5")
     topic = make_topic(kafka, partitions=1)
     history = [listed(1), *(repriced(n) for n in range(2, 300)), repriced(9900)]
@@ -140,6 +140,8 @@ def test_orders_are_placed_at_the_newest_price_while_the_topic_is_read_again_fro
         return line.unit_price
 
     group()
+    with psycopg.connect(prices.superuser_url, autocommit=True) as session:
+        session.execute("DELETE FROM consumer_position")
     again = group()
     assert len(again) > 2
     assert set(again) == {9900}
