@@ -9,15 +9,18 @@ from uuid import uuid4
 
 import psycopg
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from schemas import codec
 from schemas.contracts import load
 from schemas.create_topics import create_missing
 from schemas.events import ProductListed
 from schemas.postgres_client import connect
+from schemas.topics import TOPICS
 from tests.integration.relay.broker import Broker
 from tests.support.databases import Server, ServiceDatabase
 from tests.support.programs import Program, program
+from tests.support.wait import wait_until
 
 TOPICS_SECONDS = 60
 UNPUBLISHED = """
@@ -69,7 +72,8 @@ class Shop:
 
 @contextmanager
 def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
-    """Make its database, topics and schema ids."""
+    """Make its database, topics and schema ids; no record and no offset of an earlier one is left."""
+    _delete_topics(broker.bootstrap)
     create_missing(broker.bootstrap, TOPICS_SECONDS)
     contracts = [one for one in load() if one.topic is not None]
     with server.fresh("order_service") as database:
@@ -79,3 +83,16 @@ def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
                 owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s, %s)", row)
         ids = {one.event_type: n for n, one in enumerate(contracts, 1) if one.version == 1}
         yield Shop(database, broker.bootstrap, ids)
+
+
+def _delete_topics(bootstrap: str) -> None:
+    """Delete the topics, and with them what the groups have committed."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+
+    def there() -> list[str]:
+        return sorted({topic.name for topic in TOPICS} & admin.list_topics(timeout=TOPICS_SECONDS).topics.keys())
+
+    if names := there():
+        for deleted in admin.delete_topics(names).values():
+            deleted.result(TOPICS_SECONDS)
+        wait_until(lambda: not there(), deadline_seconds=TOPICS_SECONDS, what="the topics deleted")

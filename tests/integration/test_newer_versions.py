@@ -55,7 +55,9 @@ def test_a_worker_reads_the_event_of_a_newer_release_by_its_registered_schema(da
     assert isinstance(event, OrderPlaced)
     assert str(event.order_id) == order_id
     assert outbox.history("order", order_id)[0].event == event
-    assert rebuild.check(service, lambda *_: None).differences == []
+    different = []
+    assert rebuild.check(service, lambda *_: None, different.append) > 0
+    assert different == []
 
 
 def test_a_check_that_cannot_read_an_event_does_not_pass(database: ServiceDatabase):
