@@ -307,6 +307,9 @@ def catalogue() -> list[Fault]:
         Fault("provider answers 500", 4, provider_errors, "links"),
         Fault("a service's clock jumps", 6, jump_clock, "clock"),
         Fault("a full disk", 6, fill_disk, "disk"),
+        Fault("arbitrary records", 10, remedied.arbitrary_records),
+        Fault("retention passed", 15, remedied.pass_retention),
+        Fault("a database restored", 20, remedied.restore_database),
         Fault("rights lost", remedied.SECONDS + 3, remedied.lose_rights, shakes_database=True),
         Fault("led to a standby", remedied.SECONDS + 6, remedied.lead_to_standby, "links", shakes_database=True),
     ]

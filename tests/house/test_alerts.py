@@ -19,6 +19,7 @@ FIRING = {
     "DatabaseRestored": ('outbox_records_without_event{service="order_service"}', "0 0 3x10", "3m"),
     "BrokerUnreachable": ('waybill_waiting{service="order_service",part="broker"}', "0 0 1x10", "4m"),
     "ConsumerStopped": ("consumer_stopped", "0 0 1x10", "4m"),
+    "RecordsMissing": ('consumer_missing_records{topic="order.events.v1",partition="2"}', "0 0 6x10", "3m"),
     "DeadLetters": ('consumer_dead_letters{reason="defect"}', "0 0 1x10", "3m"),
     "PublicationsRefused": ('outbox_parked{service="order_service",reason="too_large"}', "0 0 1x10", "3m"),
     "DueTasksStuck": ('worker_due_oldest_seconds{task="send"}', "0 0 5+60x10", "6m"),

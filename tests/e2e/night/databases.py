@@ -72,7 +72,7 @@ def hostile_defaults(op: Operator) -> Generator[Look]:
                 op.sql(service, f'ALTER DATABASE "{service}" SET {name} = {value}')
         op.sql("order", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE '%\\_service'")
         yield lambda: op.confirmed(sku)
-        yield lambda: op.outbox("status").code == 0
+        yield lambda: op.outbox("list", "--service", "order", "--limit", "1").code == 0
     finally:
         for service in parts.SERVICES:
             op.sql(service, f'ALTER DATABASE "{service}" RESET ALL')

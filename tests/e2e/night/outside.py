@@ -31,7 +31,10 @@ def mail_server_away(op: Operator) -> Generator[Look]:
     op.start("mailbox")
 
     def mailed() -> bool:
-        items = httpx.get(f"{op.stack.urls['mailbox']}/messages", trust_env=False).json()["items"]
+        try:
+            items = httpx.get(f"{op.stack.urls['mailbox']}/messages", trust_env=False).json()["items"]
+        except httpx.ConnectError:  # it is still starting
+            return False
         return any(item["headers"].get("X-Order-ID") == order_id for item in items)
 
     yield mailed
