@@ -25,6 +25,8 @@ def steps(faults: Sequence[Fault], seconds: float, rng: Random) -> list[Step]:
             whole += _pairs(_shuffled(faults, rng), rng)
         return _cut(whole, seconds, at_least=len(_rounds(faults, Random(0))))
     quick = [fault for fault in faults if fault.is_quick]
+    if not quick:
+        return _cut(whole, seconds)
     alone = _cut([(fault,) for fault in _shuffled(quick, rng)], seconds * ALONE_SHARE)
     together_seconds = seconds * (1 - ALONE_SHARE)
     # What has not been yet comes first, and what takes long only where all of it fits.

@@ -30,6 +30,12 @@ def test_a_run_of_ten_minutes_has_every_fault():
     assert sum(map(duration, planned)) <= 600
 
 
+def test_a_short_run_of_slow_faults_has_what_fits_and_at_least_one():
+    slow = [fault for fault in catalogue() if not fault.is_quick]
+    assert 0 < sum(map(duration, steps(slow, 60, Random(1)))) <= 60
+    assert len(steps(slow, 1, Random(1))) == 1
+
+
 def test_a_seed_gives_one_plan():
     def names(seed: int) -> list[tuple[str, ...]]:
         return [tuple(fault.name for fault in step) for step in steps(catalogue(), 180, Random(seed))]
