@@ -2,7 +2,8 @@
 
 import signal
 
-from tests.integration.outbox_command.parts import outbox, settings
+from outbox_relay.verb import DEPENDENCY_DOWN
+from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import Outbox, append, relay
@@ -42,7 +43,13 @@ def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_re
         broker.cut_tail(broker_outbox.topic, partition)
     broker.start()
     here = settings(broker_outbox.kafka, shop=broker_outbox.database.service_url)
-    found = outbox("verify", "--no-rows", "--json", **here)
+
+    def verified() -> Ended | None:
+        done = outbox("verify", "--no-rows", "--json", **here)
+        return None if done.code == DEPENDENCY_DOWN else done
+
+    found = wait_until(verified, deadline_seconds=90, what="a broker that has just started answers")
+    assert found is not None
     *faults, counts = found.lines()
     assert (found.code, counts["lost"], len(faults)) == (1, len(faults), len(faults))
     assert faults
