@@ -8,6 +8,7 @@ from psycopg import sql
 
 from chassis import metrics
 from chassis.condition import PARTS, Condition
+from chassis.consumer.gap import IS_OPEN
 from chassis.metrics import LabelSets, Name, Program
 from chassis.sampling import Question, Sampler
 from chassis.service import Service
@@ -25,10 +26,10 @@ SELECT CASE WHEN reason LIKE 'Unreadable%%' THEN 'Unreadable' WHEN reason LIKE '
 FROM (SELECT headers->>'reason' AS reason FROM received WHERE status = -1 LIMIT %(most)s) AS dead
 GROUP BY 1
 """
-MISSING_RECORDS: Final = """
+MISSING_RECORDS: Final = f"""
 SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM offset_gap
-WHERE acknowledged_at IS NULL AND filled_at IS NULL GROUP BY topic, "partition"
-"""
+WHERE {IS_OPEN} GROUP BY topic, "partition"
+"""  # noqa: S608 - constants
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have

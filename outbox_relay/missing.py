@@ -13,29 +13,23 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from chassis.consumer.gap import Gap
+from chassis.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 from outbox_relay import audit, decisions, history, screen
 from outbox_relay.history import Filter
 from outbox_relay.places import SUFFIX, UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given
 from outbox_relay.verifying.inboxes import reacts_to
 
-IS_OPEN: Final = "acknowledged_at IS NULL AND filled_at IS NULL"
-OPEN: Final = f"""
-SELECT topic, "partition", first_offset, last_offset, read_until, found_at FROM offset_gap
-WHERE {IS_OPEN} ORDER BY found_at
-"""  # noqa: S608 - put together from constants
 MEANT: Final = f"""
 {IS_OPEN} AND (%(topic)s::text IS NULL OR topic = %(topic)s)
 AND (%(partition)s::int IS NULL OR "partition" = %(partition)s)
 """
 CHOSEN: Final = f"""
-SELECT topic, "partition", first_offset, last_offset, read_until, found_at FROM offset_gap
-WHERE {MEANT} ORDER BY found_at
+SELECT {COLUMNS} FROM offset_gap WHERE {MEANT} ORDER BY found_at
 """  # noqa: S608
 ACKNOWLEDGE: Final = f"""
 UPDATE offset_gap SET acknowledged_at = clock_timestamp() WHERE {MEANT}
-RETURNING topic, "partition", first_offset, last_offset, read_until, found_at
+RETURNING {COLUMNS}
 """  # noqa: S608
 # What the relay publishes or has published, but for dead letters; the newest first.
 RECORDED: Final = f"""

@@ -30,7 +30,7 @@ from django.db import connection
 
 from chassis.condition import Condition
 from chassis.consumer import positions
-from chassis.consumer.gap import Gap, told
+from chassis.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap, told
 from chassis.consumer.polling import SILENT
 from chassis.consumer.positions import Partition, Position
 from chassis.sqlstate import ErrorClass, classify, may_succeed_later, one_line
@@ -42,24 +42,20 @@ WATCH_SECONDS: Final = 10.0
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.
-KEEP: Final = """
+KEEP: Final = f"""
 INSERT INTO offset_gap (topic, "partition", first_offset, last_offset, read_until) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (topic, "partition", first_offset) WHERE acknowledged_at IS NULL AND filled_at IS NULL
+ON CONFLICT (topic, "partition", first_offset) WHERE {IS_OPEN}
 DO UPDATE SET last_offset = excluded.last_offset, found_at = clock_timestamp(), awaited = NULL
 RETURNING found_at
-"""
+"""  # noqa: S608 - constants
 # `awaited` has the newest event first: while that is not there, one look-up tells so.
-FILL: Final = """
+FILL: Final = f"""
 UPDATE offset_gap SET filled_at = clock_timestamp()
-WHERE acknowledged_at IS NULL AND filled_at IS NULL AND awaited IS NOT NULL
+WHERE {IS_OPEN} AND awaited IS NOT NULL
   AND NOT EXISTS (SELECT FROM unnest(awaited) AS event_id
                   WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %s || ':' || event_id))
-RETURNING topic, "partition", first_offset, last_offset, read_until, found_at
-"""
-OPEN: Final = """
-SELECT topic, "partition", first_offset, last_offset, read_until, found_at FROM offset_gap
-WHERE acknowledged_at IS NULL AND filled_at IS NULL ORDER BY found_at
-"""
+RETURNING {COLUMNS}
+"""  # noqa: S608
 
 
 class Start(NamedTuple):
@@ -132,6 +128,8 @@ class Starts:
 
     def settle(self, consumer: Consumer) -> None:
         """Let what can be settled flow; blocks some 10 s at most where the broker does not answer."""
+        if not self._pending:
+            return
         owned = {(one.topic, one.partition) for one in consumer.assignment()}
         self._pending = {one: lost for one, lost in self._pending.items() if one in owned}
         if not self._pending or time.monotonic() < self._next_at:
