@@ -50,11 +50,20 @@ GHOSTS: Final = """
 SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind = 'acknowledged_ghost'
 """
 SKIPPED: Final = """
-SELECT topic, "partition", "offset" FROM operator_decision WHERE kind = 'skipped_record'
+SELECT topic, "partition", "offset", event_id::text FROM operator_decision WHERE kind = 'skipped_record'
 """
 WENT_WITH_A_GHOST: Final = """
 SELECT FROM operator_decision WHERE kind = 'acknowledged_ghost' AND key = %s AND version = %s LIMIT 1
 """
+
+
+class SkippedRecord(NamedTuple):
+    """A record that a consumer passes over; by its event too, as a topic that is created anew has the offset again."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: str | None
 
 
 class Ghosts(NamedTuple):
@@ -94,9 +103,9 @@ def went_with_a_ghost(connection: psycopg.Connection, key: str, version: int) ->
     return connection.execute(WENT_WITH_A_GHOST, (key, version)).fetchone() is not None
 
 
-def skipped(connection: psycopg.Connection) -> frozenset[tuple[str, int, int]]:
-    """Return topic, partition and offset of the records that this service's consumer skips. Raises psycopg.Error."""
-    return frozenset((topic, partition, offset) for topic, partition, offset in connection.execute(SKIPPED).fetchall())
+def skipped(connection: psycopg.Connection) -> frozenset[SkippedRecord]:
+    """Return the records that this service's consumer skips. Raises psycopg.Error."""
+    return frozenset(map(SkippedRecord._make, connection.execute(SKIPPED)))
 
 
 def acknowledged(connection: psycopg.Connection) -> Ghosts:
@@ -104,5 +113,6 @@ def acknowledged(connection: psycopg.Connection) -> Ghosts:
     rows = connection.execute(GHOSTS).fetchall()
     return Ghosts(
         frozenset(event_id for event_id, *_ in rows if event_id is not None),
-        frozenset((topic, partition, offset) for _, topic, partition, offset in rows) | skipped(connection),
+        frozenset((topic, partition, offset) for _, topic, partition, offset in rows)
+        | {(one.topic, one.partition, one.offset) for one in skipped(connection)},
     )

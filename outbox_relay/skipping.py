@@ -115,7 +115,8 @@ def skip(connection: psycopg.Connection, record: _Record, reason: str, by: str) 
 
 def _refuse_known(connection: psycopg.Connection, record: _Record) -> None:
     message = record.message
-    if (message.topic, message.partition, message.offset) in decisions.skipped(connection):
+    event_id = str(record.event_id) if record.event_id else None
+    if (message.topic, message.partition, message.offset, event_id) in decisions.skipped(connection):
         raise Refused("it is skipped already")
     found = connection.execute(RECEIVED, (message.received_as(record.group),)).fetchone()
     if found is not None:

@@ -39,7 +39,7 @@ class Inbox(NamedTuple):
     remembers: float
     begins: float
     kept: Mapping[str, float]
-    skipped: Collection[tuple[str, int, int]] = ()
+    skipped: Collection[decisions.SkippedRecord] = ()
 
     def must_have(self, entry: Entry) -> bool:
         """Say whether the inbox must have the event now."""
@@ -47,8 +47,8 @@ class Inbox(NamedTuple):
             return False
         if entry.offset is None:
             return entry.passed and entry.recorded > self.begins and not entry.is_kept(self.kept)
-        place = (entry.found_in or "", entry.partition or 0, entry.offset)
-        return entry.offset < self.committed(entry) and place not in self.skipped
+        record = (entry.found_in, entry.partition, entry.offset, entry.event_id)
+        return entry.offset < self.committed(entry) and record not in self.skipped
 
     def committed(self, entry: Entry) -> int:
         """Return the offset that the group has committed where the event stands, 0 for none."""
