@@ -27,6 +27,7 @@ from devstack.ports import HOST, choose
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.links import Links, server
+from tests.support.interrupts import undisturbed
 from tests.support.stack import CHECKOUT, Stack
 from tests.support.wait import wait_until
 
@@ -253,9 +254,10 @@ def running(home: Path, *, wrapper: tuple[str, ...] = (), services: str = "") ->
             _start(stage, chosen, homes, proxy)
             yield stage
         finally:
-            stage.stopping.set()
-            for process in leftovers.find(folder.path):
-                with suppress(psutil.Error):
-                    process.send_signal(signal.SIGCONT)
-            devstack.clear(folder)
+            with undisturbed():
+                stage.stopping.set()
+                for process in leftovers.find(folder.path):
+                    with suppress(psutil.Error):
+                        process.send_signal(signal.SIGCONT)
+                devstack.clear(folder)
     devstack.reset(folder)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
+from tests.support.interrupts import undisturbed
 from tests.support.wait import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
@@ -77,6 +78,7 @@ class Stack:
             text=True,
             timeout=START_SECONDS,
             check=False,
+            start_new_session=True,  # a terminal's Ctrl-C goes to every process of the session
         )
         if done.returncode:
             raise StartFailed(f"devstack {' '.join(arguments)}: {done.stderr[-3000:]}{done.stdout[-1000:]}")
@@ -91,7 +93,8 @@ def running(home: Path, **environment: str):
         stack._run("up")
         yield stack
     finally:
-        stack._run("reset")
+        with undisturbed():
+            stack._run("reset")
 
 
 def sent(response: httpx.Response, status: int) -> Any:

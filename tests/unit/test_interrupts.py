@@ -1,11 +1,13 @@
 """A run that is told to end leaves by way of an exception, past every `finally`."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from tests.support.interrupts import undisturbed
 from tests.support.stack import CHECKOUT
 
 INTERRUPTED = 2
@@ -15,6 +17,20 @@ import signal, sys, pytest
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.exit(pytest.main())
 """
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_is_being_stopped_is_stopped_to_its_end_whoever_interrupts_it(number):
+    done = []
+
+    def stop() -> None:
+        with undisturbed():
+            os.kill(os.getpid(), number)
+            done.append("stopped")
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert done == ["stopped"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -31,6 +31,7 @@ from devstack.folder import Folder
 from devstack.parts import Site, inherited, port_names
 from devstack.ports import HOST, choose
 from outbox_relay.broker import SILENT
+from tests.support.interrupts import undisturbed
 from tests.support.wait import wait_until
 
 CLUSTER: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
@@ -198,6 +199,7 @@ def own_broker(first: Broker | None = None) -> Iterator[Broker]:
             running.start()
             yield running
         finally:
-            running.kill()
+            with undisturbed():
+                running.kill()
             if first is not None:
                 wait_until(lambda: not running.is_known_to(first), deadline_seconds=30, what="one broker")

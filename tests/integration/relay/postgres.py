@@ -19,6 +19,7 @@ import psycopg
 from devstack import postgres as local
 from devstack.folder import ROOT_DATA
 from devstack.ports import HOST, choose
+from tests.support.interrupts import undisturbed
 from tests.support.wait import wait_until
 
 SETTINGS = {
@@ -161,7 +162,8 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.start()
             yield server
         finally:
-            server.kill()
+            with undisturbed():
+                server.kill()
 
 
 @contextmanager
