@@ -3,7 +3,6 @@
 `WAYBILL_TEST_STACK=containers` takes PostgreSQL, Kafka and the registry from testcontainers instead of local parts.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from chassis.django_settings import configure_django
-from tests.support import containers, databases, workers
+from tests.support import containers, databases, services, workers
 from tests.support import stack as stacks
 from tests.support.interrupts import end_tidily
 
@@ -36,12 +34,7 @@ def pytest_keyboard_interrupt() -> None:
     workers.interrupt(WORKERS)
 
 
-# The services' modules read their settings when imported; nothing connects to this address.
-os.environ.setdefault("WAYBILL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-configure_django(
-    ("order_service", "inventory_service", "payment_service", "notification_service"),
-    os.environ["WAYBILL_DATABASE_URL"],
-)
+services.configure()
 
 # A traceback with every frame's locals, the default, takes seconds each where they hold a batch of messages.
 plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

@@ -1,7 +1,6 @@
 """`python -m tests.alerts`: arguments, printing and the exit code only. 0 every outage was recorded and mended."""
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
@@ -13,10 +12,9 @@ from pathlib import Path
 import httpx2 as httpx
 import psutil
 
-from chassis.django_settings import configure_django
+from tests.support import services
 from tests.support.interrupts import end_tidily
 
-DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"  # the services' modules read their settings when imported
 BEFORE_SECONDS = 40
 ORDER_SECONDS = 5
 PROGRAMS = (".web", ".consumer", ".worker", ".relay")
@@ -28,11 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.alerts", description="Record what is exported in outages.")
     parser.add_argument("--only", default="", metavar="WORDS", help="only outages whose name has one, by comma")
     given = parser.parse_args(arguments)
-    os.environ.setdefault("WAYBILL_DATABASE_URL", DATABASE)
-    configure_django(
-        tuple(f"{name}_service" for name in ("order", "inventory", "payment", "notification")),
-        os.environ["WAYBILL_DATABASE_URL"],
-    )
+    services.configure()
     from tests.alerts.outages import OUTAGES
     from tests.chaos import stage
 

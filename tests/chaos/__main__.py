@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import secrets
 import sys
 import tempfile
@@ -10,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from chassis.django_settings import configure_django
 from devstack.trouble import Trouble
+from tests.support import services
 from tests.support.interrupts import end_tidily
-
-DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"  # deciders and reactions are read here, and no row
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run once."""
     given = parser().parse_args(arguments)
-    os.environ.setdefault("WAYBILL_DATABASE_URL", DATABASE)
-    services = tuple(f"{name}_service" for name in ("order", "inventory", "payment", "notification"))
-    configure_django(services, os.environ["WAYBILL_DATABASE_URL"])
+    services.configure()
     from tests.chaos import faults, report
     from tests.chaos.session import session
 

@@ -1,7 +1,6 @@
 """`python -m tests.e2e.night`: arguments, printing and the exit code only. 0 every situation was known and mended."""
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -9,10 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chassis.django_settings import configure_django
+from tests.support import services
 from tests.support.interrupts import end_tidily
-
-DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"  # the services' modules read their settings when imported
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,11 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.night", description="A night as an operator.")
     parser.add_argument("--only", default="", metavar="WORDS", help="only situations whose name has one, by comma")
     given = parser.parse_args(arguments)
-    os.environ.setdefault("WAYBILL_DATABASE_URL", DATABASE)
-    configure_django(
-        tuple(f"{name}_service" for name in ("order", "inventory", "payment", "notification")),
-        os.environ["WAYBILL_DATABASE_URL"],
-    )
+    services.configure()
     from tests.chaos import stage
     from tests.e2e.night import books, brokers, databases, outside, records, situations, table  # noqa: F401 - they add their situations
 
