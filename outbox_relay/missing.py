@@ -18,7 +18,7 @@ from outbox_relay import audit, decisions, history, screen
 from outbox_relay.history import Filter
 from outbox_relay.places import SUFFIX, UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given
-from outbox_relay.verifying.inboxes import reacts_to
+from outbox_relay.verifying.inboxes import reacts_to, read_topics
 
 MEANT: Final = f"""
 {IS_OPEN} AND (%(topic)s::text IS NULL OR topic = %(topic)s)
@@ -89,7 +89,9 @@ def acknowledge(given: Given, places: Places, service: str) -> int:
     lines = [shown(gap) for gap in found]
     (screen.put_json if given.json else screen.put_table)(lines)
     if not found:
-        screen.tell(f"the consumer of {service} misses no records that are not acknowledged")
+        where = f" on {given.topic!r}" if given.topic else ""
+        known = ", ".join(sorted(read_topics(service))) or "no topic"
+        screen.tell(f"the consumer of {service} misses no records{where} that are not acknowledged; it reads {known}")
     elif given.execute:
         screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")
     else:

@@ -24,8 +24,7 @@ from outbox_relay.dead_letters import offset, partition
 from outbox_relay.decisions import Kind, Subject
 from outbox_relay.places import SUFFIX, DependencyDown, Places, UsageError, ask
 from outbox_relay.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
-from outbox_relay.verifying.inboxes import reacts_to
-from schemas.events import EVENTS
+from outbox_relay.verifying.inboxes import read_topics
 
 # -1 is django_outbox_pattern's StatusChoice.FAILED.
 RECEIVED: Final = "SELECT status = -1 FROM received WHERE msg_id = %s"
@@ -82,10 +81,11 @@ def _consuming(given: Given, places: Places) -> str:
     services = named(given, places)
     if len(services) > 1:
         raise UsageError("a record is skipped for one consumer; give --service once, the service that reads the topic")
-    read_topics = {EVENTS[name].topic for name in reacts_to(services[0]) if name in EVENTS}
-    if given.topic not in read_topics:
-        known = ", ".join(sorted(name for name in read_topics if name)) or "none"
-        raise UsageError(f"{services[0]} does not read topic {given.topic!r}; it reads {known}")
+    known = read_topics(services[0])
+    if given.topic not in known:
+        raise UsageError(
+            f"{services[0]} does not read topic {given.topic!r}; it reads {', '.join(sorted(known)) or 'none'}"
+        )
     return services[0]
 
 

@@ -18,6 +18,7 @@ from outbox_relay.places import SUFFIX
 from outbox_relay.verifying.faults import Fault, Faults
 from outbox_relay.verifying.ledger import Entry, Ledger
 from outbox_relay.verifying.topics import kept_since
+from schemas.events import EVENTS
 
 # A message is remembered for as long as the row that is kept shortest.
 MEMORY: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
@@ -63,6 +64,12 @@ def reacts_to(service: str) -> set[str]:
         return set()
     marked: list[Any] = [getattr(function, "reacts_to", None) for function in vars(reactions).values()]
     return {event.event_type for event in marked if event is not None}
+
+
+def read_topics(service: str) -> set[str]:
+    """Return the topics that the service's consumer reads."""
+    topics = {EVENTS[name].topic for name in reacts_to(service) if name in EVENTS}
+    return {name for name in topics if name}
 
 
 def open_inbox(

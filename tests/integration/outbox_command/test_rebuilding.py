@@ -1,6 +1,8 @@
 """Rows that differ from the fold of their events are set to it, also while the service moves them."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,6 +135,19 @@ def test_a_check_starts_at_its_checkpoint_and_compares_all_rows(order_database: 
     done = outbox(*check, **where)
     assert {line["aggregate_id"] for line in done.lines() if line["fold"] is None} == {str(ids[0]), str(ids[1])}
     assert "order: the checkpoint is not used, everything is folded: the outbox has other events" in done.err
+
+
+def test_a_checkpoint_that_other_code_has_made_is_not_used(order_database: ServiceDatabase, tmp_path: Path):
+    place_orders(1)
+    where = settings(order=order_database.service_url)
+    pass_cursor(order_database, 1)
+    check = ["rebuild", "--check", "--json", "--checkpoints", str(tmp_path)]
+    assert outbox(*check, **where).code == 0
+    with closing(sqlite3.connect(tmp_path / "order.fold")) as kept, kept:
+        kept.execute("UPDATE checkpoint SET code = 'of the release before'")
+        kept.execute("DELETE FROM folded")
+    done = outbox(*check, **where)
+    assert (done.code, "code has changed" in done.err) == (0, True)
 
 
 def test_what_may_still_appear_below_the_cursor_is_not_in_the_checkpoint(

@@ -89,6 +89,12 @@ def test_a_gap_that_is_acknowledged_is_on_record_and_the_consumer_ready(shop: Sh
         dry = command(shop, own_inventory, *acknowledge, "--all", "--json")
         assert (dry.code, len(dry.lines())) == (0, 2)
         assert command(shop, own_inventory, *acknowledge, "--all", "--execute").code == 2
+        mistyped = command(shop, own_inventory, *acknowledge, "--topic", "inventory.event.v1")
+        assert (mistyped.code, "no records on 'inventory.event.v1'" in mistyped.err, TOPIC in mistyped.err) == (
+            1,
+            True,
+            True,
+        )
         record = ["--execute", "--reason", "known", "--by", "ana"]
         one = command(shop, own_inventory, *acknowledge, "--topic", TOPIC, *record, "--json")
         assert [line["topic"] for line in one.lines()] == [TOPIC]
