@@ -11,10 +11,10 @@ from collections import deque
 from contextlib import closing
 from uuid import UUID
 
-from outbox_relay.topic import Record
-from outbox_relay.verifying.faults import Fault
-from outbox_relay.verifying.ledger import Committed, Ledger
-from outbox_relay.verifying.topics import judge_sequence
+from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.verifying.faults import Fault
+from outbox_relay.operations.verifying.ledger import Committed, Ledger
+from outbox_relay.operations.verifying.topics import judge_sequence
 
 BATCH = 1_000
 KIND = "waybill.order.OrderPlaced"

@@ -14,9 +14,9 @@ from typing import Any, Final
 import psycopg
 
 from benchmarks.stage import execute
-from schemas import codec
 from schemas.events import OrderLine, OrderPlaced
 from tests.support.databases import ServiceDatabase
+from waybill.contracts import codec
 
 SCHEMA_ID: Final = 77
 POOL_ROWS: Final = 2_000

@@ -16,7 +16,7 @@ import yaml
 
 from catalogue import book, examples
 from catalogue.book import Book, Chapter, Event, Version
-from schemas.document import FORMAT, ORDER
+from waybill.contracts.document import FORMAT, ORDER
 
 FOLDER: Final = Path(__file__).parent.parent / "docs" / "asyncapi"
 ALL: Final = "waybill"

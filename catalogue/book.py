@@ -10,12 +10,12 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from chassis.django_settings import configure_django
-from chassis.service import Service, command_of
-from schemas.contracts import Contract, by_event, load
-from schemas.document import flatten, type_text
-from schemas.fields import Field, Record, read_record
 from schemas.topics import TOPICS, Topic
+from waybill.contracts.contracts import Contract, by_event, load
+from waybill.contracts.document import flatten, type_text
+from waybill.contracts.fields import Field, Record, read_record
+from waybill.deciders.service import Service, command_of
+from waybill.runtime.django_settings import configure_django
 
 SERVICES: Final = ("order_service", "inventory_service", "payment_service", "notification_service")
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from catalogue import book, examples
 from catalogue.asyncapi import HEADERS
 from catalogue.book import Book, Chapter, Event, Version
-from schemas.document import FORMAT, ORDER, flatten, type_text
+from waybill.contracts.document import FORMAT, ORDER, flatten, type_text
 
 HERE: Final = Path(__file__).parent
 FOLDER: Final = HERE.parent / "docs" / "catalogue"

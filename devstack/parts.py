@@ -188,7 +188,7 @@ def program(site: Site, service: str, kind: str) -> Part:
     is_relay = kind == "relay"
     return Part(
         name=name,
-        command=python("outbox_relay") if is_relay else python("chassis", f"{service}_service", kind),
+        command=python("outbox_relay") if is_relay else python("waybill", f"{service}_service", kind),
         probe=f"{site.http(name)}/readyz",
         tier=2 if is_relay else 3,
         needs=frozenset({f"{service}.migrate", *needs}),
@@ -220,27 +220,27 @@ def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> lis
             Step(
                 name=f"{service}.migrate",
                 needs=frozenset({"databases"}),
-                command=python("chassis", f"{service}_service", "migrate"),
+                command=python("waybill", f"{service}_service", "migrate"),
                 environment=service_environment(site, service, "migrate"),
-                kept_by_data=("chassis", f"{service}_service"),
+                kept_by_data=("waybill", f"{service}_service"),
             )
             for service in services
         ),
         Step(
             name="topics",
             needs=running & {"kafka"},
-            command=python("schemas", "topics"),
+            command=python("waybill", "contracts", "topics"),
             environment={"WAYBILL_KAFKA_BOOTSTRAP": site.kafka},
         ),
         Step(
             name="schemas",
             needs=(running & {"registry"}) | migrated,
-            command=python("schemas", "register"),
+            command=python("waybill", "contracts", "register"),
             environment={
                 "WAYBILL_REGISTRY_URL": site.registry + CONFLUENT_API,
                 "WAYBILL_OWNER_DATABASE_URLS": owners,
             },
-            kept_by_data=("schemas",),
+            kept_by_data=("schemas", "waybill"),
         ),
     ]
 

@@ -6,17 +6,17 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
 from pydantic import AfterValidator, Field
 
-from chassis import http
-from chassis.auth import caller_of
-from chassis.idempotency import idempotent
-from chassis.outcomes import Code
-from chassis.problem import Problem
-from chassis.settings import read, settings
-from chassis.unit_of_work import Caused, handle
 from inventory_service import domain
 from inventory_service.models import ProductRow
 from inventory_service.service import service
 from inventory_service.settings import InventorySettings
+from waybill.deciders.outcomes import Code
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.rest import http
+from waybill.rest.auth import caller_of
+from waybill.rest.idempotency import idempotent
+from waybill.rest.problem import Problem
+from waybill.runtime.settings import read, settings
 
 router = Router(tags=["products"])
 limits = read(InventorySettings)

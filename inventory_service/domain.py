@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.outcomes import Code, Decision, Ignored, Refused
 from schemas.events import (
     ProductDelisted,
     ProductListed,
@@ -27,6 +26,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
+from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
 
 
 class ReservationStatus(StrEnum):

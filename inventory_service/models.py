@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from django.db import models
 
-from chassis.models import AggregateRow
-from chassis.service import Rows
 from inventory_service.domain import Product, ProductStatus, Reservation, ReservationStatus, Stock
 from schemas.events import StockLine
+from waybill.deciders.service import Rows
+from waybill.models import AggregateRow
 
 
 class ProductRow(AggregateRow):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from chassis.service import on
 from inventory_service.domain import CommitStock, ReleaseStock, ReserveStock
 from schemas.events import OrderCancellationStarted, OrderConfirmed, OrderLine, OrderPlaced, StockLine
+from waybill.deciders.service import on
 
 
 @on(OrderPlaced)

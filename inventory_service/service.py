@@ -1,6 +1,6 @@
 """The plan of the inventory service."""
 
-from chassis.service import Service
 from inventory_service import domain, models, reactions
+from waybill.deciders.service import Service
 
 service = Service("inventory_service", domain, reactions, models)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chassis.settings import Environment
+from waybill.runtime.settings import Environment
 
 
 class InventorySettings(Environment):

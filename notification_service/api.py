@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import AfterValidator, Field
 
-from chassis import http
-from chassis.auth import caller_of
-from chassis.outcomes import Code
-from chassis.problem import Problem
 from notification_service.address import ascii_form
 from notification_service.models import ContactRow, NotificationRow
+from waybill.deciders.outcomes import Code
+from waybill.rest import http
+from waybill.rest.auth import caller_of
+from waybill.rest.problem import Problem
 
 router = Router(tags=["notifications"])
 

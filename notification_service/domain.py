@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.outcomes import Code, Decision, Ignored, Refused
 from schemas.events import NotificationFailed, NotificationRequested, NotificationSent
+from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
 
 
 class Kind(StrEnum):

@@ -14,13 +14,13 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.utils import DNS_NAME
 
-from chassis import outside
-from chassis.outcomes import Unavailable
-from chassis.settings import read
 from notification_service.address import ascii_form
 from notification_service.domain import Kind
 from notification_service.settings import NotificationSettings
 from schemas.events import NotificationRequested
+from waybill.deciders.outcomes import Unavailable
+from waybill.runtime import outside
+from waybill.runtime.settings import read
 
 PERMANENT = 500
 IDLE_SECONDS = 5.0  # an older connection is not trusted: servers hang up after minutes, what is in between after less

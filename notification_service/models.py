@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from django.db import models
 
-from chassis.models import AggregateRow
-from chassis.service import Rows
 from notification_service.domain import Channel, Kind, Notice, Notices, Status
+from waybill.deciders.service import Rows
+from waybill.models import AggregateRow
 
 
 class NotificationRow(AggregateRow):

@@ -1,8 +1,8 @@
 """What the customer is told of the other services' events."""
 
-from chassis.service import on
 from notification_service.domain import Kind, Notify
 from schemas.events import OrderCancelled, OrderConfirmed, PaymentRefunded
+from waybill.deciders.service import on
 
 
 @on(OrderConfirmed)

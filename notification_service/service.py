@@ -1,6 +1,6 @@
 """The plan of the notification service."""
 
-from chassis.service import Service
 from notification_service import domain, models, reactions, worker
+from waybill.deciders.service import Service
 
 service = Service("notification_service", domain, reactions, models, worker)

@@ -1,11 +1,11 @@
 """What is due at the mail server; between transactions, never inside one. A replay sends no mail by itself."""
 
-from chassis import rows
-from chassis.service import Tried, after
 from notification_service import mailer
 from notification_service.domain import Kind, Notices, RecordFailure, RecordSent, Status
 from notification_service.models import ContactRow
 from schemas.events import NotificationRequested
+from waybill.database import rows
+from waybill.deciders.service import Tried, after
 
 
 def suppress(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordFailure:

@@ -7,20 +7,21 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from chassis import http, rows
-from chassis.auth import caller_of
-from chassis.idempotency import idempotent
-from chassis.outbox import history
-from chassis.outcomes import Code
-from chassis.problem import Problem
-from chassis.settings import read
-from chassis.telemetry import new_id
-from chassis.unit_of_work import Caused, handle
 from order_service import domain
 from order_service.models import OrderRow, PriceRow
 from order_service.service import service
 from order_service.settings import OrderSettings
 from schemas.events import OrderLine
+from waybill.database import rows
+from waybill.deciders.outcomes import Code
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.observability.telemetry import new_id
+from waybill.outbox.outbox import history
+from waybill.rest import http
+from waybill.rest.auth import caller_of
+from waybill.rest.idempotency import idempotent
+from waybill.rest.problem import Problem
+from waybill.runtime.settings import read
 
 router = Router(tags=["orders"])
 limits = read(OrderSettings)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.outcomes import Code, Decision, Ignored, Refused
-from chassis.service import Copy
 from schemas.events import (
     OrderCancellationStarted,
     OrderCancelled,
@@ -24,6 +22,8 @@ from schemas.events import (
     OrderReserved,
     OrderStockClosed,
 )
+from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
+from waybill.deciders.service import Copy
 
 
 class Status(StrEnum):

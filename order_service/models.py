@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from django.db import models
 
-from chassis.models import AggregateRow, CopyRow
-from chassis.service import Rows
 from order_service.domain import Order, Price, Status
 from schemas.events import OrderLine
+from waybill.deciders.service import Rows
+from waybill.models import AggregateRow, CopyRow
 
 
 class OrderRow(AggregateRow):

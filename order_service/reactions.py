@@ -1,6 +1,5 @@
 """What the order service makes of other services' events."""
 
-from chassis.service import on
 from order_service.domain import (
     MarkCharged,
     MarkDeclined,
@@ -22,6 +21,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
+from waybill.deciders.service import on
 
 
 @on(StockReserved)

@@ -1,6 +1,6 @@
 """The plan of the order service."""
 
-from chassis.service import Service
 from order_service import domain, models, reactions, worker
+from waybill.deciders.service import Service
 
 service = Service("order_service", domain, reactions, models, worker)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from chassis.settings import Environment
+from waybill.runtime.settings import Environment
 
 
 class OrderSettings(Environment):

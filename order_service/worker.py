@@ -1,11 +1,11 @@
 """The deadlines of an order: to be confirmed, and to be cancelled for good."""
 
-from chassis.outcomes import NeedsAttention
-from chassis.service import Tried, after
-from chassis.settings import read
 from order_service.domain import ExpireOrder, Order, Status
 from order_service.settings import OrderSettings
 from schemas.events import OrderCancellationStarted, OrderPlaced
+from waybill.deciders.outcomes import NeedsAttention
+from waybill.deciders.service import Tried, after
+from waybill.runtime.settings import read
 
 
 @after(OrderPlaced, delay=read(OrderSettings).order_deadline)

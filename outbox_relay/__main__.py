@@ -7,7 +7,7 @@ import sys
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        from outbox_relay.entry import main
+        from outbox_relay.cli.entry import main
     else:
-        from outbox_relay.serving import main
+        from outbox_relay.relay.serving import main
     main()

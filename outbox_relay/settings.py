@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from chassis.settings import KafkaEnvironment
-from schemas.postgres_client import check_url
+from waybill.database.postgres_client import check_url
+from waybill.runtime.settings import KafkaEnvironment
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
-from chassis import deadlines, http
-from chassis.auth import caller_of
 from payment_service.models import PaymentRow
+from waybill.rest import http
+from waybill.rest.auth import caller_of
+from waybill.tasks import deadlines
 
 router = Router(tags=["payments"])
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.outcomes import Code, Decision, Ignored, Refused
 from schemas.events import (
     PaymentCharged,
     PaymentDeclined,
@@ -23,6 +22,7 @@ from schemas.events import (
     PaymentVoided,
     PaymentVoidRequested,
 )
+from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
 
 NO_CHARGE = ""  # in place of a provider's id, where the order was free
 NO_REFUND = ""  # the same, where a refund was written off

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from django.db import models
 
-from chassis.models import AggregateRow
-from chassis.service import Rows
 from payment_service.domain import Payment, Status
+from waybill.deciders.service import Rows
+from waybill.models import AggregateRow
 
 
 class PaymentRow(AggregateRow):

@@ -1,8 +1,8 @@
 """What the payment service makes of the order's events."""
 
-from chassis.service import on
 from payment_service.domain import RequestPayment, ReturnPayment
 from schemas.events import OrderCancellationStarted, OrderReserved
+from waybill.deciders.service import on
 
 
 @on(OrderReserved)

@@ -1,6 +1,6 @@
 """The plan of the payment service."""
 
-from chassis.service import Service
 from payment_service import domain, models, reactions, worker
+from waybill.deciders.service import Service
 
 service = Service("payment_service", domain, reactions, models, worker)

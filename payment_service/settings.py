@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from chassis.settings import Environment
+from waybill.runtime.settings import Environment
 
 REMEMBERED = timedelta(hours=20)  # the longest bound: Stripe remembers a key for 24 hours
 

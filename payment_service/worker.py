@@ -1,11 +1,11 @@
 """What is due at the payment provider; between transactions, never inside one."""
 
-from chassis.service import Settlement, Tried, after, settles
-from chassis.settings import read
 from payment_service import provider
 from payment_service.domain import Payment, RecordCharge, RecordDecline, RecordRefund, RecordVoid, SettleRefund, Status
 from payment_service.settings import PaymentSettings
 from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoidRequested
+from waybill.deciders.service import Settlement, Tried, after, settles
+from waybill.runtime.settings import read
 
 open_breakers = provider.open_breakers
 

@@ -1,4 +1,4 @@
-"""The event classes. Generated from the `.avsc` files: change those, then run `python -m schemas generate`."""
+"""The event classes. Generated from the `.avsc` files: change those, then `python -m waybill contracts generate`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from schemas.event import Event
+from waybill.contracts.event import Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "batch.size": 1_000_000,
     "max.in.flight": 5,
 }
-# How the relay sets its own, for the sake of order and of latency; see outbox_relay/producer.py.
+# How the relay sets its own, for the sake of order and of latency; see outbox_relay/relay/producer.py.
 AS_THE_RELAY: Final[dict[str, Any]] = {"linger.ms": 0, "max.in.flight": 1, "enable.gapless.guarantee": True}
 
 
@@ -57,9 +57,9 @@ class Bare(Peer):
 def ready() -> list[tuple[bytes, str, list[tuple[str, bytes]]]]:
     """Return value, key and headers of records as the relay makes them."""
     from benchmarks.rows import SCHEMA_ID, pool
-    from chassis.telemetry import new_id
-    from schemas.codec import frame
     from schemas.events import OrderPlaced
+    from waybill.contracts.codec import frame
+    from waybill.observability.telemetry import new_id
 
     rows = list(pool())
     constant = [

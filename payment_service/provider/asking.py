@@ -13,13 +13,13 @@ its second attempt on; to ask for it again is safe at any age, because no provid
 
 from functools import cache
 
-from chassis.outcomes import OutcomeUnknown
-from chassis.service import Tried
-from chassis.settings import read
 from payment_service.domain import Payment
 from payment_service.provider.guard import guarded, twice
 from payment_service.provider.port import Barred, Charged, Declined, Provider, Refunded, UnexpectedAnswer
 from payment_service.settings import PaymentSettings
+from waybill.deciders.outcomes import OutcomeUnknown
+from waybill.deciders.service import Tried
+from waybill.runtime.settings import read
 
 
 def charge(payment: Payment, tried: Tried) -> Charged | Declined | Barred:

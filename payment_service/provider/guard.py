@@ -13,10 +13,10 @@ from typing import Literal, TypeVar, get_args
 from circuitbreaker import CircuitBreaker
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from chassis.outcomes import NotAttempted, OutcomeUnknown, Unavailable
-from chassis.settings import read
 from payment_service.provider.port import Pending
 from payment_service.settings import PaymentSettings
+from waybill.deciders.outcomes import NotAttempted, OutcomeUnknown, Unavailable
+from waybill.runtime.settings import read
 
 Kind = Literal["charge", "void", "refund"]
 Answer = TypeVar("Answer")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from chassis.outcomes import NeedsAttention, Unavailable
 from payment_service.domain import Payment
+from waybill.deciders.outcomes import NeedsAttention, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ from typing import Any
 
 import httpx2 as httpx
 
-from chassis.http_client import HttpClient
-from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
 from payment_service.provider.port import (
     Barred,
@@ -20,6 +18,8 @@ from payment_service.provider.port import (
     refund_key,
 )
 from payment_service.settings import PaymentSettings
+from waybill.deciders.outcomes import OutcomeUnknown, Unavailable
+from waybill.runtime.http_client import HttpClient
 
 
 class Simulator:

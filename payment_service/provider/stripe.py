@@ -22,8 +22,6 @@ import httpx2 as httpx
 import stripe
 from stripe import PaymentIntent
 
-from chassis.http_client import HttpClient
-from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.domain import Payment
 from payment_service.provider import stripe_amounts, stripe_errors
 from payment_service.provider.port import (
@@ -41,6 +39,8 @@ from payment_service.provider.port import (
 )
 from payment_service.provider.stripe_errors import Meaning
 from payment_service.settings import PaymentSettings
+from waybill.deciders.outcomes import OutcomeUnknown, Unavailable
+from waybill.runtime.http_client import HttpClient
 
 NEVER_STORED = {409, 429}  # the key is in use, or the request was not begun
 SETUP_REMEDY = "mend WAYBILL_STRIPE_API_KEY, or Stripe's account"

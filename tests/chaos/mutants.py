@@ -24,9 +24,9 @@ def publish_before_commit() -> None:
     """Send each event to Kafka inside the transaction that may yet roll back."""
     import confluent_kafka
 
-    from chassis import outbox
-    from chassis.settings import settings
-    from schemas import codec
+    from waybill.contracts import codec
+    from waybill.outbox import outbox
+    from waybill.runtime.settings import settings
 
     honest = outbox.append
     producers: list[Any] = []
@@ -46,7 +46,7 @@ def publish_before_commit() -> None:
 
 def cursor_by_highest_id() -> None:
     """Take what is above the highest position seen; what becomes visible below it later is never looked at."""
-    from outbox_relay.cursor import Cursor
+    from outbox_relay.relay.cursor import Cursor
 
     def passing(self: Cursor, visible: Any, *_: object) -> Cursor:
         above = [position for position in visible if position > self.position]
@@ -59,7 +59,7 @@ def offset_before_commit() -> None:
     """Commit Kafka's offsets before the database has what they stand for."""
     import confluent_kafka
 
-    from chassis.consumer import loop
+    from waybill.consumer import loop
 
     honest = loop._until_handled
 
@@ -76,7 +76,7 @@ def offset_before_commit() -> None:
 
 def inbox_row_left_out() -> None:
     """Handle one message in seven without leaving its inbox row."""
-    from chassis import inbox
+    from waybill.inbox import inbox
 
     honest = inbox.receive
 
@@ -129,13 +129,13 @@ def main() -> None:
     mutant = MUTANTS[name]
     if program in mutant.programs:
         mutant.apply()
-    elif program == "chassis" and arguments[0] in mutant.programs:
+    elif program == "waybill" and arguments[0] in mutant.programs:
         _once_django_is_ready(mutant.apply)
     runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def _once_django_is_ready(apply: Callable[[], None]) -> None:
-    from chassis import django_settings
+    from waybill.runtime import django_settings
 
     honest = django_settings.configure_django
 

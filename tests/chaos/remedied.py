@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from devstack import parts, postgres, supervisor
-from outbox_relay.topic import committed
-from outbox_relay.verb import DEPENDENCY_DOWN
+from outbox_relay.cli.verb import DEPENDENCY_DOWN
+from outbox_relay.operations.topics.topic import committed
 from schemas.events import EVENTS
 from schemas.topics import TOPICS
 from tests.chaos.stage import BACK_SECONDS, SERVICES, Stage

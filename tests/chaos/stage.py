@@ -157,7 +157,7 @@ class Stage:
     def migrate(self, service: str) -> None:
         """Run a service's `migrate`, which also grants what its roles need."""
         environment = parts.inherited() | parts.service_environment(self.site, service, "migrate")
-        command = parts.python("chassis", f"{service}_service", "migrate")
+        command = parts.python("waybill", f"{service}_service", "migrate")
         subprocess.run(command, cwd=CHECKOUT, env=environment, check=True, capture_output=True, timeout=BACK_SECONDS)
 
     def stop_for_good(self, name: str) -> None:
@@ -166,7 +166,7 @@ class Stage:
 
     def _rewired(self, part: Part) -> Part:
         environment = {**part.environment}
-        if "chassis" in part.command or "outbox_relay" in part.command:
+        if "waybill" in part.command or "outbox_relay" in part.command:
             environment |= SETTINGS | self.clock.environment(part.name)
             environment["WAYBILL_FAIL_POINTS"] = str(self.points)
             if part.name.endswith(".consumer"):

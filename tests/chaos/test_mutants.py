@@ -5,10 +5,11 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from chassis import inbox, outbox
-from chassis.consumer import loop
-from outbox_relay.cursor import Cursor
+from outbox_relay.relay.cursor import Cursor
 from tests.chaos.mutants import MUTANTS
+from waybill.consumer import loop
+from waybill.inbox import inbox
+from waybill.outbox import outbox
 
 PATCHED: tuple[Any, ...] = (loop, inbox, outbox, Cursor, httpx.Client)
 

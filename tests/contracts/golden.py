@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outbox_relay.records import Records, Row
-from schemas import codec
-from schemas.contracts import Contract, load
-from schemas.event import Event
+from outbox_relay.relay.records import Records, Row
 from schemas.events import EVENTS
 from tests.unit.schemas.samples import sample
+from waybill.contracts import codec
+from waybill.contracts.contracts import Contract, load
+from waybill.contracts.event import Event
 
 FOLDER = Path(__file__).parent / "golden"
 SCHEMA_ID = 1  # what a registry made of it says nothing about the contract

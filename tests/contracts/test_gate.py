@@ -8,12 +8,12 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from schemas.compatibility import problems
-from schemas.contracts import load
-from schemas.fields import ContractError
-from schemas.register import COMPATIBILITY
 from tests.unit.schemas.edits import EDITS, REGISTRY_LETS_PASS
 from tests.unit.schemas.samples import write_versions
+from waybill.contracts.compatibility import problems
+from waybill.contracts.contracts import load
+from waybill.contracts.fields import ContractError
+from waybill.registry.register import COMPATIBILITY
 
 
 @pytest.fixture

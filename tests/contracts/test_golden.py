@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from chassis.message import Message
-from chassis.telemetry import Cause
-from schemas import codec
-from schemas.contracts import Contract, by_event, load
 from schemas.events import EVENTS
-from schemas.fields import Array, FieldType, Record, read_record
 from tests.contracts.golden import FOLDER, METADATA, Golden, path, plain, record
 from tests.unit.schemas.samples import CURRENT, sample
+from waybill.consumer.message import Message
+from waybill.contracts import codec
+from waybill.contracts.contracts import Contract, by_event, load
+from waybill.contracts.fields import Array, FieldType, Record, read_record
+from waybill.observability.telemetry import Cause
 
 CONTRACTS = load()
 every_version = pytest.mark.parametrize("contract", CONTRACTS, ids=[contract.source for contract in CONTRACTS])

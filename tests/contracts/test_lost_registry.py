@@ -12,16 +12,16 @@ import psycopg
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from chassis import schema_ids
-from outbox_relay.records import Records
-from schemas import codec
-from schemas.__main__ import main
-from schemas.contracts import Contract, load
-from schemas.register import RegistrationRefused, register
-from schemas.restore import restore
+from outbox_relay.relay.records import Records
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import placed
 from tests.support.registry import OwnRegistry, own_registry
+from waybill.consumer import schema_ids
+from waybill.contracts import codec
+from waybill.contracts.command import main
+from waybill.contracts.contracts import Contract, load
+from waybill.registry.register import RegistrationRefused, register
+from waybill.registry.restore import restore
 
 WAIT_SECONDS = 30.0
 Ids = dict[tuple[str, int], int]
@@ -133,7 +133,7 @@ def test_a_restored_registry_still_refuses_what_breaks_subscribers(registry, dat
 def test_registering_with_a_registry_that_lost_its_ids_is_refused_and_fills_nothing(registry, database):
     before = filled(registry, database)
     registry.lose_everything()
-    with pytest.raises(RegistrationRefused, match=r"does not have \d+ of \d+ schema ids .*python -m schemas restore"):
+    with pytest.raises(RegistrationRefused, match=r"does not have \d+ of \d+ schema ids .* contracts restore"):
         register(public(), registry.url, [database.owner_url], WAIT_SECONDS)
     assert subjects(registry) == []
     assert current(database) == before

@@ -106,7 +106,7 @@ def beside(section: Section) -> str:
 def test_adding_an_event(copy: Copy) -> None:
     section = Section.called("Add an event")
     copy.write(section.source, section.given)
-    assert copy.run("-m", "schemas", "check").returncode == 1, "not released yet"
+    assert copy.run("-m", "waybill", "contracts", "check").returncode == 1, "not released yet"
     copy.follow_the_commands()
     assert "OrderShipped (v1)" in copy.path("docs/events.md").read_text()
     kept = copy.golden("waybill.order.OrderShipped.v1")
@@ -120,7 +120,7 @@ def test_adding_a_field(copy: Copy) -> None:
     schema = copy.next_version(section)
     schema["fields"].append({key: value for key, value in section.given.items() if key != "default"})
     copy.write(beside(section), schema)
-    refused = copy.run("-m", "schemas", "check")
+    refused = copy.run("-m", "waybill", "contracts", "check")
     assert refused.returncode == 1
     assert "OrderCancelled.v2.avsc: cancelled_by has no default, and v1 has no such field" in refused.stderr
     schema["fields"][-1] = section.given
@@ -142,7 +142,7 @@ def test_renaming_a_field(copy: Copy) -> None:
     old, new = section.given
     schema["fields"] = [field for field in schema["fields"] if field["name"] != old["name"]]
     copy.write(beside(section), {**schema, "fields": [*schema["fields"], {**new, "aliases": [old["name"]]}]})
-    refused = copy.run("-m", "schemas", "check")
+    refused = copy.run("-m", "waybill", "contracts", "check")
     assert refused.returncode == 1, "an alias is not enough"
     assert "PaymentDeclined.v2.avsc: code is gone, and v1 has no default for it: keep it" in refused.stderr
     copy.write(beside(section), {**schema, "fields": [*schema["fields"], old, new]})
@@ -177,7 +177,7 @@ def test_deprecating_changes_no_byte(copy: Copy) -> None:
 def test_a_released_file_that_was_edited_is_refused_with_the_way_out(copy: Copy) -> None:
     section = Section.called("Deprecate")
     copy.write(section.source, {**json.loads(copy.path(section.source).read_text()), **section.given})
-    refused = copy.run("-m", "schemas", "check")
+    refused = copy.run("-m", "waybill", "contracts", "check")
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert "StockCorrected.v1.avsc is released and was changed" in line

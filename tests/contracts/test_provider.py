@@ -7,13 +7,13 @@ from threading import Barrier, Thread
 
 import pytest
 
-from chassis.outcomes import NotAttempted, OutcomeUnknown, Unavailable
-from chassis.service import Tried
 from payment_service.domain import Status
 from payment_service.provider import asking, guard
 from payment_service.provider.port import Barred, Charged, Declined, Refunded, UnexpectedAnswer
 from tests.support.providers import worlds
 from tests.support.providers.worlds import World, payment
+from waybill.deciders.outcomes import NotAttempted, OutcomeUnknown, Unavailable
+from waybill.deciders.service import Tried
 
 FIRST = Tried()
 AGAIN = Tried(times=2, seconds=60)

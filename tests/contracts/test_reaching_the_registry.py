@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from schemas.__main__ import main
-from schemas.contracts import load
 from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded, make_certificates
+from waybill.contracts.command import main
+from waybill.contracts.contracts import load
 
 SETTINGS = ("USER", "PASSWORD", "TOKEN", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
 HIDDEN = (PASSWORD, TOKEN, "wrong-word", "hidden")
@@ -29,7 +29,7 @@ def strict_door(registry_url: str, tmp_path: Path) -> Iterator[Door]:
 
 
 class Step:
-    """`python -m schemas register`, as a deployment runs it."""
+    """`python -m waybill contracts register`, as a deployment runs it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], owner_url: str) -> None:
         self._set, self._captured, self._owner_url = monkeypatch.setenv, capfd, owner_url

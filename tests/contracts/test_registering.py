@@ -9,9 +9,9 @@ import httpx2
 import psycopg
 import pytest
 
-from schemas.contracts import Contract, load
-from schemas.register import COMPATIBILITY, RegistrationRefused, register
 from tests.unit.schemas.samples import add, remove, write_versions
+from waybill.contracts.contracts import Contract, load
+from waybill.registry.register import COMPATIBILITY, RegistrationRefused, register
 
 DEADLINE_SECONDS = 30.0
 NOTE = {"name": "note", "type": ["null", "string"], "default": None}

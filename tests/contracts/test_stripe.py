@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import stripe as sdk
 
-from chassis.outcomes import OutcomeUnknown, Unavailable
 from payment_service.provider.port import Barred, Charged, Declined, Pending, UnexpectedAnswer
 from payment_service.provider.stripe import Stripe
 from tests.support.providers import stripe_mock, worlds
 from tests.support.providers.worlds import StripeWorld, payment
+from waybill.deciders.outcomes import OutcomeUnknown, Unavailable
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from schemas.contracts import load
 from tests.contracts.golden import Golden
 from tests.integration.relay.broker import Broker, own_broker
 from tests.integration.relay.parts import Outbox, Record, read_topic, relay
@@ -26,6 +25,7 @@ from tests.support.databases import Server
 from tests.support.stack import CHECKOUT, Stack
 from tests.support.subscribers import Subscriber, subscriber
 from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded
+from waybill.contracts.contracts import load
 
 LANGUAGES = [subscribers.python, subscribers.node, subscribers.go]
 each_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
@@ -123,7 +123,7 @@ def world(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPa
 
 
 def _schemas(step: str, **environment: str) -> None:
-    command = [sys.executable, "-m", "schemas", step]
+    command = [sys.executable, "-m", "waybill", "contracts", step]
     subprocess.run(command, cwd=CHECKOUT, env=os.environ | environment, check=True, timeout=60, capture_output=True)
 
 

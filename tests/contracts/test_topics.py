@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from schemas import create_topics
-from schemas.__main__ import main
-from schemas.create_topics import create_missing
 from schemas.topics import FOR_EVER, TOPICS, Topic
+from waybill.contracts.command import main
+from waybill.kafka import create_topics
+from waybill.kafka.create_topics import create_missing
 
 DEADLINE_SECONDS = 30.0
 NAMES = [topic.name for topic in TOPICS]
@@ -81,7 +81,7 @@ def test_checking_creates_nothing_and_leaves_with_1(
     assert main(["topics", "--check"]) == 1
     said = capsys.readouterr()
     assert said.out == f"{topic.name}: missing\n"
-    assert said.err == f"schemas: {topic.name} is missing; create it with: python -m schemas topics\n"
+    assert said.err == f"schemas: {topic.name} is missing; create it with: python -m waybill contracts topics\n"
     assert described(kafka_bootstrap, [topic.name]) == {}
     monkeypatch.setenv("WAYBILL_TOPICS_REPLICATION", "1")
     monkeypatch.setenv("WAYBILL_TOPICS_MIN_INSYNC", "1")

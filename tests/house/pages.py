@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from chassis.metrics import METRICS
-from chassis.service import command_of
-from chassis.settings import Environment, Settings
 from schemas.events import EVENTS
 from tests.house import CHECKOUT
+from waybill.deciders.service import command_of
+from waybill.observability.metrics import METRICS
+from waybill.runtime.settings import Environment, Settings
 
 
 def table(service: str, mark: str) -> str:

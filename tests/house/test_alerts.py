@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chassis.metrics import METRICS
 from tests.house import CHECKOUT
 from tests.support.alerts import ALERTS, FILES, known_series, promtool
+from waybill.observability.metrics import METRICS
 
 # Alert, what a program shows from the first minute of the trouble on, and the minute at which the alert must fire.
 FIRING = {

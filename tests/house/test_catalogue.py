@@ -15,11 +15,11 @@ import yaml
 from fastavro import parse_schema, schemaless_writer
 
 from catalogue import asyncapi, book, examples, pages
-from schemas import codec
-from schemas.contracts import load
-from schemas.document import flatten
 from schemas.events import EVENTS
 from tests.house import CHECKOUT, SERVICES
+from waybill.contracts import codec
+from waybill.contracts.contracts import load
+from waybill.contracts.document import flatten
 
 BOOK = book.read()
 PAGES = pages.pages(BOOK)

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from chassis.settings import Environment, Settings
 from devstack import parts, postgres
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
 from schemas.topics import TOPICS
 from tests.house import CHECKOUT
 from tests.support import containers
+from waybill.runtime.settings import Environment, Settings
 
 SERVICES = parts.SERVICES
 COMPOSE = CHECKOUT / "docker-compose.kafka.yml"
@@ -77,7 +77,8 @@ def settings_of(name: str) -> list[type[Environment]]:
 def known_to(name: str) -> set[str]:
     kinds = settings_of(name)
     if not kinds:
-        return set(re.findall(r'_variable\("(WAYBILL_\w+)"\)', (CHECKOUT / "schemas" / "__main__.py").read_text()))
+        source = (CHECKOUT / "waybill" / "contracts" / "command.py").read_text()
+        return set(re.findall(r'_variable\("(WAYBILL_\w+)"\)', source))
     return {f"WAYBILL_{field.upper()}" for kind in kinds for field in kind.model_fields}
 
 
@@ -334,7 +335,7 @@ def test_the_image_holds_every_program_and_the_same_uv_as_the_local_environment(
     dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE))
     services = {f"{service}_service" for service in SERVICES}
-    assert copied == {"schemas", "chassis", "outbox_relay", "devstack", *services}
+    assert copied == {"schemas", "waybill", "outbox_relay", "devstack", *services}
     uv = re.search(r'^UV = "(.+)"$', (CHECKOUT / "devstack" / "environment.py").read_text(), re.MULTILINE)
     assert uv is not None
     assert f"uv=={uv[1]}" in dockerfile

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from schemas import generate
 from tests.house import CHECKOUT
+from waybill.contracts import generate
 
 
 def test_classes_and_their_page_follow_from_the_schemas():
@@ -12,6 +12,6 @@ def test_classes_and_their_page_follow_from_the_schemas():
 
 
 def test_the_command_says_so_too():
-    command = [sys.executable, "-m", "schemas", "generate", "--check"]
+    command = [sys.executable, "-m", "waybill", "contracts", "generate", "--check"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,10 +9,10 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from chassis import exposure, metrics
-from chassis.metrics import METRICS, Name
-from outbox_relay import exposure as relay_exposure
+from outbox_relay.relay import exposure as relay_exposure
 from tests.house import CHECKOUT, SERVICES
+from waybill.observability import exposure, metrics
+from waybill.observability.metrics import METRICS, Name
 
 CALLS = {"inc": (Counter, Gauge), "put": (Gauge,), "observe": (Histogram,)}
 PARTS = ("aggregate", "consumer", "http", "outbox", "waybill", "worker")
@@ -36,7 +36,7 @@ SHAPE = re.compile(rf"({'|'.join(PARTS)})_[a-z_]+_(seconds|bytes|total)")
 
 
 def sources() -> list[Path]:
-    return [p for package in ("chassis", *SERVICES, "outbox_relay") for p in (CHECKOUT / package).rglob("*.py")]
+    return [p for package in ("waybill", *SERVICES, "outbox_relay") for p in (CHECKOUT / package).rglob("*.py")]
 
 
 def uses() -> dict[str, list[tuple[str, str, set[str]]]]:

@@ -13,7 +13,7 @@ NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_model_has_drifted_from_its_migrations(service):
-    command = [sys.executable, "-m", "chassis", service, "manage", "makemigrations", "--check", "--dry-run"]
+    command = [sys.executable, "-m", "waybill", service, "manage", "makemigrations", "--check", "--dry-run"]
     done = subprocess.run(
         command,
         cwd=CHECKOUT,

@@ -8,10 +8,10 @@ import pytest
 from ninja import Schema
 from pydantic import ValidationError
 
-from chassis import metrics
 from outbox_relay.settings import RelaySettings
-from schemas.registry import Access
 from tests.house import CHECKOUT, pages
+from waybill.observability import metrics
+from waybill.registry.registry import Access
 
 DOCS = CHECKOUT / "docs"
 NAMES = ("order", "inventory", "payment", "notification")

@@ -116,7 +116,7 @@ def test_a_link_leads_somewhere(path):
 
 @every_page
 def test_a_test_or_module_that_is_named_in_full_exists(path):
-    named = r"`((?:tests|chassis|schemas|devstack|outbox_relay|deploy|docs|\w+_service)/[\w/.-]+\.\w+)(?:::(\w+))?`"
+    named = r"`((?:tests|waybill|schemas|devstack|outbox_relay|deploy|docs|\w+_service)/[\w/.-]+\.\w+)(?:::(\w+))?`"
     for file, function in re.findall(named, path.read_text()):
         assert (CHECKOUT / file).is_file(), file
         assert not function or function in functions(CHECKOUT / file), f"{file}::{function}"

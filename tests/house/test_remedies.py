@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from outbox_relay.command import VERBS
+from outbox_relay.cli.command import VERBS
 from tests.house import CHECKOUT, SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -18,7 +18,7 @@ ASK = (
 
 def remedies(service: str) -> list[str]:
     """What each task of a service tells an operator, after the task's name."""
-    prepare = f"from chassis.django_settings import configure_django; configure_django(({service!r},), {NOBODY!r});"
+    prepare = f"from waybill.runtime.django_settings import configure_django as do; do(({service!r},), {NOBODY!r});"
     done = subprocess.run(
         [sys.executable, "-c", f"{prepare} {ASK.format(service)}"],
         cwd=CHECKOUT,

@@ -14,11 +14,11 @@ PICTURE = re.compile(r"^    [1-7]  .+? ([\w/]+\.py) ", re.MULTILINE)
 # What stands in a stop's file, by which it hands over to the next.
 HANDS_OVER = [
     ("order_service/api.py", "handle(service, [Caused(command"),
-    ("chassis/unit_of_work.py", "service.domain.decide(command, state)"),
+    ("waybill/deciders/unit_of_work.py", "service.domain.decide(command, state)"),
     ("order_service/domain.py", "return [\n        OrderPlaced("),
-    ("chassis/outbox.py", "INSERT INTO outbox"),
-    ("outbox_relay/relay.py", "FROM outbox"),
-    ("chassis/consumer/handling.py", "return reaction(event)"),
+    ("waybill/outbox/outbox.py", "INSERT INTO outbox"),
+    ("outbox_relay/relay/relay.py", "FROM outbox"),
+    ("waybill/consumer/handling.py", "return reaction(event)"),
     ("inventory_service/reactions.py", "-> ReserveStock"),
 ]
 
@@ -64,7 +64,7 @@ def test_no_hop_knows_the_one_after_the_next():
     for file, stranger in [
         ("order_service/api.py", "import append"),
         ("order_service/domain.py", "models"),
-        ("chassis/outbox.py", "confluent_kafka"),
+        ("waybill/outbox/outbox.py", "confluent_kafka"),
         ("inventory_service/reactions.py", "unit_of_work"),
     ]:
         assert stranger not in (CHECKOUT / file).read_text(), file

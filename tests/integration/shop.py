@@ -11,16 +11,16 @@ import psycopg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from schemas import codec
-from schemas.contracts import load
-from schemas.create_topics import create_missing
 from schemas.events import ProductListed
-from schemas.postgres_client import connect
 from schemas.topics import TOPICS
 from tests.integration.relay.broker import Broker
 from tests.support.databases import Server, ServiceDatabase
 from tests.support.programs import Program, program
 from tests.support.wait import wait_until
+from waybill.contracts import codec
+from waybill.contracts.contracts import load
+from waybill.database.postgres_client import connect
+from waybill.kafka.create_topics import create_missing
 
 TOPICS_SECONDS = 60
 UNPUBLISHED = """

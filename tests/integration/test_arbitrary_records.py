@@ -8,9 +8,7 @@ from confluent_kafka import Producer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chassis import schema_ids
 from inventory_service.service import service as inventory
-from schemas import codec
 from schemas.events import OrderPlaced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
@@ -19,6 +17,8 @@ from tests.support.consuming import consuming, on_topic
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import placed
 from tests.support.wait import wait_until
+from waybill.consumer import schema_ids
+from waybill.contracts import codec
 
 SCHEMA_ID = 1
 ID = "0198a000-0000-7000-8000-000000000001"

@@ -9,7 +9,7 @@ from django.db import DataError, connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.arrays import ArrayDumper
+from waybill.database.arrays import ArrayDumper
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 KINDS = {

@@ -13,11 +13,7 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from chassis import schema_ids
-from chassis.telemetry import new_id
 from inventory_service.service import service as inventory
-from schemas import codec
-from schemas.contracts import ROOT
 from schemas.events import SOURCES, OrderPlaced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
@@ -25,6 +21,10 @@ from tests.support.consuming import consuming, on_topic
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import placed
 from tests.support.wait import wait_until
+from waybill.consumer import schema_ids
+from waybill.contracts import codec
+from waybill.contracts.contracts import ROOT
+from waybill.observability.telemetry import new_id
 
 SCHEMA_ID, UNKNOWN_ID = 1, 999
 AHEAD_SECONDS = 120  # a producer's clock may be, and changes nothing

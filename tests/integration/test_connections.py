@@ -10,13 +10,13 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from schemas.postgres_client import EXAMPLE
 from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.relay.postgres import PostgresServer
 from tests.support.databases import Server, ServiceDatabase
 from tests.support.programs import Program, program
 from tests.support.providers.process import free_port
 from tests.support.stack import CHECKOUT
+from waybill.database.postgres_client import EXAMPLE
 
 LOOPS = ("web", "consumer", "worker", "relay")
 SESSIONS = "SELECT application_name FROM pg_stat_activity WHERE datname = '{}'"
@@ -93,7 +93,7 @@ def test_every_program_shows_the_application_name_of_its_url(database: ServiceDa
 def test_a_malformed_url_is_one_line_that_names_the_variable_for_every_program() -> None:
     url = "postgresql://u:secret@h/d?sslmod=require"
     for kind in LOOPS:
-        command = ["outbox_relay"] if kind == "relay" else ["chassis", "order_service", kind]
+        command = ["outbox_relay"] if kind == "relay" else ["waybill", "order_service", kind]
         environment = {**os.environ, "WAYBILL_SERVICE": "order_service", "WAYBILL_DATABASE_URL": url}
         done = subprocess.run(
             [sys.executable, "-m", *command],

@@ -11,21 +11,21 @@ from django.db import OperationalError, connection
 from django_outbox_pattern.models import Received
 from fastavro import schemaless_writer
 
-from chassis import inbox, redrive, schema_ids
-from chassis.consumer import handling, housekeeping, registered
-from chassis.message import Message
-from chassis.outcomes import ParkingStopped
-from chassis.settings import settings
-from chassis.telemetry import new_id
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
 from order_service.models import PriceRow
 from order_service.service import service as orders
-from schemas import codec
-from schemas.contracts import ROOT
 from schemas.events import SOURCES, OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
 from tests.integration.test_unit_of_work import stocked
 from tests.support.orders import placed
+from waybill.consumer import handling, housekeeping, registered, schema_ids
+from waybill.consumer.message import Message
+from waybill.contracts import codec
+from waybill.contracts.contracts import ROOT
+from waybill.deciders.outcomes import ParkingStopped
+from waybill.inbox import inbox, redrive
+from waybill.observability.telemetry import new_id
+from waybill.runtime.settings import settings
 
 FAILED, SUCCEEDED = -1, 2
 UNREGISTERED = 998

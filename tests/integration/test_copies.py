@@ -7,21 +7,20 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from chassis import schema_ids
-from chassis.consumer import handling
-from chassis.message import Message
-from chassis.settings import settings
-from chassis.telemetry import new_id
 from order_service import api
 from order_service.models import PriceRow
 from order_service.service import service as orders
-from schemas import codec
 from schemas.events import Event, ProductDelisted, ProductListed, ProductRepriced
 from tests.integration.relay.parts import make_topic
 from tests.integration.test_bad_records import consuming
 from tests.integration.test_consumer import parked
 from tests.support.databases import ServiceDatabase
 from tests.support.wait import wait_until
+from waybill.consumer import handling, schema_ids
+from waybill.consumer.message import Message
+from waybill.contracts import codec
+from waybill.observability.telemetry import new_id
+from waybill.runtime.settings import settings
 
 IDS = {ProductListed: 1, ProductRepriced: 2, ProductDelisted: 3}
 

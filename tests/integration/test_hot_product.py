@@ -6,12 +6,6 @@ from multiprocessing import get_context
 import pytest
 
 import tests.conftest  # noqa: F401 - configures Django in the processes too
-from chassis import rebuild
-from chassis.consumer import handling
-from chassis.message import Message
-from chassis.outcomes import Code, CommandRefused
-from chassis.settings import settings
-from chassis.unit_of_work import Caused, handle
 from inventory_service.domain import CorrectStock, ReceiveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
@@ -19,6 +13,12 @@ from tests.integration.test_consumer import inventory, message  # noqa: F401 - t
 from tests.support.databases import in_use
 from tests.support.orders import cause, placed
 from tests.support.wait import wait_until
+from waybill.consumer import handling
+from waybill.consumer.message import Message
+from waybill.deciders import rebuild
+from waybill.deciders.outcomes import Code, CommandRefused
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.runtime.settings import settings
 
 ORDERS, PROCESSES, BATCH = 90, 3, 5
 ON_HAND = 10  # as the fixture has stocked it

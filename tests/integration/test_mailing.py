@@ -6,13 +6,13 @@ import pytest
 from aiosmtpd.controller import Controller
 from pydantic import ValidationError
 
-from chassis.outcomes import Unavailable
 from devstack.ports import choose
 from notification_service import api, mailer
 from notification_service.domain import Kind
 from notification_service.settings import NotificationSettings
 from schemas.events import NotificationRequested
 from tests.support.wait import wait_until
+from waybill.deciders.outcomes import Unavailable
 
 
 class Server:

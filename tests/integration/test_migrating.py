@@ -31,7 +31,7 @@ def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subproce
         "WAYBILL_SERVICE_ROLE": "test_service",
         "WAYBILL_RELAY_ROLE": "test_relay",
     }
-    command = [sys.executable, "-m", "chassis", "order_service", "migrate"]
+    command = [sys.executable, "-m", "waybill", "order_service", "migrate"]
     return subprocess.run(
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

@@ -11,15 +11,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from chassis import outbox, rebuild
-from chassis.outcomes import CommandRefused, Ignored
-from chassis.service import Service
-from chassis.unit_of_work import Caused, handle
 from notification_service.domain import Kind
 from schemas.events import OrderLine, StockLine
 from tests.model.corridor import NO_ROW, SERVICES, Corridor
 from tests.support.databases import in_use
 from tests.support.orders import cause
+from waybill.deciders import rebuild
+from waybill.deciders.outcomes import CommandRefused, Ignored
+from waybill.deciders.service import Service
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.outbox import outbox
 
 SKUS = ("BED", "LAMP")
 FEW = st.integers(1, 2)

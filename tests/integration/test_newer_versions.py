@@ -9,15 +9,17 @@ import psycopg
 import pytest
 from fastavro import schemaless_writer
 
-from chassis import deadlines, outbox, rebuild
-from chassis.unit_of_work import handle
 from order_service.service import service
-from schemas.contracts import ROOT
 from schemas.events import SOURCES, OrderPlaced
 from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import place
+from waybill.contracts.contracts import ROOT
+from waybill.deciders import rebuild
+from waybill.deciders.unit_of_work import handle
+from waybill.outbox import outbox
+from waybill.tasks import deadlines
 
 NEWER = OrderPlaced.schema_version + 1
 

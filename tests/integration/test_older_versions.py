@@ -9,16 +9,16 @@ import psycopg
 import pytest
 from fastavro import schemaless_writer
 
-from chassis import rebuild
-from chassis.telemetry import new_id
-from chassis.unit_of_work import Caused, handle
 from payment_service.domain import RecordCharge, RecordRefund, RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
 from payment_service.service import service
-from schemas.contracts import ROOT
 from schemas.events import SOURCES, PaymentCharged
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import cause
+from waybill.contracts.contracts import ROOT
+from waybill.deciders import rebuild
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.observability.telemetry import new_id
 
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}

@@ -7,14 +7,14 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chassis import outbox
-from chassis.outbox import Appended, AppendRefused
-from chassis.unit_of_work import handle
 from order_service.models import OrderRow
 from order_service.service import service
-from schemas import codec
 from schemas.events import OrderCancelled, OrderPlaced
 from tests.support.orders import cause, place, placed
+from waybill.contracts import codec
+from waybill.deciders.unit_of_work import handle
+from waybill.outbox import outbox
+from waybill.outbox.outbox import Appended, AppendRefused
 
 
 def rows():

@@ -17,11 +17,6 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
-from chassis import worker
-from chassis.auth import Caller
-from chassis.condition import Condition
-from chassis.settings import Settings
-from chassis.unit_of_work import Caused, handle
 from payment_service import api
 from payment_service.domain import RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
@@ -34,6 +29,11 @@ from tests.support.providers.process import free_port
 from tests.support.providers.worlds import World
 from tests.support.stack import CHECKOUT
 from tests.support.wait import wait_until
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.rest.auth import Caller
+from waybill.runtime.condition import Condition
+from waybill.runtime.settings import Settings
+from waybill.tasks import worker
 
 FAST = Settings(retry_seconds=0.05, worker_poll_seconds=0.01, worker_threads=2)
 
@@ -147,7 +147,7 @@ def test_a_worker_ends_within_its_bound_though_a_call_drips(world, tmp_path):
         "WAYBILL_WORKER_LEASE_SECONDS": "90",
     }
     port = free_port()
-    command = [sys.executable, "-m", "chassis", "payment_service", "worker"]
+    command = [sys.executable, "-m", "waybill", "payment_service", "worker"]
     with (tmp_path / "worker.log").open("wb") as lines:
         running = subprocess.Popen(
             command, cwd=CHECKOUT, env={**environment, "WAYBILL_PORT": str(port)}, stdout=lines, stderr=lines

@@ -12,9 +12,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from chassis.sqlstate import ErrorClass, classify, one_line
-from schemas.pooler import SETTING
-from schemas.postgres_client import RELIED_ON, connect
 from tests.integration.outbox_command.parts import outbox, settings
 from tests.integration.relay.postgres import PostgresServer, as_user, server_folder
 from tests.integration.shop import Shop
@@ -24,6 +21,9 @@ from tests.support.programs import Program
 from tests.support.providers.process import free_port
 from tests.support.stack import CHECKOUT
 from tests.support.wait import wait_until
+from waybill.database.pooler import SETTING
+from waybill.database.postgres_client import RELIED_ON, connect
+from waybill.database.sqlstate import ErrorClass, classify, one_line
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 ORDERS, AT_ONCE = 60, 12

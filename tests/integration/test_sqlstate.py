@@ -6,14 +6,14 @@ import psycopg
 import pytest
 from django.db import Error, connection, transaction
 
-from chassis import unit_of_work
-from chassis.sqlstate import ErrorClass, classify, may_succeed_at_once, may_succeed_later
-from chassis.unit_of_work import Caused
 from order_service.domain import CancelOrder
 from order_service.models import OrderRow
 from order_service.service import service as orders
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import cause, place
+from waybill.database.sqlstate import ErrorClass, classify, may_succeed_at_once, may_succeed_later
+from waybill.deciders import unit_of_work
+from waybill.deciders.unit_of_work import Caused
 
 BY_CODE = {
     "08006": ErrorClass.TRANSIENT,

@@ -7,9 +7,6 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chassis import outbox
-from chassis.outcomes import CommandRefused, Ignored
-from chassis.unit_of_work import Caused, handle
 from inventory_service.domain import ListProduct, ReceiveStock, ReserveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.models import to_state as stock_of
@@ -19,6 +16,9 @@ from order_service.models import OrderRow, to_state
 from order_service.service import service as orders
 from schemas.events import StockLine
 from tests.support.orders import cause, place
+from waybill.deciders.outcomes import CommandRefused, Ignored
+from waybill.deciders.unit_of_work import Caused, handle
+from waybill.outbox import outbox
 
 
 def test_a_batch_costs_as_many_statements_as_one_command(order_database):

@@ -11,19 +11,22 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chassis import deadlines, exposure, hint, metrics, outside, worker
-from chassis.condition import Condition
-from chassis.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
-from chassis.sampling import Sampler
-from chassis.service import Service, after
-from chassis.settings import Settings
-from chassis.side_session import SideSession
-from chassis.threads import Threads
-from chassis.unit_of_work import handle
 from order_service import domain, models, reactions
 from schemas.events import OrderPlaced
 from tests.support.orders import place
 from tests.support.wait import wait_until
+from waybill.database.side_session import SideSession
+from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
+from waybill.deciders.service import Service, after
+from waybill.deciders.unit_of_work import handle
+from waybill.observability import exposure, metrics
+from waybill.observability.sampling import Sampler
+from waybill.outbox import hint
+from waybill.runtime import outside
+from waybill.runtime.condition import Condition
+from waybill.runtime.settings import Settings
+from waybill.runtime.threads import Threads
+from waybill.tasks import deadlines, worker
 
 FAST = Settings(retry_seconds=0.01, worker_poll_seconds=0.01)
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from chassis import rebuild
-from chassis.outcomes import Ignored, Refused
-from chassis.service import Command, Service
 from inventory_service.service import service as inventory
 from notification_service.service import service as notification
 from order_service.service import service as orders
 from payment_service.service import service as payment
+from waybill.deciders import rebuild
+from waybill.deciders.outcomes import Ignored, Refused
+from waybill.deciders.service import Command, Service
 
 SERVICES = (orders, inventory, payment, notification)
 NO_ROW = 0

@@ -12,11 +12,11 @@ from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from chassis.outcomes import NeedsAttention
-from chassis.service import Settlement, Task, Tried
 from tests.model.corridor import NO_ROW, Corridor, Fault, Outcome
 from tests.model.outside import CALLS, Books, PutOff, attempt, forgotten
 from tests.model.scopes import Scope
+from waybill.deciders.outcomes import NeedsAttention
+from waybill.deciders.service import Settlement, Task, Tried
 
 AGGREGATES = ("order", "reservation", "payment", "notification")
 OWNER = {"order": "order", "reservation": "inventory", "payment": "payment", "notification": "notification"}

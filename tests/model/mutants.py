@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-from chassis.outcomes import Ignored, Unavailable
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
@@ -25,6 +24,7 @@ from schemas.events import (
     StockReserved,
 )
 from tests.model.scopes import ACROSS, COUNTED, LAMP, PRICED, THREE, Scope
+from waybill.deciders.outcomes import Ignored, Unavailable
 
 PLAIN = Scope(name="plain", says="one order, cancelled at any point", baskets=(LAMP,), stock=(("LAMP", 1),), lost=False)
 SOLD_OUT = replace(PLAIN, name="sold out", stock=(("LAMP", 0),))

@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from chassis import rows
-from chassis.outcomes import NeedsAttention, OutcomeUnknown, Unavailable
-from chassis.service import Command, Task, Tried
 from notification_service import mailer
 from payment_service import provider
 from payment_service.provider import asking
+from waybill.database import rows
+from waybill.deciders.outcomes import NeedsAttention, OutcomeUnknown, Unavailable
+from waybill.deciders.service import Command, Task, Tried
 
 
 class Books(NamedTuple):

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import tests.conftest  # noqa: F401 - configures Django, which the services' plans need
-from chassis.outcomes import Ignored, Refused
-from chassis.service import command_of
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
@@ -21,6 +19,8 @@ from schemas.events import OrderLine, StockLine
 from tests.house import CHECKOUT
 from tests.model.corridor import SERVICES
 from tests.model.scopes import BOUND, DEEP
+from waybill.deciders.outcomes import Ignored, Refused
+from waybill.deciders.service import command_of
 
 PAGE = CHECKOUT / "docs" / "saga.md"
 ID = UUID(int=1)

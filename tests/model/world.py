@@ -220,7 +220,7 @@ class World:
                 seen = (*road.seen, event) if self.scope.rewinds else ()
                 after = shared._replace(news=_put(shared.news, at, Road(seen, (), tuple(rest))))
                 version = len(seen)
-                if version >= shared.kept[at]:  # what the statement of chassis.rows says
+                if version >= shared.kept[at]:  # what the statement of waybill.database.rows says
                     after = after._replace(prices=_put(shared.prices, at, copy), kept=_put(shared.kept, at, version))
                 yield f"order reads {type(self.corridor.events[event]).__name__}", after, True
             if shared.rewinds:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
-from chassis.metrics import METRICS
 from devstack.download import cache as cache_folder
 from tests.support.stack import CHECKOUT
+from waybill.observability.metrics import METRICS
 
 FILES = sorted((CHECKOUT / "deploy" / "alerts").glob("*.yml"))
 SUFFIXES = ("_count", "_sum", "_bucket")

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from django.db import connection
 
-from chassis.condition import Condition
-from chassis.consumer.loop import consume
-from chassis.service import Service
-from chassis.settings import settings
+from waybill.consumer.loop import consume
+from waybill.deciders.service import Service
+from waybill.runtime.condition import Condition
+from waybill.runtime.settings import settings
 
 
 def on_topic(service: Service, topic: str) -> Service:

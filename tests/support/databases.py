@@ -13,8 +13,8 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from chassis.django_settings import database
 from tests.support.stack import CHECKOUT
+from waybill.runtime.django_settings import database
 
 ROLES = ("owner", "service", "relay")
 PASSWORD = "test"
@@ -68,7 +68,7 @@ class Server:
             "WAYBILL_RELAY_ROLE": "test_relay",
         }
         subprocess.run(
-            [sys.executable, "-m", "chassis", service, "migrate"], cwd=CHECKOUT, env=environment, check=True, timeout=60
+            [sys.executable, "-m", "waybill", service, "migrate"], cwd=CHECKOUT, env=environment, check=True, timeout=60
         )
 
     def _described(self, name: str) -> ServiceDatabase:

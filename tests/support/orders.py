@@ -2,10 +2,10 @@
 
 from uuid import UUID, uuid4
 
-from chassis.telemetry import Cause, new_id
-from chassis.unit_of_work import Caused
 from order_service.domain import PlaceOrder
 from schemas.events import OrderLine, OrderPlaced
+from waybill.deciders.unit_of_work import Caused
+from waybill.observability.telemetry import Cause, new_id
 
 LINES = (OrderLine(sku="LAMP", quantity=2, unit_price=1999),)
 

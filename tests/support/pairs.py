@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chassis.outcomes import Ignored, Refused
+from waybill.deciders.outcomes import Ignored, Refused
 
 
 def reachable(decide: Callable[..., Any], evolve: Callable[..., Any], start: Any, commands: Iterable[Any]) -> set[Any]:

@@ -39,7 +39,7 @@ class Program:
             "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,
             **more,
         }
-        command = ["outbox_relay"] if kind == "relay" else ["chassis", "order_service", kind]
+        command = ["outbox_relay"] if kind == "relay" else ["waybill", "order_service", kind]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=CHECKOUT, env=environment, stdout=log, stderr=log

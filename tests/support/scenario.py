@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.outcomes import Ignored, Refused
+from waybill.deciders.outcomes import Ignored, Refused
 
 
 @dataclass(frozen=True)

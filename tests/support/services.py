@@ -2,7 +2,7 @@
 
 import os
 
-from chassis.django_settings import configure_django
+from waybill.runtime.django_settings import configure_django
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # nothing connects to this address

@@ -35,7 +35,7 @@ def test_what_is_being_stopped_is_stopped_to_its_end_whoever_interrupts_it(numbe
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_tests_that_are_told_to_end_clear_up(number):
-    command = [sys.executable, "-c", NOT_UNDER_NOHUP, "tests/unit/chassis/test_watchdog.py"]
+    command = [sys.executable, "-c", NOT_UNDER_NOHUP, "tests/unit/waybill/test_watchdog.py"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as run:
         assert "test session starts" in run.stdout.readline()
         run.send_signal(number)

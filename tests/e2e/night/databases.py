@@ -83,7 +83,7 @@ def hostile_defaults(op: Operator) -> Generator[Look]:
 )
 def migration_behind_a_lock(op: Operator) -> Generator[Look]:
     environment = parts.inherited() | parts.service_environment(op.stage.site, "order", "migrate")
-    command = parts.python("chassis", "order_service", "migrate")
+    command = parts.python("waybill", "order_service", "migrate")
     ended: list[subprocess.CompletedProcess[str]] = []
 
     def migrate() -> None:

@@ -54,7 +54,7 @@ class Operator:
         return answer
 
     def schemas(self, *arguments: str, **environment: str) -> Answer:
-        return self._run("schemas", *arguments, **environment)
+        return self._run("waybill", "contracts", *arguments, **environment)
 
     def _run(self, module: str, *arguments: str, **environment: str) -> Answer:
         done = subprocess.run(

@@ -14,13 +14,13 @@ from uuid import UUID, uuid4
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
-from chassis import unit_of_work
 from order_service.service import service
 from tests.integration.relay.parts import CHECKOUT
 from tests.support.databases import ServiceDatabase
 from tests.support.forked import run_outbox
 from tests.support.orders import place
 from tests.support.wait import wait_until
+from waybill.deciders import unit_of_work
 
 COMMAND = [sys.executable, "-m", "outbox_relay"]  # of this checkout, whichever is installed
 AWAY = "postgresql://nobody@127.0.0.1:1/nothing"

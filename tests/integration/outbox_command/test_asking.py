@@ -5,8 +5,8 @@ import json
 import psycopg
 import pytest
 
-from outbox_relay import history
-from outbox_relay.status import NEWEST
+from outbox_relay.operations.events import history
+from outbox_relay.operations.status import NEWEST
 from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
 from tests.integration.relay.parts import append_many
 from tests.support.databases import ServiceDatabase

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from outbox_relay import groups, growing
+from outbox_relay.operations.topics import groups, growing
 from tests.integration.outbox_command.parts import AWAY, Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import jobs
 from tests.integration.outbox_command.test_replaying import running as replaying

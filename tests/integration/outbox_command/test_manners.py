@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from outbox_relay import command
+from outbox_relay.cli import command
 from tests.integration.outbox_command.parts import AWAY, COMMAND, Running, execute, outbox, place_orders, settings
 from tests.integration.relay.parts import CHECKOUT, Outbox, append, relay, set_limit
 from tests.support.databases import ServiceDatabase
@@ -36,10 +36,10 @@ ASKED = {"settle": "payment"}  # the service that has something to settle; the o
 # Interrupts itself in the midst of its start.
 IMPATIENT = """
 import os, signal, sys
-from outbox_relay.entry import main
+from outbox_relay.cli.entry import main
 class Finder:
     def find_spec(name, *_):
-        if name == "outbox_relay.asking":
+        if name == "outbox_relay.cli.asking":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder)
 main()

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from outbox_relay.status import READ_ONLY
+from outbox_relay.operations.status import READ_ONLY
 from tests.integration.outbox_command.parts import Ended, execute, outbox, settings
 from tests.integration.relay.parts import Outbox, append, relay
 from tests.support.databases import PASSWORD

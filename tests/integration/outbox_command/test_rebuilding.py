@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from chassis import unit_of_work
-from chassis.rebuild import Difference, check
-from chassis.unit_of_work import Caused
 from order_service.domain import CancelOrder
 from order_service.service import service
 from tests.integration.outbox_command.parts import Running, execute, outbox, place_orders, settings
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import cause
+from waybill.deciders import unit_of_work
+from waybill.deciders.rebuild import Difference, check
+from waybill.deciders.unit_of_work import Caused
 
 EXECUTE = ["--execute", "--reason", "total was changed by hand", "--by", "ana"]
 MEND = ["rebuild", "--mend", "--service", "order", "--json"]

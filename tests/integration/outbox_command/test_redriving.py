@@ -7,13 +7,13 @@ from uuid import uuid4
 import psycopg
 from django.db import connection
 
-from chassis.message import Message
-from schemas import codec
 from schemas.events import OrderPlaced
 from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.test_consumer import inventory, message, parked, process, reserved  # noqa: F401 - a fixture
 from tests.support.orders import placed
 from tests.support.wait import wait_until
+from waybill.consumer.message import Message
+from waybill.contracts import codec
 
 BROKEN = b"no frame"
 

@@ -12,11 +12,6 @@ import psycopg
 import pytest
 from django_outbox_pattern.models import Received
 
-from chassis import metrics, schema_ids
-from chassis.consumer import handling
-from chassis.message import Message
-from chassis.settings import settings
-from chassis.telemetry import new_id
 from notification_service.models import ContactRow, NotificationRow
 from notification_service.service import service as notifications
 from order_service.models import PriceRow
@@ -29,6 +24,11 @@ from tests.support import databases
 from tests.support.orders import placed
 from tests.support.stack import CHECKOUT, Stack
 from tests.support.wait import wait_until
+from waybill.consumer import handling, schema_ids
+from waybill.consumer.message import Message
+from waybill.observability import metrics
+from waybill.observability.telemetry import new_id
+from waybill.runtime.settings import settings
 
 LISTED = ProductListed(sku="LAMP", name="Lamp", unit_price=1000, currency="EUR")
 
@@ -151,7 +151,7 @@ def worker(database: databases.ServiceDatabase, stack: Stack) -> Iterator[None]:
         "WAYBILL_PORT": str(free_port()),
         "WAYBILL_SMTP_PORT": str(ports["mailbox.smtp"]),
     }
-    program = [sys.executable, "-m", "chassis", "notification_service", "worker"]
+    program = [sys.executable, "-m", "waybill", "notification_service", "worker"]
     process = subprocess.Popen(program, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL)
     try:
         yield

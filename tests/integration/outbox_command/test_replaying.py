@@ -337,7 +337,7 @@ def test_a_topic_that_takes_no_such_record_stops_the_job_before_it(own_outbox: O
     done = replay(own_outbox, *EVERYTHING, *WHY)
     (job,) = jobs(own_outbox)
     assert (done.code, len(done.err.splitlines()), job["state"]) == (4, 1, "stopped")
-    assert "does not exist; create it with: python -m schemas topics" in done.err
+    assert "does not exist; create it with: python -m waybill contracts topics" in done.err
     assert f"--resume {job['id']}" in done.err
 
 

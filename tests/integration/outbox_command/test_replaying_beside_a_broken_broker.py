@@ -2,7 +2,7 @@
 
 import signal
 
-from outbox_relay.verb import DEPENDENCY_DOWN
+from outbox_relay.cli.verb import DEPENDENCY_DOWN
 from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
 from tests.integration.relay.broker import Broker

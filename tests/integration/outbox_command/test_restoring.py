@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from outbox_relay import restoring
+from outbox_relay.operations.events import restoring
 from tests.e2e.conftest import Shop
 from tests.integration.outbox_command.parts import Ended, execute, outbox, place_orders
 from tests.integration.relay.parts import read_topic

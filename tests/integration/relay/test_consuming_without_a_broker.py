@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from chassis import metrics
-from chassis.condition import Condition
 from inventory_service.service import service as inventory
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import make_topic
 from tests.support.consuming import consuming, on_topic
 from tests.support.wait import wait_until
+from waybill.observability import metrics
+from waybill.runtime.condition import Condition
 
 
 class Fault(NamedTuple):

@@ -21,8 +21,8 @@ IN_FLIGHT = 200
 
 # A prepared transaction comes back from a crash under another name: holders that are kept have all "ended".
 KEEPS_HOLDERS = """
-from outbox_relay.serving import main
-from outbox_relay.cursor import Cursor
+from outbox_relay.relay.serving import main
+from outbox_relay.relay.cursor import Cursor
 honest, kept = Cursor.held_by, {}
 def held_by(self, holders):
     return honest(self, kept.setdefault(self.gaps[0].first, holders) if self.gaps else holders)

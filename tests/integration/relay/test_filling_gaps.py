@@ -5,7 +5,6 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Producer
 
-from schemas import codec
 from schemas.events import ProductListed
 from tests.integration.outbox_command.parts import Ended, execute, outbox, settings
 from tests.integration.relay.broker import Broker
@@ -13,6 +12,7 @@ from tests.integration.shop import Shop
 from tests.support.databases import ServiceDatabase
 from tests.support.programs import Program
 from tests.support.scrape import parse
+from waybill.contracts import codec
 
 TOPIC = "inventory.events.v1"
 PARTITIONS = 6

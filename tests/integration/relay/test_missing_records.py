@@ -8,16 +8,16 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 
-from chassis import metrics
-from chassis.consumer.gap import Gap
-from chassis.consumer.starts import choose_start
-from chassis.service import Service
 from inventory_service.service import service as inventory
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import make_topic
 from tests.support.consuming import consuming, on_topic
 from tests.support.databases import ServiceDatabase
 from tests.support.wait import wait_until
+from waybill.consumer.gap import Gap
+from waybill.consumer.starts import choose_start
+from waybill.deciders.service import Service
+from waybill.observability import metrics
 
 GAPS = """
 SELECT topic, "partition", first_offset, last_offset FROM offset_gap

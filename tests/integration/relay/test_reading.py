@@ -6,18 +6,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_relay.cursor import Cursor
-from outbox_relay.following import VISIBLE
-from outbox_relay.leadership import SESSION
-from outbox_relay.reading import FETCH_WITH_GAPS, Reader
-from schemas.postgres_client import connect, parameters
+from outbox_relay.operations.events.following import VISIBLE
+from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.leadership import SESSION
+from outbox_relay.relay.reading import FETCH_WITH_GAPS, Reader
 from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated
+from waybill.database.postgres_client import connect, parameters
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
 
 LOOKS_AROUND_ALL_THE_TIME = """
-from outbox_relay import leadership, relay
-from outbox_relay.serving import main
+from outbox_relay.relay import leadership, relay
+from outbox_relay.relay.serving import main
 leadership.BEAT_SECONDS = relay.CHECK_SECONDS = 0.0
 main()
 """

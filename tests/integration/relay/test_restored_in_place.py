@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from psycopg import sql
 
-from outbox_relay import audit, decisions
+from outbox_relay.operations import audit, decisions
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import Outbox, RelayProcess, append, empty, read_topic, relay
 from tests.integration.relay.test_transactions import TRANSACTIONS

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chassis.metrics import METRICS
-from outbox_relay.parking import Reason
+from outbox_relay.relay.parking import Reason
 from tests.integration.relay.parts import Outbox, RelayProcess, append, relay
 from tests.support.scrape import scrape, scraped_text
+from waybill.observability.metrics import METRICS
 
 OWN = {"service": "order_service"}
 RELAYS = {name for name, metric in METRICS.items() if "relay" in metric.programs}

@@ -1,6 +1,5 @@
 from uuid import UUID
 
-from chassis.outcomes import Ignored
 from inventory_service.domain import (
     CorrectStock,
     DelistProduct,
@@ -23,6 +22,7 @@ from schemas.events import (
     StockReserved,
 )
 from tests.support.scenario import Scenario
+from waybill.deciders.outcomes import Ignored
 
 LISTED = ProductListed(sku="LAMP", name="Lamp", unit_price=1999, currency="EUR")
 RECEIVED = StockReceived(sku="LAMP", quantity=5, reason="delivery")

@@ -3,7 +3,6 @@ from uuid import UUID
 
 import pytest
 
-from chassis.outcomes import Ignored
 from inventory_service.domain import (
     CommitStock,
     Product,
@@ -26,6 +25,7 @@ from schemas.events import (
     StockReserved,
 )
 from tests.support.scenario import Scenario
+from waybill.deciders.outcomes import Ignored
 
 ID = UUID(int=1)
 LAMPS, DESK = StockLine(sku="LAMP", quantity=2), StockLine(sku="DESK", quantity=1)

@@ -1,7 +1,6 @@
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.outcomes import Ignored, Refused
 from notification_service.domain import (
     Kind,
     Notices,
@@ -14,6 +13,7 @@ from notification_service.domain import (
 from notification_service.reactions import payment_refunded
 from schemas.events import NotificationFailed, NotificationRequested, NotificationSent, PaymentRefunded
 from tests.support.scenario import Scenario
+from waybill.deciders.outcomes import Ignored, Refused
 
 ID = UUID(int=1)
 KIND = Kind.ORDER_CONFIRMED

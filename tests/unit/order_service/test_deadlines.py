@@ -4,8 +4,6 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.outcomes import NeedsAttention
-from chassis.service import Tried
 from order_service.domain import Order, Status, evolve
 from order_service.worker import end_cancellation
 from schemas.events import (
@@ -15,6 +13,8 @@ from schemas.events import (
     OrderPlaced,
     OrderStockClosed,
 )
+from waybill.deciders.outcomes import NeedsAttention
+from waybill.deciders.service import Tried
 
 ORDER_ID = uuid4()
 PLACED = OrderPlaced(order_id=ORDER_ID, customer_id="ann", lines=(), total=1, currency="EUR", payment_method="tok_ok")

@@ -1,6 +1,5 @@
 from uuid import UUID
 
-from chassis.outcomes import Ignored, Refused
 from order_service.domain import (
     CancelOrder,
     ExpireOrder,
@@ -30,6 +29,7 @@ from schemas.events import (
 )
 from tests.support.pairs import reachable
 from tests.support.scenario import Scenario
+from waybill.deciders.outcomes import Ignored, Refused
 
 ID = UUID(int=1)
 LINES = (OrderLine(sku="LAMP", quantity=2, unit_price=1999), OrderLine(sku="DESK", quantity=1, unit_price=10000))

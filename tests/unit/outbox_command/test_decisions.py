@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from outbox_relay.decisions import Ghosts
+from outbox_relay.operations.decisions import Ghosts
 
 EVENT = uuid4()
 KNOWN = Ghosts(frozenset({EVENT}), frozenset({("order.events.v1", 0, 7)}))

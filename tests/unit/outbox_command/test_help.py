@@ -6,9 +6,10 @@ import shlex
 
 import pytest
 
-from outbox_relay import command, history
-from outbox_relay.places import UsageError
-from outbox_relay.verb import read_filter
+from outbox_relay.cli import command
+from outbox_relay.cli.verb import read_filter
+from outbox_relay.operations.events import history
+from outbox_relay.operations.places import UsageError
 from tests.house import CHECKOUT
 
 PAGES = ("docs/outbox-command.md", "docs/runbook.md", "docs/relay.md", "README.md")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from outbox_relay.decisions import SkippedRecord
-from outbox_relay.verifying.inboxes import Inbox
-from outbox_relay.verifying.ledger import Entry
+from outbox_relay.operations.decisions import SkippedRecord
+from outbox_relay.operations.verifying.inboxes import Inbox
+from outbox_relay.operations.verifying.ledger import Entry
 
 TOPIC = "order.events.v1"
 SKIPPED, ANOTHER = "01a21a98-0000-7000-8000-000000000001", "01a21a98-0000-7000-8000-000000000002"

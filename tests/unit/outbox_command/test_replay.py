@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from outbox_relay.memory import ON_THE_WAY, Memory, forgotten
-from outbox_relay.sending import BATCH_ROWS, Throttle
+from outbox_relay.operations.memory import ON_THE_WAY, Memory, forgotten
+from outbox_relay.operations.replay.sending import BATCH_ROWS, Throttle
 
 PLACED, LISTED = "waybill.order.OrderPlaced", "waybill.inventory.ProductListed"
 

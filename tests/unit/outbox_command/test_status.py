@@ -1,6 +1,6 @@
 """Which programs are missing, from what their rows say."""
 
-from outbox_relay.status import ProgramState, expected
+from outbox_relay.operations.status import ProgramState, expected
 
 
 def state(

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox_relay.cursor import Cursor, Gap, Holders
+from outbox_relay.relay.cursor import Cursor, Gap, Holders
 
 NOBODY: Holders = frozenset()
 WHOLE = None

@@ -3,7 +3,6 @@ from uuid import UUID
 
 import pytest
 
-from chassis.outcomes import Ignored, Refused
 from payment_service.domain import (
     Payment,
     RecordCharge,
@@ -29,6 +28,7 @@ from schemas.events import (
 )
 from tests.support.pairs import reachable
 from tests.support.scenario import Scenario
+from waybill.deciders.outcomes import Ignored, Refused
 
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from chassis import settings
 from payment_service.provider import asking
 from payment_service.provider.simulator import Simulator
 from payment_service.provider.stripe import Stripe
 from payment_service.settings import PaymentSettings
+from waybill.runtime import settings
 
 
 @pytest.fixture(autouse=True)

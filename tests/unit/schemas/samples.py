@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from schemas.contracts import load
-from schemas.event import Event
 from schemas.events import EVENTS
-from schemas.fields import Array, FieldType, Nullable, Record, Scalar, read_record
+from waybill.contracts.contracts import load
+from waybill.contracts.event import Event
+from waybill.contracts.fields import Array, FieldType, Nullable, Record, Scalar, read_record
 
 Schema = dict[str, Any]
 Change = Callable[[Schema], object]

@@ -1,4 +1,4 @@
-"""`python -m schemas` ends in a documented exit code and one clear line, whatever is missing."""
+"""`python -m waybill contracts` ends in a documented exit code and one clear line, whatever is missing."""
 
 import shutil
 import socket
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.__main__ import main
-from schemas.contracts import ROOT, load
 from schemas.topics import TOPICS
+from waybill.contracts.command import main
+from waybill.contracts.contracts import ROOT, load
 
 
 @pytest.fixture(autouse=True)

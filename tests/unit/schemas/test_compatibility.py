@@ -7,11 +7,11 @@ import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import parse
 
-from schemas.compatibility import problems
-from schemas.contracts import load
-from schemas.fields import ContractError
 from tests.unit.schemas.edits import EDITS, NOTE
 from tests.unit.schemas.samples import add, remove, retype, write_versions
+from waybill.contracts.compatibility import problems
+from waybill.contracts.contracts import load
+from waybill.contracts.fields import ContractError
 
 V3 = "order.events.v1/OrderPlaced.v3.avsc"
 REQUESTED = "payment.private/PaymentRequested"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from outbox_relay.settings import database_urls
-from schemas.postgres_client import check_url, parameters
+from waybill.database.postgres_client import check_url, parameters
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from fastavro import schemaless_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import codec
-from schemas.contracts import load
 from schemas.events import EVENTS
-from schemas.generate import generate
 from tests.unit.schemas.samples import CURRENT, add, remove, sample, write_versions
+from waybill.contracts import codec
+from waybill.contracts.contracts import load
+from waybill.contracts.generate import generate
 
 PLACED = sample("waybill.order.OrderPlaced")
 PAYLOAD = codec.encode(PLACED)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from schemas import codec
 from schemas.events import EVENTS, NotificationRequested, OrderCancelled, OrderLine, OrderPlaced, ProductListed
 from tests.unit.schemas.samples import sample
+from waybill.contracts import codec
 
 PLACED = sample("waybill.order.OrderPlaced")
 LINE = OrderLine(sku="lamp", quantity=1, unit_price=1)

@@ -8,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from schemas.contracts import load
 from schemas.events import EVENTS, OrderLine, OrderPlaced, PaymentRequested, ProductListed
-from schemas.fields import ContractError
-from schemas.generate import generate, stale
 from tests.unit.schemas.samples import Change, add, remove, retype, write_versions
+from waybill.contracts.contracts import load
+from waybill.contracts.fields import ContractError
+from waybill.contracts.generate import generate, stale
 
 
 def test_the_generated_files_are_fresh() -> None:
-    assert [path.name for path in stale()] == [], "run `python -m schemas generate`"
+    assert [path.name for path in stale()] == [], "run `python -m waybill contracts generate`"
 
 
 def test_an_event_says_where_it_belongs() -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from schemas.contracts import Contract, load
-from schemas.fields import Array, FieldType, Nullable, Record, Scalar, read_record
 from tests.unit.schemas.samples import CURRENT, Schema, add
+from waybill.contracts.contracts import Contract, load
+from waybill.contracts.fields import Array, FieldType, Nullable, Record, Scalar, read_record
 
 SUSPECT = re.compile(
     r"name|mail|phone|mobile|fax|address|street|city|town|zip|postal|postcode|country|contact|recipient|birth|gender|"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.__main__ import main
+from waybill.contracts.command import main
 
 SETTINGS = ("USER", "PASSWORD", "TOKEN", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
 Step = Callable[..., tuple[int, str]]
@@ -12,7 +12,7 @@ Step = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Step:
-    """Give `python -m schemas register`: settings to exit code and what it says."""
+    """Give `python -m waybill contracts register`: settings to exit code and what it says."""
 
     def register(url: str, **settings: str) -> tuple[int, str]:
         monkeypatch.setenv("WAYBILL_REGISTRY_URL", url)

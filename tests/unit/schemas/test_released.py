@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas import released
-from schemas.contracts import ROOT, load
-from schemas.fields import ContractError
 from tests.unit.schemas.edits import NOTE
 from tests.unit.schemas.samples import add, write_versions
+from waybill.contracts import released
+from waybill.contracts.contracts import ROOT, load
+from waybill.contracts.fields import ContractError
 
 V1 = "order.events.v1/OrderPlaced.v1.avsc"
 
@@ -41,7 +41,7 @@ def test_the_list_is_one_that_sha256sum_reads() -> None:
 
 def test_a_version_that_is_not_released_is_named_until_it_is(root: Path) -> None:
     (line,) = _said(root)
-    assert line.startswith("order.events.v1/OrderPlaced.v2.avsc is not released yet: `python -m schemas release`")
+    assert line.startswith("order.events.v1/OrderPlaced.v2.avsc is not released yet: `python -m waybill contracts")
     before = (root / released.FILE).read_text()
     assert released.release(load(root), root) == ["order.events.v1/OrderPlaced.v2.avsc"]
     assert (root / released.FILE).read_text().startswith(before)

@@ -1,0 +1,70 @@
+"""The verbs that change something; each leaves a row in `operator_action`: who, when, why, what."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from outbox_relay.cli import redriving, replaying, screen, settling
+from outbox_relay.cli.verb import MISMATCH, Given, Verb, add_record, code_of, named
+from outbox_relay.operations import pause
+from outbox_relay.operations.dead_letters import discard, skipping
+from outbox_relay.operations.events import ghosts, restoring
+from outbox_relay.operations.places import Places, ask
+from outbox_relay.operations.topics import growing
+
+
+def _pause(given: Given, places: Places) -> int:
+    services = named(given, places)
+    answers, failures = ask(places, services, lambda name, open_: pause.begin(name, open_, given.by, given.reason))
+    _put(given, [asdict(stands) | {"made": made} for stands, made in answers.values()])
+    refused = [stands for stands, made in answers.values() if not made]
+    for stands in refused:
+        screen.tell(f"{stands.service}: paused already {stands}; nothing is changed")
+    return MISMATCH if refused else code_of(answers, failures)
+
+
+def _resume(given: Given, places: Places) -> int:
+    services = named(given, places)
+    answers, failures = ask(places, services, lambda name, open_: pause.end(name, open_, given.by, given.reason))
+    _put(given, [asdict(ended) for ended in answers.values() if ended is not None])
+    for service, ended in answers.items():
+        if ended is None:
+            screen.tell(f"{service}: was not paused; nothing is changed")
+    return code_of(answers, failures)
+
+
+def _put(given: Given, lines: Sequence[Mapping[str, Any]]) -> None:
+    (screen.put_json if given.json else screen.put_table)(lines)
+
+
+def _pause_arguments(parser: argparse.ArgumentParser) -> None:
+    add_record(parser, required=True)
+
+
+def _resume_arguments(parser: argparse.ArgumentParser) -> None:
+    add_record(parser, required=False)
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "redrive": redriving.REDRIVE,
+    "discard": discard.DISCARD,
+    "skip": skipping.SKIP,
+    "settle": settling.SETTLE,
+    "acknowledge": ghosts.ACKNOWLEDGE,
+    "restore": restoring.RESTORE,
+    "replay": replaying.REPLAY,
+    "pause": Verb(
+        _pause,
+        "Let a service's relay publish nothing until it is resumed; what is in flight arrives, what waits is kept.",
+        "outbox pause --service order --reason 'the broker moves to new machines'",
+        _pause_arguments,
+    ),
+    "resume": Verb(
+        _resume,
+        "Let a paused relay go on.",
+        "outbox resume --service order --reason 'the broker has moved'",
+        _resume_arguments,
+    ),
+    "grow": growing.GROW,
+}

@@ -1,0 +1,74 @@
+"""`outbox`: what operators ask and do. Arguments and printing only; each verb's work has a module of its own."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
+
+from outbox_relay.cli import acting, asking, screen
+from outbox_relay.cli.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Once, Verb, text
+from outbox_relay.operations.places import DependencyDown, UsageError, find_places
+
+FINDS: Final = (
+    "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the local stack's "
+    "state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
+)
+VERBS: Final[Mapping[str, Verb]] = {**asking.VERBS, **acting.VERBS}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for what it cannot understand, in place of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {screen.plain(message)}; see {self.prog} --help\n")
+
+
+class _VerbParser(_Parser):
+    """Take nothing empty, and nothing twice of which one would be lost."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", None, text)
+        self.register("action", None, Once)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb and leave with its exit code; an error is one line on stderr."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `outbox list | head` ends quietly
+    try:
+        given = _parser().parse_args(argv)
+        code = VERBS[given.verb].run(given, find_places(os.environ))
+    except UsageError as error:
+        screen.tell(str(error))
+        code = USAGE
+    except DependencyDown as error:
+        screen.tell(str(error))
+        code = DEPENDENCY_DOWN
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS)
+    parser.add_argument("--version", action="version", version=f"outbox {version('waybill')}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_VerbParser)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(
+            name,
+            help=verb.says,
+            description=verb.says,
+            epilog=f"example:\n  {verb.example}\n\n{EXITS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument("--service", action="append", default=[], help="only this one; may be given again")
+        one.add_argument("--json", action="store_true", help="one JSON object a line")
+        verb.arguments(one)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""`outbox rebuild --mend`: arguments, and what is printed. The service's own program folds, compares and writes."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from outbox_relay.cli import screen
+from outbox_relay.cli.verb import (
+    DONE,
+    MISMATCH,
+    Given,
+    add_execution,
+    code_of,
+    named,
+    refuse_silent_execution,
+)
+from outbox_relay.operations import service_programs
+from outbox_relay.operations.events import history
+from outbox_relay.operations.places import Places, UsageError
+from outbox_relay.operations.service_programs import Folding
+
+Line = dict[str, Any]
+ABSENT: Final = "(no row)"
+
+
+def run(given: Given, places: Places) -> int:
+    """Set rows to the fold of their events, or say what would be set; returns the exit code. Raises UsageError."""
+    refuse_silent_execution(given)
+    services = named(given, places)
+    only = _only(given)
+    checkpoints = read_checkpoints(given)
+    found: list[Line] = []
+    failures: dict[str, str] = {}
+    for service in services:
+        with screen.progress(f"events and rows of {service}") as progress:
+            folding = Folding(found.append, progress, checkpoints)
+            if given.execute:
+                told = {"by": given.by, "reason": given.reason, "only": only}
+                trouble = service_programs.mend(places, service, told, folding)
+            else:
+                trouble = service_programs.check(places, service, folding)
+        if trouble:
+            failures[service] = trouble
+    found = [line for line in found if only in (None, (line["aggregate_type"], line["aggregate_id"]))]
+    if given.json:
+        screen.put_json(found)
+    else:
+        screen.put_table([cell for line in found for cell in _by_column(line)])
+    if len(failures) < len(services):
+        _tell(given, found)
+    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
+    stays = [line for line in found if line["fold"] is None or not given.execute]
+    return code or (MISMATCH if stays else DONE)
+
+
+def _only(given: Given) -> tuple[str, str] | None:
+    if given.aggregate is None:
+        return None
+    kind, key = history.aggregate(given.aggregate)
+    if kind is None:
+        raise UsageError(f"{given.aggregate!r} names no type; write TYPE/ID, as in order/{given.aggregate}")
+    return kind, key
+
+
+def _by_column(line: Line) -> Iterator[Line]:
+    row, fold = line["row"], line["fold"]
+    for column in fold or row:
+        yield {
+            "service": line["service"],
+            "aggregate": f"{line['aggregate_type']}/{line['aggregate_id']}",
+            "column": column,
+            "row": ABSENT if row is None else row[column],
+            "fold": "(no events)" if fold is None else fold[column],
+        }
+
+
+def _tell(given: Given, found: Sequence[Line]) -> None:
+    alone = sum(line["fold"] is None for line in found)
+    if not found:
+        screen.tell("no row differs from the fold of its events")
+    elif given.execute:
+        screen.tell(f"{len(found) - alone} rows set to the fold of their events")
+    else:
+        screen.tell(f"dry run: {len(found) - alone} rows; --execute --reason '…' sets them to the fold")
+    if alone:
+        screen.tell(f"{alone} rows have no events and are left as they are: there is nothing to set them to")
+
+
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Take the folder of the folds' checkpoints."""
+    parser.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="keep the fold of each service's events in this folder, and start there the next time",
+    )
+
+
+def read_checkpoints(given: Given) -> Path | None:
+    """Return the folder of the folds' checkpoints, where one was given; raises UsageError."""
+    if given.checkpoints is None:
+        return None
+    folder = Path(given.checkpoints).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"--checkpoints {given.checkpoints} is no folder; make it first")
+    return folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what chooses between comparing and mending, and what mending needs."""
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("--check", action="store_true", help="compare, and write nothing")
+    either.add_argument("--mend", action="store_true", help="set what differs to the fold; needs --service")
+    parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --mend: only this row, as in order/0198…")
+    add_checkpoints(parser)
+    add_execution(parser)

@@ -1,0 +1,167 @@
+"""The verbs `verify` and `rebuild`: arguments, and what is printed of faults and differences as they are found."""
+
+import argparse
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from outbox_relay.cli import mending, screen
+from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of
+from outbox_relay.operations import audit, decisions, service_programs
+from outbox_relay.operations.events import history
+from outbox_relay.operations.places import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.service_programs import Folding
+from outbox_relay.operations.verifying import proof
+from outbox_relay.operations.verifying.faults import Fault, Faults
+
+Line = Mapping[str, Any]
+FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
+ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
+
+
+def _verify(given: Given, places: Places) -> int:
+    services = places.chosen(given.service)
+    mending.read_checkpoints(given)
+    faults = Faults(_teller(given), _decided(places, services))
+    try:
+        proved = proof.prove(places, services, _start(given), faults, screen.progress)
+    except sqlite3.OperationalError as error:
+        raise DependencyDown(f"the file that holds what is compared: {error}; SQLITE_TMPDIR says where it is") from None
+    failures = proved.failures
+    answered = [service for service in services if service not in failures]
+    if not faults.found and not failures and not given.service and given.since is None:
+        proof.keep(places, proved, audit.operator())
+    if not given.no_rows:
+        failures |= _check(given, places, answered, lambda difference: faults.add(_row_fault(difference)))
+    counts = proved.counts() | faults.counts()
+    if given.json:
+        screen.put_json([counts | {"after": proved.after}])
+    else:
+        started = {f"{service} after position": after for service, after in proved.after.items() if after}
+        screen.put_record("does not match" if faults.found else "verified", counts | started)
+    code = code_of(dict.fromkeys(answered), failures)
+    return MISMATCH if faults.found else code
+
+
+def _decided(places: Places, services: Sequence[str]) -> Callable[[Fault], bool]:
+    answers, _ = ask(places, services, lambda _, connection: decisions.acknowledged(connection))
+    known = decisions.Ghosts.united(answers.values())
+
+    def decided(fault: Fault) -> bool:
+        if fault.topic is None or fault.partition is None or fault.offset is None:
+            return False
+        event_id = UUID(fault.event_id) if fault.event_id else None
+        return fault.kind in {"ghost", "unreadable"} and known.has(event_id, fault.topic, fault.partition, fault.offset)
+
+    return decided
+
+
+def _start(given: Given) -> proof.Start:
+    if given.since is not None:
+        return _since(given.since)
+    return proof.EVERYTHING if given.full else None
+
+
+def _since(text: str) -> int | datetime:
+    """Return a position to start after, or a time; raises UsageError."""
+    if not text.isdecimal():
+        return history.moment(text)
+    first, _ = history.positions(text)
+    return first - 1
+
+
+def _teller(given: Given) -> Callable[[Fault], object]:
+    show = _shower(given, FAULT_WIDTHS)
+
+    def tell(fault: Fault) -> None:
+        shown = fault.shown()
+        if fault.remedy and not given.json:
+            shown["says"] = f"{fault.says}; {fault.remedy}"
+        show(shown)
+
+    return tell
+
+
+def _shower(given: Given, widths: Mapping[str, int]) -> Callable[[Line], object]:
+    """Return what prints one line at once: nobody knows how many there will be."""
+    if given.json:
+        return lambda line: screen.put_json([line])
+    titled = False
+
+    def show(line: Line) -> None:
+        nonlocal titled
+        if not titled:
+            titled = True
+            screen.put_row(widths)
+        screen.put_row(widths, line)
+
+    return show
+
+
+def _row_fault(difference: Line) -> Fault:
+    return Fault(
+        kind="row",
+        service=difference["service"],
+        aggregate_type=difference["aggregate_type"],
+        key=difference["aggregate_id"],
+        row=difference["row"],
+        fold=difference["fold"],
+        says=f"row {difference['row']}, fold {difference['fold']}",
+    )
+
+
+def _rebuild(given: Given, places: Places) -> int:
+    if given.mend:
+        return mending.run(given, places)
+    if given.execute or given.aggregate is not None:
+        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
+    services = places.chosen(given.service)
+    show = _shower(given, ROW_WIDTHS)
+    found = False
+
+    def take(difference: Line) -> None:
+        nonlocal found
+        found = True
+        show(difference)
+
+    failures = _check(given, places, services, take)
+    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
+    return MISMATCH if found else code
+
+
+def _check(given: Given, places: Places, services: Sequence[str], differs: Callable[[Line], object]) -> dict[str, str]:
+    failures: dict[str, str] = {}
+    checkpoints = mending.read_checkpoints(given)
+    for service in services:
+        with screen.progress(f"events and rows of {service}") as progress:
+            trouble = service_programs.check(places, service, Folding(differs, progress, checkpoints))
+        if trouble:
+            failures[service] = trouble
+    return failures
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
+    mending.add_checkpoints(parser)
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--since", metavar="START", help="from a position on, or a time (RFC 3339, or 15m for 15 minutes ago)"
+    )
+    start.add_argument("--full", action="store_true", help="from the beginning, whatever was proved before")
+
+
+VERIFY: Final = Verb(
+    _verify,
+    "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered, a ghost or not "
+    "received. It starts where the last proof that found nothing ended; --since and --full start elsewhere.",
+    "outbox verify",
+    _verify_arguments,
+)
+REBUILD: Final = Verb(
+    _rebuild,
+    "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
+    "outbox rebuild --check --service inventory",
+    mending.add_arguments,
+)

@@ -1,0 +1,1 @@
+"""Dead letters of both sides: listed, redriven, discarded; records that are skipped."""

@@ -1,0 +1,224 @@
+"""Dead letters on both sides: publications that the broker refused, messages that a service could not handle.
+
+One typed choice picks among them, for `parked`, `redrive` and `discard` alike. Dead letters of one key wait in a
+sequence: publications by their position in the outbox, messages by their offset. Only the first of a key was tried; the
+others wait behind it. So a choice names dead letters, and two questions follow from it:
+
+    matches    the dead letter is meant by the choice
+    released   a redrive may take it: it and all before it in its key match, or wait behind one that does
+
+A match that is not released would overtake an earlier dead letter of its key, which was not chosen: it stays.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from outbox_relay.operations.places import UsageError
+
+# -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED.
+PUBLICATIONS: Final = """
+SELECT id AS row_id, 'publication' AS kind, id::text AS event_id, body->>'event_type' AS event_type,
+       destination AS topic, body->>'aggregate_id' AS key, (body->>'aggregate_version')::int AS version,
+       NULL::int AS "partition", NULL::bigint AS "offset", (body->>'position')::bigint AS position,
+       CASE WHEN status = 1 THEN 'redriven, not sent yet' ELSE headers->>'reason' || ': ' || (headers->>'detail') END
+           AS reason,
+       status = 1 OR headers->>'reason' = 'behind' AS behind, status = 1 AS redriven, added AS parked_at,
+       body->>'aggregate_type' || '/' || (body->>'aggregate_id') AS lane,
+       row_number() OVER (PARTITION BY body->>'aggregate_type', body->>'aggregate_id'
+                          ORDER BY (body->>'position')::bigint) AS nth
+FROM published WHERE status <> 2
+"""
+# A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
+MESSAGES: Final = r"""
+SELECT id AS row_id, 'message' AS kind, headers->'record'->>'ce_id' AS event_id,
+       headers->'record'->>'ce_type' AS event_type, topic, key,
+       CASE WHEN headers->'record'->>'ce_sequence' ~ '^\d{1,9}$' THEN (headers->'record'->>'ce_sequence')::int END
+           AS version,
+       "partition", "offset", NULL::bigint AS position, headers->>'reason' AS reason,
+       headers->>'reason' LIKE 'behind %%' AS behind, false AS redriven, added AS parked_at,
+       topic || ' ' || key AS lane,
+       row_number() OVER (PARTITION BY topic, key ORDER BY begins, "partition", "offset") AS nth
+FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
+      FROM (SELECT *, headers->>'topic' AS topic, headers->>'key' AS key,
+                   split_part(headers->>'place', '/', 2)::int AS "partition",
+                   split_part(headers->>'place', '/', 3)::bigint AS "offset"
+            FROM received WHERE status = -1) AS located) AS begun
+"""
+MATCHES: Final = """
+    kind = ANY(%(kinds)s::text[])
+AND (%(topic)s::text IS NULL OR topic = %(topic)s)
+AND (%(partition)s::int IS NULL OR "partition" = %(partition)s)
+AND (%(offset)s::bigint IS NULL OR "offset" = %(offset)s)
+AND (%(keys)s::text[] IS NULL OR key = ANY(%(keys)s))
+AND (%(events)s::text[] IS NULL OR event_id = ANY(%(events)s))
+AND (%(types)s::text[] IS NULL OR event_type = ANY(%(types)s)
+     OR substring(event_type FROM '[^.]*$') = ANY(%(types)s))
+AND (%(reasons)s::text[] IS NULL
+     OR EXISTS (SELECT FROM unnest(%(reasons)s::text[]) AS part WHERE strpos(reason, part) > 0))
+"""
+CHOSEN: Final = f"""
+SELECT row_id, %(service)s::text AS service, kind, event_id, event_type, topic, key, version, "partition", "offset",
+       position, reason, parked_at,
+       round(date_part('epoch', clock_timestamp() - parked_at)::numeric, 3)::float AS age_seconds, matches, released,
+       redriven
+FROM (SELECT *, bool_and(matches OR (behind AND nth > 1)) OVER (PARTITION BY kind, lane ORDER BY nth) AS released
+      FROM (SELECT *, coalesce({MATCHES}, false) AS matches
+            FROM (({PUBLICATIONS}) UNION ALL ({MESSAGES})) AS dead_letter) AS judged) AS reached
+WHERE matches OR released
+ORDER BY kind DESC, topic, position, key, nth
+"""  # noqa: S608 - put together from constants
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A publication or a message that waits for an operator."""
+
+    row_id: UUID
+    service: str
+    kind: str
+    event_id: str | None
+    event_type: str | None
+    topic: str
+    key: str
+    version: int | None
+    partition: int | None
+    offset: int | None
+    position: int | None
+    reason: str
+    parked_at: datetime
+    age_seconds: float
+    matches: bool
+    released: bool
+    redriven: bool
+
+    @property
+    def place(self) -> str:
+        """Return where it stands: its position in the outbox, or topic, partition and offset."""
+        if self.position is not None:
+            return f"position {self.position}"
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything that a program may want to read."""
+        hidden = {"row_id", "matches", "released", "redriven"}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in hidden} | {"place": self.place}
+
+    def told(self) -> dict[str, Any]:
+        """Return what a person needs to choose, and fits on a line."""
+        reason = self.reason if len(self.reason) <= REASON_CHARACTERS else f"{self.reason[:REASON_CHARACTERS]}…"
+        return {
+            "service": self.service,
+            "kind": self.kind,
+            "key": self.key,
+            "type": self.event_type and self.event_type.rpartition(".")[2],
+            "place": self.place,
+            "event_id": self.event_id,
+            "age": f"{self.age_seconds:.0f} s",
+            "reason": reason,
+        }
+
+
+REASON_CHARACTERS: Final = 120
+LARGEST_DIGITS: Final = 19
+
+
+class Choice(NamedTuple):
+    """Which dead letters are meant: all conditions that are given must hold, any of a condition's values."""
+
+    kinds: tuple[str, ...] = ("publication", "message")
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    keys: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """Return the conditions that were given, for the record; empty where all dead letters are meant."""
+        given = {name: value for name, value in self.values().items() if value is not None}
+        return {name: value for name, value in given.items() if name != "kinds"}
+
+    def values(self) -> dict[str, Any]:
+        """Return what CHOSEN asks for."""
+        lists = {name: list(getattr(self, name)) or None for name in ("keys", "events", "types", "reasons")}
+        return self._asdict() | lists | {"kinds": list(self.kinds)}
+
+
+def read(service: str, connection: psycopg.Connection, choice: Choice) -> list[DeadLetter]:
+    """Return what matches and what a redrive would release, key by key in sequence. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
+        return cursor.execute(CHOSEN, choice.values() | {"service": service}).fetchall()
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Take the options that choose dead letters; all that are given must hold."""
+    sides = parser.add_mutually_exclusive_group()
+    sides.add_argument("--publications", action="store_true", help="only what the broker refused")
+    sides.add_argument("--messages", action="store_true", help="only what the service could not handle")
+    again = "may be given again"
+    parser.add_argument("--key", action="append", default=[], help=f"of this key, an aggregate's id; {again}")
+    parser.add_argument("--event", action="append", default=[], metavar="ID", help=f"this event; {again}")
+    parser.add_argument("--type", action="append", default=[], help=f"OrderPlaced or its full name; {again}")
+    parser.add_argument(
+        "--reason-contains",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help=f"whose reason has this text in it; {again}",
+    )
+    parser.add_argument("--topic", help="of this topic")
+    parser.add_argument("--partition", type=partition, metavar="N", help="of this partition; needs --topic")
+    parser.add_argument("--offset", type=offset, metavar="N", help="at this offset; needs --topic and --partition")
+
+
+def read_choice(given: argparse.Namespace) -> Choice:
+    """Return what the options of `add_choice` say; raises UsageError."""
+    if given.partition is not None and given.topic is None:
+        raise UsageError("--partition needs --topic")
+    if given.offset is not None and given.partition is None:
+        raise UsageError("--offset needs --topic and --partition")
+    if given.publications and given.partition is not None:
+        raise UsageError("--partition chooses among messages; a publication has not reached its topic")
+    kinds = ("publication",) if given.publications else ("message",) if given.messages else Choice().kinds
+    return Choice(
+        kinds,
+        given.topic,
+        given.partition,
+        given.offset,
+        *(tuple(values) for values in (given.key, given.event, given.type, given.reason_contains)),
+    )
+
+
+def tell_none(choice: Choice) -> str:
+    """Return what to say where nothing is meant."""
+    return "no dead letter matches; outbox parked lists them" if choice.filters else "there are no dead letters"
+
+
+def ids(letters: Sequence[DeadLetter], kind: str) -> list[UUID]:
+    """Return the rows of one kind."""
+    return [letter.row_id for letter in letters if letter.kind == kind]
+
+
+def partition(given: str) -> int:
+    """Return a partition's number, for argparse."""
+    return _number(given, 2**31 - 1)
+
+
+def offset(given: str) -> int:
+    """Return a record's offset, for argparse."""
+    return _number(given, 2**63 - 1)
+
+
+def _number(given: str, largest: int) -> int:
+    if not given.isdecimal() or len(given) > LARGEST_DIGITS or int(given) > largest:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number from 0 to {largest}")
+    return int(given)

@@ -1,0 +1,127 @@
+"""Dead letters released again, key by key in sequence, once what stopped them is mended.
+
+Publications are released by their status alone: this program sets SCHEDULE on everything unsent of an aggregate, in one
+transaction, and the relay that leads sends it in sequence and notes SUCCEEDED, or FAILED again with the new reason.
+Messages are released by the service's own program, which has the reactions.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from outbox_relay.operations import audit, pause, status
+from outbox_relay.operations.dead_letters import dead_letters
+from outbox_relay.operations.dead_letters.dead_letters import Choice
+from outbox_relay.operations.places import Places, ask
+
+POLL_SECONDS: Final = 0.25
+SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second
+
+# 1 and 2 are django_outbox_pattern's StatusChoice.SCHEDULE and SUCCEEDED.
+SCHEDULE: Final = """
+WITH chosen AS (SELECT id FROM published WHERE id = ANY(%s) AND status <> 2 ORDER BY id FOR UPDATE)
+UPDATE published SET status = 1 FROM chosen WHERE published.id = chosen.id RETURNING published.id
+"""
+OUTCOME: Final = """
+SELECT destination, body->>'aggregate_id', 'position ' || (body->>'position'), body->>'event_type', status,
+       headers->>'reason' || ': ' || (headers->>'detail')
+FROM published WHERE id = ANY(%s) ORDER BY (body->>'position')::bigint
+"""
+SCHEDULED, SENT = 1, 2
+WAITS: Final = "not sent yet"
+OVERTAKES: Final = "stays: an earlier dead letter of its key was not chosen"
+
+
+class Begun(NamedTuple):
+    """Publications that were released, messages that may be, and what was chosen and stays behind an earlier one."""
+
+    publications: list[UUID]
+    messages: list[UUID]
+    stays: "list[Outcome]"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one dead letter; `trouble` is None where it was sent, or handled."""
+
+    service: str
+    kind: str
+    topic: str
+    key: str
+    place: str
+    event_type: str | None
+    trouble: str | None
+
+    @property
+    def waits(self) -> bool:
+        """Say whether the relay has not come to it yet."""
+        return self.trouble == WAITS
+
+
+def begin(service: str, connection: psycopg.Connection, choice: Choice, by: str, reason: str) -> Begun:
+    """Release the publications and find the messages; what is done is on record. Raises psycopg.Error."""
+    with connection.transaction():
+        found = dead_letters.read(service, connection, choice)
+        released = [letter for letter in found if letter.released]
+        publications = dead_letters.ids(released, "publication")
+        if publications:
+            publications = [event_id for (event_id,) in connection.execute(SCHEDULE, (publications,))]
+        messages = dead_letters.ids(released, "message")
+        if publications or messages:
+            what = {"publications": len(publications), "messages": len(messages), **choice.filters}
+            audit.record(connection, "redrive", reason, what, by)
+    stays = [
+        Outcome(service, one.kind, one.topic, one.key, one.place, one.event_type, OVERTAKES)
+        for one in found
+        if not one.released
+    ]
+    return Begun(publications, messages, stays)
+
+
+def outcomes(service: str, connection: psycopg.Connection, publications: Sequence[UUID]) -> list[Outcome]:
+    """Return what has come of the publications until now, in the sequence of the outbox. Raises psycopg.Error."""
+    return [
+        Outcome(service, "publication", topic, key, place, event_type, _trouble(state, said))
+        for topic, key, place, event_type, state, said in connection.execute(OUTCOME, (list(publications),))
+    ]
+
+
+def _trouble(state: int, said: str) -> str | None:
+    if state == SENT:
+        return None
+    return WAITS if state == SCHEDULED else said
+
+
+def wait(
+    places: Places, released: Mapping[str, Sequence[UUID]], seconds: float, progress: Callable[[int, int], object]
+) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
+    """Return what the relays made of the publications, by service, and which databases did not answer.
+
+    Blocks until none waits any more, `seconds` are over, or all that wait belong to a paused relay.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found, failures = ask(places, list(released), lambda name, open_: outcomes(name, open_, released[name]))
+        waiting = [service for service, ones in found.items() if any(one.waits for one in ones)]
+        everything = [one for ones in found.values() for one in ones]
+        progress(sum(not one.waits for one in everything), sum(map(len, released.values())))
+        left = deadline - time.monotonic()
+        if not (waiting or failures) or left <= 0:
+            return found, failures
+        pauses = ask(places, waiting, pause.read)[0]
+        if not failures and len(pauses) == len(waiting) and all(pauses.values()):
+            return found, failures
+        time.sleep(min(POLL_SECONDS, left))
+
+
+def why_waiting(state: status.Status) -> str:
+    """Return why the relay has not sent yet what it was asked to."""
+    if state.paused:
+        return f"the relay is paused {state.paused}"
+    if state.leader is None or state.heartbeat_seconds is None or state.heartbeat_seconds > SILENT_SECONDS:
+        return "no relay leads this database; start one, and it sends them"
+    return f"{state.leader} leads, and /readyz of that relay says what it waits for"

@@ -1,0 +1,1 @@
+"""Events of an outbox: history, new ones as they come, restored rows, acknowledged records."""

@@ -1,0 +1,61 @@
+"""How far back the services' inboxes remember: what was forgotten there would be applied a second time.
+
+A message is remembered for WAYBILL_INBOX_DAYS of the service that received it. What that was is read off the rows
+themselves, the one that is kept shortest; an inbox without any tells nothing, and the setting's default is taken.
+Subscribers outside keep their own books, and a group that is told to handle events again means it.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+import psycopg
+
+from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Places, ask
+from outbox_relay.operations.verifying.inboxes import MEMORY, reacts_to
+from waybill.runtime.settings import Settings
+
+DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
+ON_THE_WAY: Final = timedelta(hours=1)  # until a copy that is sent now has been looked up everywhere
+
+
+class Memory(NamedTuple):
+    """What one service's inbox remembers of the types that it reacts to."""
+
+    service: str
+    types: frozenset[str]
+    lasts: timedelta
+
+    def reaches(self, now: datetime) -> datetime:
+        """Return since when everything recorded is sure to be remembered."""
+        return now - self.lasts + ON_THE_WAY
+
+
+def ask_inboxes(
+    places: Places, types: Collection[str], to_consumer: str | None, *, reprocess: bool
+) -> tuple[list[Memory], dict[str, str]]:
+    """Return the memories that a replay of these types relies on, and which databases did not answer."""
+    wanted = {} if reprocess else {service: reacts_to(service) & set(types) for service in places.databases}
+    services = [one for one, met in wanted.items() if met and to_consumer in {None, one + SUFFIX}]
+
+    def question(service: str, connection: psycopg.Connection) -> Memory:
+        (lasts,) = connection.execute(MEMORY).fetchone() or (None,)
+        return Memory(service, frozenset(wanted[service]), lasts or DEFAULT)
+
+    answers, failures = ask(places, services, question, UNBOUNDED)
+    return list(answers.values()), failures
+
+
+def forgotten(memories: Collection[Memory], oldest: Mapping[str, datetime]) -> str | None:
+    """Return why the events must not be sent, their oldest by type; None where every inbox remembers them."""
+    now = datetime.now(UTC)
+    for memory in memories:
+        for event_type, recorded_at in oldest.items():
+            if event_type in memory.types and recorded_at < memory.reaches(now):
+                return (
+                    f"the inbox of {memory.service} forgets after {memory.lasts.days} days, and "
+                    f"{event_type.rpartition('.')[2]} of {recorded_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} would be "
+                    f"applied twice; choose --since {memory.reaches(now):%Y-%m-%dT%H:%M:%SZ}, or one group with "
+                    "--to-consumer: a subscriber's own, or a service's with --reprocess"
+                )
+    return None

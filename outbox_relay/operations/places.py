@@ -1,0 +1,141 @@
+"""Where the outboxes and the broker are, and one question put to several databases.
+
+Told by settings, or found in the `state.json` of a local stack. A database that does not answer costs its own answer,
+not the others': what could be asked is shown, what could not is said.
+"""
+
+import json
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import psycopg
+
+from outbox_relay.settings import database_urls
+from waybill.database import lock_holders, postgres_client
+from waybill.database.sqlstate import one_line
+from waybill.kafka import kafka_client
+
+CHECKOUT: Final = Path(__file__).parents[2]
+PROGRAM: Final = "outbox"
+LOCK_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 30
+UNBOUNDED: Final = 0  # for work that grows with the log, such as a proof of all of it
+WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
+SLOW: Final = (
+    "choose fewer events (--since, --positions, --limit), or see in pg_stat_activity what keeps the server busy"
+)
+SUFFIX: Final = "_service"
+
+Answer = TypeVar("Answer")
+
+
+class UsageError(Exception):
+    """What was asked makes no sense; the message names the value and the way out."""
+
+
+class DependencyDown(Exception):
+    """A database or the broker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known.
+
+    `properties_file` says what else a client of Kafka needs: security, mostly.
+    """
+
+    databases: Mapping[str, str]
+    kafka: str | None
+    properties_file: str | None = None
+
+    def chosen(self, services: Collection[str]) -> list[str]:
+        """Return the services asked for, all where none is; raises UsageError for an unknown one."""
+        names = [name.removesuffix(SUFFIX) for name in services]
+        for name in names:
+            if name not in self.databases:
+                raise UsageError(f"no service {name!r}; known are {', '.join(self.databases)}")
+        return names or list(self.databases)
+
+    @property
+    def broker(self) -> Mapping[str, str]:
+        """Return a Kafka client's options; raises UsageError where nobody told the servers, or the file is wrong."""
+        if self.kafka is None:
+            raise UsageError("no broker known; set WAYBILL_KAFKA_BOOTSTRAP=host:port")
+        try:
+            return kafka_client.connection(self.kafka, self.properties_file)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+def find_places(environment: Mapping[str, str]) -> Places:
+    """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
+    told = environment.get("WAYBILL_OUTBOX_DATABASES")
+    bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
+    properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
+    if told:
+        return Places(_databases(told), bootstrap, properties)
+    file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
+    try:
+        state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
+        return Places(dict(state["databases"]), bootstrap or state.get("kafka"), properties)
+    except OSError:
+        raise UsageError(f"no databases known, and no {file}; {WAY_OUT}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{file} does not name the databases; {WAY_OUT}") from None
+
+
+def _databases(told: str) -> dict[str, str]:
+    try:
+        return {name.removesuffix(SUFFIX): url for name, url in database_urls(told).items()}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def ask(
+    places: Places,
+    services: Collection[str],
+    question: Callable[[str, psycopg.Connection], Answer],
+    statement_seconds: int = STATEMENT_SECONDS,
+) -> tuple[dict[str, Answer], dict[str, str]]:
+    """Put a question to each service's database; returns the answers, and why there is none, by service."""
+    answers: dict[str, Answer] = {}
+    failures: dict[str, str] = {}
+    for service in services:
+        try:
+            with session(places.databases[service], statement_seconds) as connection:
+                answers[service] = question(service, connection)
+        except psycopg.Error as error:
+            failures[service] = one_line(error)
+    return answers, failures
+
+
+@contextmanager
+def session(url: str, statement_seconds: int = UNBOUNDED) -> Generator[psycopg.Connection]:
+    """Connect for the length of the block, in autocommit; each statement is `bounded`. Raises psycopg.Error."""
+    with connect(url, statement_seconds) as connection, bounded(connection, url, statement_seconds):
+        yield connection
+
+
+def connect(url: str, statement_seconds: int = STATEMENT_SECONDS) -> psycopg.Connection:
+    """Connect in autocommit; blocks up to 5 s a host. Raises psycopg.Error."""
+    limits = {"statement_timeout": f"{statement_seconds}s", "lock_timeout": f"{LOCK_SECONDS}s"}
+    return postgres_client.connect(url, PROGRAM, limits, standby=True)
+
+
+@contextmanager
+def bounded(connection: psycopg.Connection, url: str, statement_seconds: int = STATEMENT_SECONDS) -> Generator[None]:
+    """Let the error of a statement that was cut off say what was in its way, and what to do. Raises psycopg.Error."""
+    with lock_holders.watched(url, PROGRAM, connection.info.backend_pid) as holders:
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable:
+            said = lock_holders.not_granted(holders, f"{LOCK_SECONDS} s", "try again")
+            raise psycopg.OperationalError(said) from None
+        except psycopg.errors.QueryCanceled as error:
+            if not statement_seconds:
+                raise
+            said = f"{one_line(error)}; a statement may take {statement_seconds} s here: {SLOW}"
+            raise psycopg.OperationalError(said) from None

@@ -1,0 +1,1 @@
+"""A replay: history sent again, as a job that survives its program."""

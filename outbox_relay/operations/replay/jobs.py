@@ -1,0 +1,174 @@
+"""Replay jobs as they are kept: what was chosen, how far it is, and who may send it.
+
+A job's row is made in one transaction with its audit row, and what it will send is fixed then: the filter, the first
+and the last position, and the positions in between that were not published at that moment. Whoever sends it holds an
+advisory lock on a session of its own, so that two processes cannot send one job at once; PostgreSQL gives the lock back
+when the session ends, however it ends.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from outbox_relay.operations import audit
+from outbox_relay.operations.places import Places, UsageError, ask
+
+State = Literal["running", "stopped", "abandoned", "done"]
+LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this
+
+LOCK_KEY: Final = "hashtextextended('outbox replay ' || %(id)s::text, 0)"
+JOB: Final = """
+SELECT %(service)s::text AS service, id, chosen, to_consumer, reprocess, rate, first, last, total, sent, position,
+       created_by, reason, created_at, updated_at, finished_at, abandoned,
+       EXISTS (SELECT FROM pg_locks
+               WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND (classid::bigint << 32 | objid::bigint)
+                     = hashtextextended('outbox replay ' || replay_job.id::text, 0)) AS locked
+FROM replay_job
+"""
+ALL: Final = JOB + "ORDER BY created_at DESC LIMIT %(limit)s"
+ONE: Final = JOB + "WHERE id = %(id)s"
+MAKE: Final = """
+INSERT INTO replay_job (id, chosen, to_consumer, reprocess, rate, first, last, total, created_by, reason)
+VALUES (%(id)s, %(chosen)s, %(to_consumer)s, %(reprocess)s, %(rate)s, %(first)s, %(last)s, %(total)s, %(by)s,
+        %(reason)s)
+"""
+# Refuses to overwrite what another process has made durable meanwhile.
+ADVANCE: Final = """
+UPDATE replay_job SET position = %(position)s, sent = sent + %(sent)s, updated_at = clock_timestamp()
+WHERE id = %(id)s AND position = %(before)s
+"""
+FINISH: Final = "UPDATE replay_job SET finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s"
+ABANDON: Final = """
+UPDATE replay_job SET abandoned = true, finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s
+"""
+CHANGE_RATE: Final = "UPDATE replay_job SET rate = %s WHERE id = %s"
+LOCK: Final = f"SELECT pg_try_advisory_lock({LOCK_KEY})"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One replay. `position`: every chosen event up to here was acknowledged; `rate` in events a second at most."""
+
+    service: str
+    id: UUID
+    chosen: dict[str, Any]
+    to_consumer: str | None
+    reprocess: bool
+    rate: int | None
+    first: int
+    last: int
+    total: int
+    sent: int
+    position: int
+    created_by: str
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    abandoned: bool
+    locked: bool
+
+    @property
+    def state(self) -> State:
+        """Return where it stands: a stopped one waits for `outbox replay --resume`, or `--abandon`."""
+        if self.abandoned:
+            return "abandoned"
+        if self.finished_at is not None:
+            return "done"
+        return "running" if self.locked else "stopped"
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        hidden = {"chosen", "locked", "abandoned", "position"}
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
+        return plain | {"state": self.state, "position": self.position, **self.chosen}
+
+
+class Taken(Exception):
+    """Another process sends this job, or has moved it on."""
+
+
+def make(connection: psycopg.Connection, values: Mapping[str, Any]) -> None:
+    """Write a job and who made it, in the open transaction. Raises psycopg.Error."""
+    connection.execute(MAKE, dict(values) | {"chosen": Jsonb(values["chosen"])})
+    what = {name: values[name] for name in ("first", "last", "total", "to_consumer", "reprocess", "rate")}
+    told = {name: value for name, value in what.items() if value}
+    audit.record(
+        connection, "replay", values["reason"], {"job": str(values["id"]), **told, **values["chosen"]}, values["by"]
+    )
+
+
+def newest(service: str, connection: psycopg.Connection, limit: int) -> list[Job]:
+    """Return the service's jobs, the newest first. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(Job)) as cursor:
+        return cursor.execute(ALL, {"service": service, "limit": limit}).fetchall()
+
+
+def read(service: str, connection: psycopg.Connection, job_id: UUID) -> Job | None:
+    """Return a job as it stands now. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(Job)) as cursor:
+        return cursor.execute(ONE, {"service": service, "id": job_id}).fetchone()
+
+
+def find(places: Places, services: list[str], job_id: UUID) -> tuple[Job | None, dict[str, str]]:
+    """Look for a job in every service's database; also returns which did not answer, and why."""
+    answers, failures = ask(places, services, lambda name, connection: read(name, connection, job_id))
+    return next((job for job in answers.values() if job is not None), None), failures
+
+
+def identifier(given: str) -> UUID:
+    """Return a job's id. Raises UsageError."""
+    try:
+        return UUID(given)
+    except ValueError:
+        raise UsageError(f"{given!r} is no job id: it is a UUID; outbox jobs lists them") from None
+
+
+def take(connection: psycopg.Connection, job_id: UUID) -> None:
+    """Hold the job for as long as the session lives; blocks up to 3 s. Raises Taken or psycopg.Error."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        (held,) = connection.execute(LOCK, {"id": job_id}).fetchone() or (False,)
+        if held:
+            return
+        if time.monotonic() > deadline:
+            raise Taken(f"job {job_id} is sent by another process; outbox jobs shows how far it is")
+        time.sleep(0.1)
+
+
+def resume(connection: psycopg.Connection, job: Job, rate: int | None, by: str) -> None:
+    """Put on record that an operator goes on with the job, with another rate if one is given. Raises psycopg.Error."""
+    with connection.transaction():
+        if rate is not None:
+            connection.execute(CHANGE_RATE, (rate, job.id))
+        what = {"job": str(job.id), "resumed": True, "position": job.position, "sent": job.sent}
+        audit.record(connection, "replay", job.reason, what | ({"rate": rate} if rate else {}), by)
+
+
+def abandon(connection: psycopg.Connection, job: Job, reason: str, by: str) -> None:
+    """Give the job up, on record: it can not be resumed, and what was sent stays sent. Raises psycopg.Error."""
+    with connection.transaction():
+        connection.execute(ABANDON, (job.id,))
+        what = {"job": str(job.id), "abandoned": True, "position": job.position, "sent": job.sent, "total": job.total}
+        audit.record(connection, "replay", reason, what, by)
+
+
+def advance(connection: psycopg.Connection, job_id: UUID, before: int, position: int, sent: int) -> None:
+    """Make durable that so many more were acknowledged, up to the position. Raises Taken or psycopg.Error."""
+    values = {"id": job_id, "before": before, "position": position, "sent": sent}
+    if not connection.execute(ADVANCE, values).rowcount:
+        raise Taken(f"job {job_id} was moved on, or removed, by somebody else")
+
+
+def finish(connection: psycopg.Connection, job_id: UUID) -> None:
+    """Note that everything was sent. Raises psycopg.Error."""
+    connection.execute(FINISH, (job_id,))

@@ -1,0 +1,209 @@
+"""Sending a replay: one job, in the sequence of positions, through a producer of its own.
+
+The records are the relay's, with the headers of a replay. One batch at a time: its end is made durable when all of it
+is acknowledged, so whatever ends the process, the next one repeats that batch at most. Nothing is repaired in place: on
+any trouble the job stops where it is, and is resumed.
+
+What it does to the order. Old versions of an aggregate come to stand behind newer ones. Services drop them by the
+event's id; a plain subscriber tells them by `ce_replayid`.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import psycopg
+
+from outbox_relay.operations.memory import Memory, forgotten
+from outbox_relay.operations.places import SUFFIX, DependencyDown, UsageError
+from outbox_relay.operations.replay import jobs, replay
+from outbox_relay.relay import broker
+from outbox_relay.relay.broker import BrokerTrouble, Topic
+from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.pace import Pace
+from outbox_relay.relay.parking import ROOM_BYTES
+from outbox_relay.relay.producer import Batch, Sender
+from outbox_relay.relay.records import COLUMNS, Fetched, Headers, Records, Row
+
+BATCH_ROWS: Final = 500
+BATCH_BYTES: Final = 8_000_000  # of payloads, held in memory
+RECORDS_BYTES: Final = 1_000_000  # of what the broker is sent at once
+STALL_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 5.0  # for the batch in flight, once told to stop
+
+FETCH: Final = f"""
+SELECT {COLUMNS} FROM outbox
+WHERE {replay.CHOSEN} AND topic IS NOT NULL AND NOT position <@ %(without)s::int8multirange
+ORDER BY position LIMIT %(rows)s
+"""  # noqa: S608
+PAYLOADS: Final = "SELECT position, payload FROM outbox WHERE position = ANY(%s)"
+
+
+class ReplayRecords(Records):
+    """The relay's records, with the headers that say which replay they belong to and who is meant."""
+
+    def __init__(self, job: jobs.Job) -> None:
+        """Build the headers that all records of this job share."""
+        super().__init__(job.service + SUFFIX)
+        self._replay: Headers = [("ce_replayid", str(job.id).encode())]
+        if job.to_consumer:
+            self._replay.append(("ce_replaytarget", job.to_consumer.encode()))
+        if job.reprocess:
+            self._replay.append(("ce_replayreprocess", b"true"))
+        if job.chosen["effects"]:
+            self._replay.append(("ce_replayeffects", b"true"))
+
+    def headers(self, row: Fetched) -> Headers:
+        """Return the record's headers."""
+        return super().headers(row) + self._replay
+
+
+class Throttle:
+    """Spread batches over time so that no second has more events than `rate`, nor makes up for a slow one before."""
+
+    def __init__(self, rate: int | None) -> None:
+        """Start with the first batch due at once."""
+        self.rows = BATCH_ROWS if rate is None else min(BATCH_ROWS, max(1, rate // 10))
+        self._seconds = 0.0 if rate is None else 1 / (rate // self.rows)
+        self._due_at = 0.0
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long the next batch must wait."""
+        return max(0.0, self._due_at - now)
+
+    def sent(self, now: float) -> None:
+        """Note that a batch leaves now."""
+        self._due_at = now + self._seconds
+
+
+class Sending:
+    """One job in the hands of this process, from its durable position until all is sent or it is told to stop."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        job: jobs.Job,
+        kafka: Mapping[str, str],
+        memories: Collection[Memory],
+        told_to_stop: Callable[[], bool],
+    ) -> None:
+        """Read how far the job is, which the connection holds. Raises jobs.Taken, BrokerTrouble, psycopg.Error."""
+        found = jobs.read(job.service, connection, job.id)
+        if found is None:
+            raise jobs.Taken(f"job {job.id} was removed by somebody else")
+        self._job = found
+        self._connection, self._kafka, self._memories, self._told_to_stop = connection, kafka, memories, told_to_stop
+        self._choice = replay.chosen(found)
+        self._records = ReplayRecords(found)
+        self._records.load(connection)
+        self._topics = _described(kafka, found.chosen["topics"])
+        self._throttle = Throttle(found.rate)
+
+    def run(self, progress: Callable[[int, int], object]) -> jobs.Job:
+        """Send what is left and return the job as it stands then; blocks.
+
+        `progress` is told events sent and their total. Raises BrokerTrouble, DependencyDown, UsageError, jobs.Taken or
+        psycopg.Error, with all that was acknowledged made durable.
+        """
+        room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
+        with Sender(self._kafka, self._job.service + SUFFIX, pace=Pace(), batch_bytes=room) as sender:
+            sender.check()
+            while self._job.state != "done":
+                progress(self._job.sent, self._job.total)
+                rows = self._fetch()
+                if not self._wait(sender):
+                    break
+                if rows:
+                    self._send(sender, rows)
+                else:
+                    jobs.finish(self._connection, self._job.id)
+                    self._job = dataclasses.replace(self._job, finished_at=datetime.now(UTC))
+        return dataclasses.replace(self._job, locked=False)
+
+    def _fetch(self) -> list[Row]:
+        first = max(self._job.first, self._job.position + 1)
+        values = self._choice.values() | {
+            "first": first,
+            "without": self._job.chosen["without"],
+            "rows": self._throttle.rows,
+        }
+        # Unprepared: the plan is made with the values known.
+        found = self._connection.execute(FETCH, values, prepare=False).fetchall()
+        rows = _bounded([Row._make(row) for row in found])
+        self._check(rows)
+        unread = [row.position for row in rows if row.payload is None]
+        if not unread:
+            return rows
+        payloads = dict(self._connection.execute(PAYLOADS, (unread,)).fetchall())
+        return [row if row.payload is not None else row._replace(payload=payloads[row.position]) for row in rows]
+
+    def _check(self, rows: Sequence[Row]) -> None:
+        """Stop before the first record that must not or cannot be sent."""
+        by_age = sorted(rows, key=lambda row: row.recorded_epoch, reverse=True)
+        oldest = {row.event_type: datetime.fromtimestamp(row.recorded_epoch, UTC) for row in by_age}
+        if reason := forgotten(self._memories, oldest):
+            raise UsageError(reason)
+        for kind, version in sorted(self._records.unregistered(frozenset(row.kind for row in rows))):
+            raise DependencyDown(f"no schema id for {kind} v{version}; run: python -m waybill contracts register")
+        for row in rows:
+            assert row.topic is not None
+            limit = self._topics[row.topic].max_bytes
+            if row.size + ROOM_BYTES > limit and (size := self._records.size(row)) > limit:
+                raise DependencyDown(
+                    f"position {row.position} takes {size} bytes, and topic {row.topic!r} takes {limit}; "
+                    "raise its max.message.bytes"
+                )
+
+    def _wait(self, sender: Sender) -> bool:
+        """Wait until the next batch may leave; False where told to stop."""
+        while not self._told_to_stop():
+            left = self._throttle.wait_seconds(time.monotonic())
+            if not left:
+                return True
+            sender.poll(min(left, 0.05))
+        return False
+
+    def _send(self, sender: Sender, rows: Sequence[Row]) -> None:
+        position = rows[-1].position
+        batch = Batch(Cursor(position))
+        self._throttle.sent(time.monotonic())
+        sender.send(batch, rows, self._records)
+        self._await(sender, batch)
+        jobs.advance(self._connection, self._job.id, self._job.position, position, len(rows))
+        self._job = dataclasses.replace(self._job, position=position, sent=self._job.sent + len(rows))
+
+    def _await(self, sender: Sender, batch: Batch) -> None:
+        acknowledged, since = 0, time.monotonic()
+        while not batch.arrived:
+            sender.poll(0.05)
+            now = time.monotonic()
+            if batch.error is not None:
+                raise BrokerTrouble(batch.error.str())
+            if batch.acknowledged != acknowledged:
+                acknowledged, since = batch.acknowledged, now
+            limit = STOP_SECONDS if self._told_to_stop() else STALL_SECONDS
+            if now - since > limit:
+                raise BrokerTrouble(sender.last_error or f"no acknowledgement for {limit:.0f} s")
+
+
+def _described(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
+    found = broker.describe(kafka, names)
+    for name, topic in found.items():
+        if not topic.exists:
+            raise DependencyDown(f"topic {name!r} does not exist; create it with: python -m waybill contracts topics")
+        if not topic.writable:
+            raise DependencyDown(f"not allowed to write to topic {name!r}; grant Write to whoever replays")
+    return found
+
+
+def _bounded(rows: Sequence[Row]) -> list[Row]:
+    """Cut the rows where their payloads would take too much memory, but never to none."""
+    taken, size = 0, 0
+    for row in rows:
+        size += row.size
+        if taken and size > BATCH_BYTES:
+            break
+        taken += 1
+    return list(rows[:taken])

@@ -1,0 +1,1 @@
+"""Topics and their consumer groups: what is there, what is missing, more partitions."""

@@ -1,0 +1,133 @@
+"""Records that a consumer never saw, since its topic no longer had them: shown, awaited from a replay, acknowledged.
+
+The consumer finds them and keeps them in its own database (waybill/consumer/starts.py). It cannot tell which events
+they were; the outboxes can: all of the topic that were recorded between the last event that it read and the moment at
+which it found the gap. When a replay is made, those that the inbox does not have are written beside the gap. Once it
+has them all, whichever way they came, the consumer closes the gap by itself.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from outbox_relay.cli import screen
+from outbox_relay.cli.verb import DONE, MISMATCH, Given
+from outbox_relay.operations import audit, decisions
+from outbox_relay.operations.events import history
+from outbox_relay.operations.events.history import Filter
+from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.verifying.inboxes import reacts_to, read_topics
+from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
+
+MEANT: Final = f"""
+{IS_OPEN} AND (%(topic)s::text IS NULL OR topic = %(topic)s)
+AND (%(partition)s::int IS NULL OR "partition" = %(partition)s)
+"""
+CHOSEN: Final = f"""
+SELECT {COLUMNS} FROM offset_gap WHERE {MEANT} ORDER BY found_at
+"""  # noqa: S608
+ACKNOWLEDGE: Final = f"""
+UPDATE offset_gap SET acknowledged_at = clock_timestamp() WHERE {MEANT}
+RETURNING {COLUMNS}
+"""  # noqa: S608
+# What the relay publishes or has published, but for dead letters; the newest first.
+RECORDED: Final = f"""
+SELECT event_id FROM outbox
+WHERE topic = %(topic)s AND {history.CHOSEN} AND NOT {decisions.IS_DISCARDED}
+  AND NOT EXISTS (SELECT FROM published WHERE published.id = event_id AND published.status <> 2)
+ORDER BY position DESC
+"""  # noqa: S608
+AWAIT: Final = f"""
+UPDATE offset_gap SET awaited = ARRAY(
+    SELECT event_id FROM unnest(%(events)s::uuid[]) WITH ORDINALITY AS recorded (event_id, nth)
+    WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %(group)s || ':' || event_id) ORDER BY nth)
+WHERE topic = %(topic)s AND "partition" = %(partition)s AND first_offset = %(first_offset)s AND {IS_OPEN}
+"""  # noqa: S608
+
+
+def open_gaps(connection: psycopg.Connection) -> list[Gap]:
+    """Return what the service's consumer misses, and nobody has acknowledged. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(Gap)) as cursor:
+        return cursor.execute(OPEN).fetchall()
+
+
+def await_replayed(places: Places, to_consumer: str | None) -> None:
+    """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
+    groups = [one for one in places.databases if to_consumer in {None, one + SUFFIX} and reacts_to(one)]
+    for service, gaps in _answers(places, groups, open_gaps).items():
+        for gap in gaps:
+            _await(places, service, gap)
+
+
+def _await(places: Places, service: str, gap: Gap) -> None:
+    values = gap._asdict() | {"events": _recorded(places, service, gap), "group": service + SUFFIX}
+    _answers(places, [service], lambda connection: connection.execute(AWAIT, values))
+
+
+def _recorded(places: Places, service: str, gap: Gap) -> list[UUID]:
+    """Return the events that the service may have missed by the gap, of whichever outbox writes the topic."""
+    wanted = Filter(event_types=tuple(sorted(reacts_to(service))), since=gap.since, until=gap.until)
+
+    def question(connection: psycopg.Connection) -> list[UUID]:
+        values = history.narrowed(connection, wanted).values() | {"topic": gap.topic}
+        return [event_id for (event_id,) in connection.execute(RECORDED, values)]
+
+    return [event_id for found in _answers(places, list(places.databases), question).values() for event_id in found]
+
+
+def acknowledge(given: Given, places: Places, service: str) -> int:
+    """Run `outbox acknowledge --missing`: what is missing stays away, and the consumer is ready again."""
+    if given.offset is not None:
+        raise UsageError("--missing takes whole gaps: leave out --offset")
+    chosen = {"topic": given.topic, "partition": given.partition}
+    found = _answers(
+        places,
+        [service],
+        lambda open_: _close(open_, chosen, given.reason, given.by) if given.execute else _meant(open_, chosen),
+    )[service]
+    lines = [shown(gap) for gap in found]
+    (screen.put_json if given.json else screen.put_table)(lines)
+    if not found:
+        where = f" on {given.topic!r}" if given.topic else ""
+        known = ", ".join(sorted(read_topics(service))) or "no topic"
+        screen.tell(f"the consumer of {service} misses no records{where} that are not acknowledged; it reads {known}")
+    elif given.execute:
+        screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")
+    else:
+        screen.tell(f"dry run: {len(found)} gaps; {found[0].remedy(service + SUFFIX)} would send them again")
+    return DONE if found else MISMATCH
+
+
+def shown(gap: Gap) -> dict[str, Any]:
+    """Return a gap for people and JSON."""
+    return gap._asdict() | {"since": gap.since}
+
+
+def _meant(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> list[Gap]:
+    with connection.cursor(row_factory=class_row(Gap)) as cursor:
+        return cursor.execute(CHOSEN, chosen).fetchall()
+
+
+def _close(connection: psycopg.Connection, chosen: Mapping[str, Any], reason: str, by: str) -> list[Gap]:
+    with connection.transaction(), connection.cursor(row_factory=class_row(Gap)) as cursor:
+        closed = cursor.execute(ACKNOWLEDGE, chosen).fetchall()
+        if closed:
+            audit.record(connection, "acknowledge", reason, {"missing": [str(gap) for gap in closed]}, by)
+        return closed
+
+
+def _answers(
+    places: Places, services: Collection[str], question: Callable[[psycopg.Connection], Answer]
+) -> dict[str, Answer]:
+    answers, failures = ask(places, services, lambda _, connection: question(connection), UNBOUNDED)
+    for service, why in failures.items():
+        raise DependencyDown(f"database {service}: {why}")
+    return answers
+
+
+def total(gaps: Sequence[Gap]) -> int:
+    """Return how many offsets the gaps have; one whose end nobody knows counts as 1."""
+    return sum(1 if gap.last_offset is None else gap.last_offset - gap.first_offset + 1 for gap in gaps)

@@ -1,0 +1,124 @@
+"""What a service's group has passed, or can no longer read, and its inbox does not have.
+
+A consumer commits its database first and its offset afterwards, so the offset is asked first and the inbox later. What
+a topic no longer keeps can only be in the inbox already: a consumer that was away for longer than the topic's retention
+has a hole there. An inbox forgets too, and one that began later than an event was never to have it: both bound what is
+asked for. What a topic should still keep and has not is lost, which is no inbox's fault.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from outbox_relay.operations import decisions
+from outbox_relay.operations.places import SUFFIX
+from outbox_relay.operations.topics import topic
+from outbox_relay.operations.verifying.faults import Fault, Faults
+from outbox_relay.operations.verifying.ledger import Entry, Ledger
+from outbox_relay.operations.verifying.topics import kept_since
+from schemas.events import EVENTS
+
+# A message is remembered for as long as the row that is kept shortest.
+MEMORY: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
+BEGINS: Final = "SELECT min(added) FROM received"
+LACKING: Final = """
+SELECT event_id FROM unnest(%s::text[]) AS wanted (event_id)
+WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %s || event_id)
+"""
+
+
+class Inbox(NamedTuple):
+    """What one service's inbox is asked for: up to which offsets, and since when (seconds of the epoch).
+
+    `kept` is since when each topic must have its records.
+    """
+
+    service: str
+    offsets: Mapping[topic.Partition, int]
+    remembers: float
+    begins: float
+    kept: Mapping[str, float]
+    skipped: Collection[decisions.SkippedRecord] = ()
+
+    def must_have(self, entry: Entry) -> bool:
+        """Say whether the inbox must have the event now."""
+        if entry.recorded <= self.remembers:
+            return False
+        if entry.offset is None:
+            return entry.passed and entry.recorded > self.begins and not entry.is_kept(self.kept)
+        record = (entry.found_in, entry.partition, entry.offset, entry.event_id)
+        return entry.offset < self.committed(entry) and record not in self.skipped
+
+    def committed(self, entry: Entry) -> int:
+        """Return the offset that the group has committed where the event stands, 0 for none."""
+        return self.offsets.get((entry.found_in or "", entry.partition or 0), 0)
+
+
+def reacts_to(service: str) -> set[str]:
+    """Return the event types that the service reacts to; its reactions need neither database nor broker."""
+    try:
+        reactions = import_module(f"{service}{SUFFIX}.reactions")
+    except ModuleNotFoundError:
+        return set()
+    marked: list[Any] = [getattr(function, "reacts_to", None) for function in vars(reactions).values()]
+    return {event.event_type for event in marked if event is not None}
+
+
+def read_topics(service: str) -> set[str]:
+    """Return the topics that the service's consumer reads."""
+    topics = {EVENTS[name].topic for name in reacts_to(service) if name in EVENTS}
+    return {name for name in topics if name}
+
+
+def open_inbox(
+    service: str, connection: psycopg.Connection, offsets: Mapping[topic.Partition, int], now: datetime
+) -> Inbox:
+    """Return what the inbox must have, given the offsets that were committed before. Raises psycopg.Error."""
+    memory: timedelta | None
+    (memory,) = connection.execute(MEMORY).fetchone() or (None,)
+    (begins,) = connection.execute(BEGINS).fetchone() or (None,)
+    remembers = (now - memory).timestamp() if memory else float("-inf")
+    began = begins.timestamp() if begins else float("inf")
+    return Inbox(service, offsets, remembers, began, kept_since(now), decisions.skipped(connection))
+
+
+def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: Faults) -> dict[str, int]:
+    """Tell what is not there; returns, by service that wrote it, the first position still to be received.
+
+    Raises psycopg.Error.
+    """
+    pending: dict[str, int] = {}
+    for entries in ledger.of_types(sorted(reacts_to(inbox.service))):
+        wanted = [entry for entry in entries if inbox.must_have(entry)]
+        lacking = _lacking(connection, inbox.service, wanted)
+        for entry in wanted:
+            if entry.event_id in lacking:
+                faults.add(_fault(inbox, entry))
+        for entry in entries:
+            if entry.offset is not None and entry.offset >= inbox.committed(entry):
+                assert entry.service is not None
+                assert entry.position is not None
+                pending[entry.service] = min(entry.position, pending.get(entry.service, entry.position))
+    return pending
+
+
+def _lacking(connection: psycopg.Connection, service: str, wanted: Iterable[Entry]) -> set[str]:
+    ids = [entry.event_id for entry in wanted]
+    values = (ids, f"{service}{SUFFIX}:")
+    return {event_id for (event_id,) in connection.execute(LACKING, values)} if ids else set()
+
+
+def _fault(inbox: Inbox, entry: Entry) -> Fault:
+    group = f"{inbox.service}{SUFFIX}"
+    why = "its topic no longer has it" if entry.offset is None else f"group {group} has passed it"
+    replay = f"outbox replay --service {entry.service} --event {entry.event_id} --to-consumer {group}"
+    fields: dict[str, Any] = entry.fields() | {"service": inbox.service}
+    return Fault(
+        kind="not received",
+        says=f"{entry.event_type} key {entry.key} version {entry.version}: not in the inbox, and {why}",
+        **fields,
+        remedy=f"{replay} --with-effects --execute --reason '…'",
+    )

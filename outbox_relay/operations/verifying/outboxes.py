@@ -1,0 +1,158 @@
+"""A service's outbox, read in pieces that each have a snapshot of their own.
+
+The cursor is read first. What it had passed then is on its topic or parked, whenever the row itself is read; rows that
+become visible after their piece was read are looked up when their record turns up.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from outbox_relay.operations.decisions import IS_DISCARDED, count_discarded, went_with_a_ghost
+from outbox_relay.operations.verifying.faults import Fault, Faults
+from outbox_relay.operations.verifying.ledger import Committed, Ledger
+
+ROWS: Final = 5_000
+Progress = Callable[[int, int], object]
+
+CURSOR: Final = """
+SELECT position, missing, coalesce((SELECT max(position) FROM outbox), 0),
+       (SELECT min((body->>'position')::bigint) FROM published WHERE status <> 2)
+FROM outbox_cursor
+"""
+# `before`: where the version before this one stands. Each has one, at a lower position: so versions are 1 to n and rise
+# with the position. A subquery, not a join: a lookup an event, whatever the planner thinks of the whole table.
+PIECE: Final = f"""
+SELECT uuid_send(event_id), position, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+       date_part('epoch', recorded_at)::float8,
+       EXISTS (SELECT FROM published WHERE published.id = outbox.event_id AND status <> 2) OR {IS_DISCARDED},
+       CASE WHEN aggregate_version > 1 THEN
+           (SELECT before.position FROM outbox AS before
+            WHERE before.aggregate_type = outbox.aggregate_type AND before.aggregate_id = outbox.aggregate_id
+              AND before.aggregate_version = outbox.aggregate_version - 1) END
+FROM outbox WHERE position > %(after)s AND position <= %(last)s ORDER BY position LIMIT %(rows)s
+"""  # noqa: S608 - put together from constants
+WHICH: Final = "SELECT event_id, position FROM outbox WHERE event_id = ANY(%s)"
+RECORDED: Final = "SELECT recorded_at FROM outbox WHERE position > %s ORDER BY position LIMIT 1"
+
+
+class Outbox(NamedTuple):
+    """Where a service's outbox stood before anything else was read; what is beyond `after` is proved.
+
+    `since` is the time of the first such event, None for the beginning; `parked` the first parked position,
+    `discarded` how many publications operators have discarded, wherever they stand.
+    """
+
+    service: str
+    after: int
+    since: datetime | None
+    position: int
+    gaps: tuple[tuple[int, int], ...]
+    last: int
+    parked: int | None
+    discarded: int
+
+    def passed(self, position: int) -> bool:
+        """Say whether the cursor had passed the position."""
+        return position <= self.position and not any(first <= position <= last for first, last in self.gaps)
+
+    @property
+    def settled(self) -> int:
+        """Return the position up to which every event was published: nothing is missing, parked or on its way."""
+        bounds = [self.position, self.last, *(first - 1 for first, _ in self.gaps)]
+        return min(bounds if self.parked is None else [*bounds, self.parked - 1])
+
+
+def look(service: str, connection: psycopg.Connection, after: int) -> Outbox:
+    """Return where the outbox stands, to be read from `after` on. Raises psycopg.Error."""
+    position, missing, last, parked = connection.execute(CURSOR).fetchone() or (0, [], 0, None)
+    since: datetime | None = None
+    if after:  # where nothing came later, nothing is to be read
+        (since,) = connection.execute(RECORDED, (after,)).fetchone() or (datetime.now(UTC),)
+    gaps = tuple(zip(missing[::2], missing[1::2], strict=True))
+    return Outbox(service, after, since, position, gaps, last, parked, count_discarded(connection))
+
+
+class Row(NamedTuple):
+    """A row of the piece; `unsent` where it is parked or discarded, `before` as in PIECE, `recorded` in seconds."""
+
+    event_id: bytes
+    position: int
+    topic: str | None
+    aggregate_type: str
+    key: str
+    version: int
+    event_type: str
+    recorded: float
+    unsent: bool
+    before: int | None
+
+    @property
+    def follows(self) -> bool:
+        """Say whether the version before this one stands at a lower position."""
+        return self.version == 1 or (self.before is not None and self.before < self.position)
+
+
+def read(connection: psycopg.Connection, outbox: Outbox, ledger: Ledger, faults: Faults, progress: Progress) -> None:
+    """Take the public events into the ledger; tell what the outbox shows by itself. Raises psycopg.Error."""
+    if outbox.position > outbox.last:
+        says = f"stands at {outbox.position}, and the outbox ends at {outbox.last}: rows were taken away"
+        faults.add(Fault(kind="cursor", service=outbox.service, says=says))
+    for rows in _pieces(connection, outbox, progress):
+        for row in rows:
+            if not row.follows and not went_with_a_ghost(connection, row.key, row.version - 1):
+                faults.add(_fault(outbox.service, row))
+        ledger.commit(
+            outbox.service,
+            (
+                Committed(
+                    row.event_id,
+                    row.position,
+                    row.topic,
+                    row.key,
+                    row.version,
+                    row.event_type,
+                    row.recorded,
+                    outbox.passed(row.position),
+                )
+                for row in rows
+                if row.topic is not None and not row.unsent
+            ),
+        )
+
+
+def _pieces(connection: psycopg.Connection, outbox: Outbox, progress: Progress) -> Iterator[Sequence[Row]]:
+    after = outbox.after
+    while after < outbox.last:
+        with connection.cursor(binary=True) as cursor:
+            values = {"after": after, "last": outbox.last, "rows": ROWS}
+            rows = [*map(Row._make, cursor.execute(PIECE, values, prepare=False))]
+        if not rows:
+            break
+        yield rows
+        after = rows[-1].position
+        progress(after - outbox.after, outbox.last - outbox.after)
+
+
+def _fault(service: str, row: Row) -> Fault:
+    why = "is nowhere" if row.before is None else f"comes only at position {row.before}"
+    return Fault(
+        kind="versions",
+        service=service,
+        position=row.position,
+        aggregate_type=row.aggregate_type,
+        key=row.key,
+        version=row.version,
+        event_id=str(UUID(bytes=row.event_id)),
+        event_type=row.event_type,
+        says=f"{row.aggregate_type}/{row.key}: version {row.version}, and version {row.version - 1} {why}",
+    )
+
+
+def resolve(service: str, connection: psycopg.Connection, ledger: Ledger) -> None:
+    """Look up what no outbox showed: committed since, or before what is proved now. Raises psycopg.Error."""
+    for ids in ledger.strangers():
+        ledger.resolve(service, connection.execute(WHICH, (ids,)).fetchall())

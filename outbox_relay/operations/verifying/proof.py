@@ -1,0 +1,173 @@
+"""The completeness proof: outboxes, topics and inboxes hold the same events, in the same order.
+
+It may run while the system works. Each book is read at another moment, so the sequence of the readings decides what
+may be called a fault:
+
+    1. each outbox's cursor, then its rows, in pieces  what the cursor had passed must be on its topic, or be parked
+    2. the topics, to the ends that stood then         what came since is simply not asked for
+    3. what the topics have and 1 did not show, again  committed since: no fault. Still unknown: a ghost
+    4. each group's offsets, then its inbox            what lies below the offset must be in the inbox, because a
+                                                       consumer commits its database first
+
+No transaction is open for longer than a piece takes. A row that becomes visible after its piece was read is found by 3;
+one that is parked or published meanwhile was so before the cursor passed it.
+
+Left out with right: events older than their topic keeps, or than the inbox remembers. A record that came twice is
+counted and is no fault, since that is what the relay promises. A replay puts old versions behind newer ones on
+purpose: its records are counted apart and not held against the order; one that is for all mends what was lost.
+
+From a position on: the topics are read from the time of its event. Records of earlier events that are met there are
+looked up as in 3, and nothing is asked of them: they were proved.
+
+Memory is bounded by the ledger's cache and a batch of each reading.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+
+from outbox_relay.operations.events import history
+from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Places, ask
+from outbox_relay.operations.topics import topic
+from outbox_relay.operations.verifying import inboxes, mark, outboxes
+from outbox_relay.operations.verifying.faults import Fault, Faults
+from outbox_relay.operations.verifying.ledger import Entry, Ledger
+from outbox_relay.operations.verifying.outboxes import Outbox, Progress
+from outbox_relay.operations.verifying.topics import Topics, judge_sequence, kept_since
+from schemas.topics import TOPICS
+
+Bar = Callable[[str], AbstractContextManager[Progress]]
+# None: from the mark that the last proof left.
+Start = int | datetime | None
+EVERYTHING: Final = 0
+
+
+@dataclass(slots=True)
+class Proof:
+    """What was looked at, and which databases did not answer, and why."""
+
+    events: int = 0
+    records: int = 0
+    waiting: int = 0
+    repeated: int = 0
+    replayed: int = 0
+    discarded: int = 0
+    after: dict[str, int] = field(default_factory=dict[str, int])
+    settled: dict[str, int] = field(default_factory=dict[str, int])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+
+    def counts(self) -> dict[str, int]:
+        """Return how much was looked at."""
+        names = ("events", "records", "waiting", "repeated", "replayed", "discarded")
+        return {name: getattr(self, name) for name in names}
+
+
+def prove(places: Places, services: Sequence[str], start: Start, faults: Faults, bar: Bar) -> Proof:
+    """Compare outboxes, topics and inboxes, from `start` on; every fault goes to `faults`.
+
+    Blocks for as long as reading all of it takes. Raises DependencyDown where the broker does not answer, sqlite3.Error
+    where the disk has no room.
+    """
+    proof, kafka = Proof(), places.broker
+
+    def asked(services: Sequence[str], question: Callable[[str, psycopg.Connection], Any]) -> dict[str, Any]:
+        answers, failures = ask(places, services, question, UNBOUNDED)
+        proof.failures |= failures
+        return answers
+
+    with closing(Ledger()) as ledger:
+
+        def read(service: str, connection: psycopg.Connection) -> Outbox:
+            outbox = outboxes.look(service, connection, _after(connection, start))
+            with bar(f"events of {service}") as progress:
+                outboxes.read(connection, outbox, ledger, faults, progress)
+            return outbox
+
+        books: dict[str, Outbox] = asked(services, read)
+        topics = Topics(ledger, faults)
+        with bar("records") as progress:
+            for records in topic.read(kafka, _topics(books, ledger), progress):
+                topics.take(records)
+        asked(list(books), lambda service, connection: outboxes.resolve(service, connection, ledger))
+        _judge_absent(ledger, faults, proof)
+        if books.keys().isdisjoint(proof.failures):  # else one that no longer answers may have them
+            for entry in ledger.ghosts():
+                faults.add(_ghost(entry))
+        judge_sequence(ledger.standing(), faults.add)
+        proof.events, seen = ledger.counts()
+        proof.discarded = sum(outbox.discarded for outbox in books.values())
+        proof.records, proof.replayed = topics.records, topics.replayed
+        proof.repeated = topics.first_or_copy - seen
+        names = _topics(books, ledger)
+
+        def receipts(service: str, connection: psycopg.Connection) -> dict[str, int]:
+            if not inboxes.reacts_to(service):
+                return {}
+            offsets = topic.committed(kafka, f"{service}{SUFFIX}", names)
+            inbox = inboxes.open_inbox(service, connection, offsets, datetime.now(UTC))
+            return inboxes.judge(connection, inbox, ledger, faults)
+
+        pending = asked(list(books), receipts)
+        proof.after = {service: outbox.after for service, outbox in books.items()}
+        proof.settled = _settled(books, pending)
+    return proof
+
+
+def keep(places: Places, proof: Proof, by: str) -> None:
+    """Let the next proof start where this one, which found nothing, ends. What cannot be kept is proved again."""
+    ask(
+        places,
+        [service for service, position in proof.settled.items() if position],
+        lambda service, connection: mark.keep(connection, proof.settled[service], by),
+    )
+
+
+def _after(connection: psycopg.Connection, start: Start) -> int:
+    if start is None:
+        return mark.read(connection)
+    return start if isinstance(start, int) else history.before(connection, start)
+
+
+def _topics(books: Mapping[str, Outbox], ledger: Ledger) -> dict[str, datetime | None]:
+    """Name the topics that events went to, and those of an outbox that should have some and has none left.
+
+    With the time from which on each is to be read.
+    """
+    found: dict[str, datetime | None] = {}
+    for name, service in [*ledger.topics(), *((one.name, one.name.partition(".")[0]) for one in TOPICS)]:
+        if service in books:
+            found[name] = books[service].since
+    return found
+
+
+def _judge_absent(ledger: Ledger, faults: Faults, proof: Proof) -> None:
+    kept = kept_since(datetime.now(UTC))
+    for entry in ledger.absent():
+        if not entry.passed:
+            proof.waiting += 1
+        elif entry.is_kept(kept):
+            faults.add(
+                Fault(
+                    kind="lost",
+                    says=f"{entry.topic} key {entry.key} version {entry.version}: event {entry.event_id} is not there",
+                    **entry.fields(),
+                    remedy=f"outbox replay --service {entry.service} --event {entry.event_id} --execute --reason '…'",
+                )
+            )
+
+
+def _ghost(entry: Entry) -> Fault:
+    says = f"key {entry.key} version {entry.version}: event {entry.event_id} is in no outbox"
+    return Fault(kind="ghost", says=says, **entry.fields())
+
+
+def _settled(books: Mapping[str, Outbox], pending: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return, by service, the position up to which everything has arrived everywhere."""
+    return {
+        service: min([outbox.settled, *(first[service] - 1 for first in pending.values() if service in first)])
+        for service, outbox in books.items()
+    }

@@ -1,0 +1,79 @@
+"""What the topics show: every record into the ledger, and each key's events in the sequence of their versions."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.verifying.faults import Fault, Faults
+from outbox_relay.operations.verifying.ledger import Entry, Ledger
+from schemas.topics import FOR_EVER, TOPICS
+
+
+def kept_since(now: datetime) -> Mapping[str, float]:
+    """Return topic → the time, in seconds of the epoch, before which it need not have records any more."""
+    return {
+        one.name: (now - timedelta(milliseconds=one.retention_ms)).timestamp()
+        for one in TOPICS
+        if one.retention_ms != FOR_EVER
+    }
+
+
+class Topics:
+    """Records as they are read, counted."""
+
+    def __init__(self, ledger: Ledger, faults: Faults) -> None:
+        """Start with nothing read."""
+        self._ledger, self._faults = ledger, faults
+        self.records = self.replayed = self.first_or_copy = 0
+
+    def take(self, records: Collection[Record]) -> None:
+        """Take records, in order within each partition."""
+        self.records += len(records)
+        self._ledger.see(self._naming_events(records))
+
+    def _naming_events(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            if record.trouble or record.event_id is None:
+                self._faults.add(_nameless(record))
+            elif not record.replayed:
+                self.first_or_copy += 1
+                yield record
+            else:
+                self.replayed += 1
+                if record.replay_target is None:
+                    yield record
+
+
+def _nameless(record: Record) -> Fault:
+    reason = record.trouble or "a record without an event's id"
+    return Fault(
+        kind="unreadable" if record.trouble else "ghost",
+        says=f"key {record.key}: {reason}",
+        reason=reason,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+    )
+
+
+def judge_sequence(entries: Iterable[Entry], tell: Callable[[Fault], object]) -> None:
+    """Tell what came first after a later version of its key; the entries of a topic and key are next to each other."""
+    for _, of_key in groupby(entries, key=lambda entry: (entry.found_in, entry.key)):
+        before = 0
+        for entry in _as_they_stand(list(of_key)):
+            if entry.version <= before:
+                says = f"key {entry.key}: version {entry.version} came after {before}"
+                tell(Fault(kind="reordered", says=says, after_version=before, **entry.fields()))
+            before = max(before, entry.version)
+
+
+def _as_they_stand(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return a key's entries as they stand: a topic that has grown has some in a second partition, read any time."""
+    if len(entries) == 1:
+        return entries
+    begins: dict[int | None, int] = {}
+    for entry in entries:
+        begins[entry.partition] = min(entry.version, begins.get(entry.partition, entry.version))
+    return sorted(entries, key=lambda entry: (begins[entry.partition], entry.offset or 0))

@@ -1,0 +1,1 @@
+"""From the outbox to Kafka: read, produce, settle; leadership and safety checks."""

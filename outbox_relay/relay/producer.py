@@ -1,0 +1,225 @@
+"""The producer's life: built, used for as long as it is sound, thrown away, built anew.
+
+librdkafka's idempotent producer keeps the order of a key for as long as nothing fails for good. Its settings here are
+chosen for what happens when something does:
+
+    max.in.flight=1             A second request is sent only when the fate of the first is known. Costs nothing in
+                                rate: what waits for a request under way leaves as one larger batch (520,000 records/s
+                                with 1, as with 5).
+    enable.gapless.guarantee    A refusal ends the producer, and nothing leaves its queue but one request that is ready.
+                                That one the broker refuses as out of sequence, if it knows the producer: on a partition
+                                to which it has written nothing yet, version 3 would come to stand without version 2. So
+                                a key's second record is handed over only when its partition has acknowledged one.
+    message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
+    linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
+                                themselves whenever there is more to send than the broker has acknowledged. They
+                                stay small, so a relay that catches up waits a little: pace.py.
+    batch.size                  No batch exceeds the smallest `max.message.bytes` among the topics, for the broker
+                                refuses a batch as a whole, innocent keys included.
+    partitioner=murmur2_random  The Java clients' choice: a key keeps its partition if Debezium takes the relay's place.
+
+What a stale producer still had on the wire when it was thrown away may arrive: as copies, and in order, because it is
+at most one request for a partition, and Kafka takes that whole or not at all.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from outbox_relay.relay.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
+from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.pace import Pace
+from outbox_relay.relay.parking import Parked
+from outbox_relay.relay.records import KEY, TOPIC, Fetched, Records, Row
+
+QUEUE_RECORDS: Final = 1_000_000
+
+# Whatever fails aborts the transaction, so nothing passes a refused record, and what expires leaves no hole.
+TRANSACTIONS: Final = {
+    "enable.gapless.guarantee": False,
+    "message.timeout.ms": 30_000,
+    "transaction.timeout.ms": 60_000,
+}
+
+Partition = tuple[str | None, int | None]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records on their way, and the cursor that becomes durable when they have arrived."""
+
+    cursor: Cursor
+    rows: int = 0
+    parked: list[Parked] = field(default_factory=list[Parked])
+    released: Sequence[str] = ()  # ids of parked events that were redriven
+    topics: Counter[str] = field(default_factory=Counter[str])
+    oldest_epoch: float | None = None
+    sent_at: float = field(default_factory=time.monotonic)
+    acknowledged: int = 0
+    open: bool = False  # in a Kafka transaction that is not committed yet
+    error: KafkaError | None = None
+    partitions: set[Partition] | None = None  # where they arrived, if anybody needs to know
+
+    @property
+    def arrived(self) -> bool:
+        """Say whether every record was acknowledged, and the transaction around them committed."""
+        return self.acknowledged == self.rows and not self.open
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Count one delivery; called by librdkafka, also with an exception pending, so it raises nothing itself."""
+        if error is None:
+            self.acknowledged += 1
+            if self.partitions is not None:
+                self.partitions.add((message.topic(), message.partition()))
+        elif self.error is None:
+            self.error = error
+
+
+class Sender:
+    """One producer from its making to its end."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, str],
+        service: str,
+        *,
+        batch_bytes: int,
+        pace: Pace,
+        transactional: bool = False,
+    ) -> None:
+        """Build the producer; does not wait for the broker, see `check`."""
+        self.batch_bytes, self.pace = batch_bytes, pace
+        self._transactional = transactional
+        self.last_error = ""
+        self._fenced = False
+        self._known_at: set[Partition] = set()
+        self._producer = Producer(
+            {
+                **kafka,
+                "client.id": f"outbox_relay {service}",
+                "acks": "all",
+                "batch.size": batch_bytes,
+                "compression.type": "lz4",
+                "enable.gapless.guarantee": True,
+                "enable.idempotence": True,
+                "linger.ms": pace.linger_ms,
+                "max.in.flight": 1,
+                "message.max.bytes": 1_000_000_000,  # each topic's own limit is held against every row before
+                "message.timeout.ms": 0,
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": QUEUE_RECORDS,  # bounded by the batches in flight
+                "reconnect.backoff.max.ms": 1_000,
+                "socket.nagle.disable": True,
+                "error_cb": self._noticed,
+                "logger": SILENT,
+                **(TRANSACTIONS | {"transactional.id": f"outbox_relay.{service}"} if transactional else {}),
+            }
+        )
+
+    def __enter__(self) -> Self:
+        """Return the sender."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Drop what has not been acknowledged: nothing more leaves once this returns."""
+        self._producer.purge()
+        self._drain()
+        del self._producer
+
+    def check(self) -> None:
+        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerTrouble where it does not answer.
+
+        With transactions it also fences whoever had this service's producer before, and ends what that one left open.
+        """
+        try:
+            if self._transactional and not self._fenced:
+                self._producer.init_transactions(ANSWER_SECONDS)
+                self._fenced = True
+            brokers = self._producer.list_topics(timeout=ANSWER_SECONDS).brokers
+        except (KafkaException, SystemError) as error:
+            raise BrokerTrouble(self.last_error or reason_of(error)) from None
+        if not brokers:
+            # One that was frozen answers before it is let in again; a client that is told of no broker asks none again.
+            raise BrokerTrouble("the broker that answers is not let into its cluster yet")
+        self.last_error = ""
+
+    def send(self, batch: Batch, rows: Sequence[Fetched], records: Records) -> None:
+        """Hand rows to the producer, in order; raises BrokerTrouble where it is spent."""
+        produce, delivered, value, headers = self._producer.produce, batch.delivered, records.value, records.headers
+        batch.sent_at = time.monotonic()
+        try:
+            if self._transactional and not batch.open and rows:
+                self._producer.begin_transaction()
+                batch.open = True
+            batch.rows += len(rows)
+            for row in rows:
+                produce(row[TOPIC], value(row), row[KEY], headers=headers(row), on_delivery=delivered)
+        except (KafkaException, BufferError) as error:
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+
+    def send_first(
+        self, batch: Batch, rows: Sequence[Row], records: Records, meanwhile: Callable[[], object]
+    ) -> Sequence[Row]:
+        """Make a new producer known to the partitions that the rows go to; returns the rows still to be sent.
+
+        Blocks until the first record of each key has arrived, calling `meanwhile` every 50 ms at least. Raises
+        BrokerTrouble.
+        """
+        batch.partitions = self._known_at
+        first = {(row.topic, row.aggregate_id): row for row in reversed(rows)}
+        positions = {row.position for row in first.values()}
+        self.send_apart(batch, [[row for row in rows if row.position in positions]], records, meanwhile)
+        return [row for row in rows if row.position not in positions]
+
+    def knows(self, topic: str, partitions: int) -> bool:
+        """Say whether this producer has written to every partition of the topic."""
+        return all((topic, partition) in self._known_at for partition in range(partitions))
+
+    def send_apart(
+        self, batch: Batch, waves: Iterable[Sequence[Row]], records: Records, meanwhile: Callable[[], object]
+    ) -> None:
+        """Send each wave only once the one before it has arrived; blocks like `send_first`. Raises BrokerTrouble."""
+        for wave in waves:
+            self.send(batch, wave, records)
+            while batch.error is None and batch.acknowledged < batch.rows:
+                self.poll(0.05)
+                meanwhile()
+            if batch.error is not None:
+                raise BrokerTrouble(batch.error.str())
+
+    def commit(self, batch: Batch) -> None:
+        """End the batch's transaction once all of it is acknowledged; blocks up to 2 s. Raises BrokerTrouble."""
+        if not batch.open or batch.error is not None or batch.acknowledged < batch.rows:
+            return
+        try:
+            self._producer.commit_transaction(ANSWER_SECONDS)
+        except (KafkaException, SystemError) as error:
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+        batch.open = False
+
+    def poll(self, seconds: float) -> None:
+        """Serve deliveries; blocks until one comes or the time is over. Raises BrokerTrouble where it is spent."""
+        try:
+            self._producer.poll(seconds)
+        except (KafkaException, SystemError) as error:
+            # A fatal error leaves poll as an exception; a callback served on the way out makes a SystemError of it.
+            self._drain()
+            raise BrokerTrouble(reason_of(error)) from None
+
+    def _drain(self) -> None:
+        for _ in range(10):
+            try:
+                if not self._producer.poll(0):
+                    return
+            except (KafkaException, SystemError):
+                continue
+
+    def _noticed(self, error: KafkaError) -> None:
+        self.last_error = f"{error.name()}: {error.str()}"

@@ -1,0 +1,65 @@
+"""The relay as a program: its settings, one thread an outbox, until SIGTERM or SIGINT."""
+
+import signal
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from threading import Event
+from types import FrameType
+
+from outbox_relay.relay.exposure import expose
+from outbox_relay.relay.program import Program
+from outbox_relay.settings import RelaySettings
+from waybill.database.side_session import SideSession
+from waybill.observability import health
+from waybill.observability.output import json_lines
+from waybill.observability.program_state import reported
+from waybill.observability.telemetry import configure_logging
+from waybill.runtime.settings import read
+
+
+def main() -> None:
+    """Run the relay; exits 0 when told to stop, and with one line where its settings are wrong."""
+    with json_lines("relay"):
+        _serve(read(RelaySettings))
+
+
+def _serve(settings: RelaySettings) -> None:
+    served = settings.outboxes
+    configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
+    stopping = Event()
+    programs = [Program(settings, outbox, stopping) for outbox in served]
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    sessions = [SideSession(outbox.database_url, f"{outbox.service}.relay") for outbox in served]
+    for outbox, session, program in zip(served, sessions, programs, strict=True):
+        expose(outbox, session, program.condition)
+    health.serve(settings.host, settings.port, lambda: _unready(programs))
+    with ExitStack() as until_stopped:
+        for session, program in zip(sessions, programs, strict=True):
+            until_stopped.enter_context(reported(session, "relay", program.state))
+        if len(programs) == 1:
+            programs[0].run()
+        else:
+            _run_side_by_side(programs, stopping)
+
+
+def _run_side_by_side(programs: Sequence[Program], stopping: Event) -> None:
+    """Run one thread a database; a defect in one ends the process, so that whoever watches it starts it anew."""
+    with ThreadPoolExecutor(len(programs)) as threads:
+        running = [threads.submit(program.run) for program in programs]
+        wait(running, return_when=FIRST_COMPLETED)
+        stopping.set()
+        for one in running:
+            one.result()
+
+
+def _unready(programs: Sequence[Program]) -> str | None:
+    reasons = [(program.service, program.condition.unready()) for program in programs]
+    if len(reasons) == 1:
+        return reasons[0][1]
+    return "; ".join(f"{service}: {reason}" for service, reason in reasons if reason) or None

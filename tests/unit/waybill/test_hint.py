@@ -1,0 +1,18 @@
+"""Hints between programs: the sockets that they are sent from."""
+
+import subprocess
+import sys
+
+from tests.house import CHECKOUT
+
+GIVES_HINTS = """
+from waybill.outbox import hint
+hint.give("127.0.0.1:9")
+hint.give("255.255.255.255:9")  # broadcasts are refused
+"""
+
+
+def test_a_program_that_gave_hints_leaves_no_socket_open():
+    program = [sys.executable, "-X", "dev", "-W", "error", "-c", GIVES_HINTS]
+    done = subprocess.run(program, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""

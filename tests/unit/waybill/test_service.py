@@ -1,0 +1,47 @@
+import types
+
+import pytest
+
+from inventory_service.service import service as inventory
+from order_service.service import service as order
+from payment_service.service import service as payment
+from schemas.events import OrderPlaced, StockReserved
+from waybill.deciders.service import Service, after, on, settles
+
+
+def test_topics_follow_from_the_events_reacted_to():
+    assert order.topics == ["inventory.events.v1", "inventory.products.v1", "payment.events.v1"]
+    assert inventory.topics == ["order.events.v1"]
+
+
+def test_tables_follow_from_the_rows():
+    assert set(inventory.tables) == {"product", "reservation"}
+    assert set(order.tables) == {"order"}
+
+
+def test_tasks_follow_from_the_worker():
+    assert [task.name for task in order.due_after[OrderPlaced]] == ["expire_order"]
+    assert inventory.tasks == {}
+
+
+def test_two_reactions_to_one_event_are_refused():
+    reactions = types.ModuleType("reactions")
+    reactions.first = on(StockReserved)(lambda event: None)
+    reactions.second = on(StockReserved)(lambda event: None)
+    plan = Service("twice", types.ModuleType("d"), reactions, types.ModuleType("m"))
+    with pytest.raises(TypeError, match="StockReserved"):
+        _ = plan.reaction_to
+
+
+def test_a_service_says_which_task_an_operator_may_settle_and_only_one():
+    assert payment.settles is not None
+    task, _ = payment.settles
+    assert task.name == "refund"
+    assert order.settles is None
+    worker = types.ModuleType("worker")
+    worker.task = after(OrderPlaced)(lambda *_: None)
+    worker.task.__name__ = "task"
+    worker.first, worker.second = (settles(worker.task)(lambda *_: None) for _ in range(2))
+    plan = Service("twice", types.ModuleType("d"), types.ModuleType("r"), types.ModuleType("m"), worker)
+    with pytest.raises(TypeError, match="two tasks to settle"):
+        _ = plan.settles

@@ -1,0 +1,165 @@
+"""Handle a batch: all of it in one transaction, or message by message where one fails, with its dead letters."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from django.db import transaction
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from waybill.consumer.message import Message, cut, readable
+from waybill.consumer.schema_ids import read_event
+from waybill.database.sqlstate import may_succeed_later
+from waybill.deciders import unit_of_work
+from waybill.deciders.outcomes import CommandRefused, Ignored, ParkingStopped, SchemaUnknown, Unreadable
+from waybill.deciders.service import Command, Copy, Service
+from waybill.deciders.unit_of_work import Caused, Copied
+from waybill.inbox import inbox
+from waybill.observability import metrics
+from waybill.observability.telemetry import Cause
+from waybill.runtime import watchdog
+from waybill.runtime.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+ATTEMPTS_BEFORE_PARKING = 3
+LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
+PARKED_KEYS = 20  # fewer are bad events, whatever their share
+
+
+def process(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+    """Apply a batch exactly once; parks what cannot be handled. Raises only what `may_succeed_later`."""
+    wanted = [m for m in messages if concerns(service, m)]
+    metrics.inc("consumer_passed_total", len(messages) - len(wanted))
+    if not wanted:
+        return
+    try:
+        _apply(service, wanted, settings)
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
+        log.info("one by one", messages=len(wanted), reason=_line(error))
+        for message in wanted:
+            _apply_or_park(service, message, settings)
+
+
+def concerns(service: Service, message: Message) -> bool:
+    """Say whether the service reacts to the message, or has to say that nobody can read it."""
+    known = message.event_type is None or message.event_type in service.reaction_to
+    return known and message.is_for(service.name)
+
+
+def _apply_or_park(service: Service, message: Message, settings: Settings) -> None:
+    watchdog.alive()
+    try:
+        for attempt in Retrying(
+            retry=retry_if_exception(_is_defect),
+            stop=stop_after_attempt(ATTEMPTS_BEFORE_PARKING),
+            wait=wait_exponential(0.05),
+            reraise=True,
+        ):
+            with attempt:
+                _apply(service, [message], settings)
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
+        reason = _line(error)
+        schema_id = error.schema_id if isinstance(error, SchemaUnknown) else None
+        if schema_id is None:
+            _stop_if_too_many(message, reason, settings)
+        log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
+        _keep(service, message, reason, settings, schema_id)
+        kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
+        metrics.inc("consumer_parked_total", reason=kind)
+
+
+def _keep(service: Service, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
+    try:
+        inbox.park(service.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
+        raise ParkingStopped(
+            f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
+            f"refuses it, or skip it: outbox skip --service {service.name.removesuffix('_service')} --topic "
+            f"{message.topic} --partition {message.partition} --offset {message.offset}"
+        ) from None
+
+
+def _is_defect(error: BaseException) -> bool:
+    """Say whether another attempt at the message may end otherwise, though the environment is well."""
+    return not isinstance(error, Unreadable | CommandRefused) and not may_succeed_later(error)
+
+
+def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None:
+    keys, handled = inbox.latest()
+    if keys >= PARKED_KEYS and keys / (keys + handled) > settings.parking_limit:
+        raise ParkingStopped(
+            f"would park {message.place} ({reason}) after {keys} keys of the last {keys + handled}: deploy what "
+            "handles them, or set WAYBILL_PARKING_LIMIT=1 to park them all"
+        )
+
+
+@unit_of_work.retried
+def _apply(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+    """Inbox rows, rows and events of a batch, in one transaction."""
+    with transaction.atomic():
+        parked = inbox.parked_keys(service.name, messages)
+        flowing = [m for m in messages if (m.topic, m.key) not in parked]
+        for behind in (m for m in messages if (m.topic, m.key) in parked):
+            waits_for = parked[behind.topic, behind.key]
+            inbox.park(service.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for)
+        handle(service, flowing, settings)
+
+
+def handle(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+    """Apply messages of which none waits behind a parked one; call it inside a transaction, which it may fail."""
+    fresh = inbox.receive(service.name, messages, keep_days=settings.inbox_days)
+    commands: list[Caused] = []
+    copies: list[Copied] = []
+    taken: set[str] = set()
+    for message in messages:
+        if message.inbox_id not in fresh or message.inbox_id in taken:
+            continue
+        taken |= {message.inbox_id, message.event_id}
+        follows = _react(service, message)
+        if isinstance(follows, Copy):
+            copies.append(Copied(follows, message.version))
+        elif follows is not None:
+            commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
+    unit_of_work.keep(service, copies)
+    handled = unit_of_work.handle(service, commands)
+    ignored = sum(isinstance(h.decision, Ignored) for h in handled)
+    transaction.on_commit(lambda: _count(messages, fresh, ignored))
+
+
+def _react(service: Service, message: Message) -> Command | Copy | None:
+    if message.event_type is None:
+        raise Unreadable("header ce_type is missing or empty")
+    event_class, reaction = service.reaction_to[message.event_type]
+    event = read_event(message.value)
+    if not isinstance(event, event_class):
+        raise Unreadable(f"header ce_type says {message.event_type}, the value is {event.event_type}")
+    return reaction(event)
+
+
+def _count(messages: Sequence[Message], fresh: set[str], ignored: int) -> None:
+    for message in messages:
+        outcome = "applied" if message.inbox_id in fresh else "repeated"
+        metrics.inc("consumer_processed_total", topic=message.topic, type=message.event_type or "", outcome=outcome)
+    put_lag(messages)
+    log.debug("applied", messages=len(messages), fresh=len(fresh), ignored=ignored)
+
+
+def _age_seconds(message: Message) -> float:
+    return time.time() - message.timestamp_ms / 1000
+
+
+def put_lag(waiting: Sequence[Message]) -> None:
+    """Show the age of these messages as the lag of their topics."""
+    for message in waiting:
+        metrics.put("consumer_lag_seconds", _age_seconds(message), topic=message.topic)
+
+
+def _line(error: BaseException) -> str:
+    text = cut(readable(str(error).strip()), LINE_CHARACTERS)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

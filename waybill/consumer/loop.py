@@ -1,0 +1,175 @@
+"""The loop: poll, hand over, retry with backoff while the environment fails, commit offsets once a second."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event as Flag
+
+import confluent_kafka
+import structlog
+from django.db import connection
+
+from waybill.consumer import handling, positions, skips
+from waybill.consumer.broker_health import STATISTICS_MS, BrokerHealth
+from waybill.consumer.housekeeping import clean
+from waybill.consumer.message import Message
+from waybill.consumer.polling import SILENT, Poller
+from waybill.consumer.positions import Partition
+from waybill.consumer.registered import redrive_registered
+from waybill.consumer.starts import Starts
+from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
+from waybill.deciders.outcomes import ParkingStopped
+from waybill.deciders.service import Service
+from waybill.observability import metrics
+from waybill.runtime import failpoint, watchdog
+from waybill.runtime.condition import Condition
+from waybill.runtime.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+NAN = float("nan")
+MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
+COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
+GAPS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What one run of the consumer has in hand."""
+
+    consumer: confluent_kafka.Consumer
+    service: Service
+    settings: Settings
+    stop: Flag
+    condition: Condition
+    poller: Poller
+    starts: Starts
+
+
+def consume(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
+    """Handle messages until `stop` is set; `condition` is told what keeps the consumer from it."""
+    broker = BrokerHealth(condition)
+    consumer = confluent_kafka.Consumer(
+        {
+            **settings.kafka,
+            "stats_cb": broker.note,
+            "statistics.interval.ms": STATISTICS_MS,
+            "group.id": service.name,
+            "client.id": f"{service.name}.consumer",
+            **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",  # starts.py answers it
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+            "socket.nagle.disable": True,
+            "topic.metadata.refresh.interval.ms": 5_000,
+            "logger": SILENT,
+        }
+    )
+    starts = Starts(service.name, settings.kafka, condition, settings.retry_seconds)
+    poller = Poller(consumer, broker, starts.out_of_range)
+    loop = _Loop(consumer, service, settings, stop, condition, poller, starts)
+    consumer.subscribe(service.topics, on_assign=starts.assigned)
+    log.info("consuming", topics=service.topics)
+    clean_at = commit_at = gaps_at = registered_at = time.monotonic()
+    handled: dict[Partition, Message] = {}
+    try:
+        while not stop.is_set():
+            watchdog.alive()
+            messages = poller.drain(settings.batch_size)
+            if messages:
+                failpoint.reach("consumer.polled")
+                started = time.monotonic()
+                if _until_handled(loop, messages):
+                    handled |= {(m.topic, m.partition): m for m in messages}
+                stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
+            else:
+                all_read = broker.answers and not starts.pending
+                for topic in service.topics:
+                    metrics.put("consumer_lag_seconds", 0 if all_read else NAN, topic=topic)
+            if handled and time.monotonic() > commit_at:
+                commit_at = time.monotonic() + COMMIT_SECONDS
+                _commit(loop, handled)
+                handled.clear()
+            starts.watch(consumer)
+            for partition in starts.pending:
+                handled.pop(partition, None)  # it may be of a log that is no longer there
+            starts.settle(consumer)
+            if time.monotonic() > gaps_at:
+                gaps_at = time.monotonic() + GAPS_SECONDS
+                starts.tell()
+            if time.monotonic() > registered_at:
+                registered_at = time.monotonic() + redrive_registered(service, settings)
+            if time.monotonic() > clean_at:
+                clean_at = time.monotonic() + clean(settings)
+    finally:
+        _commit(loop, handled)
+        consumer.close()
+
+
+def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
+    """Handle a batch, again with backoff while the environment fails; False where told to stop first."""
+    done = False
+    wait = loop.settings.retry_seconds
+    paused = []
+    failed = False
+    skipped: list[skips.Skip] = []
+    while not loop.stop.is_set():
+        try:
+            if failed:
+                skipped = skips.among(messages)
+            places = {skip.place for skip in skipped}
+            handling.process(loop.service, [m for m in messages if m.place not in places], loop.settings)
+        except Exception as error:
+            if not may_succeed_later(error):
+                raise
+            failed = True
+            _tell(loop.condition, error)
+            handling.put_lag(messages)
+            connection.close()
+            watchdog.alive()
+            paused = loop.consumer.assignment()
+            loop.consumer.pause(paused)
+            # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
+            messages += loop.poller.wait(wait)
+            wait = min(60.0, wait * 2)
+        else:
+            failpoint.reach("consumer.committed")
+            metrics.put("consumer_stopped", 0)
+            loop.condition.recovered("database", "stopped")
+            skips.log_skipped(skipped)
+            done = True
+            break
+    if paused:
+        flowing = {(p.topic, p.partition) for p in loop.consumer.assignment()} - set(loop.starts.pending)
+        loop.consumer.resume([p for p in paused if (p.topic, p.partition) in flowing])
+    return done
+
+
+def _tell(condition: Condition, error: Exception) -> None:
+    stopped, found = isinstance(error, ParkingStopped), classify(error)
+    metrics.put("consumer_stopped", stopped)
+    part = "stopped" if stopped else "database"
+    condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)
+
+
+def _commit(loop: _Loop, handled: dict[Partition, Message]) -> None:
+    """Commit the offsets of partitions that are still ours, to Kafka and the database; another owner knows better."""
+    owned = {(p.topic, p.partition) for p in loop.consumer.assignment()}
+    last = {partition: message for partition, message in handled.items() if partition in owned}
+    if not last:
+        return
+    offsets = [confluent_kafka.TopicPartition(*partition, message.offset + 1) for partition, message in last.items()]
+    try:
+        loop.consumer.commit(offsets=offsets, asynchronous=True)
+        positions.keep(last, loop.starts.topic_ids)
+    except Exception as error:
+        if not isinstance(error, confluent_kafka.KafkaException) and not may_succeed_later(error):
+            raise
+        connection.close()
+        log.warning("offsets not committed", reason=one_line(error))  # they come again, and the inbox knows them
+
+
+def _pace(service: Service, messages: Sequence[Message], settings: Settings) -> float:
+    """Return the seconds from the begin of this batch to that of the next; what is passed costs nothing."""
+    return min(settings.batch_seconds, MESSAGE_SECONDS * sum(handling.concerns(service, m) for m in messages))

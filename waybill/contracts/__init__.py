@@ -1,0 +1,1 @@
+"""Event contracts: `.avsc` files, the codec, generated classes, compatibility, releases."""

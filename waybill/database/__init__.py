@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, sessions, what each SQLSTATE means, rows and arrays, migrations."""

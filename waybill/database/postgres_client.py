@@ -1,0 +1,122 @@
+"""How every program connects to PostgreSQL: the URL as libpq reads it, and the settings that each session relies on.
+
+What a URL says of the connection wins (`sslmode`, `application_name`, several hosts, `service`, a socket's folder);
+what RELIED_ON says of the session wins over the URL, and over what an administrator set for role or database.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from waybill.database import pooler
+
+RELIED_ON: Final = {
+    "DateStyle": "ISO,MDY",  # dates are read and written as ISO 8601
+    "IntervalStyle": "postgres",  # the only one that psycopg reads
+    "TimeZone": "UTC",  # times without a zone are UTC everywhere
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",  # a backslash in a literal is a backslash
+    "bytea_output": "hex",  # half the work of `escape`
+    "extra_float_digits": "1",  # a float comes back as it was written
+    "array_nulls": "on",  # NULL in an array's text is no string
+    "search_path": "public",  # where `migrate` makes the tables
+    "default_transaction_isolation": "read committed",  # a statement must see what was committed while it waited
+    "default_transaction_deferrable": "off",
+    "synchronous_commit": "on",  # offsets are committed after the rows: a crash must not lose what was committed
+    "lock_timeout": "30s",  # who waits for a lock that nobody gives back tells so
+    "statement_timeout": "60s",  # half of the watchdog's patience
+    "transaction_timeout": "0",  # a long snapshot is meant where there is one
+    "idle_in_transaction_session_timeout": "0",  # as above: rows are folded between two statements
+    "idle_session_timeout": "0",  # sessions are kept while there is nothing to do
+}
+"""Setting → value. Not among them: default_transaction_read_only, by which hosters protect a disk that is full."""
+
+# A server that vanished is noticed within seconds, and a standby or read-only server is refused: a name may still lead
+# there after a failover. libpq is told both at the start of a session, so it costs no round trip.
+DEFAULTS: Final[Mapping[str, object]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+}
+SCHEMES: Final = ("postgresql://", "postgres://")
+EXAMPLE: Final = "postgresql://user:password@host:5432/database"
+NUMBERS: Final = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+LARGEST_PORT: Final = 65535
+QUOTED: Final = re.compile(r'(?<!parameter): ".*"')  # may hold the password
+
+
+def check_url(url: str) -> str:
+    """Return the URL. Raises ValueError, which says what is wrong with it and shows no password."""
+    if not url.startswith(SCHEMES):
+        raise ValueError(f"it does not begin with postgresql://; a URL is {EXAMPLE}")
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ValueError(f"{QUOTED.sub('', str(error).strip())}; a URL is {EXAMPLE}") from None
+    if not given.get("dbname") and not given.get("service"):
+        raise ValueError(f"it names no database; a URL is {EXAMPLE}")
+    for port in str(given.get("port", "")).split(","):
+        if port and not (port.isdecimal() and 0 < int(port) <= LARGEST_PORT):
+            raise ValueError(f"{port!r} is no port")
+    for name in NUMBERS:
+        if not str(given.get(name, "0")).isdecimal():
+            raise ValueError(f"{name}={given[name]} is no whole number")
+    _let_libpq_check(given)
+    return url
+
+
+def _let_libpq_check(given: Mapping[str, Any]) -> None:
+    """Raise ValueError for an option's value that libpq refuses, which it does before it connects: to nowhere, here."""
+    nowhere = {name: value for name, value in given.items() if name not in {"host", "hostaddr", "port"}}
+    attempt = pq.PGconn.connect_start(make_conninfo(**nowhere, host="/nonexistent").encode())
+    said = attempt.error_message.decode(errors="replace").strip()
+    attempt.finish()
+    if said and not said.startswith("connection to server"):
+        raise ValueError(said.splitlines()[0])
+
+
+def parameters(
+    url: str, program: str, session: Mapping[str, str] | None = None, *, pooled: bool = False
+) -> dict[str, Any]:
+    """Return what a program passes to `psycopg.connect`; `session` adds to RELIED_ON, or changes it.
+
+    `pooled`: a pooler stands before the server, and takes no settings.
+    """
+    given = conninfo_to_dict(url)
+    if pooled:
+        return {**DEFAULTS, "fallback_application_name": program, "prepare_threshold": None, **given}
+    relied_on = {**RELIED_ON, **(session or {})}
+    ours = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in relied_on.items())
+    options = f"{given.get('options', '')} {ours}".strip()
+    return {**DEFAULTS, "fallback_application_name": program, **given, "options": options}
+
+
+def connect(
+    url: str, program: str, session: Mapping[str, str] | None = None, *, standby: bool = False
+) -> psycopg.Connection:
+    """Connect in autocommit; `standby`: one may answer, and so may a read-only server.
+
+    Blocks up to 5 s a host. Raises psycopg.Error, also where a pooler stands before the server.
+    """
+    told = parameters(url, program, session)
+    if standby:
+        told["target_session_attrs"] = "any"
+    return open_session(told)
+
+
+def open_session(told: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
+    """Connect in autocommit by `parameters`, and make sure of what stands between. Raises psycopg.Error."""
+    connection = psycopg.connect(**told, autocommit=True)
+    try:
+        pooler.check(connection, RELIED_ON, pooled=pooled)
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection

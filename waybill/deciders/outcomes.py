@@ -1,0 +1,100 @@
+"""What can come of a command or a message other than events, and every error code that a client can see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.events import Event
+
+
+class Code(StrEnum):
+    """Name an error for programs; stable once published."""
+
+    MALFORMED_JSON = "malformed_json"
+    NOT_VALID = "not_valid"
+    BODY_TOO_LARGE = "body_too_large"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
+    UNKNOWN_SKU = "unknown_sku"
+    MIXED_CURRENCIES = "mixed_currencies"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    CURRENCY_NOT_SOLD = "currency_not_sold"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    TOO_LATE = "too_late"
+    ALREADY_EXISTS = "already_exists"
+    NOT_LISTED = "not_listed"
+    STOCK_TOO_LOW = "stock_too_low"
+    CONFLICT = "conflict"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing follows from the command, and that is right."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command cannot be carried out; a client sees it, an operator finds the event parked."""
+
+    code: Code
+    detail: str
+    field: str | None = None
+
+
+Decision = Sequence[Event] | Ignored | Refused
+
+
+class CommandRefused(Exception):
+    """Carry a refusal out of the transaction, which is rolled back."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(f"{refused.code}: {refused.detail}")
+        self.refused = refused
+
+
+class Unavailable(Exception):
+    """The world is broken (a database, a provider, a mail server): try again, count nothing against the record."""
+
+
+class OutcomeUnknown(Unavailable):
+    """Asking again would tell nothing new, now or later: from now on only look up what came of it."""
+
+
+class ParkingStopped(Unavailable):
+    """So much would be parked that the code is at fault, not the events: an operator has to deploy another."""
+
+
+class NotAttempted(Unavailable):
+    """Nothing was attempted, so nothing is counted: try again after `seconds`."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class NeedsAttention(Exception):
+    """No attempt will end this by itself: an operator has to look. It is attempted on all the same."""
+
+
+class Unreadable(Exception):
+    """The message itself is broken: park it."""
+
+
+class SchemaUnknown(Unreadable):
+    """Nobody has registered the schema id here, or not yet: a dead letter that is redriven once somebody has."""
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(
+            f"schema id {schema_id} is not among the registered; handled by itself within a day of its arrival, as "
+            "soon as `python -m waybill contracts register` has left the id here"
+        )
+        self.schema_id = schema_id

@@ -1,0 +1,268 @@
+"""The row of every aggregate against the fold of its events.
+
+Every event of the service is folded again, in the sequence of positions, through the service's own `evolve`, on rows
+that are kept beside the database. An event moves the row of its own aggregate, and every other row of the service whose
+primary key it names: StockReserved stands in a reservation's log and names a `sku`, so it also moves that product.
+Positions are taken while those rows are locked, so their sequence is the one in which the rows were moved.
+
+It may run while the service works, and no transaction is open for long:
+
+    1. events that the relay's cursor has passed    in pieces: nothing can appear among them any more
+    2. all rows, held against that fold             in pieces; what differs may only be outdated, and is noted
+    3. the events since, and the rows of these      in one snapshot
+       events and those noted, compared again
+
+Step 1 may begin at a checkpoint, and leaves one. Memory: the rows used last, see `kept_rows`.
+"""
+# ruff: noqa: SLF001 - Django's documented _meta
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import structlog
+from django.db import connection, transaction
+
+from schemas import events
+from schemas.events import Event
+from waybill.consumer import schema_ids
+from waybill.deciders import kept_rows
+from waybill.deciders.kept_rows import Checkpoint, KeptRows, Place
+from waybill.deciders.service import Service
+
+SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+EVENTS: Final = """
+SELECT position, event_id::text, aggregate_version, event_type, schema_version, payload FROM outbox
+WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
+"""
+COUNT: Final = "SELECT count(*) FROM outbox"
+# Up to where every position is committed or dead: the relay's cursor, or the first gap below it.
+SETTLED: Final = "SELECT least(position, missing[1] - 1) FROM outbox_cursor"
+FOLDED: Final = """
+SELECT (SELECT count(*) FROM outbox WHERE position <= %s), (SELECT event_id::text FROM outbox WHERE position = %s)
+"""
+TIMES: Final = frozenset({"created_at", "updated_at"})  # of the writing, not of the events
+PIECE_EVENTS: Final = 5_000
+PIECE_ROWS: Final = 2_000
+LAST: Final = 2**63 - 1
+
+Progress = Callable[[int, int], object]
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that its events do not lead to, with the columns that differ; None where there is no row, or no event."""
+
+    aggregate_type: str
+    aggregate_id: str
+    row: dict[str, Any] | None
+    fold: dict[str, Any] | None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return type and id."""
+        return self.aggregate_type, self.aggregate_id
+
+
+class Rows(Protocol):
+    """Rows by type and key."""
+
+    def get(self, place: Place, /) -> Any:
+        """Return a row, None where there is none."""
+        ...
+
+    def __setitem__(self, place: Place, row: Any, /) -> None:
+        """Keep a row."""
+        ...
+
+
+@dataclass(slots=True)
+class Fold:
+    """What a service's events lead to, row by row.
+
+    `last` is the highest position that was read; `gaps` are positions below it that may still appear.
+    """
+
+    service: Service
+    rows: Rows = field(default_factory=dict[Place, Any])
+    events: int = 0
+    last: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def reach(self, position: int) -> None:
+        """Note a position that was read; they come rising."""
+        if position > self.last + 1:
+            self.gaps.append((self.last + 1, position - 1))
+        self.last = position
+
+    def take(self, event: Event, version: int) -> None:
+        """Let one more event have happened."""
+        before: dict[str, dict[Any, Any]] = {kind: {} for kind in self.service.tables}
+        for kind, key in self._named(event):
+            before[kind][key] = self.rows.get((kind, str(key)))
+        state = self.service.domain.evolve(self.service.models.to_state(before), event)
+        for row in self.service.models.to_rows(state):
+            place = (row.aggregate_type, str(row.pk))
+            old = self.rows.get(place)
+            row.version = old.version if old else 0
+            self.rows[place] = row
+        place = (event.aggregate_type, event.aggregate_id)
+        own = self.rows.get(place)
+        if own is not None:
+            own.version = version
+            self.rows[place] = own
+        self.events += 1
+
+    def compare(self, place: tuple[str, str], row: Any) -> Difference | None:
+        """Compare one row, or none, with its fold."""
+        fold = self.rows.get(place)
+        has = _columns(row) if row is not None else None
+        wants = _columns(fold) if fold is not None else None
+        if has == wants:
+            return None
+        if has is not None and wants is not None:
+            apart = [name for name in has if has[name] != wants[name]]
+            has, wants = {name: has[name] for name in apart}, {name: wants[name] for name in apart}
+        return Difference(*place, has, wants)
+
+    def _named(self, event: Event) -> Iterator[tuple[str, Any]]:
+        own = self.service.tables[event.aggregate_type]
+        yield event.aggregate_type, own._meta.pk.to_python(event.aggregate_id)
+        for kind, model in self.service.tables.items():
+            if model is not own:
+                for key in _values(event.to_avro(), model._meta.pk.name):
+                    yield kind, key
+
+
+def check(
+    service: Service, progress: Progress, differs: Callable[[Difference], object], checkpoint: Path | None = None
+) -> int:
+    """Fold everything, compare, and hand on what differs; returns how many events there are.
+
+    `progress` is told events and rows done, and the number there are. Raises django.db.DatabaseError, sqlite3.Error for
+    the file of rows, or UnreadableEvent for an event not known here.
+    """
+    with KeptRows(service.tables, TIMES, checkpoint) as kept:
+        fold = Fold(service, kept)
+        for difference in differences(fold, kept, progress):
+            differs(difference)
+        return fold.events
+
+
+def differences(fold: Fold, kept: KeptRows, progress: Progress) -> Iterator[Difference]:
+    """Yield what differs from the fold of all events, into `kept`; else as `check`."""
+    models = sorted(fold.service.tables.items())
+    total = _ask(COUNT)[0] + sum(model.objects.count() for _, model in models)
+    _fold_settled(fold, kept, lambda events: progress(events, total))
+    done = fold.events
+    for kind, model in models:
+        for read in _note_suspects(fold, kept, kind, model):
+            done += read
+            progress(done, total)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(SNAPSHOT)
+        for piece in _events(fold.last, LAST):
+            for position, _, *event in piece:
+                fold.reach(position)
+                _take(fold, event)
+            kept.suspect(kept.flush())
+            done += len(piece)
+            progress(done, max(total, done))
+        for kind, model in models:
+            for keys in kept.suspects(kind):
+                stand = {str(row.pk): row for row in model.objects.filter(pk__in=keys)}
+                yield from filter(None, (fold.compare((kind, key), stand.get(key)) for key in keys))
+                kept.flush()
+
+
+def _fold_settled(fold: Fold, kept: KeptRows, progress: Callable[[int], object]) -> None:
+    """Fold what can no longer change, from the checkpoint on where it still counts, and make that the checkpoint."""
+    code = _code_of(fold.service)
+    checkpoint = _usable(kept, code)
+    fold.last, fold.events = checkpoint.position, checkpoint.events
+    (settled,) = _ask(SETTLED)
+    for piece in _events(fold.last, settled):
+        for _, _, *event in piece:
+            _take(fold, event)
+        fold.last, event_id, *_ = piece[-1]
+        kept.keep(Checkpoint(fold.last, fold.events, event_id, code))
+        progress(fold.events)
+
+
+def _usable(kept: KeptRows, code: str) -> Checkpoint:
+    checkpoint = kept.checkpoint
+    if checkpoint.position == 0:
+        return checkpoint
+    if checkpoint.code != code:
+        reason = "the service's code has changed since"
+    elif _ask(FOLDED, checkpoint.position, checkpoint.position) != (checkpoint.events, checkpoint.event_id):
+        reason = "the outbox has other events up to there than it had: restored, mended, or another database"
+    else:
+        return checkpoint
+    log.warning("checkpoint_not_used", position=checkpoint.position, reason=reason)
+    kept.forget()
+    return Checkpoint()
+
+
+def _code_of(service: Service) -> str:
+    """Return what changes with the code that the fold, or the file of its rows, depends on."""
+    paths = [Path(module.__file__ or "") for module in (service.domain, service.models, events, kept_rows)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in [*paths, Path(__file__)])).hexdigest()
+
+
+def _events(after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the events of these positions, some at a time; in autocommit each piece has a snapshot of its own."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(EVENTS, [after, last, PIECE_EVENTS])
+            piece = cursor.fetchall()
+        if not piece:
+            return
+        yield piece
+        after = piece[-1][0]
+
+
+def _take(fold: Fold, event: Sequence[Any]) -> None:
+    version, event_type, schema_version, payload = event
+    fold.take(schema_ids.decode(event_type, schema_version, bytes(payload)), version)
+
+
+def _note_suspects(fold: Fold, kept: KeptRows, kind: str, model: Any) -> Iterator[int]:
+    """Note the rows of a type that differ, and those that are not there; yields how many were read, piece by piece."""
+    known, rows = 0, list(model.objects.order_by("pk")[:PIECE_ROWS])
+    while rows:
+        places = [(kind, str(row.pk)) for row in rows]
+        known += sum(kept.get(place) is not None for place in places)
+        kept.suspect([place for place, row in zip(places, rows, strict=True) if fold.compare(place, row)])
+        kept.flush()
+        yield len(rows)
+        rows = list(model.objects.filter(pk__gt=rows[-1].pk).order_by("pk")[:PIECE_ROWS])
+    if known < kept.count(kind):
+        for keys in kept.keys(kind):
+            there = {str(key) for key in model.objects.filter(pk__in=keys).values_list("pk", flat=True)}
+            kept.suspect([(kind, key) for key in keys if key not in there])
+
+
+def _ask(statement: str, *values: int) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone() or (0,)
+
+
+def _values(datum: Mapping[str, Any], name: str) -> Iterator[Any]:
+    for field_name, value in datum.items():
+        if field_name == name:
+            yield value
+        elif isinstance(value, list):
+            items = cast("Sequence[object]", value)
+            for item in items:
+                if isinstance(item, Mapping):
+                    yield from _values(cast("Mapping[str, Any]", item), name)
+
+
+def _columns(row: Any) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in row._meta.concrete_fields if column.name not in TIMES}

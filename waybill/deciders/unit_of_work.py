@@ -1,0 +1,223 @@
+"""The one corridor: commands in, rows and events out, in one transaction.
+
+For a whole batch: load every row that any command names, locked, one SELECT a table in the sequence of their keys;
+decide in memory, each decision seeing what the ones before it decided; write the changed rows in bulk, then append the
+events. So 200 messages cost as many round trips as one.
+
+What is relied on:
+- A row is locked before its aggregate's positions are taken, so position sequence is version sequence (the relay needs
+  nothing more). A row that is not there yet cannot be locked; two who create it at once meet at the outbox's unique
+  (aggregate, version), one of them loses, and `retried` lets it try again on what the winner left.
+- Rows are written before events are appended, so a transaction waits for the other's row before it takes positions.
+- Locks are taken table by table in the sequence of names, and within a table by key, so two batches rarely deadlock;
+  where they do, PostgreSQL breaks it and `retried` tries again.
+- A refusal raises, and rolls everything back. The caller of a batch then goes through it one by one.
+
+Turned down: an abstract unit of work with repositories (one more language between the reader and the SQL), saving row
+by row (340 events/s against 6,600), and the ORM's own statements (half of a small transaction's CPU).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import structlog
+from django.db import connection, transaction
+from django.utils import timezone
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from waybill.database import sqlstate
+from waybill.database.rows import load as load_rows
+from waybill.database.rows import save as save_rows
+from waybill.database.sqlstate import ErrorClass
+from waybill.deciders.outcomes import CommandRefused, Decision, Ignored, Refused
+from waybill.deciders.service import Command, Copy, Key, Service
+from waybill.models import AggregateRow, CopyRow
+from waybill.observability import metrics
+from waybill.observability.telemetry import Cause
+from waybill.outbox import outbox
+from waybill.outbox.outbox import Appended
+from waybill.runtime import failpoint
+from waybill.tasks import deadlines
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+Place = tuple[str, str]  # aggregate type and key, as in the outbox
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """A command, and what led to it."""
+
+    command: Command
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy, and the version of the aggregate whose event it was made from."""
+
+    copy: Copy
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What was decided on a command, and the row of its aggregate afterwards (None where there is none)."""
+
+    decision: Decision
+    row: Any
+
+
+def retried(function: Callable[P, R]) -> Callable[P, R]:
+    """Run the function again, a few times, where it lost a race or met a stale plan; it must open the transaction."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if connection.in_atomic_block:
+            return function(*args, **kwargs)
+        return again(function, *args, **kwargs)
+
+    again = Retrying(
+        retry=retry_if_exception(sqlstate.may_succeed_at_once),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(0.005, 0.5),
+        before_sleep=_end_session_of_a_stale_plan,
+        reraise=True,
+    )
+    return guarded
+
+
+def _end_session_of_a_stale_plan(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if error is not None and sqlstate.classify(error) is ErrorClass.STALE_PLAN:
+        connection.close()  # its prepared statements end with it
+
+
+@retried
+def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -> list[Handled]:
+    """Decide on the commands one after the other and write what follows, in one transaction.
+
+    `new` says that the aggregates' ids were made a moment ago, so that no row is there to be looked for.
+    Raises CommandRefused where one is refused, with nothing written. Joins the transaction that is open, if one is.
+    """
+    with transaction.atomic(savepoint=False):
+        rows = {} if new else _load(service, commands)
+        ended_before = {place for place, row in rows.items() if row.has_ended}
+        changed: dict[Place, AggregateRow] = {}
+        appended: list[Appended] = []
+        handled: list[Handled] = []
+        for caused in commands:
+            decision = _decide(service, caused, rows, changed, appended)
+            aggregate_type, keys = next(iter(caused.command.rows().items()))
+            handled.append(Handled(decision, rows.get((aggregate_type, str(keys[0])))))
+        _save(changed.values())
+        outbox.append(appended)
+        if appended:
+            failpoint.reach("unit_of_work.appended")
+        ended = [row for place, row in changed.items() if row.has_ended and place not in ended_before]
+        transaction.on_commit(partial(_tell, appended, ended))
+        deadlines.schedule(service, appended)
+    return handled
+
+
+def _tell(appended: Sequence[Appended], ended: Sequence[Any]) -> None:
+    """Leave one line an event, which the correlation id finds; and measure how long what has ended was open."""
+    for one in appended:
+        log.info(
+            "appended",
+            type=type(one.event).__name__,
+            key=one.event.aggregate_id,
+            version=one.version,
+            event_id=one.event_id,
+            correlation_id=one.cause.correlation_id,
+            causation_id=one.cause.causation_id,
+        )
+    for row in ended:
+        seconds = (row.updated_at - row.created_at).total_seconds()
+        metrics.observe(
+            "aggregate_completion_seconds", seconds, aggregate_type=row.aggregate_type, status=str(row.status)
+        )
+
+
+def keep(service: Service, copies: Sequence[Copied]) -> None:
+    """Write copies of other services' data, the newest of each key; inside the open transaction.
+
+    A row made from a newer version stays as it is, so a topic may be read again from any offset. The same version
+    writes its row anew: that is how a replay mends what a defect left.
+    """
+    rows: dict[Place, CopyRow] = {}
+    for one in sorted(copies, key=lambda one: one.version):
+        for row in service.models.to_rows(one.copy):
+            row.source_version = one.version
+            rows[type(row).__name__, str(row.pk)] = row
+    _save(rows.values())
+
+
+def _load(service: Service, commands: Sequence[Caused]) -> dict[Place, AggregateRow]:
+    wanted: dict[str, set[Key]] = {}
+    for caused in commands:
+        for aggregate_type, keys in caused.command.rows().items():
+            wanted.setdefault(aggregate_type, set()).update(keys)
+    found: dict[Place, AggregateRow] = {}
+    for aggregate_type, keys in sorted(wanted.items()):
+        locked = load_rows(service.tables[aggregate_type], keys, lock=True)
+        found |= {(aggregate_type, str(row.pk)): row for row in locked}
+    return found
+
+
+def _decide(
+    service: Service,
+    caused: Caused,
+    rows: dict[Place, AggregateRow],
+    changed: dict[Place, AggregateRow],
+    appended: list[Appended],
+) -> Decision:
+    command = caused.command
+    before = {
+        aggregate_type: {key: rows.get((aggregate_type, str(key))) for key in keys}
+        for aggregate_type, keys in command.rows().items()
+    }
+    state = service.models.to_state(before)
+    decision: Decision = service.domain.decide(command, state)
+    match decision:
+        case Refused():
+            raise CommandRefused(decision)
+        case Ignored(reason=reason):
+            log.debug("ignored", command=type(command).__name__, reason=reason)
+            return decision
+        case events:
+            for event in events:
+                state = service.domain.evolve(state, event)
+    for row in service.models.to_rows(state):
+        place = (row.aggregate_type, str(row.pk))
+        _carry_over(row, rows.get(place))
+        rows[place] = changed[place] = row
+    for event in events:
+        row = rows[event.aggregate_type, event.aggregate_id]
+        row.version += 1
+        appended.append(Appended(event, row.version, caused.cause))
+    return decision
+
+
+def _carry_over(row: AggregateRow, before: AggregateRow | None) -> None:
+    """Keep what the state does not know: the version and the times."""
+    now = timezone.now()
+    row.version = before.version if before else 0
+    row.created_at = before.created_at if before else now
+    row.updated_at = now
+
+
+def _save(rows: Iterable[AggregateRow | CopyRow]) -> None:
+    """Insert or update, one statement a table.
+
+    An insert that meets a row which was not there at load overwrites it only until the append, where the version that
+    both took rolls this transaction back.
+    """
+    by_model: dict[type[Any], list[Any]] = {}
+    for row in rows:
+        by_model.setdefault(type(row), []).append(row)
+    for model, batch in sorted(by_model.items(), key=lambda item: item[0].__name__):
+        save_rows(model, sorted(batch, key=lambda row: row.pk))

@@ -1,0 +1,190 @@
+"""Received once, and parked where it could not be handled (django-outbox-pattern's `Received`).
+
+A row is written in the transaction of the effect. A message that is parked stands FAILED with its reason and its bytes,
+and later messages of its key are parked behind it, so that a redrive can release them in sequence.
+
+One whose schema id nobody has registered yet waits for that (`headers->>'schema_id'`), and those behind it with it: the
+consumer redrives them once the id is registered, for WAITING_DAYS by the database's clock.
+
+Of a parked message `body` has the exact bytes (base64) of key, headers and value: what a redrive handles. `headers` has
+what operators read and choose by: readable text of bounded length, whatever the bytes are.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
+
+from waybill.consumer.message import Message, cut, readable
+
+REASON_CHARACTERS = 8_000
+HEADER_CHARACTERS = 1_000
+
+# A message that comes again returns nothing, whether it was handled or parked.
+RECEIVE = """
+INSERT INTO received (id, msg_id, headers, body, added, expires_at, retry, status)
+SELECT uuidv7(), msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS new (msg_id, headers, body)
+ON CONFLICT (msg_id) DO NOTHING
+RETURNING msg_id
+"""
+
+# Locked, so that a message parked behind these is there before a redrive can release them, or flows after it.
+PARKED_KEYS = """
+SELECT headers->>'topic', headers->>'key', (headers->>'schema_id')::int FROM received
+WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
+FOR SHARE
+"""
+
+# By id, which rises with time: neither a clock nor a scan. What was redriven counts as handled; what waits for its
+# schema id does not count, because another release of this code would not handle it either.
+LATEST = """
+SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status = -1 AND headers->'schema_id' IS NULL),
+       count(*) FILTER (WHERE status <> -1)
+FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
+"""
+LATEST_ROWS = 100
+
+# What a dead letter waits for, those behind it wait for too.
+NOTE_REASON = """
+UPDATE received SET headers = (received.headers - 'schema_id')
+    || jsonb_strip_nulls(jsonb_build_object('schema_id', %s::int))
+    || CASE WHEN received.id = failed.id THEN jsonb_build_object('reason', %s::text) ELSE '{}' END
+FROM (SELECT id, headers FROM received WHERE id = %s AND status = -1) AS failed
+WHERE received.status = -1 AND received.headers->>'consumer' = failed.headers->>'consumer'
+  AND received.headers->>'topic' = failed.headers->>'topic' AND received.headers->>'key' = failed.headers->>'key'
+"""
+BEHIND = "behind a parked message of its key"
+
+# The partial index received_parked holds dead letters alone.
+REGISTERED = """
+SELECT id
+FROM (SELECT id, (headers->>'schema_id')::int AS schema_id,
+             min(added) OVER (PARTITION BY headers->>'topic', headers->>'key') AS since
+      FROM received
+      WHERE status = -1 AND headers->>'schema_id' IS NOT NULL AND headers->>'consumer' = %s) AS waiting
+JOIN schema_id USING (schema_id)
+WHERE since > now() - make_interval(days => %s)
+"""
+WAITING_DAYS = 1
+
+# `added` has the index; the row's own date decides. So many at once: the consumer handles nothing meanwhile.
+FORGET = """
+DELETE FROM received WHERE id IN (
+    SELECT id FROM received
+    WHERE added < now() - make_interval(days => %s) AND expires_at < now() AND status <> -1
+    ORDER BY added LIMIT %s)
+"""
+
+
+def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
+    """Note the messages as received; returns the inbox ids that are here for the first time.
+
+    An event that is to be handled again counts as received too: should it come by itself later, that is a copy.
+    """
+    ids = {f"{consumer}:{known_by}": known_by for m in messages for known_by in (m.inbox_id, m.event_id)}
+    if not ids:
+        return set()
+    nothing = [None] * len(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(RECEIVE, [keep_days, StatusChoice.SUCCEEDED, list(ids), nothing, nothing])
+        return {ids[row[0]] for row in cursor.fetchall()}
+
+
+def parked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, str], int | None]:
+    """Return which (topic, key) pairs of these have a parked message already, and the schema id that it waits for."""
+    with connection.cursor() as cursor:
+        cursor.execute(PARKED_KEYS, [list({m.key for m in messages}), consumer])
+        return {(topic, key): schema_id for topic, key, schema_id in cursor.fetchall()}
+
+
+def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema_id: int | None = None) -> None:
+    """Keep a message that could not be handled, with the reason, until a redrive.
+
+    That is an operator's, or where it waits for a schema id the consumer's own.
+    """
+    headers, body = stored(consumer, message, reason)
+    if schema_id is not None:
+        headers["schema_id"] = schema_id
+    with connection.cursor() as cursor:
+        values = [
+            keep_days,
+            StatusChoice.FAILED,
+            [message.received_as(consumer)],
+            [json.dumps(headers)],
+            [json.dumps(body)],
+        ]
+        cursor.execute(RECEIVE, values)
+
+
+def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `headers` and `body` of a parked message's row; `read_stored` is the way back."""
+    headers = {
+        "consumer": consumer,
+        "topic": message.topic,
+        "key": message.key,
+        "place": message.place,
+        "reason": cut(readable(reason), REASON_CHARACTERS),
+        "record": {readable(name): cut(value, HEADER_CHARACTERS) for name, value in message.headers.items()},
+    }
+    body = {
+        "key": _base64(message.raw_key),
+        "headers": [[name, _base64(value)] for name, value in message.raw_headers],
+        "value": _base64(message.value),
+        "timestamp_ms": message.timestamp_ms,
+        "unreadable": message.unreadable,
+    }
+    return headers, body
+
+
+def read_stored(headers: Mapping[str, Any], body: Mapping[str, Any]) -> Message:
+    """Return the message of a parked row, as it came; of rows before version 0.2 as far as they tell."""
+    topic, partition, offset = headers["place"].rsplit("/", 2)
+    if "headers" in body:
+        key = _bytes(body["key"])
+        raw_headers = tuple((name, _bytes(value)) for name, value in body["headers"])
+    else:
+        key = headers["key"].encode()
+        raw_headers = tuple((name, value.encode()) for name, value in headers["record"].items())
+    value, timestamp_ms = _bytes(body["value"]), body.get("timestamp_ms", 0)
+    unreadable = body.get("unreadable", "")
+    return Message(topic, int(partition), int(offset), key, raw_headers, value, timestamp_ms, unreadable)
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def note_reason(row_id: UUID, reason: str, schema_id: int | None) -> None:
+    """Keep with a dead letter why it failed again, and which schema id its key waits for now."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_REASON, [schema_id, cut(readable(reason), REASON_CHARACTERS), row_id])
+
+
+def registered(consumer: str) -> set[UUID]:
+    """Return the dead letters that waited for a schema id which is registered by now."""
+    with connection.cursor() as cursor:
+        cursor.execute(REGISTERED, [consumer, WAITING_DAYS])
+        return {row_id for (row_id,) in cursor.fetchall()}
+
+
+def latest() -> tuple[int, int]:
+    """Return of the last messages how many keys are parked for good, and how many messages were handled."""
+    with connection.cursor() as cursor:
+        cursor.execute(LATEST, [LATEST_ROWS])
+        return cursor.fetchone()
+
+
+def forget(keep_days: int, at_most: int) -> int:
+    """Remove the ids of messages that are older than the inbox remembers; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [keep_days, at_most])
+        return cursor.rowcount

@@ -1,0 +1,119 @@
+"""Parked messages, handled again in sequence once what stopped them is mended.
+
+Key by key, first to last, each in one transaction: the parked row goes, and inbox row, rows and events come as if the
+record had just arrived. One that fails again stays, with its new reason, and so do those behind it; other keys flow.
+
+The consumer may run meanwhile. It reads which keys are parked with a share lock on their rows, so it waits for a
+release under way, and then finds the key free, or parks behind what is left: nothing overtakes.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from waybill.consumer import handling
+from waybill.database.sqlstate import may_succeed_later
+from waybill.deciders import unit_of_work
+from waybill.deciders.outcomes import SchemaUnknown
+from waybill.deciders.service import Service
+from waybill.inbox import inbox
+from waybill.runtime.settings import Settings
+
+# A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
+PARKED: Final = """
+SELECT id, topic, key, place, event_type
+FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
+      FROM (SELECT id, added, headers->>'topic' AS topic, headers->>'key' AS key, headers->>'place' AS place,
+                   headers->'record'->>'ce_type' AS event_type,
+                   split_part(headers->>'place', '/', 2)::int AS "partition",
+                   split_part(headers->>'place', '/', 3)::bigint AS "offset"
+            FROM received WHERE status = -1 AND headers->>'consumer' = %s) AS located) AS begun
+ORDER BY topic, key, begins, "partition", "offset"
+"""
+TAKE: Final = "DELETE FROM received WHERE id = %s AND status = -1 RETURNING headers, body"
+
+
+class _Parked(NamedTuple):
+    id: UUID
+    topic: str
+    key: str
+    place: str
+    event_type: str | None
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        return self.topic, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What came of one parked message; `trouble` is None where it was handled."""
+
+    topic: str
+    key: str
+    place: str
+    event_type: str | None
+    trouble: str | None
+
+
+def redrive(service: Service, settings: Settings, only: Collection[UUID] | None = None) -> Iterator[Redriven]:
+    """Handle everything parked, or these rows, yielding what comes of each message. Raises what `may_succeed_later`.
+
+    None overtakes an earlier one of its key that is not among them. What is parked meanwhile behind one of these is
+    handled too.
+    """
+    seen: set[UUID] = set()
+    stuck: set[tuple[str, str]] = set()
+    freed: set[tuple[str, str]] = set()
+    waiting = _parked(service.name)
+    while waiting:
+        for one in waiting:
+            seen.add(one.id)
+            if only is not None and one.id not in only and one.lane not in freed:
+                stuck.add(one.lane)  # not chosen, and nothing of its key may go before it
+                continue
+            if one.lane not in stuck:
+                trouble = _try(service, one.id, settings)
+            elif only is None or one.id in only:
+                trouble = inbox.BEHIND
+            else:
+                continue
+            (stuck if trouble else freed).add(one.lane)
+            yield Redriven(one.topic, one.key, one.place, one.event_type, trouble)
+        waiting = [one for one in _parked(service.name) if one.id not in seen and one.lane in freed - stuck]
+
+
+def _try(service: Service, row_id: UUID, settings: Settings) -> str | None:
+    try:
+        _release(service, row_id, settings)
+    except Exception as error:
+        if may_succeed_later(error):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        inbox.note_reason(row_id, reason, error.schema_id if isinstance(error, SchemaUnknown) else None)
+        return reason
+    return None
+
+
+@unit_of_work.retried
+def _release(service: Service, row_id: UUID, settings: Settings) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, [row_id])
+            taken = cursor.fetchone()
+        if taken is not None:  # else another operator was quicker
+            handling.handle(service, [inbox.read_stored(*map(_json, taken))], settings)
+
+
+def _parked(name: str) -> list[_Parked]:
+    with connection.cursor() as cursor:
+        cursor.execute(PARKED, [name])
+        return [_Parked._make(row) for row in cursor.fetchall()]
+
+
+def _json(value: Any) -> dict[str, Any]:
+    return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Kafka: how clients connect, and the creation of topics."""

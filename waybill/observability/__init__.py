@@ -1,0 +1,1 @@
+"""What a program tells of itself: metrics, logs, health, readiness, its state for `outbox status`."""

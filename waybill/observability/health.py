@@ -1,0 +1,107 @@
+"""`/livez`, `/readyz` and `/metrics` for the programs that answer no requests of their own.
+
+`/livez` touches nothing. `/readyz` asks the program; Kafka away means degraded, not unready.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from threading import Thread
+from typing import Any, Final
+
+import structlog
+from prometheus_client import exposition
+
+from waybill.observability import metrics
+from waybill.runtime import addresses
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+REQUEST_SECONDS: Final = 10.0
+Ready = Callable[[], str | None]
+
+
+def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
+    """Return status, content type and body for one of the three paths; 404 for any other."""
+    match path:
+        case "/livez":
+            return 200, "text/plain", b"ok\n"
+        case "/readyz":
+            reason = ready()
+            return (200, "text/plain", b"ok\n") if reason is None else (503, "text/plain", f"{reason}\n".encode())
+        case "/metrics":
+            return 200, exposition.CONTENT_TYPE_LATEST, metrics.scraped()
+        case _:
+            return 404, "text/plain", b"only /livez, /readyz and /metrics here\n"
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise SystemExit with one line where host:port cannot be listened on."""
+    try:
+        family, address = addresses.resolve(host, port, SOCK_STREAM)
+        with socket(family) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SystemExit(_cannot(host, port, error)) from None
+
+
+def _cannot(host: str, port: int, error: OSError) -> str:
+    at = addresses.joined(host, port)
+    return f"cannot answer on {at}: {error.strerror}; set WAYBILL_HOST and WAYBILL_PORT to what is free here"
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, each for some seconds at most, whatever the other side does or leaves undone."""
+
+    request_queue_size = 512
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family, address = addresses.resolve(host, port, SOCK_STREAM)
+        self._ends: dict[socket, float] = {}
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._ends[request] = time.monotonic() + REQUEST_SECONDS
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End the connections whose time is over; called twice a second."""
+        now = time.monotonic()
+        for request in [one for one, end in self._ends.copy().items() if end < now]:
+            with suppress(OSError):
+                request.shutdown(SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._ends.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's signature
+        """Log a defect; a client that hung up is none."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("defect", client=client_address[0], exc_info=error)
+
+
+def serve(host: str, port: int, ready: Ready) -> None:
+    """Answer on host:port in a daemon thread; raises SystemExit with one line where the port is taken."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = answer(self.path, ready)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            """Say nothing: probes come every few seconds."""
+
+    try:
+        server = _Server(host, port, Handler)
+    except OSError as error:
+        raise SystemExit(_cannot(host, port, error)) from None
+    Thread(target=server.serve_forever, name="health", daemon=True).start()

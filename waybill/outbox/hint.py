@@ -1,0 +1,104 @@
+"""A door bell between programs: an empty datagram after a commit. Lost without harm, for who waits polls as well.
+
+NOTIFY would take a database-wide lock at every commit; a loopback datagram costs the writer a few microseconds and the
+database nothing.
+"""
+
+import atexit
+import select
+import socket
+from contextlib import suppress
+from functools import cache
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from waybill.runtime import addresses
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def give(address: str | None) -> None:
+    """Wake who listens at `host:port`, if anybody does."""
+    sending = _sending(address) if address else None
+    if sending is not None:
+        with suppress(OSError):
+            try:
+                sending.send(b"")
+            except ConnectionRefusedError:  # says that nobody had the one before; this one did not go out
+                sending.send(b"")
+
+
+@cache
+def _sending(address: str) -> socket.socket | None:
+    try:
+        family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
+    except (OSError, ValueError):
+        return None
+    sending = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sending.connect(target)  # the name is looked up once, and not at every commit
+    except OSError:
+        sending.close()
+        return None
+    atexit.register(sending.close)  # kept for as long as the process lives
+    return sending
+
+
+class Hint:
+    """Wait for hints at `host:port`, or for the time alone where no address is given or it cannot be bound."""
+
+    def __init__(self, address: str | None) -> None:
+        """Bind; an address that cannot be bound costs one warning and the sooner start of the work, not the program."""
+        self._socket: socket.socket | None = None
+        if address is None:
+            return
+        try:
+            self._socket = _bound(address)
+        except (OSError, ValueError, OverflowError) as error:
+            log.warning("hears_no_hints", address=address, reason=str(error), way_out="set another address, or none")
+
+    def __enter__(self) -> Self:
+        """Return the bell."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def works(self) -> bool:
+        """Say whether hints can arrive."""
+        return self._socket is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Block until a hint comes or the time is over; say which. Hints that came together count as one."""
+        sources = [] if self._socket is None else [self._socket]
+        readable, _, _ = select.select(sources, [], [], max(0.0, seconds))
+        for bell in readable:
+            _drain(bell)
+        return bool(readable)
+
+
+def _bound(address: str) -> socket.socket:
+    family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
+    bell = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
+        bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bell.settimeout(0)
+        bell.bind(target)
+    except BaseException:
+        bell.close()
+        raise
+    return bell
+
+
+def _drain(bell: socket.socket) -> None:
+    try:
+        while True:
+            bell.recv(1)
+    except OSError:
+        return  # empty

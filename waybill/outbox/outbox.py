@@ -1,0 +1,120 @@
+"""The append-only outbox and `append()`; reaches no Kafka.
+
+An event is encoded here, inside the transaction that changes the row, so that one which breaks its contract can never
+be committed. The relay publishes it later; the hint only makes that sooner.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from schemas.events import Event
+from schemas.topics import TOPICS
+from waybill.consumer import schema_ids
+from waybill.contracts import codec
+from waybill.observability.telemetry import Cause, new_id
+from waybill.outbox import hint
+from waybill.runtime.settings import settings
+
+HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
+LIMIT_BYTES: dict[str | None, int] = {topic.name: topic.max_message_bytes for topic in TOPICS}
+
+# Positions follow the array's sequence, so versions of one aggregate get rising positions. The guard on
+# synchronous_commit keeps out rows that another session could read, the relay publish, and a crash then remove.
+APPEND = """
+INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
+                    payload, metadata)
+SELECT event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+       metadata::jsonb
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::int[], %s::bytea[], %s::text[])
+     WITH ORDINALITY AS new (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                             schema_version, payload, metadata, nth)
+WHERE current_setting('synchronous_commit') <> 'off'
+ORDER BY nth
+"""
+
+HISTORY = """
+SELECT event_id, aggregate_version, event_type, schema_version, payload, recorded_at
+FROM outbox WHERE aggregate_type = %s AND aggregate_id = %s ORDER BY aggregate_version
+"""
+
+
+class AppendRefused(Exception):
+    """The events could not be appended without breaking a promise; the transaction must be rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An event with its place in its aggregate's log and what led to it."""
+
+    event: Event
+    version: int
+    cause: Cause
+    event_id: str = field(default_factory=new_id)
+
+
+def append(events: Sequence[Appended]) -> None:
+    """Write events to the outbox in this transaction.
+
+    Raises AppendRefused outside a transaction, with synchronous_commit off, or where an event is larger than its topic
+    takes; TypeError or ValueError where an event breaks its schema.
+    """
+    if not events:
+        return
+    if not connection.in_atomic_block:
+        raise AppendRefused("append() needs an open transaction: an event stands or falls with its state change")
+    rows = [_row(appended) for appended in events]
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, [list(column) for column in zip(*rows, strict=True)])
+        if cursor.rowcount != len(rows):
+            raise AppendRefused("synchronous_commit is off: a crash could remove what was already published")
+    transaction.on_commit(_wake_relay)
+
+
+def _row(appended: Appended) -> tuple[Any, ...]:
+    event = appended.event
+    payload = codec.encode(event)
+    limit = LIMIT_BYTES.get(event.topic)
+    if limit is not None and len(payload) + HEADER_BYTES > limit:
+        raise AppendRefused(
+            f"{event.event_type} {event.aggregate_id} takes {len(payload)} bytes; {event.topic} takes {limit}"
+        )
+    return (
+        appended.event_id,
+        event.topic,
+        event.aggregate_type,
+        event.aggregate_id,
+        appended.version,
+        event.event_type,
+        event.schema_version,
+        payload,
+        json.dumps(appended.cause.metadata()),
+    )
+
+
+def _wake_relay() -> None:
+    hint.give(settings().relay_hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the outbox."""
+
+    event_id: str
+    version: int
+    event: Event
+    recorded_at: datetime
+
+
+def history(aggregate_type: str, aggregate_id: str) -> list[Recorded]:
+    """Return the events of one aggregate, first to last."""
+    with connection.cursor() as cursor:
+        cursor.execute(HISTORY, [aggregate_type, aggregate_id])
+        return [
+            Recorded(str(event_id), version, schema_ids.decode(event_type, schema_version, bytes(payload)), recorded_at)
+            for event_id, version, event_type, schema_version, payload, recorded_at in cursor.fetchall()
+        ]

@@ -1,0 +1,1 @@
+"""The schema registry: registration, the ids that databases keep, and its restore."""

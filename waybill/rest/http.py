@@ -1,0 +1,300 @@
+"""What every REST interface here has in common: request ids, problem+json, lists with cursors, ETags, health.
+
+Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
+"""
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from types import ModuleType
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ValidationError as ValidationFailed
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import Error as DatabaseFailed
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
+from ninja import NinjaAPI, Schema
+from ninja.errors import HttpError, ValidationError
+from pydantic import ConfigDict
+
+from waybill.database import sessions
+from waybill.database.sqlstate import ErrorClass, classify, one_line
+from waybill.deciders.outcomes import Code, CommandRefused
+from waybill.deciders.service import Service
+from waybill.observability import health, metrics
+from waybill.observability.telemetry import Cause, new_id
+from waybill.rest.auth import Bearer, caller_of
+from waybill.rest.problem import Problem
+from waybill.runtime.settings import settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
+BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+LONGEST_REQUEST_ID = 128
+LONGEST_TRACESTATE = 512
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+ONE_LINE = r"^[^\x00-\x1f\x7f]+$"  # text for people: no control characters, which PostgreSQL and mails refuse
+urlpatterns: list[URLPattern | URLResolver] = []
+
+
+class Body(Schema):
+    """A request body: a field that is not known is an error, not a typing mistake that goes unseen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> list[dict[str, str]]:
+    """Put the service's API, its documentation and the health paths under Django's URLs.
+
+    Returns the label sets of `http_request_seconds` that are known beforehand.
+    """
+    ninja = NinjaAPI(
+        title=service.name.replace("_", " ").capitalize(),
+        description=(api.__doc__ or "").strip(),
+        version="1",
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
+        auth=Bearer(),
+        urls_namespace=service.name,
+    )
+    ninja.add_router("/v1", api.router)
+    for kind, handler in HANDLERS.items():
+        ninja.add_exception_handler(kind, handler)
+    urlpatterns[:] = [
+        *(path(name, _health(f"/{name}", ready)) for name in ("livez", "readyz", "metrics")),
+        path("", ninja.urls),
+    ]
+    return [
+        {"method": method, "route": path_of(f"v1{route}"), "status": status}
+        for route, view in api.router.path_operations.items()
+        for operation in view.operations
+        for method in operation.methods
+        for status in FAILURES
+    ]
+
+
+def path_of(route: str) -> str:
+    """Return the name by which Django knows a route of the API: `v1/things/<uuid:id>`."""
+    return re.sub(r"\{([^}]+)\}", r"<\1>", route)
+
+
+def _health(name: str, ready: health.Ready) -> Callable[[HttpRequest], HttpResponse]:
+    def view(_: HttpRequest) -> HttpResponse:
+        status, kind, body = health.answer(name, ready)
+        return HttpResponse(body, status=status, content_type=kind)
+
+    return view
+
+
+def answer(status: int, body: Mapping[str, Any], *, version: int | str | None = None, **headers: str) -> HttpResponse:
+    """Return a JSON answer; `version` becomes the ETag, keywords become headers (`retry_after` → Retry-After)."""
+    response = HttpResponse(json.dumps(body, cls=DjangoJSONEncoder), status=status, content_type="application/json")
+    if version is not None:
+        response.headers["ETag"] = f'"{version}"'
+    for name, value in headers.items():
+        response.headers[name.replace("_", "-").title()] = value
+    return response
+
+
+def nothing() -> HttpResponse:
+    """Return a 204, which has no body and so no type of one."""
+    response = HttpResponse(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
+def unchanged(request: HttpRequest, version: int | str) -> HttpResponse | None:
+    """Return the 304 that If-None-Match asks for, or None."""
+    if f'"{version}"' in request.headers.get("If-None-Match", ""):
+        return HttpResponse(status=304, headers={"ETag": f'"{version}"'})
+    return None
+
+
+def page(
+    request: HttpRequest, rows: QuerySet[Any], column: str, limit: int, cursor: str | None
+) -> tuple[list[Any], str | None]:
+    """Return up to `limit` rows by a unique column (`-column`: falling) and the link to the next page.
+
+    Raises a 422 where the cursor is not one of ours.
+    """
+    name, falling = column.lstrip("-"), column.startswith("-")
+    if cursor is not None:
+        try:
+            after = rows.model._meta.get_field(name).to_python(_decoded(cursor))
+        except (ValueError, ValidationFailed):
+            raise not_valid("cursor", "not a cursor of this list; start again without it") from None
+        rows = rows.filter(**{f"{name}__{'lt' if falling else 'gt'}": after})
+    found = list(rows.order_by(column)[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    query = request.GET.copy()
+    query["cursor"] = base64.urlsafe_b64encode(str(getattr(found[limit - 1], name)).encode()).decode()
+    return found[:limit], f"{request.path}?{query.urlencode()}"
+
+
+def _decoded(cursor: str) -> str:
+    """Return what `page` encoded. Raises ValueError where it did not: PostgreSQL takes no NUL, and we write none."""
+    text = base64.urlsafe_b64decode(cursor).decode()
+    if not text.isprintable():
+        raise ValueError(text)
+    return text
+
+
+def not_valid(field: str, detail: str, code: Code = Code.NOT_VALID) -> Problem:
+    """Return a 422 that names the field."""
+    return Problem(422, code, f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
+
+
+def cause(request: HttpRequest) -> Cause:
+    """Return the cause of what this request leads to."""
+    request_id = request_id_of(request)
+    return Cause(
+        correlation_id=request_id,
+        request_id=request_id,
+        actor=caller_of(request).subject,
+        **_trace(request),
+    )
+
+
+def _trace(request: HttpRequest) -> dict[str, str]:
+    """Return the W3C trace headers, where they are well-formed: they travel with every event from here on."""
+    parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    if not TRACEPARENT.fullmatch(parent):
+        return {}
+    return (
+        {"traceparent": parent, "tracestate": state}
+        if 0 < len(state) <= LONGEST_TRACESTATE
+        else {"traceparent": parent}
+    )
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """Return the request's id: the client's own, or one made here."""
+    return request.META["waybill.request_id"]
+
+
+def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Give every request an id, and every answer a log line and a place in the metrics (Django middleware)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if 0 < len(given) <= LONGEST_REQUEST_ID and given.isprintable() else new_id()
+        request.META["waybill.request_id"] = request_id
+        sessions.renew()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = get_response(request)
+            if request.META.pop("waybill.connection_lost", False):
+                # The session was lost, stale or on a standby: nothing was written on it, and a key guards what acts.
+                response = get_response(request)
+            if (
+                response.headers.get("Content-Type", "").startswith("text/html")
+                and response.status_code >= HTTPStatus.BAD_REQUEST
+            ):
+                response = _plain(response.status_code).response(request_id)
+            response.headers["X-Request-ID"] = request_id
+            if not response.streaming and response.status_code not in BODILESS:
+                response.headers["Content-Length"] = str(len(response.content))  # else it goes out in chunks
+            _note(request, response, time.perf_counter() - started)
+        return response
+
+    return middleware
+
+
+def _plain(status: int) -> Problem:
+    """Replace Django's own HTML pages."""
+    if status == HTTPStatus.NOT_FOUND:
+        return Problem(404, Code.NOT_FOUND, "no such path; /v1/docs lists what there is")
+    if status == HTTPStatus.BAD_REQUEST:
+        return Problem(400, Code.NOT_VALID, "the request could not be read")
+    return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
+
+
+def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    route = request.resolver_match.route if request.resolver_match else "unmatched"
+    status = str(response.status_code)
+    method = request.method if request.method in METHODS else "other"  # a client may send any word
+    metrics.observe("http_request_seconds", seconds, method=method, route=route, status=status)
+    if not route.endswith(("livez", "readyz", "metrics")):
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _problem(request: HttpRequest, problem: Problem) -> HttpResponse:
+    return problem.response(request_id_of(request))
+
+
+def _refused(request: HttpRequest, error: CommandRefused) -> HttpResponse:
+    return _problem(request, Problem.of(error.refused))
+
+
+def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [{"field": _field(e["loc"]), "detail": str(e["msg"])} for e in error.errors]
+    first = errors[0] if errors else {"field": "body", "detail": "not valid"}
+    detail = f"{first['field']}: {first['detail']}"
+    return _problem(request, Problem(422, Code.NOT_VALID, detail, errors=errors))
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """Return `lines[0].quantity` for ("body", "given", "lines", 0, "quantity")."""
+    parts = location[2:] if location[0] == "body" else location[1:]
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".") or "body"
+
+
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # raised where the body is no JSON
+        return _problem(request, Problem(400, Code.MALFORMED_JSON, "the body is not valid JSON"))
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else Code.NOT_VALID
+    return _problem(request, Problem(error.status_code, code, str(error)))
+
+
+def _too_large(request: HttpRequest, _: Exception) -> HttpResponse:
+    limit = settings().max_body_bytes
+    return _problem(request, Problem(413, Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes"))
+
+
+def _database_failed(request: HttpRequest, error: Exception) -> HttpResponse:
+    found = classify(error)
+    if found is None or found is ErrorClass.RECORD:
+        return _defect(request, error)
+    connected = connection.connection is not None
+    connection.close()  # the next request gets a session of its own: another server may have taken over
+    if found is ErrorClass.WRONG_SERVER:
+        sessions.end_all()
+    if connected and not request.META.get("waybill.retried"):
+        request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
+    (log.error if found is ErrorClass.ENVIRONMENT else log.warning)(
+        "database unavailable", error_class=found.value, reason=one_line(error)
+    )
+    detail = "our database is away; nothing was done, try again"
+    return _problem(request, Problem(503, Code.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "1"}))
+
+
+def _defect(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("defect", path=request.path, exc_info=error)
+    return _problem(request, _plain(500))
+
+
+HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
+    Problem: _problem,
+    CommandRefused: _refused,
+    ValidationError: _validation,
+    HttpError: _http,
+    RequestDataTooBig: _too_large,
+    DatabaseFailed: _database_failed,
+    Exception: _defect,
+}

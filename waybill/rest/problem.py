@@ -1,0 +1,59 @@
+"""An answer that tells a client what went wrong: RFC 9457 `application/problem+json`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpResponse
+
+from waybill.deciders.outcomes import Code, Refused
+
+STATUS = {
+    Code.UNKNOWN_SKU: 422,
+    Code.MIXED_CURRENCIES: 422,
+    Code.CURRENCY_MISMATCH: 422,
+    Code.CURRENCY_NOT_SOLD: 422,
+    Code.AMOUNT_TOO_LARGE: 422,
+    Code.NOT_LISTED: 404,
+    Code.NOT_FOUND: 404,
+}
+
+
+class Problem(Exception):
+    """End the request with this answer."""
+
+    def __init__(
+        self,
+        status: int,
+        code: Code,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.errors, self.headers = errors, headers or {}
+
+    @classmethod
+    def of(cls, refused: Refused) -> "Problem":
+        """Return the answer to a refused command: 409 unless its code says otherwise."""
+        errors = [{"field": refused.field, "detail": refused.detail}] if refused.field else []
+        return cls(STATUS.get(refused.code, 409), refused.code, refused.detail, errors=errors)
+
+    def response(self, request_id: str) -> HttpResponse:
+        """Return the problem as a response."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        if self.errors:
+            body["errors"] = list(self.errors)
+        return HttpResponse(
+            json.dumps(body), status=self.status, content_type="application/problem+json", headers=dict(self.headers)
+        )

@@ -1,0 +1,1 @@
+"""Programs: settings, start and stop, Django's configuration, watchdog, calls to the outside."""

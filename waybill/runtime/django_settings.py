@@ -1,0 +1,73 @@
+"""Django's settings, built from a service's own: one database, no sessions, no users, no settings module."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import django
+import psycopg
+from django.conf import settings
+from django.db.backends.signals import connection_created
+
+from waybill.database import arrays, pooler, postgres_client
+
+WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
+
+
+def database(url: str, program: str = "waybill", *, pooled: bool = False, **session: str) -> dict[str, Any]:
+    """Return Django's description of the database behind a PostgreSQL URL, as seen by a program.
+
+    `session`: settings of its sessions, beside those that all rely on.
+    """
+    options = {"prepare_threshold": 3, **postgres_client.parameters(url, program, session, pooled=pooled)}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": options.pop("dbname", ""),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
+        "CONN_MAX_AGE": None,
+        "DISABLE_SERVER_SIDE_CURSORS": pooled,
+        "OPTIONS": {**options, "server_side_binding": True},
+    }
+
+
+def configure_django(
+    services: tuple[str, ...],
+    url: str,
+    program: str = "waybill",
+    *,
+    web: bool = False,
+    max_body_bytes: int = 1_000_000,
+    pooled: bool = False,
+    **session: str,
+) -> None:
+    """Configure Django for these services on one database; once a process."""
+    settings.configure(
+        ALLOWED_HOSTS=["*"],  # the gateway in front decides on host names
+        DATABASES={"default": database(url, program, pooled=pooled, **session)},
+        DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", "waybill", *services],
+        LOGGING_CONFIG=None,
+        MIDDLEWARE=["waybill.rest.http.request_context"],
+        ROOT_URLCONF="waybill.rest.http",
+        SECRET_KEY="unused: nothing is signed with it",  # noqa: S106 - no sessions, no cookies, no forms
+        STATIC_URL="/static/",
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        TIME_ZONE="UTC",
+        USE_TZ=True,
+    )
+    django.setup()
+    arrays.install()
+    relied_on = {**postgres_client.RELIED_ON, **session}
+    connection_created.connect(partial(_check, pooled, relied_on), weak=False, dispatch_uid="pooler")
+
+
+def _check(pooled: bool, relied_on: Mapping[str, str], *, connection: Any, **_: Any) -> None:
+    try:
+        pooler.check(connection.connection, relied_on, pooled=pooled)
+    except psycopg.Error:
+        connection.close()
+        raise

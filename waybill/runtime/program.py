@@ -1,0 +1,326 @@
+"""`python -m waybill <service> web|consumer|worker|migrate|rebuild|redrive|settle`: start, signals, stop."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing.util import Finalize
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from types import FrameType
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+import structlog
+
+from waybill.database.side_session import SideSession
+from waybill.database.sqlstate import may_succeed_later, one_line
+from waybill.observability.output import json_lines
+from waybill.observability.program_state import reported
+from waybill.observability.telemetry import configure_logging
+from waybill.runtime.condition import Condition
+from waybill.runtime.django_settings import configure_django
+from waybill.runtime.settings import Settings, read
+from waybill.runtime.watchdog import watched
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+DIFFERS, DEPENDENCY_DOWN = 3, 4  # 1 is Python's own, for a crash
+PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
+
+# What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
+# sequence, and none to choose a position. What operators did and decided may be read and added to.
+SERVICE_GRANTS: LiteralString = """
+GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations, operator_action, operator_decision FROM {role};
+GRANT SELECT, INSERT ON operator_action, operator_decision TO {role};
+GRANT SELECT ON outbox, outbox_cursor, schema_id, django_migrations TO {role};
+GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+              metadata) ON outbox TO {role};
+"""
+RELAY_GRANTS: LiteralString = """
+GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause, operator_decision TO {role};
+GRANT SELECT, UPDATE ON outbox_cursor TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON published, program_state TO {role};
+"""
+
+
+def main(argv: list[str]) -> None:
+    """Run one program of a service until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m waybill", description=__doc__)
+    parser.add_argument("service", help="package of the service, as in `billing_service`")
+    parser.add_argument(
+        "program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "settle", "manage"]
+    )
+    parser.add_argument(
+        "rest",
+        nargs=argparse.REMAINDER,
+        help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input, "
+        "`settle` a JSON object, and so does `rebuild --mend`: `by`, `reason`, and `only` (type and id, or null)",
+    )
+    given = parser.parse_args(argv)
+    if not (Path(__file__).parents[2] / given.service / "service.py").is_file():
+        parser.error(f"no service {given.service!r} here: there is no {given.service}/service.py")
+    name = f"{given.service}.{given.program}"
+    with json_lines(name) if given.program in PROGRAMS else nullcontext():
+        settings = read(Settings)
+        configure_logging(name, settings.log_level)
+        _run(given, settings)
+
+
+def _run(given: argparse.Namespace, settings: Settings) -> None:
+    programs: dict[str, Callable[[str, Settings], None]] = {
+        "web": web,
+        "consumer": partial(_loop, "consumer"),
+        "worker": partial(_loop, "worker"),
+        "migrate": migrate,
+        "rebuild": partial(rebuild, given.rest),
+        "redrive": partial(redrive, given.rest),
+        "settle": settle,
+        "manage": partial(manage, given.rest),
+    }
+    programs[given.program](given.service, settings)
+
+
+def load(name: str, settings: Settings, program: str, **session: str) -> Any:
+    """Configure Django for a program of the service and return the service's plan."""
+    configure_django(
+        (name,),
+        settings.database_url,
+        f"{name}.{program}",
+        web=program == "web",
+        max_body_bytes=settings.max_body_bytes,
+        pooled=settings.database_pooled,
+        **session,
+    )
+    return import_module(f"{name}.service").service
+
+
+def _side_session(settings: Settings, program: str) -> SideSession:
+    return SideSession(settings.database_url, program, pooled=settings.database_pooled)
+
+
+def web(name: str, settings: Settings) -> None:
+    """Serve the API: a parent that listens and one process that answers, with `web_threads` threads."""
+    import granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    from waybill.observability.health import refuse_taken_port
+
+    refuse_taken_port(settings.host, settings.port)  # granian's own answer to one is a panic
+    server = granian.Granian(
+        f"waybill.runtime.program:wsgi:{name}",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=settings.web_threads,
+        blocking_threads_idle_timeout=600,  # a thread keeps its database connection
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        websockets=False,
+        log_access=False,
+        log_level=LogLevels.error,  # its warnings are about the number of threads, which is meant
+        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
+        static_path_route=["/static"],
+        static_path_mount=[_ninja_folder() / "static"],
+    )
+    server.serve(target_loader=partial(wsgi, name), wrap_loader=False)
+
+
+def _ninja_folder() -> Path:
+    """Return where the API's documentation page is; importing it here would need Django's settings."""
+    found = find_spec("ninja")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def wsgi(name: str, *_: object) -> Any:
+    """Return the WSGI application; runs in the process that answers."""
+    with json_lines(f"{name}.web", read(Settings).log_level):
+        return _wsgi(name, read(Settings))
+
+
+def _wsgi(name: str, settings: Settings) -> Any:
+    _end_with_parent()
+    service = load(name, settings, "web")
+    from django.core.handlers.wsgi import WSGIHandler
+
+    from waybill.observability.exposure import expose
+    from waybill.observability.readiness import Readiness
+    from waybill.rest.http import serve_api
+
+    ready = Readiness(_side_session(settings, f"{name}.web readiness"))
+    requests = serve_api(service, import_module(f"{name}.api"), ready)
+    session = _side_session(settings, f"{name}.web")
+    expose("web", service, session, requests=requests)
+    until_exit = ExitStack()
+    until_exit.enter_context(reported(session, "web", lambda: ("working", None)))
+    Finalize(None, until_exit.close, exitpriority=1)  # a forked process runs no atexit
+    return WSGIHandler()
+
+
+def _end_with_parent() -> None:
+    """Leave no orphan on the port where the parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=lambda: (parent.join(), os._exit(1)), name="parent", daemon=True).start()
+
+
+def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) -> None:
+    """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
+    stop = Flag()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    service = load(name, settings, kind)
+    from waybill.consumer import loop
+    from waybill.observability import health
+    from waybill.observability.exposure import expose
+    from waybill.observability.readiness import Readiness
+    from waybill.tasks import worker
+
+    condition = Condition()
+    session = _side_session(settings, f"{name}.{kind}")
+    expose(kind, service, session, condition)
+    database_ready = Readiness(_side_session(settings, f"{name}.{kind} readiness"))
+    health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
+    instance = settings.consumer_instance if kind == "consumer" else None
+    with reported(session, kind, lambda: ("working", condition.unready()), instance), watched(kind):
+        {"consumer": loop.consume, "worker": worker.work}[kind](service, settings, stop, condition)
+    log.info("stopped")
+
+
+def migrate(name: str, settings: Settings) -> None:
+    """Bring the database to this version's tables as their owner, and give the programs' roles their rights."""
+    if not settings.owner_database_url:
+        raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
+    from waybill.database import migrating
+
+    program = f"{name}.migrate"
+    configure_django(
+        (name,), settings.owner_database_url, program, statement_timeout="0", lock_timeout=migrating.LOCK_TIMEOUT
+    )
+    from django.db import OperationalError, connection
+
+    rights: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, RELAY_GRANTS: settings.relay_role}
+    try:
+        migrating.migrate(settings.owner_database_url, program, rights)
+    except (OperationalError, migrating.LockHeld) as error:
+        print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
+        sys.exit(DEPENDENCY_DOWN)
+    log.info("migrated", database=connection.connection.info.dbname)
+
+
+def rebuild(rest: list[str], name: str, settings: Settings) -> None:
+    """Print every row that is not the fold of its events, as JSON lines; exits 3 where there is one.
+
+    `--mend` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m waybill {name} rebuild")
+    parser.add_argument("--mend", action="store_true")
+    parser.add_argument("--checkpoint", type=Path)
+    given = parser.parse_args(rest)
+    told = json.load(sys.stdin) if given.mend else None
+    service = load(name, settings, "rebuild", statement_timeout="0")
+    from django.db import DatabaseError
+
+    from waybill.deciders.mending import Record, mend
+    from waybill.deciders.rebuild import Difference, check
+
+    def progress(done: int, total: int) -> None:
+        log.debug("folded", done=done, total=total)
+
+    wrong = False
+
+    def show(difference: Difference) -> None:
+        nonlocal wrong
+        wrong |= told is None or difference.fold is None
+        print(json.dumps(asdict(difference), default=str))
+
+    try:
+        if told is None:
+            check(service, progress, show, given.checkpoint)
+        else:
+            only = tuple(told["only"]) if told["only"] else None
+            for one in mend(service, only, Record(told["by"], told["reason"]), progress, given.checkpoint):
+                show(one)
+    except (DatabaseError, sqlite3.Error) as error:
+        where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
+        print(f"{where}{str(error).strip().splitlines()[0]}", file=sys.stderr)
+        sys.exit(DEPENDENCY_DOWN)
+    sys.exit(DIFFERS if wrong else 0)
+
+
+def redrive(rest: list[str], name: str, settings: Settings) -> None:
+    """Handle dead letters again and print what came of each, as JSON lines; exits 3 where one stays.
+
+    `--only` reads from the standard input which ones: ids of rows, one a line.
+    """
+    only = {UUID(line.strip()) for line in sys.stdin} if rest == ["--only"] else None
+    service = load(name, settings, "redrive")
+    from waybill.inbox import redrive
+
+    left = 0
+    try:
+        for one in redrive.redrive(service, settings, only):
+            left += one.trouble is not None
+            print(json.dumps(asdict(one)), flush=True)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        print(one_line(error), file=sys.stderr)
+        sys.exit(DEPENDENCY_DOWN)
+    sys.exit(DIFFERS if left else 0)
+
+
+def settle(name: str, settings: Settings) -> None:
+    """Settle what the standard input says, print what comes of it as a JSON line; exits 3 where it is refused."""
+    service = load(name, settings, "settle")
+    from waybill.deciders.outcomes import CommandRefused
+    from waybill.tasks import settle
+
+    try:
+        settled = settle.settle(service, settle.Asked(**json.load(sys.stdin)))
+    except CommandRefused as error:
+        print(json.dumps({"refused": error.refused.detail}))
+        sys.exit(DIFFERS)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        print(one_line(error), file=sys.stderr)
+        sys.exit(DEPENDENCY_DOWN)
+    print(json.dumps(asdict(settled), default=str))
+
+
+def manage(rest: list[str], name: str, settings: Settings) -> None:
+    """Run a Django management command for the service."""
+    configure_django(
+        (name,), settings.owner_database_url or settings.database_url, f"{name}.manage", statement_timeout="0"
+    )
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage", *rest])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

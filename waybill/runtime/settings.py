@@ -1,0 +1,153 @@
+"""Typed settings, read from the environment (`WAYBILL_…`) once. Needs no Django."""
+
+from datetime import timedelta
+from functools import cache
+from typing import Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from waybill.database.postgres_client import check_url
+from waybill.kafka.kafka_client import connection
+
+DatabaseUrl = Annotated[str, AfterValidator(check_url)]
+
+
+class Environment(BaseSettings):
+    """Read every field from the variable of its name, in capitals, behind `WAYBILL_`."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYBILL_", frozen=True, extra="ignore")
+
+
+class KafkaEnvironment(Environment):
+    """Hold what every client of Kafka is told."""
+
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…].")
+    kafka_properties_file: str | None = Field(
+        default=None,
+        description="File with more properties of the Kafka client, `name=value` a line: `security.protocol`, "
+        "`sasl.*`, `ssl.*` (librdkafka's names).",
+    )
+
+    @model_validator(mode="after")
+    def _connects(self) -> Self:
+        self.kafka  # noqa: B018 - a file that cannot be read ends the program at its start
+        return self
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """Return the options that every client of the broker starts from."""
+        return connection(self.kafka_bootstrap, self.kafka_properties_file)
+
+
+class Settings(KafkaEnvironment):
+    """Hold what every program of a service is told by its environment."""
+
+    service: str = Field(default="", description="Name of the service, as in `billing_service`.")
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL URL of the service's own database, with the program's role."
+    )
+    database_pooled: bool = Field(
+        default=False,
+        description="Whether a connection pooler in transaction mode (pgbouncer) stands between web, consumer and "
+        "worker and the server.",
+    )
+    owner_database_url: DatabaseUrl | None = Field(
+        default=None, description="The owner's URL; only `migrate` needs it."
+    )
+    service_role: str | None = Field(default=None, description="Role that `migrate` grants the service's rights to.")
+    relay_role: str | None = Field(default=None, description="Role that `migrate` grants the relay's rights to.")
+    registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")
+    host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on, IPv4 or IPv6.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
+    web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
+    relay_hint: str | None = Field(
+        default=None, description="host:port or [IPv6]:port of the relay's UDP socket; lost without harm."
+    )
+    worker_hint: str | None = Field(
+        default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
+    )
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    consumer_instance: str | None = Field(
+        default=None,
+        description="Name of this consumer within its group, kept over restarts: a killed one is back at once, where "
+        "a nameless one is waited for (10 s). No two at a time may have the same.",
+    )
+    batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
+    batch_seconds: float = Field(
+        default=0.1,
+        ge=0,
+        description="Longest pause of a consumer for more messages to come together; 10 ms for each that the last "
+        "batch handled.",
+    )
+    inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
+    parking_limit: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the last 100 messages' keys that a consumer parks before it stops: so many bad events "
+        "are a bad deployment. 1: never stop.",
+    )
+    worker_threads: int = Field(
+        default=16,
+        ge=1,
+        description="Attempts that one worker makes at once, of each task: one that hangs stops no other.",
+    )
+    worker_poll_seconds: float = Field(
+        default=0.02, gt=0, description="Pause between two looks for due rows; a hint ends it. Longer where hints come."
+    )
+    worker_attempt_seconds: float = Field(
+        default=10.0, gt=0, description="Longest that one attempt may take, with every call to the outside in it."
+    )
+    worker_lease_seconds: float = Field(
+        default=15.0, gt=0, description="A claimed row is due again after this: must be longer than an attempt."
+    )
+    retry_seconds: float = Field(default=1.0, gt=0, description="Wait after a failed attempt; doubles up to 60 s.")
+    attention_after: timedelta = Field(
+        default=timedelta(days=1),
+        description="ISO 8601 duration after which what is due and still fails needs an operator's attention.",
+    )
+    jwks_file: str | None = Field(default=None, description="JWKS with the issuer's public keys, as a file.")
+    jwks_url: str | None = Field(default=None, description="The same, fetched and cached.")
+    token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
+    token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
+    max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
+    currencies: tuple[str, ...] = Field(
+        default=("EUR", "USD", "GBP", "CHF", "SEK", "JPY"), description="ISO 4217 codes that the shop sells in."
+    )
+
+    @model_validator(mode="after")
+    def _leases(self) -> Self:
+        if self.worker_lease_seconds <= self.worker_attempt_seconds:
+            raise ValueError(
+                f"WAYBILL_WORKER_LEASE_SECONDS: {self.worker_lease_seconds:g} is not longer than an attempt may take "
+                f"(WAYBILL_WORKER_ATTEMPT_SECONDS, {self.worker_attempt_seconds:g}): two workers would make one at once"
+            )
+        return self
+
+
+SomeSettings = TypeVar("SomeSettings", bound=Environment)
+
+
+def read(kind: type[SomeSettings]) -> SomeSettings:
+    """Return the settings of that kind; leaves the program with one line a variable that is missing or malformed."""
+    found = _read(kind)
+    assert isinstance(found, kind)
+    return found
+
+
+@cache
+def _read(kind: type[Environment]) -> Environment:
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        names = [".".join(map(str, e["loc"])).upper() for e in error.errors()]
+        said = [e["msg"].removeprefix("Value error, ") for e in error.errors()]
+        lines = [f"{prefix}{name}: {what}" if name else what for name, what in zip(names, said, strict=True)]
+        raise SystemExit("\n".join(["cannot start, the environment is incomplete or malformed:", *lines])) from None
+
+
+def settings() -> Settings:
+    """Return this process's settings."""
+    return read(Settings)

@@ -1,0 +1,191 @@
+"""Due rows: what a worker has to do for an aggregate at a time, by the database's clock.
+
+A row points to the event that asked for it and is written in that event's transaction; it is removed in the transaction
+of the command that says what came of it. In between the worker claims it: the claim puts the row's time off by its
+backoff, so a worker that dies costs a delay and nothing else, and a hundred rows that fail cannot starve a healthy one.
+An attempt can therefore be made twice, by two workers even; whatever it calls must stand that.
+
+Nothing due is ever dropped. What only an operator can end, or has been tried for too long, is tried on and marked with
+the time since when and the way out; the mark goes with the row, once an attempt succeeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+
+from schemas.events import Event
+from waybill.consumer import schema_ids
+from waybill.contracts import codec
+from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
+from waybill.deciders.service import Tried
+from waybill.observability.telemetry import Cause
+from waybill.outbox import hint
+from waybill.runtime.settings import settings
+
+if TYPE_CHECKING:
+    from waybill.deciders.service import Service
+    from waybill.outbox.outbox import Appended
+
+SCHEDULE = """
+INSERT INTO due (task, event_id, due_at)
+SELECT task, event_id, clock_timestamp() + make_interval(secs => delay_seconds)
+FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_seconds)
+"""
+
+# For each task as many as it has room for, so that one that hangs leaves the others theirs. Fewest attempts first, then
+# longest due. SKIP LOCKED: two workers never take the same row at once.
+# Materialized: a plan that looks for the chosen anew for each row finds others, and claims more than there is room for.
+CLAIM = """
+WITH chosen AS MATERIALIZED (
+    SELECT free.id
+    FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
+         LATERAL (SELECT id FROM due WHERE due.task = wanted.task AND due_at <= clock_timestamp()
+                  ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS free
+), claimed AS (
+    UPDATE due
+    SET attempts = attempts + 1,
+        first_attempt_at = coalesce(first_attempt_at, clock_timestamp()),
+        due_at = clock_timestamp()
+                 + make_interval(secs => %(lease)s + least(60, %(retry)s * 2 ^ least(attempts, 10)))
+    WHERE id IN (SELECT id FROM chosen)
+    RETURNING id, task, attempts, event_id, asked_in_vain,
+              date_part('epoch', clock_timestamp() - first_attempt_at) AS seconds
+)
+SELECT id, task, attempts, seconds, asked_in_vain, date_part('epoch', clock_timestamp() - recorded_at),
+       aggregate_type, aggregate_id, event_id::text, event_type, schema_version, payload,
+       metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate', metadata->>'replay_id'
+FROM claimed JOIN outbox USING (event_id)
+"""
+
+PUT_OFF = """
+UPDATE due SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
+               last_error = %(error)s,
+               asked_in_vain = asked_in_vain OR %(in_vain)s,
+               attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
+               way_out = coalesce(%(way_out)s, way_out)
+WHERE id = %(id)s AND attempts = %(attempts)s
+"""
+
+# As if it had not been claimed.
+GIVE_BACK = """
+UPDATE due SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), last_error = %(error)s,
+               attempts = attempts - 1,
+               first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END,
+               attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
+               way_out = coalesce(%(way_out)s, way_out)
+WHERE id = %(id)s AND attempts = %(attempts)s
+"""
+
+MARKED = """
+SELECT DISTINCT aggregate_id FROM due JOIN outbox USING (event_id)
+WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY(%s)
+"""
+
+
+class CannotBegin(NeedsAttention):
+    """What an attempt is made with is broken in the database: the event that asked for it, or its aggregate's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A due row in this worker's hands, with the event that asked for it."""
+
+    id: int
+    task: str
+    attempts: int
+    tried: Tried
+    asked_seconds: float  # since the event was recorded
+    aggregate_type: str
+    key: str
+    event_type: str
+    schema_version: int
+    payload: bytes
+    cause: Cause
+
+    def read(self) -> Event:
+        """Return the event that asked for it; raises CannotBegin where it cannot be read."""
+        try:
+            return schema_ids.decode(self.event_type, self.schema_version, self.payload)
+        except codec.UnreadableEvent as error:
+            raise CannotBegin(f"the event {self.cause.causation_id} cannot be read: {error}") from error
+
+
+def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
+    """Write the due rows that these events ask for; inside the open transaction."""
+    rows = [
+        (task.name, a.event_id, task.delay.total_seconds())
+        for a in appended
+        for task in service.due_after.get(type(a.event), ())
+    ]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(SCHEDULE, [list(column) for column in zip(*rows, strict=True)])
+    if any(delay_seconds <= 0 for _, _, delay_seconds in rows):
+        transaction.on_commit(_wake_worker)
+
+
+def _wake_worker() -> None:
+    hint.give(settings().worker_hint)
+
+
+def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:
+    """Take due rows, of each task as many as it has room for, for the lease and their backoff; commits at once."""
+    tasks = {"tasks": list(rooms), "rooms": list(rooms.values())}
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, {**tasks, "lease": lease_seconds, "retry": retry_seconds})
+        return [_claimed(*row) for row in cursor.fetchall()]
+
+
+def _claimed(
+    id_: int, task: str, attempts: int, seconds: float, in_vain: bool, asked_seconds: float, *asked: Any
+) -> Claimed:
+    aggregate_type, key, event_id, event_type, schema_version, payload, *cause = asked
+    correlation_id, traceparent, tracestate, replay_id = cause
+    return Claimed(
+        id_,
+        task,
+        attempts,
+        Tried(attempts, seconds, in_vain),
+        asked_seconds,
+        aggregate_type,
+        key,
+        event_type,
+        schema_version,
+        bytes(payload),
+        Cause(
+            correlation_id, causation_id=event_id, traceparent=traceparent, tracestate=tracestate, replay_id=replay_id
+        ),
+    )
+
+
+def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, way_out: str | None) -> None:
+    """Give a row back after a failed attempt, due again after its backoff; where there is a way out, mark it."""
+    values = {
+        "id": claimed.id,
+        "attempts": claimed.attempts,
+        "error": repr(error)[:2000],
+        "attention": way_out is not None,
+        "way_out": way_out,
+    }
+    with connection.cursor() as cursor:
+        if isinstance(error, NotAttempted):
+            cursor.execute(GIVE_BACK, {**values, "seconds": error.seconds})
+        else:
+            in_vain = isinstance(error, OutcomeUnknown)
+            cursor.execute(PUT_OFF, {**values, "retry": retry_seconds, "in_vain": in_vain})
+
+
+def finish(claimed: Sequence[Claimed]) -> None:
+    """Remove rows whose work is done; inside the transaction that records what came of it."""
+    if claimed:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM due WHERE id = ANY(%s)", [[c.id for c in claimed]])
+
+
+def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:
+    """Return which of these aggregates have a row that needs attention."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARKED, [aggregate_type, list(keys)])
+        return {key for (key,) in cursor.fetchall()}
