@@ -25,7 +25,7 @@ from tests.support.stack import CHECKOUT, Stack
 from tests.support.wait import wait_until
 
 ANSWER_SECONDS: Final = 20
-PARTITIONS: Final = 6  # as schemas/topics.py has them
+PARTITIONS: Final = 6  # as topics.toml has them
 SERVER_SETTINGS: Final = {
     "wal_level": "logical",  # Debezium needs it; the others pay for it too
     "wal_sender_timeout": "0",  # a peer that is held back is not cut off

@@ -1,7 +1,7 @@
 """What the catalogue tells: every topic, its events in all their versions, who writes them and who reacts.
 
 Nothing is declared here. Events and fields come from the `.avsc` files, partitions and retention from
-`schemas.topics`, who writes and who reacts from the services' plans, and what a service is from its own first line.
+`topics.toml`, who writes and who reacts from the services' plans, and what a service is from its own first line.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from schemas.topics import TOPICS, Topic
 from waybill.contracts.contracts import Contract, by_event, load
 from waybill.contracts.document import flatten, type_text
 from waybill.contracts.fields import Field, Record, read_record
+from waybill.contracts.topics import Topic, topics
 from waybill.deciders.service import Service, command_of
 from waybill.runtime.django_settings import configure_django
 
@@ -84,7 +84,7 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All of it, in the sequence of `schemas.topics`."""
+    """All of it, in the sequence of `topics.toml`."""
 
     chapters: tuple[Chapter, ...]
 
@@ -124,7 +124,7 @@ def read() -> Book:
 
     """
     grouped = by_event(load())
-    return Book(tuple(_chapter(topic, grouped) for topic in TOPICS))
+    return Book(tuple(_chapter(topic, grouped) for topic in topics()))
 
 
 def _chapter(topic: Topic, grouped: dict[str, list[Contract]]) -> Chapter:

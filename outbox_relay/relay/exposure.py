@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 
 from outbox_relay.relay.parking import REFUSALS, Reason
 from outbox_relay.settings import Outbox
-from schemas.topics import TOPICS
+from waybill.contracts.topics import topics
 from waybill.database.side_session import SideSession
 from waybill.observability import metrics
 from waybill.observability.sampling import Question, Sampler
@@ -97,7 +97,7 @@ def failures() -> list[str]:
 def topics_of(service: str) -> list[str]:
     """Return the topics that the service's relay writes: those that begin with its name."""
     own = f"{service.removesuffix('_service')}."
-    return [topic.name for topic in TOPICS if topic.name.startswith(own)]
+    return [topic.name for topic in topics() if topic.name.startswith(own)]
 
 
 def questions(own: dict[str, str]) -> Sequence[Question]:

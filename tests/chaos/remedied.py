@@ -14,13 +14,13 @@ from devstack import parts, postgres, supervisor
 from outbox_relay.cli.verb import DEPENDENCY_DOWN
 from outbox_relay.operations.topics.topic import committed
 from schemas.events import EVENTS
-from schemas.topics import TOPICS
 from tests.chaos.stage import BACK_SECONDS, SERVICES, Stage
 from tests.chaos.standby import standby
 from tests.integration.relay.postgres import run_as_user
 from tests.support import topics
 from tests.support.stack import CHECKOUT
 from tests.support.wait import wait_until
+from waybill.contracts.topics import topics as declared_topics
 
 # The table that a service's programs write with every order, beside its inbox and outbox.
 TABLES = {"order": "orders", "inventory": "reservations", "payment": "payments", "notification": "notifications"}
@@ -52,7 +52,7 @@ def lead_to_standby(stage: Stage, rng: Random) -> bool:
 
 def arbitrary_records(stage: Stage, rng: Random) -> bool:
     """Put records of arbitrary bytes on a topic; then discard what they became, and acknowledge where they stand."""
-    topic = rng.choice(TOPICS).name
+    topic = rng.choice(declared_topics()).name
     types = [kind.event_type for kind in EVENTS.values() if kind.topic == topic]
     places: list[tuple[int, int]] = []
     producer = Producer({"bootstrap.servers": stage.stack.kafka})

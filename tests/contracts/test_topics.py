@@ -1,4 +1,4 @@
-"""The broker has every topic as `schemas.topics` says; what differs is told with its mending, and never altered."""
+"""The broker has every topic as `topics.toml` says; what differs is told with its mending, and never altered."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -7,13 +7,13 @@ from typing import Any, cast
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from schemas.topics import FOR_EVER, TOPICS, Topic
+from waybill.contracts import topics as declared
 from waybill.contracts.command import main
-from waybill.kafka import create_topics
+from waybill.contracts.topics import FOR_EVER, Topic, topics
 from waybill.kafka.create_topics import create_missing
 
 DEADLINE_SECONDS = 30.0
-NAMES = [topic.name for topic in TOPICS]
+NAMES = [topic.name for topic in topics()]
 
 
 def described(bootstrap: str, names: list[str]) -> dict[str, tuple[int, Mapping[str, str]]]:
@@ -33,7 +33,7 @@ def described(bootstrap: str, names: list[str]) -> dict[str, tuple[int, Mapping[
 def topic(monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str) -> Iterator[Topic]:
     """All that is meant is one topic of the test's own, which is not there yet."""
     own = Topic(name=f"order.{uuid.uuid4().hex[:8]}.v1")
-    monkeypatch.setattr(create_topics, "TOPICS", (own,))
+    monkeypatch.setattr(declared, "topics", lambda: (own,))
     monkeypatch.setenv("WAYBILL_KAFKA_BOOTSTRAP", kafka_bootstrap)
     yield own
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
@@ -48,26 +48,26 @@ def create(bootstrap: str, topic: Topic, partitions: int, **config: str) -> None
 
 
 def test_missing_topics_are_created_as_described(kafka_bootstrap: str) -> None:
-    create_missing(kafka_bootstrap, DEADLINE_SECONDS)
+    create_missing(topics(), kafka_bootstrap, DEADLINE_SECONDS)
     found = described(kafka_bootstrap, NAMES)
-    for one in TOPICS:
+    for one in topics():
         partitions, config = found[one.name]
         assert partitions == one.partitions
         assert {name: config[name] for name in one.config()} == one.config()
 
 
 def test_creating_again_says_that_all_exist_and_that_nothing_differs(kafka_bootstrap: str) -> None:
-    create_missing(kafka_bootstrap, DEADLINE_SECONDS)
-    outcomes = create_missing(kafka_bootstrap, DEADLINE_SECONDS)
+    create_missing(topics(), kafka_bootstrap, DEADLINE_SECONDS)
+    outcomes = create_missing(topics(), kafka_bootstrap, DEADLINE_SECONDS)
     assert [one.says for one in outcomes] == [
-        f"{one.name}: exists, {one.partitions} partitions, 1 replica" for one in TOPICS
+        f"{one.name}: exists, {one.partitions} partitions, 1 replica" for one in topics()
     ]
     assert not [line for one in outcomes for line in one.differences]
 
 
 def test_the_products_are_kept_for_ever_and_whole() -> None:
-    (products,) = (one for one in TOPICS if one.name == "inventory.products.v1")
-    assert products.retention_ms == FOR_EVER
+    (products,) = (one for one in topics() if one.name == "inventory.products.v1")
+    assert products.retention_days == FOR_EVER
     assert products.config().items() >= {
         ("cleanup.policy", "delete"),
         ("retention.ms", "-1"),

@@ -15,9 +15,9 @@ import yaml
 from devstack import parts, postgres
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
-from schemas.topics import TOPICS
 from tests.house import CHECKOUT
 from tests.support import containers
+from waybill.contracts.topics import topics
 from waybill.runtime.settings import Environment, Settings
 
 SERVICES = parts.SERVICES
@@ -355,5 +355,5 @@ def test_no_hint_is_given_for_a_name_would_be_looked_up_at_every_commit():
 
 
 def test_kafka_creates_no_topic_by_itself():
-    assert TOPICS
+    assert topics()
     assert environment("kafka")["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"

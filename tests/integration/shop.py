@@ -12,13 +12,13 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from schemas.events import ProductListed
-from schemas.topics import TOPICS
 from tests.integration.relay.broker import Broker
 from tests.support.databases import Server, ServiceDatabase
 from tests.support.programs import Program, program
 from tests.support.wait import wait_until
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
+from waybill.contracts.topics import topics
 from waybill.database.postgres_client import connect
 from waybill.kafka.create_topics import create_missing
 
@@ -74,7 +74,7 @@ class Shop:
 def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
     """Make its database, topics and schema ids; no record and no offset of an earlier one is left."""
     _delete_topics(broker.bootstrap)
-    create_missing(broker.bootstrap, TOPICS_SECONDS)
+    create_missing(topics(), broker.bootstrap, TOPICS_SECONDS)
     contracts = [one for one in load() if one.topic is not None]
     with server.fresh("order_service") as database:
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
@@ -90,7 +90,7 @@ def _delete_topics(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def there() -> list[str]:
-        return sorted({topic.name for topic in TOPICS} & admin.list_topics(timeout=TOPICS_SECONDS).topics.keys())
+        return sorted({topic.name for topic in topics()} & admin.list_topics(timeout=TOPICS_SECONDS).topics.keys())
 
     if names := there():
         for deleted in admin.delete_topics(names).values():

@@ -21,9 +21,9 @@ from tests.support.consuming import consuming, on_topic
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import placed
 from tests.support.wait import wait_until
+from waybill.application import application
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
-from waybill.contracts.contracts import ROOT
 from waybill.observability.telemetry import new_id
 
 SCHEMA_ID, UNKNOWN_ID = 1, 999
@@ -67,7 +67,7 @@ KINDS = {
 
 # Not bad at all: a later release wrote it, in a version that this code does not know but whose schema is left here.
 LATER_ID = 2
-LATER_SCHEMA = json.loads((ROOT / SOURCES[OrderPlaced.event_type, 1]).read_text())
+LATER_SCHEMA = json.loads((application().schemas / SOURCES[OrderPlaced.event_type, 1]).read_text())
 LATER_SCHEMA["fields"].append({"name": "note", "doc": "Added.", "type": ["null", "string"], "default": None})
 LATER = Bad(lambda v, h: (codec.frame(LATER_ID, v[5:] + b"\x02\x06new"), h), "")
 

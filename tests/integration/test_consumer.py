@@ -18,10 +18,10 @@ from order_service.service import service as orders
 from schemas.events import SOURCES, OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
 from tests.integration.test_unit_of_work import stocked
 from tests.support.orders import placed
+from waybill.application import application
 from waybill.consumer import handling, housekeeping, registered, schema_ids
 from waybill.consumer.message import Message
 from waybill.contracts import codec
-from waybill.contracts.contracts import ROOT
 from waybill.deciders.outcomes import ParkingStopped
 from waybill.inbox import inbox, redrive
 from waybill.observability.telemetry import new_id
@@ -163,7 +163,7 @@ def test_what_waits_for_its_schema_id_does_not_stop_the_consumer(inventory):
 
 def newer(event):
     """The event as a later release writes it: in a version that this code does not know."""
-    schema = json.loads((ROOT / SOURCES[event.event_type, 1]).read_text())
+    schema = json.loads((application().schemas / SOURCES[event.event_type, 1]).read_text())
     schema["fields"].append({"name": "note", "doc": "Added.", "type": ["null", "string"], "default": None})
     buffer = BytesIO()
     schemaless_writer(buffer, schema, {**event.to_avro(), "note": "new"})

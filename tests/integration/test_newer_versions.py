@@ -15,7 +15,7 @@ from tests.integration.outbox_command.parts import outbox as command
 from tests.integration.outbox_command.parts import settings
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import place
-from waybill.contracts.contracts import ROOT
+from waybill.application import application
 from waybill.deciders import rebuild
 from waybill.deciders.unit_of_work import handle
 from waybill.outbox import outbox
@@ -35,7 +35,9 @@ def placed_by_a_newer_release(database: ServiceDatabase, *, registered: bool) ->
     order_id = uuid4()
     handle(service, [place(order_id)])
     (event,) = (one.event for one in outbox.history("order", str(order_id)))
-    schema = json.loads((ROOT / SOURCES[OrderPlaced.event_type, OrderPlaced.schema_version]).read_text())
+    schema = json.loads(
+        (application().schemas / SOURCES[OrderPlaced.event_type, OrderPlaced.schema_version]).read_text()
+    )
     schema["fields"].append({"name": "gift_note", "type": "string", "default": ""})
     buffer = BytesIO()
     schemaless_writer(buffer, schema, {**event.to_avro(), "gift_note": "for ann"})

@@ -15,7 +15,7 @@ from payment_service.service import service
 from schemas.events import SOURCES, PaymentCharged
 from tests.support.databases import Server, ServiceDatabase, in_use
 from tests.support.orders import cause
-from waybill.contracts.contracts import ROOT
+from waybill.application import application
 from waybill.deciders import rebuild
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.observability.telemetry import new_id
@@ -49,7 +49,7 @@ def differences() -> list[rebuild.Difference]:
 
 
 def charged_by_an_earlier_release(database: ServiceDatabase) -> None:
-    schema = json.loads((ROOT / SOURCES[PaymentCharged.event_type, 1]).read_text())
+    schema = json.loads((application().schemas / SOURCES[PaymentCharged.event_type, 1]).read_text())
     buffer = BytesIO()
     schemaless_writer(buffer, schema, {**TERMS, "charge_id": "ch_old"})
     with psycopg.connect(database.service_url) as session:

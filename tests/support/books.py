@@ -11,10 +11,10 @@ import httpx2 as httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from schemas.topics import TOPICS
 from tests.support import topics as real_topics
 from tests.support.stack import Stack
 from tests.support.wait import wait_until
+from waybill.contracts.topics import topics
 
 SERVICES = ("order", "inventory", "payment", "notification")
 
@@ -57,7 +57,7 @@ def records(stack: Stack) -> dict[str, list[tuple[str, str, int | None]]]:
             "enable.partition.eof": True,
         }
     )
-    found: dict[str, list[tuple[str, str, int | None]]] = {topic.name: [] for topic in TOPICS}
+    found: dict[str, list[tuple[str, str, int | None]]] = {topic.name: [] for topic in topics()}
     try:
         known = consumer.list_topics(timeout=10).topics
         todo = {(topic, p) for topic in found for p in known[topic].partitions}

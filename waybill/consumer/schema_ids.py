@@ -9,8 +9,9 @@ from functools import cache
 
 from django.db import connection
 
-from schemas.events import SOURCES, Event
+from waybill.application import schema_files
 from waybill.contracts import codec
+from waybill.contracts.event import Event
 from waybill.deciders.outcomes import SchemaUnknown, Unreadable
 
 WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM schema_id"
@@ -56,7 +57,7 @@ def decode(event_type: str, schema_version: int, payload: bytes) -> Event:
 
 def _text(event_type: str, schema_version: int) -> str | None:
     """Return a version's text as it was registered; None where this code has it itself, or nobody registered it."""
-    if (event_type, schema_version) in SOURCES:
+    if (event_type, schema_version) in schema_files():
         return None
     if (event_type, schema_version) not in _texts():
         _texts.cache_clear()  # registered since we last looked

@@ -26,8 +26,7 @@ from fastavro.read import SchemaResolutionError
 from fastavro.schema import SchemaParseException
 from fastavro.types import Schema
 
-from schemas.events import EVENTS, SOURCES
-from waybill.contracts.contracts import ROOT
+from waybill.application import application, event_classes, schema_files
 from waybill.contracts.event import Event
 from waybill.contracts.fields import RANGES, Array, FieldType, Nullable, Record, Scalar, read_record
 
@@ -132,9 +131,9 @@ class _Shape(NamedTuple):
 
 @cache
 def _writer(event_type: str) -> tuple[Schema, Record, _Shape]:
-    event_class = EVENTS.get(event_type)
+    event_class = event_classes().get(event_type)
     if event_class is None:
-        raise UnwritableEvent(f"{event_type}: no such event; is schemas/events.py fresh?")
+        raise UnwritableEvent(f"{event_type}: no such event; is the module of event classes fresh?")
     schema = _schema(event_type, event_class.schema_version)
     record = read_record(schema)
     return parse_schema(schema), record, _shape(record)
@@ -144,12 +143,12 @@ def _writer(event_type: str) -> tuple[Schema, Record, _Shape]:
 def _reader(
     event_type: str, schema_version: int, written_with: str | None
 ) -> tuple[Schema, Schema | None, type[Event]]:
-    event_class = EVENTS.get(event_type)
+    event_class = event_classes().get(event_type)
     if event_class is None:
         raise UnreadableEvent(f"{event_type}: an event of this type is not known here")
     if schema_version == event_class.schema_version:
         return parse_schema(_schema(event_type, schema_version)), None, event_class
-    if (event_type, schema_version) in SOURCES:
+    if (event_type, schema_version) in schema_files():
         writer = parse_schema(_schema(event_type, schema_version))
     else:
         writer = _newer(event_type, schema_version, written_with)
@@ -158,7 +157,7 @@ def _reader(
 
 def _newer(event_type: str, schema_version: int, written_with: str | None) -> Schema:
     if written_with is None:
-        known = EVENTS[event_type].schema_version
+        known = event_classes()[event_type].schema_version
         raise UnreadableEvent(f"{event_type} v{schema_version}: known here up to v{known}; deploy the newer schemas")
     try:
         return parse_schema(json.loads(written_with))
@@ -167,7 +166,8 @@ def _newer(event_type: str, schema_version: int, written_with: str | None) -> Sc
 
 
 def _schema(event_type: str, schema_version: int) -> dict[str, Any]:
-    return json.loads((ROOT / SOURCES[event_type, schema_version]).read_text(encoding="utf-8"))
+    path = application().schemas / schema_files()[event_type, schema_version]
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _shape(record: Record) -> _Shape:

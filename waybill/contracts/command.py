@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from waybill.application import ApplicationUnknown
 from waybill.contracts.contracts import Contract, load
 from waybill.contracts.fields import ContractError
 from waybill.registry.reach import Unreachable
@@ -19,8 +20,8 @@ _USAGE: Final = 2
 _DEPENDENCY_DOWN: Final = 4
 
 _EPILOG: Final = """\
-To add an event: write schemas/<topic>/<Event>.v1.avsc, then `generate`, `release`, `check`, and
-                 `python -m tests.contracts.golden`.
+The folder of the schemas and the module of the classes: [tool.waybill] in pyproject.toml, or Django's setting WAYBILL.
+To add an event: write <schemas>/<topic>/<Event>.v1.avsc, then `generate`, `release`, `check`.
 To change one:   copy it to <Event>.v2.avsc, add fields with a default there, then the same.
                  Never edit a file that is released: what was written with it must stay readable.
                  docs/contracts.md has every kind of change.
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(chosen.step(chosen))
     except _Usage as error:
         return _fail(error, _USAGE)
-    except ContractError as error:
+    except (ContractError, ApplicationUnknown) as error:
         return _fail(error, _MISMATCH)
     except Unreachable as error:
         return _fail(error, _DEPENDENCY_DOWN)
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     steps = parser.add_subparsers(title="steps", required=True, metavar="STEP")
-    generate = steps.add_parser("generate", help="write schemas/events.py and docs/events.md from the .avsc files")
+    generate = steps.add_parser("generate", help="write the event classes, and their page where one is wanted")
     generate.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     generate.set_defaults(step=_generate)
     check = steps.add_parser("check", help="prove offline that each version reads each, and that none was changed")
@@ -139,7 +140,7 @@ def _release(_: argparse.Namespace) -> int:
 
 
 def _topics(chosen: argparse.Namespace) -> int:
-    from schemas.topics import Copies
+    from waybill.contracts.topics import Copies, topics
     from waybill.kafka import create_topics
 
     copies = Copies(replication=_number("WAYBILL_TOPICS_REPLICATION"), min_insync=_number("WAYBILL_TOPICS_MIN_INSYNC"))
@@ -147,6 +148,7 @@ def _topics(chosen: argparse.Namespace) -> int:
         raise _Usage(f"WAYBILL_TOPICS_MIN_INSYNC={copies.min_insync} is more than there are replicas")
     try:
         outcomes = create_topics.create_missing(
+            topics(),
             _variable("WAYBILL_KAFKA_BOOTSTRAP"),
             chosen.wait,
             os.environ.get("WAYBILL_KAFKA_PROPERTIES_FILE"),

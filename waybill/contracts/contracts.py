@@ -13,9 +13,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
+from waybill.application import application
 from waybill.contracts.fields import ContractError
-
-ROOT = Path(__file__).parents[2] / "schemas"
+from waybill.contracts.topics import is_private
 
 _FILE_NAME = re.compile(r"(?P<name>[A-Z][A-Za-z0-9]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
 
@@ -42,13 +42,14 @@ class Contract:
         return f"{self.topic}-{self.event_type}"
 
 
-def load(root: Path = ROOT) -> list[Contract]:
-    """Read every contract below a folder, ordered by source, versions of one event in a row, oldest first.
+def load(root: Path | None = None) -> list[Contract]:
+    """Read every contract below a folder, else the application's; by source, the versions of an event oldest first.
 
     Raises:
         ContractError: A file is no schema of an event, or the versions of an event do not fit together.
 
     """
+    root = root or application().schemas
     contracts = [_read(root, path) for path in root.glob("*/*.avsc")]
     contracts.sort(key=lambda contract: (contract.source.partition("/")[0], contract.event_type, contract.version))
     for event_type, versions in by_event(contracts).items():
@@ -87,7 +88,7 @@ def _read(root: Path, path: Path) -> Contract:
     return Contract(
         event_type=f"{schema['namespace']}.{schema['name']}",
         version=int(named["version"]),
-        topic=None if folder.endswith(".private") else folder,
+        topic=None if is_private(folder) else folder,
         source=source,
         schema=schema,
     )

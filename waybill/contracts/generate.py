@@ -1,16 +1,16 @@
-"""Writes `schemas/events.py`, one class an event, from the current version of each `.avsc` file; and docs/events.md.
+"""Writes the module of event classes, one an event, from the current version of each `.avsc` file; and their page.
 
 The classes are plain frozen dataclasses: no base class that does something at run time, no reflection when an event is
 encoded. docs/decisions/0003 says why the generator is ours.
 """
 
+import json
 import keyword
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from waybill.contracts.contracts import ROOT, Contract, by_event, load
+from waybill.application import application
+from waybill.contracts.contracts import Contract, by_event, load
 from waybill.contracts.document import document
 from waybill.contracts.event import Event
 from waybill.contracts.fields import (
@@ -24,9 +24,6 @@ from waybill.contracts.fields import (
     Scalar,
     read_record,
 )
-
-EVENTS_FILE = ROOT / "events.py"
-DOCUMENT_FILE = ROOT.parent / "docs" / "events.md"
 
 _HEADER = '''\
 """The event classes. Generated from the `.avsc` files: change those, then `python -m waybill contracts generate`."""
@@ -56,7 +53,7 @@ def generate(contracts: Sequence[Contract]) -> str:
     blocks = [_HEADER, *(_class(record, None) for record in _shared_records(records.values()))]
     blocks += [_class(records[contract.event_type], contract) for contract in current]
     blocks += [_tables(contracts, current)]
-    return _format("\n\n".join(blocks))
+    return "\n\n".join(blocks)
 
 
 def stale() -> dict[Path, str]:
@@ -64,10 +61,13 @@ def stale() -> dict[Path, str]:
 
     Raises:
         ContractError: A file breaks a rule.
+        ApplicationUnknown: Nothing names the module.
 
     """
-    contracts = load()
-    fresh = {EVENTS_FILE: generate(contracts), DOCUMENT_FILE: document(contracts)}
+    contracts, told = load(), application()
+    fresh = {told.events_file: generate(contracts)}
+    if told.document:
+        fresh[told.document] = document(contracts)
     return {path: text for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
 
 
@@ -102,9 +102,9 @@ def _class(record: Record, contract: Contract | None) -> str:
     if contract:
         lines += [
             "",
-            f"    topic: ClassVar[str | None] = {contract.topic!r}",
-            f"    aggregate_type: ClassVar[str] = {contract.schema['aggregate']!r}",
-            f"    event_type: ClassVar[str] = {contract.event_type!r}",
+            f"    topic: ClassVar[str | None] = {_literal(contract.topic)}",
+            f"    aggregate_type: ClassVar[str] = {_literal(contract.schema['aggregate'])}",
+            f"    event_type: ClassVar[str] = {_literal(contract.event_type)}",
             f"    schema_version: ClassVar[int] = {contract.version}",
         ]
     lines.append("")
@@ -146,7 +146,11 @@ def _declare(field: Field, record: Record) -> str:
         return declared
     if isinstance(field.type, (Array, Record)) and field.default != []:
         raise ContractError(f"{record.full_name}.{field.name}: the default of an array is [], and a record has none")
-    return f"{declared} = {'()' if isinstance(field.type, Array) else repr(field.default)}"
+    return f"{declared} = {'()' if isinstance(field.type, Array) else _literal(field.default)}"
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _annotation(kind: FieldType) -> str:
@@ -210,18 +214,10 @@ def _doc(text: str) -> str:
 
 
 def _tables(contracts: Sequence[Contract], current: Sequence[Contract]) -> str:
-    lines = ["EVENTS: Mapping[str, type[Event]] = MappingProxyType({"]
-    lines += [f'    "{contract.event_type}": {contract.name},' for contract in current]
-    lines += ["})", '"""The current class of each event, by Avro full name."""', ""]
-    lines += ["SOURCES: Mapping[tuple[str, int], str] = MappingProxyType({"]
-    lines += [f'    ("{contract.event_type}", {contract.version}): "{contract.source}",' for contract in contracts]
-    lines += ["})", '"""The file of each version of each event, below the folder of the schemas."""']
+    lines = ["EVENTS: Mapping[str, type[Event]] = MappingProxyType(", "    {"]
+    lines += [f'        "{contract.event_type}": {contract.name},' for contract in current]
+    lines += ["    }", ")", '"""The current class of each event, by Avro full name."""', ""]
+    lines += ["SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(", "    {"]
+    lines += [f'        ("{contract.event_type}", {contract.version}): "{contract.source}",' for contract in contracts]
+    lines += ["    }", ")", '"""The file of each version of each event, below the folder of the schemas."""']
     return "\n".join(lines) + "\n"
-
-
-def _format(text: str) -> str:
-    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", str(_LINE_LENGTH), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603 - our own text
-    if done.returncode:
-        raise ContractError(f"ruff could not format the generated module: {done.stderr.strip()}")
-    return done.stdout

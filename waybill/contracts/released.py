@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from waybill.contracts.contracts import ROOT, Contract
+from waybill.application import application
+from waybill.contracts.contracts import Contract
 from waybill.contracts.fields import ContractError
 
 FILE = "released.sha256"
@@ -17,13 +18,14 @@ FILE = "released.sha256"
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<source>\S+)")
 
 
-def problems(contracts: Sequence[Contract], root: Path = ROOT) -> Iterator[str]:
+def problems(contracts: Sequence[Contract], root: Path | None = None) -> Iterator[str]:
     """Give one line for each released version that was changed or is gone, and for each that is not released yet.
 
     Raises:
         ContractError: The list itself cannot be read.
 
     """
+    root = root or application().schemas
     kept, latest = _kept(root), {contract.event_type: contract.version for contract in contracts}
     for contract in contracts:
         if contract.source not in kept:
@@ -38,13 +40,14 @@ def problems(contracts: Sequence[Contract], root: Path = ROOT) -> Iterator[str]:
         yield f"{source} is released and gone: bring it back (git restore), what was written with it must stay readable"
 
 
-def release(contracts: Sequence[Contract], root: Path = ROOT) -> list[str]:
+def release(contracts: Sequence[Contract], root: Path | None = None) -> list[str]:
     """List the versions that are not released yet, and give their files; lines that are there stay as they are.
 
     Raises:
         ContractError: The list itself cannot be read.
 
     """
+    root = root or application().schemas
     kept = _kept(root)
     added = {contract.source: _digest(root, contract.source) for contract in contracts if contract.source not in kept}
     lines = [f"{digest}  {source}\n" for source, digest in sorted((kept | added).items())]

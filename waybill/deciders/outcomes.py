@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schemas.events import Event
+from waybill.contracts.event import Event
 
 
 class Code(StrEnum):

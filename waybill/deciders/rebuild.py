@@ -25,9 +25,9 @@ from typing import Any, Final, Protocol, cast
 import structlog
 from django.db import connection, transaction
 
-from schemas import events
-from schemas.events import Event
+from waybill.application import application
 from waybill.consumer import schema_ids
+from waybill.contracts.event import Event
 from waybill.deciders import kept_rows
 from waybill.deciders.kept_rows import Checkpoint, KeptRows, Place
 from waybill.deciders.service import Service
@@ -210,7 +210,10 @@ def _usable(kept: KeptRows, code: str) -> Checkpoint:
 
 def _code_of(service: Service) -> str:
     """Return what changes with the code that the fold, or the file of its rows, depends on."""
-    paths = [Path(module.__file__ or "") for module in (service.domain, service.models, events, kept_rows)]
+    paths = [
+        Path(module.__file__ or "")
+        for module in (service.domain, service.models, application().events_module(), kept_rows)
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in [*paths, Path(__file__)])).hexdigest()
 
 

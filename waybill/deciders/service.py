@@ -13,7 +13,7 @@ from functools import cached_property
 from types import ModuleType, NoneType
 from typing import Any, Protocol, TypeVar, get_args
 
-from schemas.events import Event
+from waybill.contracts.event import Event
 
 Key = Any  # the primary key of a row: str or UUID
 Rows = Mapping[str, Mapping[Key, Any]]  # aggregate type → key → row or None

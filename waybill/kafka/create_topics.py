@@ -5,7 +5,7 @@ taken back. Each difference is told with the command that mends it.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from schemas.topics import TOPICS, Copies, Topic
+from waybill.contracts.topics import Copies, Topic
 from waybill.kafka.kafka_client import connection
 from waybill.registry.reach import NotYet, until_reached
 
@@ -49,6 +49,7 @@ class _Found:
 
 
 def create_missing(
+    topics: Sequence[Topic],
     bootstrap: str,
     deadline_seconds: float,
     properties_file: str | None = None,
@@ -76,13 +77,17 @@ def create_missing(
     )
     wanted = copies or Copies()
     return until_reached(
-        f"Kafka at {bootstrap}", lambda: _compare(admin, bootstrap, wanted, check_only=check_only), deadline_seconds
+        f"Kafka at {bootstrap}",
+        lambda: _compare(admin, topics, bootstrap, wanted, check_only=check_only),
+        deadline_seconds,
     )
 
 
-def _compare(admin: AdminClient, bootstrap: str, copies: Copies, *, check_only: bool) -> list[Outcome]:
-    found = _find(admin)
-    missing = [topic for topic in TOPICS if topic.name not in found]
+def _compare(
+    admin: AdminClient, topics: Sequence[Topic], bootstrap: str, copies: Copies, *, check_only: bool
+) -> list[Outcome]:
+    found = _find(admin, topics)
+    missing = [topic for topic in topics if topic.name not in found]
     if missing and not check_only:
         _create(admin, missing, copies)
     return [
@@ -91,16 +96,16 @@ def _compare(admin: AdminClient, bootstrap: str, copies: Copies, *, check_only: 
         else _missing(topic)
         if check_only
         else Outcome(f"{topic.name}: created, {topic.partitions} partitions, {topic.retention}")
-        for topic in TOPICS
+        for topic in topics
     ]
 
 
-def _find(admin: AdminClient) -> dict[str, _Found]:
+def _find(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, _Found]:
     try:
         known = admin.list_topics(timeout=1).topics
     except KafkaException as error:
         raise NotYet(_text(error)) from None
-    names = [topic.name for topic in TOPICS if topic.name in known]
+    names = [topic.name for topic in topics if topic.name in known]
     configs = _configs(admin, names)
     return {
         name: _Found(
@@ -160,7 +165,7 @@ def _differences(topic: Topic, found: _Found, copies: Copies, bootstrap: str) ->
         mend = f"outbox grow {topic.name} --to {topic.partitions} --execute --reason '…'"
         yield _differs(topic, "partitions", found.partitions, topic.partitions, mend)
     elif found.partitions > topic.partitions:
-        mend = f"Kafka takes none away, so write partitions={found.partitions} into schemas/topics.py"
+        mend = f"Kafka takes none away, so write partitions={found.partitions} for it into topics.toml"
         yield _differs(topic, "partitions", found.partitions, topic.partitions, mend)
     if copies.replication not in (None, found.replicas):
         mend = f"kafka-reassign-partitions.sh --bootstrap-server {bootstrap} --reassignment-json-file … --execute"

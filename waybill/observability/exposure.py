@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from schemas.topics import TOPICS
 from waybill.consumer.gap import IS_OPEN
+from waybill.contracts.topics import topics
 from waybill.database.side_session import SideSession
 from waybill.deciders.service import Service
 from waybill.observability import metrics
@@ -110,7 +110,7 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
         "consumer_lag_seconds": [{"topic": topic} for topic in service.topics],
         "consumer_missing_records": [
             {"topic": topic.name, "partition": str(partition)}
-            for topic in TOPICS
+            for topic in topics()
             if topic.name in service.topics
             for partition in range(topic.partitions)
         ],

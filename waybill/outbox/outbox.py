@@ -8,20 +8,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
 
-from schemas.events import Event
-from schemas.topics import TOPICS
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
+from waybill.contracts.event import Event
+from waybill.contracts.topics import topics
 from waybill.observability.telemetry import Cause, new_id
 from waybill.outbox import hint
 from waybill.runtime.settings import settings
 
 HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
-LIMIT_BYTES: dict[str | None, int] = {topic.name: topic.max_message_bytes for topic in TOPICS}
 
 # Positions follow the array's sequence, so versions of one aggregate get rising positions. The guard on
 # synchronous_commit keeps out rows that another session could read, the relay publish, and a crash then remove.
@@ -78,7 +78,7 @@ def append(events: Sequence[Appended]) -> None:
 def _row(appended: Appended) -> tuple[Any, ...]:
     event = appended.event
     payload = codec.encode(event)
-    limit = LIMIT_BYTES.get(event.topic)
+    limit = _limits().get(event.topic)
     if limit is not None and len(payload) + HEADER_BYTES > limit:
         raise AppendRefused(
             f"{event.event_type} {event.aggregate_id} takes {len(payload)} bytes; {event.topic} takes {limit}"
@@ -94,6 +94,11 @@ def _row(appended: Appended) -> tuple[Any, ...]:
         payload,
         json.dumps(appended.cause.metadata()),
     )
+
+
+@cache
+def _limits() -> dict[str | None, int]:
+    return {topic.name: topic.max_message_bytes for topic in topics()}
 
 
 def _wake_relay() -> None:

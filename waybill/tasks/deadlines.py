@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
-from schemas.events import Event
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
+from waybill.contracts.event import Event
 from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
 from waybill.deciders.service import Tried
 from waybill.observability.telemetry import Cause

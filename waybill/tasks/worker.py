@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
-from schemas.events import Event
+from waybill.contracts.event import Event
 from waybill.database import rows
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from waybill.deciders import unit_of_work

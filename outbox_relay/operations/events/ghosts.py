@@ -22,7 +22,7 @@ from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Ghosts, Kind, Subject
 from outbox_relay.operations.places import UNBOUNDED, DependencyDown, Places, UsageError, ask
 from outbox_relay.operations.topics import missing, topic
-from schemas.topics import TOPICS
+from waybill.contracts.topics import topics
 
 KNOWN: Final = "SELECT event_id FROM outbox WHERE event_id = ANY(%s)"
 WRITTEN: Final = "SELECT DISTINCT topic FROM outbox WHERE topic IS NOT NULL"
@@ -137,7 +137,7 @@ def _read_wanted(given: Given, places: Places, service: str) -> Wanted:
 def _topics_of(places: Places, service: str) -> list[str]:
     """Name the topics that the service writes: those of its events, and those of an outbox that has none left."""
     written = _answer(places, service, lambda _, connection: {name for (name,) in connection.execute(WRITTEN)})
-    return sorted(written | {one.name for one in TOPICS if one.name.partition(".")[0] == service})
+    return sorted(written | {one.name for one in topics() if one.name.partition(".")[0] == service})
 
 
 def _committed(places: Places, records: Iterable[topic.Record]) -> set[UUID]:

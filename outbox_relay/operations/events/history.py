@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from outbox_relay.operations import decisions
 from outbox_relay.operations.places import UsageError
-from schemas.events import EVENTS
+from waybill.application import event_classes
 from waybill.contracts import codec
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -169,12 +169,12 @@ def standing(connection: psycopg.Connection, event: Event) -> str:
 
 def event_type(given: str) -> str:
     """Return the Avro full name of a type, which may be given by its last part. Raises UsageError."""
-    if given in EVENTS:
+    if given in event_classes():
         return given
-    short = {name.rpartition(".")[2]: name for name in EVENTS}
+    short = {name.rpartition(".")[2]: name for name in event_classes()}
     if given in short:
         return short[given]
-    near = get_close_matches(given, [*short, *EVENTS], 3, 0.5)
+    near = get_close_matches(given, [*short, *event_classes()], 3, 0.5)
     raise UsageError(f"no event type {given!r}; known are {', '.join(near or sorted(short))}{', …' if near else ''}")
 
 
@@ -216,7 +216,7 @@ def aggregate(given: str) -> tuple[str | None, str]:
     kind, slash, key = given.partition("/")
     if not slash:
         return None, given
-    known = sorted({event.aggregate_type for event in EVENTS.values()})
+    known = sorted({event.aggregate_type for event in event_classes().values()})
     if kind not in known:
         raise UsageError(f"no aggregate type {kind!r}; known are {', '.join(known)}")
     if not key:

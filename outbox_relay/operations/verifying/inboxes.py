@@ -19,7 +19,7 @@ from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verifying.faults import Fault, Faults
 from outbox_relay.operations.verifying.ledger import Entry, Ledger
 from outbox_relay.operations.verifying.topics import kept_since
-from schemas.events import EVENTS
+from waybill.application import event_classes
 
 # A message is remembered for as long as the row that is kept shortest.
 MEMORY: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
@@ -69,7 +69,7 @@ def reacts_to(service: str) -> set[str]:
 
 def read_topics(service: str) -> set[str]:
     """Return the topics that the service's consumer reads."""
-    topics = {EVENTS[name].topic for name in reacts_to(service) if name in EVENTS}
+    topics = {event_classes()[name].topic for name in reacts_to(service) if name in event_classes()}
     return {name for name in topics if name}
 
 

@@ -38,7 +38,7 @@ from outbox_relay.operations.verifying.faults import Fault, Faults
 from outbox_relay.operations.verifying.ledger import Entry, Ledger
 from outbox_relay.operations.verifying.outboxes import Outbox, Progress
 from outbox_relay.operations.verifying.topics import Topics, judge_sequence, kept_since
-from schemas.topics import TOPICS
+from waybill.contracts.topics import topics as declared_topics
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
 # None: from the mark that the last proof left.
@@ -138,7 +138,7 @@ def _topics(books: Mapping[str, Outbox], ledger: Ledger) -> dict[str, datetime |
     With the time from which on each is to be read.
     """
     found: dict[str, datetime | None] = {}
-    for name, service in [*ledger.topics(), *((one.name, one.name.partition(".")[0]) for one in TOPICS)]:
+    for name, service in [*ledger.topics(), *((one.name, one.name.partition(".")[0]) for one in declared_topics())]:
         if service in books:
             found[name] = books[service].since
     return found

@@ -7,15 +7,15 @@ from itertools import groupby
 from outbox_relay.operations.topics.topic import Record
 from outbox_relay.operations.verifying.faults import Fault, Faults
 from outbox_relay.operations.verifying.ledger import Entry, Ledger
-from schemas.topics import FOR_EVER, TOPICS
+from waybill.contracts.topics import FOR_EVER, topics
 
 
 def kept_since(now: datetime) -> Mapping[str, float]:
     """Return topic → the time, in seconds of the epoch, before which it need not have records any more."""
     return {
-        one.name: (now - timedelta(milliseconds=one.retention_ms)).timestamp()
-        for one in TOPICS
-        if one.retention_ms != FOR_EVER
+        one.name: (now - timedelta(days=one.retention_days)).timestamp()
+        for one in topics()
+        if one.retention_days != FOR_EVER
     }
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.topics import TOPICS
+from waybill.application import application
 from waybill.contracts.command import main
-from waybill.contracts.contracts import ROOT, load
+from waybill.contracts.contracts import load
+from waybill.contracts.topics import topics
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,9 @@ def test_generate_check_passes_on_the_files_of_today() -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not there")
 def test_lint_asks_the_gate() -> None:
-    planned = subprocess.run(["make", "-n", "lint"], cwd=ROOT.parent, capture_output=True, text=True, check=True).stdout
+    planned = subprocess.run(
+        ["make", "-n", "lint"], cwd=application().schemas.parent, capture_output=True, text=True, check=True
+    ).stdout
     assert "schemas check" in planned
     assert "schemas generate --check" in planned
 
@@ -46,7 +49,7 @@ def test_lint_asks_the_gate() -> None:
 def test_help_teaches_how_to_add_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    assert "To add an event: write schemas/<topic>/<Event>.v1.avsc" in capsys.readouterr().out
+    assert "To add an event: write <schemas>/<topic>/<Event>.v1.avsc" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_topic_of_an_event_is_created_and_no_other() -> None:
-    assert {topic.name for topic in TOPICS} == {contract.topic for contract in load()} - {None}
+    assert {topic.name for topic in topics()} == {contract.topic for contract in load()} - {None}
 
 
 @pytest.mark.parametrize(

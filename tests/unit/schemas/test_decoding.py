@@ -1,6 +1,7 @@
 """Bytes become an event or UnreadableEvent with a reason, and nothing else."""
 
 import json
+import sys
 import types
 from collections.abc import Iterator
 from io import BytesIO
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.events import EVENTS
 from tests.unit.schemas.samples import CURRENT, add, remove, sample, write_versions
+from waybill import application
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
 from waybill.contracts.generate import generate
@@ -89,11 +91,12 @@ def two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ty
     root = write_versions(tmp_path, lambda schema: (add(_NOTE)(schema), remove("payment_method")(schema)))
     module = types.ModuleType("two_versions")
     exec(compile(generate(load(root)), "two_versions", "exec"), vars(module))
-    monkeypatch.setattr(codec, "ROOT", root)
-    monkeypatch.setattr(codec, "EVENTS", module.EVENTS)
-    monkeypatch.setattr(codec, "SOURCES", module.SOURCES)
+    monkeypatch.setitem(sys.modules, "two_versions", module)
+    monkeypatch.setenv("WAYBILL_EVENTS", "two_versions")
+    monkeypatch.setenv("WAYBILL_SCHEMAS", str(root))
     _forget_schemas()
     yield module
+    monkeypatch.undo()
     _forget_schemas()
 
 
@@ -103,6 +106,7 @@ _NOTE = {"name": "note", "type": ["null", "string"], "default": None}
 def _forget_schemas() -> None:
     codec._reader.cache_clear()
     codec._writer.cache_clear()
+    application.forget()
 
 
 def test_an_older_version_is_read_as_the_current_class(two_versions: types.ModuleType) -> None:

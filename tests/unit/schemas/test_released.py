@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.schemas.edits import NOTE
 from tests.unit.schemas.samples import add, write_versions
+from waybill.application import application
 from waybill.contracts import released
-from waybill.contracts.contracts import ROOT, load
+from waybill.contracts.contracts import load
 from waybill.contracts.fields import ContractError
 
 V1 = "order.events.v1/OrderPlaced.v1.avsc"
@@ -28,13 +29,13 @@ def _said(root: Path) -> list[str]:
 
 
 def test_all_versions_of_today_are_released_and_unchanged() -> None:
-    assert _said(ROOT) == []
+    assert _said(application().schemas) == []
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not there")
 def test_the_list_is_one_that_sha256sum_reads() -> None:
     done = subprocess.run(
-        ["sha256sum", "--quiet", "--check", released.FILE], cwd=ROOT, capture_output=True, check=False
+        ["sha256sum", "--quiet", "--check", released.FILE], cwd=application().schemas, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"")
 
