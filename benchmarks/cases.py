@@ -96,7 +96,7 @@ class Contest:
         self._check()
         self._throughput(plan.warm_up, repeat=0, phase=NOT_COUNTED)
         self._throughput_of_published(min(plan.warm_up, plan.published_rows // 10), 0, NOT_COUNTED)
-        execute(self._database.superuser_url, "ANALYZE outbox")
+        execute(self._database.superuser_url, "ANALYZE waybill_outbox")
 
     def _check(self) -> None:
         self._writer.append(CHECKED, size=ROWS_A_TRANSACTION)
@@ -186,9 +186,10 @@ def session(url: str, *statements: str) -> Iterator[None]:
 UNRELATED: Final = "UPDATE pool SET metadata = metadata WHERE id = 0"
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 WROTE: Final = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
-SELECT gen_random_uuid(), topic, 'order', 'never', 1, event_type, schema_version, payload, metadata FROM outbox LIMIT 1
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
+SELECT gen_random_uuid(), topic, 'order', 'never', 1, event_type, schema_version, payload, metadata FROM waybill_outbox
+LIMIT 1
 """
 DISTURBANCES: Final[dict[str, Callable[[str], AbstractContextManager[None]]]] = {
     "quiet": lambda _: nullcontext(),
@@ -212,11 +213,11 @@ class Recorded:
     """How far the relay says it is: on the topic, the transactions' own markers have offsets, too."""
 
     database: ServiceDatabase
-    name: str = "outbox_cursor"
+    name: str = "waybill_outbox_cursor"
 
     def end(self) -> int:
         """Return the durable position."""
-        return execute(self.database.superuser_url, "SELECT position FROM outbox_cursor")[0][0]
+        return execute(self.database.superuser_url, "SELECT position FROM waybill_outbox_cursor")[0][0]
 
 
 def disturbed(stage: Stage, plan: Plan, figures: Figures) -> None:
@@ -227,7 +228,7 @@ def disturbed(stage: Stage, plan: Plan, figures: Figures) -> None:
         writer = Writer(own, topic.name)
         with Relay(stage, own) as ours:
             _warm_up(stage, ours, topic, writer, plan.warm_up)
-            execute(own.superuser_url, "ANALYZE outbox")
+            execute(own.superuser_url, "ANALYZE waybill_outbox")
             for repeat in range(1, plan.pairs + 1):
                 for name in rotated(list(DISTURBANCES), repeat):
                     with DISTURBANCES[name](own.owner_url):
@@ -263,7 +264,7 @@ def _with_log(stage: Stage, stack: ExitStack, topic: Topic, rows: int) -> tuple[
     writer = Writer(own, topic.name)
     writer.append(rows, size=max(ROWS_A_TRANSACTION, rows // 100))
     execute(own.superuser_url, "VACUUM (ANALYZE) outbox")
-    execute(own.superuser_url, "UPDATE outbox_cursor SET position = (SELECT max(position) FROM outbox)")
+    execute(own.superuser_url, "UPDATE waybill_outbox_cursor SET position = (SELECT max(position) FROM waybill_outbox)")
     ours = stack.enter_context(Relay(stage, own))
     _warm_up(stage, ours, topic, writer, min(rows, 20_000))
     return ours, writer
@@ -285,7 +286,7 @@ def transactions(stage: Stage, plan: Plan, figures: Figures) -> None:
         lay_out(own)
         writer = Writer(own, topic.name)
         writer.append(plan.warm_up, size=ROWS_A_TRANSACTION)
-        execute(own.superuser_url, "ANALYZE outbox")
+        execute(own.superuser_url, "ANALYZE waybill_outbox")
         for repeat in range(1, plan.repeats + 1):
             for name in rotated(list(TRANSACTIONS), repeat):
                 with Relay(stage, own, **TRANSACTIONS[name]) as ours:
@@ -310,7 +311,7 @@ def catching_up(stage: Stage, plan: Plan, figures: Figures) -> None:
             make_room(own)
             make_slot(own)
             Writer(own, topic.name).append(plan.outage_events, size=ORDER_ROWS_A_TRANSACTION)
-            execute(own.superuser_url, "ANALYZE outbox")
+            execute(own.superuser_url, "ANALYZE waybill_outbox")
             stage.write_out()
             for start in rotated([Relay, Debezium], repeat):
                 figures.add(_cold(stage, own, topic, start, plan.outage_events, repeat))

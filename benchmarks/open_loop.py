@@ -28,8 +28,8 @@ from tests.support.stack import CHECKOUT
 FIRST_SECONDS: Final = 1.0  # before the first event, for both programs to come up
 MISSING_SECONDS: Final = 30.0
 INSERT: Final = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (gen_random_uuid(), %s, 'order', %s, 1, %s, %s, %s, %s)
 """
 

@@ -38,7 +38,7 @@ DECLARE
 BEGIN
     WHILE first < start + total LOOP
         nth := nth + 1;
-        INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+        INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
                             schema_version, payload, metadata)
         SELECT {ID.format(n="n", mark="e")}, append.topic, 'order', {ID.format(n=f"n / {VERSIONS}", mark="o")},
                n % {VERSIONS} + 1, '{OrderPlaced.event_type}', {OrderPlaced.schema_version}, pool.payload, pool.metadata
@@ -58,7 +58,7 @@ def lay_out(database: ServiceDatabase) -> None:
     """Register the schema and make the pool and the procedure."""
     execute(
         database.owner_url,
-        "INSERT INTO schema_id VALUES (%s, %s, %s)",
+        "INSERT INTO waybill_schema_id VALUES (%s, %s, %s)",
         OrderPlaced.event_type,
         OrderPlaced.schema_version,
         SCHEMA_ID,

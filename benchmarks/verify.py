@@ -40,8 +40,8 @@ ID_END: Final = " substr(md5('{mark}' || {n}), 4, 15))::uuid"
 EVENT_ID: Final = (ID + ID_END).format(n="n", mark="e")
 ORDER_ID: Final = (ID + ID_END).format(n="(n / 3)", mark="o")
 OUTBOX: Final = f"""
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 SELECT {EVENT_ID}, '{TOPIC}', 'order', {ORDER_ID}, n %% 3 + 1, (%(types)s::text[])[n %% 3 + 1], 1,
        overlay((%(payloads)s::bytea[])[n %% 3 + 1] PLACING convert_to({ORDER_ID}::text, 'UTF8')
                FROM (%(offsets)s::int[])[n %% 3 + 1] FOR 36), '{{}}'
@@ -56,10 +56,10 @@ FROM generate_series(%(first)s::int, %(end)s::int - 1) AS n
 ROWS: Final = """
 INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, %s::jsonb || jsonb_build_object(
     'order_id', aggregate_id, 'created_at', recorded_at, 'updated_at', recorded_at))).*
-FROM outbox WHERE aggregate_version = 1
+FROM waybill_outbox WHERE aggregate_version = 1
 """
-PASSED: Final = "UPDATE outbox_cursor SET position = (SELECT max(position) FROM outbox)"
-EVENTS: Final = "SELECT event_id::text, aggregate_id, aggregate_version::text, event_type, payload FROM outbox"
+PASSED: Final = "UPDATE waybill_outbox_cursor SET position = (SELECT max(position) FROM waybill_outbox)"
+EVENTS: Final = "SELECT event_id::text, aggregate_id, aggregate_version::text, event_type, payload FROM waybill_outbox"
 
 NO_ID: Final = UUID(int=0)
 LINES: Final = tuple(OrderLine(sku=f"SKU-{n:06}", quantity=n, unit_price=1999) for n in range(1, 4))

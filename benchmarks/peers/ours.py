@@ -11,10 +11,10 @@ from tests.support.wait import wait_until
 
 SERVICE: Final = "order_service"
 BEHIND: Final = """
-SELECT count(*) FROM outbox_cursor
-WHERE position < (SELECT max(position) FROM outbox)
+SELECT count(*) FROM waybill_outbox_cursor
+WHERE position < (SELECT max(position) FROM waybill_outbox)
 """
-GAPS: Final = "SELECT cardinality(missing) FROM outbox_cursor"
+GAPS: Final = "SELECT cardinality(missing) FROM waybill_outbox_cursor"
 
 
 class Relay(Peer):

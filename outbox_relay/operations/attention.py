@@ -10,8 +10,8 @@ from psycopg.rows import class_row
 ATTENTION: Final = """
 SELECT %(service)s::text AS service, aggregate_type || '/' || aggregate_id AS aggregate, task,
        attention_since AS since, attempts, last_error AS reason, way_out
-FROM due JOIN outbox USING (event_id)
-WHERE attention_since IS NOT NULL ORDER BY attention_since, due.id
+FROM waybill_due_task JOIN waybill_outbox USING (event_id)
+WHERE attention_since IS NOT NULL ORDER BY attention_since, waybill_due_task.id
 """
 
 

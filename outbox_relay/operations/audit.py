@@ -8,7 +8,9 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-RECORD: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, %s, %s, %s) RETURNING id"
+RECORD: Final = (
+    "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, %s, %s, %s) RETURNING id"
+)
 
 
 def operator() -> str:

@@ -35,25 +35,25 @@ class Subject(NamedTuple):
 
 
 INSERT: Final = """
-INSERT INTO operator_decision
+INSERT INTO waybill_operator_decision
     (kind, event_id, event_type, topic, "partition", "offset", key, reason, version, action_id)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 # Hashed or probed by the index on event_id: costs nothing where nothing was discarded.
 IS_DISCARDED: Final = """
-EXISTS (SELECT FROM operator_decision AS decision
-        WHERE decision.event_id = outbox.event_id AND decision.kind = 'discarded_publication')
+EXISTS (SELECT FROM waybill_operator_decision AS decision
+        WHERE decision.event_id = waybill_outbox.event_id AND decision.kind = 'discarded_publication')
 """
-DISCARDED_IDS: Final = "SELECT event_id FROM operator_decision WHERE kind = 'discarded_publication'"
-COUNT_DISCARDED: Final = "SELECT count(*) FROM operator_decision WHERE kind = 'discarded_publication'"
+DISCARDED_IDS: Final = "SELECT event_id FROM waybill_operator_decision WHERE kind = 'discarded_publication'"
+COUNT_DISCARDED: Final = "SELECT count(*) FROM waybill_operator_decision WHERE kind = 'discarded_publication'"
 GHOSTS: Final = """
-SELECT event_id, topic, "partition", "offset" FROM operator_decision WHERE kind = 'acknowledged_ghost'
+SELECT event_id, topic, "partition", "offset" FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost'
 """
 SKIPPED: Final = """
-SELECT topic, "partition", "offset", event_id::text FROM operator_decision WHERE kind = 'skipped_record'
+SELECT topic, "partition", "offset", event_id::text FROM waybill_operator_decision WHERE kind = 'skipped_record'
 """
 WENT_WITH_A_GHOST: Final = """
-SELECT FROM operator_decision WHERE kind = 'acknowledged_ghost' AND key = %s AND version = %s LIMIT 1
+SELECT FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost' AND key = %s AND version = %s LIMIT 1
 """
 
 

@@ -14,12 +14,12 @@ from psycopg.rows import class_row
 from outbox_relay.operations import audit
 
 COLUMNS: Final = "%(service)s::text AS service, paused_by, paused_at, reason"
-READ: Final = f"SELECT {COLUMNS} FROM relay_pause"  # noqa: S608 - put together from constants
+READ: Final = f"SELECT {COLUMNS} FROM waybill_relay_pause"  # noqa: S608 - put together from constants
 PAUSE: Final = f"""
-INSERT INTO relay_pause (paused_by, reason) VALUES (%(by)s, %(reason)s)
+INSERT INTO waybill_relay_pause (paused_by, reason) VALUES (%(by)s, %(reason)s)
 ON CONFLICT DO NOTHING RETURNING {COLUMNS}
 """  # noqa: S608
-RESUME: Final = f"DELETE FROM relay_pause RETURNING {COLUMNS}"  # noqa: S608
+RESUME: Final = f"DELETE FROM waybill_relay_pause RETURNING {COLUMNS}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

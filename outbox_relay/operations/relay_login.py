@@ -15,7 +15,7 @@ SELECT role.rolname AS name, current_database() AS database, role.rolcanlogin AS
        (SELECT count(*) FROM pg_stat_activity WHERE usesysid = role.oid AND datname = current_database()) AS here
 FROM pg_roles AS role
 WHERE role.oid IN (SELECT granted.grantee FROM pg_class AS cursor, aclexplode(cursor.relacl) AS granted
-                   WHERE cursor.oid = 'outbox_cursor'::regclass AND granted.privilege_type = 'UPDATE'
+                   WHERE cursor.oid = 'waybill_outbox_cursor'::regclass AND granted.privilege_type = 'UPDATE'
                    AND granted.grantee <> cursor.relowner)
 ORDER BY role.rolname
 """

@@ -18,16 +18,16 @@ from waybill.observability.program_state import SILENT_SECONDS
 # rows only, whatever the size of the log: where all of them are younger than a minute, it is that of their own time.
 STATUS: Final = """
 WITH waiting AS (
-    SELECT recorded_at FROM outbox, outbox_cursor AS cursor
-    WHERE topic IS NOT NULL AND outbox.position > cursor.position
+    SELECT recorded_at FROM waybill_outbox, waybill_outbox_cursor AS cursor
+    WHERE topic IS NOT NULL AND waybill_outbox.position > cursor.position
     UNION ALL
-    SELECT recorded_at FROM outbox_cursor AS cursor
+    SELECT recorded_at FROM waybill_outbox_cursor AS cursor
     CROSS JOIN generate_series(1, cardinality(cursor.missing), 2) AS n
-    JOIN outbox ON outbox.position BETWEEN cursor.missing[n] AND cursor.missing[n + 1]
+    JOIN waybill_outbox ON waybill_outbox.position BETWEEN cursor.missing[n] AND cursor.missing[n + 1]
     WHERE topic IS NOT NULL
 ), fresh AS (
     SELECT count(*) AS events, date_part('epoch', clock_timestamp() - min(recorded_at)) AS seconds
-    FROM (SELECT recorded_at FROM outbox ORDER BY position DESC LIMIT %(newest)s) AS newest
+    FROM (SELECT recorded_at FROM waybill_outbox ORDER BY position DESC LIMIT %(newest)s) AS newest
     WHERE recorded_at > clock_timestamp() - interval '1 minute'
 )
 SELECT %(service)s::text AS service,
@@ -37,23 +37,24 @@ SELECT %(service)s::text AS service,
        (SELECT round((events / CASE WHEN events = %(newest)s THEN greatest(seconds, 0.001) ELSE 60 END)::numeric,
                      2)::float FROM fresh) AS events_a_second,
        cursor.position,
-       coalesce((SELECT max(outbox.position) FROM outbox), 0) AS last,
+       coalesce((SELECT max(waybill_outbox.position) FROM waybill_outbox), 0) AS last,
        cursor.missing,
        (SELECT count(*) FROM published WHERE status <> 2) AS parked_publications,
        (SELECT count(*) FROM received WHERE status = -1) AS parked_messages,
-       (SELECT count(*) FROM replay_job WHERE finished_at IS NULL) AS jobs,
-       (SELECT count(*) FROM due WHERE attention_since IS NOT NULL) AS attention,
+       (SELECT count(*) FROM waybill_replay_job WHERE finished_at IS NULL) AS jobs,
+       (SELECT count(*) FROM waybill_due_task WHERE attention_since IS NOT NULL) AS attention,
        cursor.leader,
        round(date_part('epoch', clock_timestamp() - cursor.heartbeat_at)::numeric, 3)::float AS heartbeat_seconds,
        NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off' AS takes_writes,
        (SELECT json_agg(json_build_object(
             'program', program, 'instance', instance, 'state', state, 'reason', reason,
             'state_seconds', round(date_part('epoch', clock_timestamp() - since)::numeric, 1),
-            'heartbeat_seconds', round(date_part('epoch', clock_timestamp() - program_state.heartbeat_at)::numeric, 1),
+            'heartbeat_seconds',
+            round(date_part('epoch', clock_timestamp() - waybill_program_state.heartbeat_at)::numeric, 1),
             'running_seconds', round(date_part('epoch', clock_timestamp() - started_at)::numeric, 1)
-        ) ORDER BY program, instance) FROM program_state) AS programs,
+        ) ORDER BY program, instance) FROM waybill_program_state) AS programs,
        pause.paused_by, pause.reason AS paused_for, pause.paused_at AS paused_since
-FROM outbox_cursor AS cursor LEFT JOIN relay_pause AS pause ON true
+FROM waybill_outbox_cursor AS cursor LEFT JOIN waybill_relay_pause AS pause ON true
 """
 NEWEST: Final = 10_000
 READ_ONLY: Final = "the database takes no writes: it is a standby, or default_transaction_read_only is on"

@@ -20,28 +20,29 @@ from waybill.runtime.condition import PARTS, Condition
 
 COUNTED: Final = 10_000
 BROKER: Final = "broker"
-TABLES: Final = ("outbox", "published", "received", "due", "idempotency_key")
+TABLES: Final = ("waybill_outbox", "published", "received", "waybill_due_task", "waybill_idempotency_key")
 
 # The first public row above the cursor, and what became visible in its gaps: probes of the primary key.
 OLDEST: Final = """
 SELECT coalesce(date_part('epoch', clock_timestamp() - least(
-    (SELECT recorded_at FROM outbox WHERE topic IS NOT NULL AND outbox.position > cursor.position
-     ORDER BY outbox.position LIMIT 1),
+    (SELECT recorded_at FROM waybill_outbox WHERE topic IS NOT NULL AND waybill_outbox.position > cursor.position
+     ORDER BY waybill_outbox.position LIMIT 1),
     (SELECT min(late.recorded_at) FROM generate_series(1, cardinality(missing), 2) AS n, LATERAL (
-         SELECT recorded_at FROM outbox
-         WHERE topic IS NOT NULL AND outbox.position BETWEEN missing[n] AND missing[n + 1]
-         ORDER BY outbox.position LIMIT 1) AS late))), 0)
-FROM outbox_cursor AS cursor
+         SELECT recorded_at FROM waybill_outbox
+         WHERE topic IS NOT NULL AND waybill_outbox.position BETWEEN missing[n] AND missing[n + 1]
+         ORDER BY waybill_outbox.position LIMIT 1) AS late))), 0)
+FROM waybill_outbox_cursor AS cursor
 """
 
 # A gap was there when the row behind it was recorded, within the moment that a transaction takes.
 GAP: Final = """
 SELECT coalesce(date_part('epoch', clock_timestamp() - (
-    SELECT recorded_at FROM outbox WHERE outbox.position > missing[2] ORDER BY outbox.position LIMIT 1)), 0)
-FROM outbox_cursor
+    SELECT recorded_at FROM waybill_outbox WHERE waybill_outbox.position > missing[2] ORDER BY waybill_outbox.position
+    LIMIT 1)), 0)
+FROM waybill_outbox_cursor
 """
 
-HEARTBEAT: Final = "SELECT date_part('epoch', clock_timestamp() - heartbeat_at) FROM outbox_cursor"
+HEARTBEAT: Final = "SELECT date_part('epoch', clock_timestamp() - heartbeat_at) FROM waybill_outbox_cursor"
 
 # By the index of the status; what has succeeded (2) is not read.
 PARKED: Final = """

@@ -66,7 +66,7 @@ GIVE_BACK: Final = "SELECT pg_advisory_unlock(%s)"
 
 # A bigint lock shows in pg_locks as its two halves and objsubid 1.
 FROZEN_HOLDER: Final = """
-SELECT pid FROM pg_locks, outbox_cursor
+SELECT pid FROM pg_locks, waybill_outbox_cursor
 WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = %s
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND heartbeat_at < clock_timestamp() - %s * interval '1 second'
@@ -76,10 +76,10 @@ END: Final = "SELECT pg_terminate_backend(%s)"
 
 # With the heartbeat comes what operators ask for: three probes of an index a second.
 BEAT: Final = """
-UPDATE outbox_cursor SET leader = %s, heartbeat_at = clock_timestamp()
-RETURNING (SELECT 'by ' || paused_by || ': ' || reason FROM relay_pause),
+UPDATE waybill_outbox_cursor SET leader = %s, heartbeat_at = clock_timestamp()
+RETURNING (SELECT 'by ' || paused_by || ': ' || reason FROM waybill_relay_pause),
           EXISTS (SELECT FROM published WHERE status = 1),
-          (SELECT max(id) FROM operator_decision)
+          (SELECT max(id) FROM waybill_operator_decision)
 """
 
 

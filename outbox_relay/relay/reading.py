@@ -34,27 +34,28 @@ LARGE_PAYLOADS_BYTES: Final = 8_000_000  # of all large payloads in one page
 
 # Ascending, in one snapshot, and cut at the lowest positions: a later version never comes without the earlier one.
 FETCH: Final = f"""
-SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s
+SELECT {COLUMNS} FROM waybill_outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s
 """  # noqa: S608 - columns are a constant
 # Gap by gap: a plain join walks through the whole outbox in the sequence of its positions, for the limit's sake.
 FETCH_WITH_GAPS: Final = f"""
 (SELECT found.* FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last) CROSS JOIN LATERAL
-   (SELECT {COLUMNS} FROM outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1 LIMIT %(rows)s) AS found
+   (SELECT {COLUMNS} FROM waybill_outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1
+   LIMIT %(rows)s) AS found
  ORDER BY 1 LIMIT %(rows)s)
 UNION ALL
-(SELECT {COLUMNS} FROM outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
+(SELECT {COLUMNS} FROM waybill_outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s
 """  # noqa: S608
 RELEASED: Final = f"""
-SELECT {COLUMNS} FROM outbox WHERE event_id IN (SELECT id FROM published WHERE status = 1)
+SELECT {COLUMNS} FROM waybill_outbox WHERE event_id IN (SELECT id FROM published WHERE status = 1)
 ORDER BY position LIMIT %(rows)s
 """  # noqa: S608
-LARGE: Final = "SELECT position, payload FROM outbox WHERE position = ANY(%s)"
+LARGE: Final = "SELECT position, payload FROM waybill_outbox WHERE position = ANY(%s)"
 
 # Whoever may still commit a position holds this lock, prepared transactions included, and is named the same throughout.
 HOLDERS: Final = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExclusiveLock' AND granted
+WHERE locktype = 'relation' AND relation = 'waybill_outbox'::regclass AND mode = 'RowExclusiveLock' AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 

@@ -25,7 +25,7 @@ _BATCH_HEADER: Final = 61  # a record batch of version 2
 _VARINTS: Final = 10  # two lengths of up to five bytes
 _FRAME: Final = 5
 
-SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM schema_id WHERE current"
+SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM waybill_schema_id WHERE current"
 
 
 Kind = tuple[str, int]  # event type and schema version

@@ -79,10 +79,10 @@ PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent fo
 POLL_SECONDS: Final = 0.002
 IDLE_SECONDS: Final = {True: (0.02, 0.1), False: (POLL_SECONDS, 0.02)}  # at first and at last, by whether hints work
 
-LOAD: Final = "SELECT position, missing FROM outbox_cursor"
+LOAD: Final = "SELECT position, missing FROM waybill_outbox_cursor"
 # Refuses to overwrite what an operator has set meanwhile.
 RECORD: Final = """
-UPDATE outbox_cursor
+UPDATE waybill_outbox_cursor
 SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
 WHERE position = %s
 """

@@ -48,7 +48,7 @@ SESSION: Final = {"statement_timeout": "10s", "lock_timeout": "2s"}
 # Where a service publishes besides the topics that bear its name: what the checkpoint has passed last, by primary key.
 RECENT_TOPICS: Final = """
 SELECT DISTINCT topic
-FROM (SELECT topic FROM outbox WHERE position <= (SELECT position FROM outbox_cursor)
+FROM (SELECT topic FROM waybill_outbox WHERE position <= (SELECT position FROM waybill_outbox_cursor)
       ORDER BY position DESC LIMIT 100) AS newest
 WHERE topic IS NOT NULL
 """
@@ -56,8 +56,8 @@ WHERE topic IS NOT NULL
 # Probes of the unique index on event_id, and of the decisions' index.
 WITHOUT_EVENT: Final = """
 SELECT asked.event_id FROM unnest(%s::uuid[]) AS asked (event_id)
-WHERE NOT EXISTS (SELECT FROM outbox WHERE outbox.event_id = asked.event_id)
-  AND NOT EXISTS (SELECT FROM operator_decision AS decision
+WHERE NOT EXISTS (SELECT FROM waybill_outbox WHERE waybill_outbox.event_id = asked.event_id)
+  AND NOT EXISTS (SELECT FROM waybill_operator_decision AS decision
                   WHERE decision.event_id = asked.event_id AND decision.kind = 'acknowledged_ghost')
 """
 

@@ -38,26 +38,28 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()),
 IDENTITY: Final = """
 SELECT attidentity = 'a', seqincrement, seqcache, seqcycle
 FROM pg_attribute, pg_sequence
-WHERE attrelid = 'outbox'::regclass AND attname = 'position'
-  AND seqrelid = pg_get_serial_sequence('outbox', 'position')::regclass
+WHERE attrelid = 'waybill_outbox'::regclass AND attname = 'position'
+  AND seqrelid = pg_get_serial_sequence('waybill_outbox', 'position')::regclass
 """
 
 # What was passed was visible, so the log reaches at least as far as its cursor, unless rows were taken from it. The
 # identity is read without a snapshot, later than the rows, and only ever rises.
 REACH: Final = """
-SELECT position, coalesce((SELECT max(position) FROM outbox), 0), (SELECT last_value FROM outbox_position_seq),
-       known_event_id, known_event_id IS NULL OR EXISTS (SELECT FROM outbox WHERE event_id = known_event_id),
+SELECT position, coalesce((SELECT max(position) FROM waybill_outbox), 0), (SELECT last_value
+FROM waybill_outbox_position_seq),
+       known_event_id, known_event_id IS NULL OR EXISTS (SELECT FROM waybill_outbox WHERE event_id = known_event_id),
        system_identifier, timeline
-FROM outbox_cursor
+FROM waybill_outbox_cursor
 """
 
 REMEMBER: Final = """
-UPDATE outbox_cursor
+UPDATE waybill_outbox_cursor
 SET system_identifier = %s, timeline = %s, known_event_id = coalesce(
-    (SELECT event_id FROM outbox WHERE outbox.position = outbox_cursor.position), known_event_id)
+    (SELECT event_id FROM waybill_outbox
+    WHERE waybill_outbox.position = waybill_outbox_cursor.position), known_event_id)
 """
 
-REPAIR: Final = "then set outbox_cursor.position back below what outbox verify --full calls lost"
+REPAIR: Final = "then set waybill_outbox_cursor.position back below what outbox verify --full calls lost"
 
 
 class PositionsUnsafe(Exception):
@@ -90,7 +92,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
     if not known_is_there:
         raise PositionsUnsafe(
             f"event {known_event}, published from this outbox, is gone from it: it was truncated or replaced, and new "
-            f"rows could be taken for passed; restore it, or set outbox_cursor.known_event_id to NULL, {REPAIR}"
+            f"rows could be taken for passed; restore it, or set waybill_outbox_cursor.known_event_id to NULL, {REPAIR}"
         )
     if position < recorded:
         log.error(
@@ -116,13 +118,15 @@ def _check_reach(position: int, last: int, handed_out: int) -> None:
     if position > last:
         raise PositionsUnsafe(
             f"the outbox ends at position {last}, below its cursor {position}: it was truncated or its rows were "
-            "removed, and new ones would be taken for passed; restore them, or set outbox_cursor.position by hand"
+            "removed, and new ones would be taken for passed; restore them, or set waybill_outbox_cursor.position by "
+            "hand"
         )
     if handed_out < last:
         raise PositionsUnsafe(
-            f"the identity of outbox.position stands at {handed_out}, and the outbox ends at {last}: it was set back, "
+            f"the identity of waybill_outbox.position stands at {handed_out}, and the outbox ends at {last}: it was "
+            "set back, "
             "or a position was written by hand, and new rows would be taken for passed; "
-            f"SELECT setval('outbox_position_seq', {last}), {REPAIR}"
+            f"SELECT setval('waybill_outbox_position_seq', {last}), {REPAIR}"
         )
 
 
@@ -132,7 +136,8 @@ def _check_identity(connection: psycopg.Connection) -> None:
     if found != wanted:
         has = "is no identity" if found is None else _describe(*found)
         raise PositionsUnsafe(
-            f"outbox.position {has}; the cursor needs GENERATED ALWAYS, INCREMENT 1, CACHE 1, NO CYCLE: alter it, end "
+            f"waybill_outbox.position {has}; the cursor needs GENERATED ALWAYS, INCREMENT 1, CACHE 1, NO CYCLE: "
+            "alter it, end "
             "every session that has written, and start the relay again"
         )
 

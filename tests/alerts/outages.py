@@ -110,11 +110,13 @@ def event_unreadable_to_its_task(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.done("pause", "--service", "order", *WHY)  # the order stays open
     order_id = op.order(sku)
-    ((event_id, payload),) = op.sql("order", "SELECT event_id, payload FROM outbox WHERE aggregate_id = %s", order_id)
-    op.sql("order", "UPDATE outbox SET payload = ''::bytea WHERE event_id = %s", event_id)
-    op.sql("order", "UPDATE due SET due_at = clock_timestamp() WHERE event_id = %s", event_id)
+    ((event_id, payload),) = op.sql(
+        "order", "SELECT event_id, payload FROM waybill_outbox WHERE aggregate_id = %s", order_id
+    )
+    op.sql("order", "UPDATE waybill_outbox SET payload = ''::bytea WHERE event_id = %s", event_id)
+    op.sql("order", "UPDATE waybill_due_task SET due_at = clock_timestamp() WHERE event_id = %s", event_id)
     yield lambda: op.json("attention", "--service", "order")
-    op.sql("order", "UPDATE outbox SET payload = %s WHERE event_id = %s", payload, event_id)
+    op.sql("order", "UPDATE waybill_outbox SET payload = %s WHERE event_id = %s", payload, event_id)
     op.done("resume", "--service", "order")
     yield lambda: not op.json("attention", "--service", "order")
 

@@ -37,13 +37,21 @@ KINDS = (
 )
 OUTBOX = """
 SELECT event_id::text, event_type, schema_version, topic, aggregate_type, aggregate_id,
-       metadata->>'causation_id' AS causation_id FROM outbox
+       metadata->>'causation_id' AS causation_id FROM waybill_outbox
 """
 INBOX = "SELECT split_part(msg_id, ':', 2) AS event_id FROM received WHERE msg_id LIKE '{service}_service:%'"
-BUSY = "SELECT task, attempts, last_error FROM due WHERE attempts > 0 OR due_at <= clock_timestamp() LIMIT 3"
+BUSY = (
+    "SELECT task, attempts, last_error FROM waybill_due_task WHERE attempts > 0 OR due_at <= clock_timestamp() LIMIT 3"
+)
 # While books are compared an order's deadline may come, which takes its row away a moment later.
-LATE = "SELECT task, last_error FROM due WHERE attempts > 1 OR due_at <= clock_timestamp() - interval '10 seconds'"
-CURSOR = "SELECT position, missing, (SELECT coalesce(max(position), 0) FROM outbox) AS last FROM outbox_cursor"
+LATE = (
+    "SELECT task, last_error FROM waybill_due_task WHERE attempts > 1 "
+    "OR due_at <= clock_timestamp() - interval '10 seconds'"
+)
+CURSOR = (
+    "SELECT position, missing, (SELECT coalesce(max(position), 0) FROM waybill_outbox) AS last "
+    "FROM waybill_outbox_cursor"
+)
 VERIFIED = {
     "lost": "lost",
     "not received": "lost",
@@ -51,7 +59,7 @@ VERIFIED = {
     "reordered": "reordered",
     "versions": "reordered",
 }
-TYPES_SEEN = "SELECT event_type, payload, schema_version FROM outbox"
+TYPES_SEEN = "SELECT event_type, payload, schema_version FROM waybill_outbox"
 
 
 def wanted(service: str) -> set[str]:
@@ -75,7 +83,7 @@ def under_way(stack: Stack, without: Collection[str] = ()) -> list[str]:
         with reader(stack, service) as read:
             if service in without:
                 continue
-            types = read("SELECT event_type, count(*) AS n FROM outbox WHERE topic IS NOT NULL GROUP BY 1")
+            types = read("SELECT event_type, count(*) AS n FROM waybill_outbox WHERE topic IS NOT NULL GROUP BY 1")
             published.update({row["event_type"]: row["n"] for row in types})
             received[service] = len(read(INBOX.format(service=service)))
             (cursor,) = read(CURSOR)

@@ -58,7 +58,9 @@ def filled(registry: OwnRegistry, database: ServiceDatabase) -> Ids:
 
 def current(database: ServiceDatabase) -> Ids:
     with psycopg.connect(database.owner_url) as session:
-        rows = session.execute("SELECT event_type, schema_version, schema_id FROM schema_id WHERE current").fetchall()
+        rows = session.execute(
+            "SELECT event_type, schema_version, schema_id FROM waybill_schema_id WHERE current"
+        ).fetchall()
     return {(event_type, version): schema_id for event_type, version, schema_id in rows}
 
 
@@ -229,7 +231,7 @@ def test_databases_that_keep_one_id_with_two_meanings_are_named(registry, databa
     filled(registry, database)
     with database_server.fresh("payment_service") as other:
         with psycopg.connect(other.owner_url, autocommit=True) as owner:
-            owner.execute("INSERT INTO schema_id VALUES ('waybill.order.OrderPlaced', 1, 1)")
+            owner.execute("INSERT INTO waybill_schema_id VALUES ('waybill.order.OrderPlaced', 1, 1)")
         said = rf"schema id 1 is .* in database {database.name} and .*OrderPlaced v1 in database {other.name}"
         with pytest.raises(RegistrationRefused, match=said):
             register(public(), registry.url, [database.owner_url, other.owner_url], WAIT_SECONDS)

@@ -21,7 +21,7 @@ NOTE = {"name": "note", "type": ["null", "string"], "default": None}
 def database_url(owner_database_url: str) -> str:
     """Give a service's database that knows no schema ids yet."""
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE schema_id")
+        connection.execute("TRUNCATE waybill_schema_id")
     return owner_database_url
 
 
@@ -39,13 +39,13 @@ def _contracts(root: Path, topic: str) -> list[Contract]:
 
 def _ids(url: str) -> dict[tuple[str, int], int]:
     with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT event_type, schema_version, schema_id FROM schema_id").fetchall()
+        rows = connection.execute("SELECT event_type, schema_version, schema_id FROM waybill_schema_id").fetchall()
     return {(event_type, version): schema_id for event_type, version, schema_id in rows}
 
 
 def _texts(url: str) -> dict[int, str]:
     with psycopg.connect(url) as connection:
-        return dict(connection.execute("SELECT schema_id, schema FROM schema_id").fetchall())
+        return dict(connection.execute("SELECT schema_id, schema FROM waybill_schema_id").fetchall())
 
 
 def test_every_public_schema_gets_an_id_and_no_private_one(registry_url: str, database_url: str) -> None:
@@ -124,6 +124,6 @@ def test_an_address_that_is_no_confluent_api_is_named(registry_url: str) -> None
 
 def test_a_database_that_was_not_migrated_is_named(registry_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP TABLE schema_id")
+        connection.execute("DROP TABLE waybill_schema_id")
     with pytest.raises(RegistrationRefused, match=r"database \S+: no table schema_id, or an older one; migrate it"):
         register(load(), registry_url, [database_url], DEADLINE_SECONDS)

@@ -36,8 +36,8 @@ KEYS, ROUNDS = 3, 3
 KILLED_AFTER = 50
 ODD = ("tombstone", "magic", "unknown", "truncated", "headless")
 INSERT = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '{}')
 """
 
@@ -100,7 +100,7 @@ class World:
         )
 
     def _end(self) -> int:
-        return self.outbox.execute("SELECT max(position) FROM outbox")[0][0]
+        return self.outbox.execute("SELECT max(position) FROM waybill_outbox")[0][0]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def nothing_written(shop):
     def count():
         with psycopg.connect(shop.stack.state["databases"]["order"]) as session:
             return session.execute(
-                "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM idempotency_key)"
+                "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM waybill_idempotency_key)"
             ).fetchone()
 
     before = count()

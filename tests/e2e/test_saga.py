@@ -132,7 +132,7 @@ def test_one_correlation_id_runs_from_the_request_through_every_event(shop):
     for service in ("order", "inventory", "payment"):
         with psycopg.connect(shop.stack.state["databases"][service]) as session:
             found = session.execute(
-                "SELECT DISTINCT metadata->>'correlation_id' FROM outbox WHERE aggregate_id = %s", [order["id"]]
+                "SELECT DISTINCT metadata->>'correlation_id' FROM waybill_outbox WHERE aggregate_id = %s", [order["id"]]
             ).fetchall()
         assert found == [("a-request-of-mine",)], service
 

@@ -17,7 +17,7 @@ from tests.support.books import until_they_agree
 from tests.support.stack import CHECKOUT, sent
 
 PART = 600
-AUDIT = "SELECT operator, reason, what FROM operator_action WHERE verb = 'settle' AND what->>'aggregate' = %s"
+AUDIT = "SELECT operator, reason, what FROM waybill_operator_action WHERE verb = 'settle' AND what->>'aggregate' = %s"
 REASON = "the card is closed"
 
 
@@ -108,7 +108,7 @@ def test_a_refund_that_cannot_be_paid_is_settled_and_the_books_agree(shop, owed,
     assert marked(shop, owed) == []
     with psycopg.connect(shop.stack.state["databases"]["payment"]) as session:
         ((by, reason, what),) = session.execute(AUDIT, [f"payment/{owed['id']}"]).fetchall()
-        due = "SELECT count(*) FROM due JOIN outbox USING (event_id) WHERE aggregate_id = %s"
+        due = "SELECT count(*) FROM waybill_due_task JOIN waybill_outbox USING (event_id) WHERE aggregate_id = %s"
         assert session.execute(due, [owed["id"]]).fetchone() == (0,)
     assert (by, reason, what["task"], what["events"]) == ("ann", REASON, "refund", ["PaymentRefunded"])
 

@@ -16,8 +16,8 @@ HANDS_OVER = [
     ("order_service/api.py", "handle(service, [Caused(command"),
     ("waybill/deciders/unit_of_work.py", "service.domain.decide(command, state)"),
     ("order_service/domain.py", "return [\n        OrderPlaced("),
-    ("waybill/outbox/outbox.py", "INSERT INTO outbox"),
-    ("outbox_relay/relay/relay.py", "FROM outbox"),
+    ("waybill/outbox/outbox.py", "INSERT INTO waybill_outbox"),
+    ("outbox_relay/relay/relay.py", "FROM waybill_outbox"),
     ("waybill/consumer/handling.py", "return reaction(event)"),
     ("inventory_service/reactions.py", "-> ReserveStock"),
 ]

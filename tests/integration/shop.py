@@ -24,7 +24,8 @@ from waybill.kafka.create_topics import create_missing
 
 TOPICS_SECONDS = 60
 UNPUBLISHED = """
-SELECT count(*) FROM outbox, outbox_cursor AS cursor WHERE topic IS NOT NULL AND outbox.position > cursor.position
+SELECT count(*) FROM waybill_outbox, waybill_outbox_cursor AS cursor WHERE topic IS NOT NULL
+AND waybill_outbox.position > cursor.position
 """
 
 
@@ -80,7 +81,7 @@ def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
             for schema_id, one in enumerate(contracts, 1):
                 row = [one.event_type, one.version, schema_id, json.dumps(one.schema)]
-                owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s, %s)", row)
+                owner.execute("INSERT INTO waybill_schema_id VALUES (%s, %s, %s, %s)", row)
         ids = {one.event_type: n for n, one in enumerate(contracts, 1) if one.version == 1}
         yield Shop(database, broker.bootstrap, ids)
 

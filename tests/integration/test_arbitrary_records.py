@@ -50,7 +50,7 @@ RECORDS = st.builds(
 def topic(kafka: str, inventory_database: ServiceDatabase):
     with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
         row = [OrderPlaced.event_type, 1, SCHEMA_ID, None]
-        owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s, %s)", row)
+        owner.execute("INSERT INTO waybill_schema_id VALUES (%s, %s, %s, %s)", row)
     schema_ids._writers.cache_clear()
     stocked("LAMP", 100)
     yield make_topic(kafka, partitions=1)

@@ -115,7 +115,7 @@ def outcome(kafka: str, database_server: Server) -> Outcome:
             ids = [(1, SCHEMA_ID, None), (2, LATER_ID, json.dumps(LATER_SCHEMA))]
             for version, schema_id, schema in ids:
                 row = [OrderPlaced.event_type, version, schema_id, schema]
-                owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s, %s)", row)
+                owner.execute("INSERT INTO waybill_schema_id VALUES (%s, %s, %s, %s)", row)
         schema_ids._writers.cache_clear()
         stocked("LAMP", 100)
         keys = _produce(kafka, topic)
@@ -160,7 +160,7 @@ def test_while_one_key_waits_for_its_schema_id_the_others_are_handled_and_then_i
     """Its producer's clock is two minutes ahead; one partition, so that the others stand behind it."""
     topic = make_topic(kafka, partitions=1)
     owned = psycopg.connect(inventory_database.owner_url, autocommit=True)
-    ids = "INSERT INTO schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, %s)"
+    ids = "INSERT INTO waybill_schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, %s)"
     with owned as owner, consuming(on_topic(inventory, topic), kafka):
 
         def reserved() -> int:

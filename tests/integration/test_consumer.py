@@ -38,7 +38,7 @@ def inventory(inventory_database):
     """A stock of lamps, and the schema ids as registration leaves them."""
     with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
         for schema_id, event in WRITERS.items():
-            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
     schema_ids._writers.cache_clear()
     stocked("LAMP", 10)
     return inventory_database
@@ -78,7 +78,7 @@ def test_the_same_event_twice_is_applied_once(inventory):
 def test_an_event_that_comes_again_late_does_not_set_back_what_followed_it(order_database):
     with psycopg.connect(order_database.owner_url, autocommit=True) as owner:
         for schema_id, event in WRITERS.items():
-            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
     schema_ids._writers.cache_clear()
     listed = message(ProductListed(sku="LAMP", name="Lamp", unit_price=1000, currency="EUR"))
     repriced = message(ProductRepriced(sku="LAMP", unit_price=2000, currency="EUR"), ce_sequence="2")
@@ -96,7 +96,8 @@ def register_late(inventory, event_class, schema_id=UNREGISTERED):
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
         row = [event_class.event_type, schema_id]
         owner.execute(
-            "INSERT INTO schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, false)", row
+            "INSERT INTO waybill_schema_id (event_type, schema_version, schema_id, current) VALUES (%s, 1, %s, false)",
+            row,
         )
 
 
@@ -173,7 +174,7 @@ def newer(event):
 def test_a_version_of_a_later_release_is_read_as_the_one_that_is_known_here(inventory):
     schema, received = newer(placed())
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
-        owner.execute("INSERT INTO schema_id VALUES (%s, 2, 9, %s)", [OrderPlaced.event_type, schema])
+        owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 2, 9, %s)", [OrderPlaced.event_type, schema])
     process(received)
     assert (reserved(), parked()) == (2, [])
 
@@ -181,7 +182,7 @@ def test_a_version_of_a_later_release_is_read_as_the_one_that_is_known_here(inve
 def test_a_version_whose_schema_nobody_left_here_is_parked(inventory):
     _, received = newer(placed())
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
-        owner.execute("INSERT INTO schema_id VALUES (%s, 2, 9)", [OrderPlaced.event_type])
+        owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 2, 9)", [OrderPlaced.event_type])
     process(received)
     assert "OrderPlaced v2: known here up to v1; deploy the newer schemas" in parked()[0]["reason"]
 

@@ -29,7 +29,7 @@ IDS = {ProductListed: 1, ProductRepriced: 2, ProductDelisted: 3}
 def prices(order_database: ServiceDatabase) -> ServiceDatabase:
     with psycopg.connect(order_database.owner_url, autocommit=True) as owner:
         for event, schema_id in IDS.items():
-            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
     schema_ids._writers.cache_clear()
     return order_database
 
@@ -140,7 +140,7 @@ def test_orders_are_placed_at_the_newest_price_while_the_topic_is_read_again_fro
 
     group()
     with psycopg.connect(prices.superuser_url, autocommit=True) as session:
-        session.execute("DELETE FROM consumer_position")
+        session.execute("DELETE FROM waybill_consumer_position")
     again = group()
     assert len(again) > 2
     assert set(again) == {9900}

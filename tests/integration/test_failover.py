@@ -166,7 +166,9 @@ def test_orders_go_on_after_a_failover_whose_name_still_leads_to_the_demoted_ser
             orders = {str(found) for (found,) in after.execute("SELECT order_id FROM orders")}
             assert orders == set(load.accepted)
             assert len(load.accepted) == len(orders)
-            written = {str(event) for (event,) in after.execute("SELECT event_id FROM outbox WHERE topic IS NOT NULL")}
+            written = {
+                str(event) for (event,) in after.execute("SELECT event_id FROM waybill_outbox WHERE topic IS NOT NULL")
+            }
             published = [record.headers["ce_id"] for record in read_topic(broker.bootstrap, "order.events.v1")]
             assert written <= set(published)
             assert after.dead_letters() == []

@@ -1,8 +1,5 @@
 """`migrate` waits some seconds for a lock, names who holds it, and cuts off nothing that takes its time by right."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.databases import Server, ServiceDatabase
-from tests.support.stack import CHECKOUT
+from tests.support.migrating import migrate
 from tests.support.wait import wait_until
 
 MIGRATING = "FROM pg_stat_activity WHERE application_name = 'order_service.migrate' AND wait_event_type = 'Lock'"
@@ -21,20 +18,6 @@ FORGET = "DELETE FROM django_migrations WHERE app = 'order_service' AND name LIK
 def database(own_databases: Server) -> Iterator[ServiceDatabase]:
     with own_databases.fresh("order_service") as fresh:
         yield fresh
-
-
-def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "WAYBILL_DATABASE_URL": owner_url or database.owner_url,
-        "WAYBILL_OWNER_DATABASE_URL": owner_url or database.owner_url,
-        "WAYBILL_SERVICE_ROLE": "test_service",
-        "WAYBILL_RELAY_ROLE": "test_relay",
-    }
-    command = [sys.executable, "-m", "waybill", "order_service", "migrate"]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def report(url: str) -> psycopg.Connection:

@@ -129,7 +129,8 @@ class Machine(RuleBasedStateMachine):
         )
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT task, count(*) FROM due JOIN outbox USING (event_id) WHERE aggregate_id = ANY(%s) GROUP BY 1",
+                "SELECT task, count(*) FROM waybill_due_task JOIN waybill_outbox USING (event_id) "
+                "WHERE aggregate_id = ANY(%s) GROUP BY 1",
                 [[key for _, key in self.logs]],
             )
             assert dict(cursor.fetchall()) == asked

@@ -42,11 +42,12 @@ def placed_by_a_newer_release(database: ServiceDatabase, *, registered: bool) ->
     buffer = BytesIO()
     schemaless_writer(buffer, schema, {**event.to_avro(), "gift_note": "for ann"})
     with psycopg.connect(database.superuser_url) as session:
-        session.execute("UPDATE outbox SET payload = %s, schema_version = %s", [buffer.getvalue(), NEWER])
-        session.execute("UPDATE due SET due_at = clock_timestamp()")
+        session.execute("UPDATE waybill_outbox SET payload = %s, schema_version = %s", [buffer.getvalue(), NEWER])
+        session.execute("UPDATE waybill_due_task SET due_at = clock_timestamp()")
         if registered:
             session.execute(
-                "INSERT INTO schema_id (event_type, schema_version, schema_id, schema) VALUES (%s, %s, 4711, %s)",
+                "INSERT INTO waybill_schema_id (event_type, schema_version, schema_id, schema) "
+                "VALUES (%s, %s, 4711, %s)",
                 [OrderPlaced.event_type, NEWER, json.dumps(schema)],
             )
     return str(order_id)

@@ -23,8 +23,8 @@ from waybill.observability.telemetry import new_id
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}
 APPENDED = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (%s, 'payment.events.v1', 'payment', %s, 2, %s, 1, %s, '{}')
 """
 # As a release did it that did not know of the column.

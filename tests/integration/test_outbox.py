@@ -19,7 +19,7 @@ from waybill.outbox.outbox import Appended, AppendRefused
 
 def rows():
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM outbox ORDER BY position")
+        cursor.execute("SELECT * FROM waybill_outbox ORDER BY position")
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -79,18 +79,18 @@ def test_an_event_too_large_for_its_topic_is_never_committed(order_database):
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE outbox SET topic = 'elsewhere'",
-        "DELETE FROM outbox",
-        "TRUNCATE outbox CASCADE",
-        "SELECT setval('outbox_position_seq', 1)",
-        "SELECT nextval('outbox_position_seq')",
-        """INSERT INTO outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
-                               schema_version, payload, metadata)
+        "UPDATE waybill_outbox SET topic = 'elsewhere'",
+        "DELETE FROM waybill_outbox",
+        "TRUNCATE waybill_outbox CASCADE",
+        "SELECT setval('waybill_outbox_position_seq', 1)",
+        "SELECT nextval('waybill_outbox_position_seq')",
+        """INSERT INTO waybill_outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version,
+                                       event_type, schema_version, payload, metadata)
            OVERRIDING SYSTEM VALUE VALUES (7, gen_random_uuid(), 't', 'order', 'a', 1, 'x', 1, '', '{}')""",
-        "INSERT INTO outbox_cursor (id) VALUES (2)",
-        "UPDATE outbox_cursor SET position = 99",
-        "UPDATE schema_id SET schema_id = 1",
-        "ALTER TABLE outbox ADD COLUMN status text",
+        "INSERT INTO waybill_outbox_cursor (id) VALUES (2)",
+        "UPDATE waybill_outbox_cursor SET position = 99",
+        "UPDATE waybill_schema_id SET schema_id = 1",
+        "ALTER TABLE waybill_outbox ADD COLUMN status text",
     ],
 )
 def test_the_services_role_can_only_read_and_append(service_database, statement):

@@ -101,13 +101,15 @@ def becomes(order_id, wanted: str) -> None:
 
 def marks() -> list[tuple[str, str, str]]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT task, last_error, way_out FROM due WHERE attention_since IS NOT NULL ORDER BY id")
+        cursor.execute(
+            "SELECT task, last_error, way_out FROM waybill_due_task WHERE attention_since IS NOT NULL ORDER BY id"
+        )
         return cursor.fetchall()
 
 
 def due() -> list[tuple[str, int, bool]]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT task, attempts, asked_in_vain FROM due ORDER BY id")
+        cursor.execute("SELECT task, attempts, asked_in_vain FROM waybill_due_task ORDER BY id")
         return cursor.fetchall()
 
 
@@ -203,7 +205,7 @@ def settle(world, order_id, *how: str):
 
 def audited() -> list[dict[str, object]]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT what FROM operator_action WHERE verb = 'settle'")
+        cursor.execute("SELECT what FROM waybill_operator_action WHERE verb = 'settle'")
         return [json.loads(what) for (what,) in cursor.fetchall()]
 
 
@@ -224,10 +226,10 @@ def test_of_two_operators_who_settle_a_refund_at_once_one_is_refused(world, owed
 def test_what_cannot_be_put_on_record_is_not_settled(world, owed, database_server):
     name = world.database_url.rpartition("/")[2]
     with psycopg.connect(database_server.superuser_url, dbname=name) as owner:
-        owner.execute("REVOKE INSERT ON operator_action FROM test_service")
+        owner.execute("REVOKE INSERT ON waybill_operator_action FROM test_service")
     done = settle(world, owed, "--written-off")
     assert (done.code, done.out, len(done.err.splitlines())) == (4, "", 1)
-    assert "operator_action" in done.err
+    assert "waybill_operator_action" in done.err
     assert (status(owed), len(marks()), audited()) == ("REFUNDING", 1, [])
 
 
@@ -252,7 +254,9 @@ def test_the_age_of_the_first_attempt_is_the_databases_and_past_the_bound_nothin
     with working():
         wait_until(lambda: due()[0][1] > 0, deadline_seconds=20, what="attempted")
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE due SET first_attempt_at = first_attempt_at - interval '12 hours', due_at = now()")
+        cursor.execute(
+            "UPDATE waybill_due_task SET first_attempt_at = first_attempt_at - interval '12 hours', due_at = now()"
+        )
     world.fault("charge", None)
     with working():
         wait_until(lambda: due()[0][2], deadline_seconds=20, what="it was looked up")

@@ -29,7 +29,7 @@ PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 ORDERS, AT_ONCE = 60, 12
 SERVER_SESSIONS = 3  # fewer than the programs have: each transaction meets another one
 LOOPS = ("web", "consumer", "worker", "relay")
-OVERDUE = "SELECT count(*) FROM due WHERE task = 'expire_order'"
+OVERDUE = "SELECT count(*) FROM waybill_due_task WHERE task = 'expire_order'"
 REFUSED = "a connection pooler stands before the server"
 
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed (Debian: pgbouncer)")

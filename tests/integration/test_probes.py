@@ -112,5 +112,5 @@ def test_hints_reach_running_programs_over_ipv6(database: ServiceDatabase) -> No
             assert web.order()[0] == 202
             assert relay.recv(1) == b""
             assert web.order()[0] == 202  # its hint, at the latest, finds the first one due
-            expired = "SELECT count(*) < 2 FROM due WHERE task = 'expire_order'"
+            expired = "SELECT count(*) < 2 FROM waybill_due_task WHERE task = 'expire_order'"
             worker.wait_for("an order that expired", lambda: session.execute(expired).fetchone() == (True,), 20)

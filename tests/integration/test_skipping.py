@@ -13,8 +13,8 @@ TOPIC = "inventory.events.v1"
 REFUSE = "ALTER TABLE received ADD CONSTRAINT refuse CHECK (headers->>'key' <> 'refused')"
 EXECUTE = ["--execute", "--reason", "a test wrote it", "--by", "ana"]
 PUBLISHED = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (%s, %s, 'product', 'refused', 1, %s, 1, '', '{}')
 """
 
@@ -49,7 +49,7 @@ def test_a_consumer_passes_over_a_skipped_record_without_a_restart_and_verify_do
     event_id = str(uuid4())
     shop.execute(REFUSE)
     shop.execute(PUBLISHED, event_id, TOPIC, ProductListed.event_type)
-    shop.execute("UPDATE outbox_cursor SET position = 1")
+    shop.execute("UPDATE waybill_outbox_cursor SET position = 1")
     at = refused_record(shop, event_id)
     named = f"outbox skip --service order --topic {TOPIC} --partition 0 --offset {at}"
     with shop.run("consumer") as consumer:
@@ -71,9 +71,11 @@ def test_a_consumer_passes_over_a_skipped_record_without_a_restart_and_verify_do
         (line,) = consumer.events("record skipped")
     assert (line["level"], line["place"], line["correlation_id"]) == ("warning", f"{TOPIC}/0/{at}", "c-7")
     assert (line["reason"], line["by"]) == ("a test wrote it", "ana")
-    assert shop.execute("SELECT operator, verb, reason FROM operator_action") == [("ana", "skip", "a test wrote it")]
+    assert shop.execute("SELECT operator, verb, reason FROM waybill_operator_action") == [
+        ("ana", "skip", "a test wrote it")
+    ]
     assert not_received(shop) == 0
-    shop.execute("DELETE FROM operator_decision")
+    shop.execute("DELETE FROM waybill_operator_decision")
     assert not_received(shop) == 1
 
 
@@ -88,4 +90,4 @@ def test_a_record_that_the_inbox_has_or_that_is_skipped_already_is_refused(shop:
     assert skip(shop, at, *EXECUTE).code == 0
     again = skip(shop, at, *EXECUTE)
     assert (again.code, "skipped already" in again.err) == (1, True)
-    assert len(shop.execute("SELECT FROM operator_decision")) == 1
+    assert len(shop.execute("SELECT FROM waybill_operator_decision")) == 1

@@ -74,7 +74,7 @@ def test_a_session_that_was_ended_is_transient(server: psycopg.Connection) -> No
 
 def test_a_number_that_an_identity_hands_out_twice_is_no_fault_of_the_record(server: psycopg.Connection) -> None:
     unit_of_work.handle(orders, [place()])
-    server.execute("SELECT setval('outbox_position_seq', 1, false)")
+    server.execute("SELECT setval('waybill_outbox_position_seq', 1, false)")
     with pytest.raises(Error) as found:
         unit_of_work.handle(orders, [place()])
     assert classify(found.value) is ErrorClass.ENVIRONMENT

@@ -55,7 +55,7 @@ def working(plan, **settings):
 
 def due():
     with connection.cursor() as cursor:
-        cursor.execute("SELECT attempts, last_error FROM due")
+        cursor.execute("SELECT attempts, last_error FROM waybill_due_task")
         return cursor.fetchall()
 
 
@@ -65,7 +65,7 @@ def status(order_id):
 
 def attention():
     with connection.cursor() as cursor:
-        cursor.execute("SELECT way_out, last_error FROM due WHERE attention_since IS NOT NULL")
+        cursor.execute("SELECT way_out, last_error FROM waybill_due_task WHERE attention_since IS NOT NULL")
         return cursor.fetchall()
 
 
@@ -124,7 +124,7 @@ def test_an_attempt_with_a_defect_keeps_its_due_row_and_says_why(order_database,
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        ("UPDATE outbox SET payload = '\\x00' WHERE aggregate_id = %s", "cannot be read"),
+        ("UPDATE waybill_outbox SET payload = '\\x00' WHERE aggregate_id = %s", "cannot be read"),
         ("DELETE FROM orders WHERE order_id::text = %s", "has no row"),
     ],
     ids=["an event that cannot be read", "an aggregate without a row"],

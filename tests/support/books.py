@@ -89,7 +89,7 @@ def examine(stack: Stack) -> Books:
     topics = records(stack)
     for service in SERVICES:
         with reader(stack, service) as read:
-            ghosts = read("SELECT event_id::text FROM operator_decision WHERE kind = 'acknowledged_ghost'")
+            ghosts = read("SELECT event_id::text FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost'")
             _outbox_against_topics(books, service, read, topics, {row["event_id"] for row in ghosts})
             parked = len(read("SELECT 1 FROM received WHERE status = -1"))
             books.check(not parked, "wrongly_parked", f"{service}: {parked} messages are parked", parked)
@@ -121,7 +121,8 @@ def _outbox_against_topics(
     books: Books, service: str, read: Any, topics: dict[str, Any], acknowledged: set[str]
 ) -> None:
     rows = read(
-        "SELECT topic, aggregate_type, aggregate_id, aggregate_version, event_id::text FROM outbox ORDER BY position"
+        "SELECT topic, aggregate_type, aggregate_id, aggregate_version, event_id::text FROM waybill_outbox "
+        "ORDER BY position"
     )
     versions: dict[tuple[str, str], list[int]] = defaultdict(list)
     public: dict[str, set[str]] = defaultdict(set)

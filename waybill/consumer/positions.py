@@ -20,17 +20,17 @@ from waybill.consumer.message import Message
 Partition = tuple[str, int]
 
 KEEP: Final = """
-INSERT INTO consumer_position (topic, "partition", next_offset, topic_id, read_until)
+INSERT INTO waybill_consumer_position (topic, "partition", next_offset, topic_id, read_until)
 SELECT * FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::text[], %s::timestamptz[])
 ON CONFLICT (topic, "partition") DO UPDATE
-SET next_offset = excluded.next_offset, topic_id = coalesce(excluded.topic_id, consumer_position.topic_id),
+SET next_offset = excluded.next_offset, topic_id = coalesce(excluded.topic_id, waybill_consumer_position.topic_id),
     read_until = excluded.read_until
 """
 STORED: Final = """
-SELECT topic, "partition", next_offset, topic_id, read_until FROM consumer_position WHERE topic = ANY(%s)
+SELECT topic, "partition", next_offset, topic_id, read_until FROM waybill_consumer_position WHERE topic = ANY(%s)
 """
 MOVE: Final = """
-INSERT INTO consumer_position (topic, "partition", next_offset, topic_id) VALUES (%s, %s, %s, %s)
+INSERT INTO waybill_consumer_position (topic, "partition", next_offset, topic_id) VALUES (%s, %s, %s, %s)
 ON CONFLICT (topic, "partition") DO UPDATE SET next_offset = excluded.next_offset, topic_id = excluded.topic_id
 """
 

@@ -14,7 +14,7 @@ from waybill.contracts import codec
 from waybill.contracts.event import Event
 from waybill.deciders.outcomes import SchemaUnknown, Unreadable
 
-WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM schema_id"
+WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM waybill_schema_id"
 
 
 @cache

@@ -16,13 +16,13 @@ from waybill.deciders.outcomes import Unreadable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# By the partial index operator_decision_skipped, which is empty almost always.
+# By the partial index waybill_operator_decision_skipped, which is empty almost always.
 DECIDED: Final = """
 SELECT decision.topic, decision."partition", decision."offset", decision.key, decision.event_id::text,
        action.reason, action.operator
 FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS given (topic, "partition", "offset")
-JOIN operator_decision AS decision USING (topic, "partition", "offset")
-JOIN operator_action AS action ON action.id = decision.action_id
+JOIN waybill_operator_decision AS decision USING (topic, "partition", "offset")
+JOIN waybill_operator_action AS action ON action.id = decision.action_id
 WHERE decision.kind = 'skipped_record'
 """
 

@@ -43,14 +43,14 @@ NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.
 KEEP: Final = f"""
-INSERT INTO offset_gap (topic, "partition", first_offset, last_offset, read_until) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO waybill_offset_gap (topic, "partition", first_offset, last_offset, read_until) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (topic, "partition", first_offset) WHERE {IS_OPEN}
 DO UPDATE SET last_offset = excluded.last_offset, found_at = clock_timestamp(), awaited = NULL
 RETURNING found_at
 """  # noqa: S608 - constants
 # `awaited` has the newest event first: while that is not there, one look-up tells so.
 FILL: Final = f"""
-UPDATE offset_gap SET filled_at = clock_timestamp()
+UPDATE waybill_offset_gap SET filled_at = clock_timestamp()
 WHERE {IS_OPEN} AND awaited IS NOT NULL
   AND NOT EXISTS (SELECT FROM unnest(awaited) AS event_id
                   WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %s || ':' || event_id))

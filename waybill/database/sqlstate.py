@@ -59,9 +59,9 @@ CLASSES: Final = {
 STALE_PLAN_TEXT: Final = "cached plan must not change result type"  # 0A000, as have others; the server's own wording
 
 # A number that an identity hands out a second time: it was set back by a restore or a switch-over.
-IDENTITY_KEYS: Final = frozenset({"outbox_pkey", "due_pkey", "operator_action_pkey"})
-IDENTITY_COLUMNS: Final = {"outbox": "position"}
-VERSION_KEY: Final = "outbox_one_event_a_version"
+IDENTITY_KEYS: Final = frozenset({"waybill_outbox_pkey", "waybill_due_task_pkey", "waybill_operator_action_pkey"})
+IDENTITY_COLUMNS: Final = {"waybill_outbox": "position"}
+VERSION_KEY: Final = "waybill_outbox_one_event_a_version"
 
 WRONG_SERVER_REMEDY: Final = "this is a standby, or read-only: it is tried again until the address leads to the primary"
 REMEDIES: Final = {
@@ -155,7 +155,7 @@ def _remedy(error: psycopg.Error) -> str | None:
     if error.sqlstate is None:
         return next((remedy for said, remedy in REMEDIES_AT_START.items() if said in str(error)), None)
     if error.diag.constraint_name in IDENTITY_KEYS:
-        return _identity_remedy(error.diag.table_name or "outbox")
+        return _identity_remedy(error.diag.table_name or "waybill_outbox")
     return next((remedy for prefix, remedy in REMEDIES.items() if error.sqlstate.startswith(prefix)), None)
 
 

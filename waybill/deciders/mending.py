@@ -26,14 +26,16 @@ from waybill.deciders.service import Service
 
 LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
 UNSEEN: Final = """
-SELECT aggregate_version, event_type, schema_version, payload FROM outbox
+SELECT aggregate_version, event_type, schema_version, payload FROM waybill_outbox
 WHERE position > %s
    OR EXISTS (SELECT FROM unnest(%s::bigint[], %s::bigint[]) AS gap (first, last)
               WHERE position BETWEEN gap.first AND gap.last)
 ORDER BY position
 """
-BEGAN: Final = "SELECT min(recorded_at) FROM outbox WHERE aggregate_type = %s AND aggregate_id = %s"
-AUDIT: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, 'rebuild --mend', %s, %s::jsonb)"
+BEGAN: Final = "SELECT min(recorded_at) FROM waybill_outbox WHERE aggregate_type = %s AND aggregate_id = %s"
+AUDIT: Final = (
+    "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, 'rebuild --mend', %s, %s::jsonb)"
+)
 
 
 class Record(NamedTuple):

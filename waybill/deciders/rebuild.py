@@ -34,14 +34,15 @@ from waybill.deciders.service import Service
 
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 EVENTS: Final = """
-SELECT position, event_id::text, aggregate_version, event_type, schema_version, payload FROM outbox
+SELECT position, event_id::text, aggregate_version, event_type, schema_version, payload FROM waybill_outbox
 WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
 """
-COUNT: Final = "SELECT count(*) FROM outbox"
+COUNT: Final = "SELECT count(*) FROM waybill_outbox"
 # Up to where every position is committed or dead: the relay's cursor, or the first gap below it.
-SETTLED: Final = "SELECT least(position, missing[1] - 1) FROM outbox_cursor"
+SETTLED: Final = "SELECT least(position, missing[1] - 1) FROM waybill_outbox_cursor"
 FOLDED: Final = """
-SELECT (SELECT count(*) FROM outbox WHERE position <= %s), (SELECT event_id::text FROM outbox WHERE position = %s)
+SELECT (SELECT count(*) FROM waybill_outbox WHERE position <= %s), (SELECT event_id::text FROM waybill_outbox
+WHERE position = %s)
 """
 TIMES: Final = frozenset({"created_at", "updated_at"})  # of the writing, not of the events
 PIECE_EVENTS: Final = 5_000

@@ -67,7 +67,7 @@ FROM (SELECT id, (headers->>'schema_id')::int AS schema_id,
              min(added) OVER (PARTITION BY headers->>'topic', headers->>'key') AS since
       FROM received
       WHERE status = -1 AND headers->>'schema_id' IS NOT NULL AND headers->>'consumer' = %s) AS waiting
-JOIN schema_id USING (schema_id)
+JOIN waybill_schema_id USING (schema_id)
 WHERE since > now() - make_interval(days => %s)
 """
 WAITING_DAYS = 1

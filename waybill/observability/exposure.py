@@ -27,30 +27,33 @@ FROM (SELECT headers->>'reason' AS reason FROM received WHERE status = -1 LIMIT 
 GROUP BY 1
 """
 MISSING_RECORDS: Final = f"""
-SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM offset_gap
+SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM waybill_offset_gap
 WHERE {IS_OPEN} GROUP BY topic, "partition"
 """  # noqa: S608 - constants
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have
-# an index: due_next and due_attempted.
+# an index: waybill_due_task_next and _attempted.
 DUE_COUNT: Final = """
 SELECT task, count(*) FROM (
-    (SELECT task FROM due
+    (SELECT task FROM waybill_due_task
      WHERE task = ANY(%(tasks)s::text[]) AND due_at <= clock_timestamp() AND first_attempt_at IS NULL LIMIT %(most)s)
     UNION ALL
-    (SELECT task FROM due WHERE task = ANY(%(tasks)s::text[]) AND first_attempt_at IS NOT NULL LIMIT %(most)s)
+    (SELECT task FROM waybill_due_task WHERE task = ANY(%(tasks)s::text[]) AND first_attempt_at IS NOT NULL
+    LIMIT %(most)s)
 ) AS waiting GROUP BY task
 """
 DUE_OLDEST: Final = """
 SELECT task, coalesce(date_part('epoch', clock_timestamp() - least(
-    (SELECT due_at FROM due WHERE due.task = asked.task AND due_at <= clock_timestamp() AND first_attempt_at IS NULL
+    (SELECT due_at FROM waybill_due_task WHERE waybill_due_task.task = asked.task AND due_at <= clock_timestamp()
+    AND first_attempt_at IS NULL
      ORDER BY due_at LIMIT 1),
-    (SELECT min(first_attempt_at) FROM due WHERE due.task = asked.task AND first_attempt_at IS NOT NULL))), 0)
+    (SELECT min(first_attempt_at) FROM waybill_due_task WHERE waybill_due_task.task = asked.task
+    AND first_attempt_at IS NOT NULL))), 0)
 FROM unnest(%(tasks)s::text[]) AS asked (task)
 """
 ATTENTION: Final = """
-SELECT task, date_part('epoch', clock_timestamp() - min(attention_since)) FROM due
+SELECT task, date_part('epoch', clock_timestamp() - min(attention_since)) FROM waybill_due_task
 WHERE attention_since IS NOT NULL GROUP BY task
 """
 

@@ -31,13 +31,13 @@ State = Callable[[], tuple[Role, str | None]]
 
 # A heartbeat that a crash loses is written again: nobody waits for the disk.
 NO_FLUSH: Final = "SET LOCAL synchronous_commit = off"
-FORGET: Final = "DELETE FROM program_state WHERE program = %(program)s AND instance = %(instance)s"
+FORGET: Final = "DELETE FROM waybill_program_state WHERE program = %(program)s AND instance = %(instance)s"
 WRITE: Final = """
 WITH forgotten AS (
-    DELETE FROM program_state WHERE heartbeat_at < clock_timestamp() - interval '1 hour'
+    DELETE FROM waybill_program_state WHERE heartbeat_at < clock_timestamp() - interval '1 hour'
     AND (program, instance) <> (%(program)s::text, %(instance)s::text)
 )
-INSERT INTO program_state AS known (program, instance, state, reason)
+INSERT INTO waybill_program_state AS known (program, instance, state, reason)
 VALUES (%(program)s, %(instance)s, %(state)s, %(reason)s)
 ON CONFLICT (program, instance) DO UPDATE SET
     state = excluded.state, reason = excluded.reason, heartbeat_at = clock_timestamp(),

@@ -26,8 +26,8 @@ HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
 # Positions follow the array's sequence, so versions of one aggregate get rising positions. The guard on
 # synchronous_commit keeps out rows that another session could read, the relay publish, and a crash then remove.
 APPEND = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 SELECT event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
        metadata::jsonb
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::int[], %s::bytea[], %s::text[])
@@ -39,7 +39,7 @@ ORDER BY nth
 
 HISTORY = """
 SELECT event_id, aggregate_version, event_type, schema_version, payload, recorded_at
-FROM outbox WHERE aggregate_type = %s AND aggregate_id = %s ORDER BY aggregate_version
+FROM waybill_outbox WHERE aggregate_type = %s AND aggregate_id = %s ORDER BY aggregate_version
 """
 
 

@@ -19,21 +19,21 @@ from waybill.database.postgres_client import connect
 from waybill.registry.reach import NotYet, until_reached
 from waybill.registry.registry import RegistrationRefused
 
-_READ: Final = "SELECT schema_id, event_type, schema_version, schema, current FROM schema_id ORDER BY schema_id"
+_READ: Final = "SELECT schema_id, event_type, schema_version, schema, current FROM waybill_schema_id ORDER BY schema_id"
 
 _RETIRE: Final = """
-    UPDATE schema_id SET current = false
+    UPDATE waybill_schema_id SET current = false
     FROM unnest(%(types)s::text[], %(versions)s::int[], %(ids)s::int[]) AS new (event_type, schema_version, schema_id)
-    WHERE (schema_id.event_type, schema_id.schema_version) = (new.event_type, new.schema_version)
-      AND schema_id.schema_id <> new.schema_id AND current
+    WHERE (waybill_schema_id.event_type, waybill_schema_id.schema_version) = (new.event_type, new.schema_version)
+      AND waybill_schema_id.schema_id <> new.schema_id AND current
 """
 
 # Unchanged rows are not written again. That an id keeps its meaning was proved before anything is written.
 _UPSERT: Final = """
-    INSERT INTO schema_id (event_type, schema_version, schema_id, schema)
+    INSERT INTO waybill_schema_id (event_type, schema_version, schema_id, schema)
     SELECT * FROM unnest(%(types)s::text[], %(versions)s::int[], %(ids)s::int[], %(schemas)s::text[])
     ON CONFLICT (schema_id) DO UPDATE SET schema = EXCLUDED.schema, current = true
-    WHERE schema_id.schema IS DISTINCT FROM EXCLUDED.schema OR NOT schema_id.current
+    WHERE waybill_schema_id.schema IS DISTINCT FROM EXCLUDED.schema OR NOT waybill_schema_id.current
 """
 
 

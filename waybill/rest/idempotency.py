@@ -27,19 +27,19 @@ LONGEST_KEY = 255
 TAKE = """
 SELECT pg_try_advisory_xact_lock(hashtextextended(%(caller)s || ' ' || %(path)s || ' ' || %(key)s, 0)),
        (SELECT jsonb_build_object('fingerprint', fingerprint, 'status', status, 'headers', headers, 'body', body)::text
-        FROM idempotency_key
+        FROM waybill_idempotency_key
         WHERE caller = %(caller)s AND path = %(path)s AND key = %(key)s
           AND created_at > clock_timestamp() - make_interval(hours => %(hours)s))
 """
 
 FORGET = """
-DELETE FROM idempotency_key WHERE (caller, path, key) IN (
-    SELECT caller, path, key FROM idempotency_key
+DELETE FROM waybill_idempotency_key WHERE (caller, path, key) IN (
+    SELECT caller, path, key FROM waybill_idempotency_key
     WHERE created_at <= clock_timestamp() - make_interval(hours => %s) ORDER BY created_at LIMIT %s)
 """
 
 KEEP = """
-INSERT INTO idempotency_key AS kept (caller, path, key, fingerprint, status, headers, body)
+INSERT INTO waybill_idempotency_key AS kept (caller, path, key, fingerprint, status, headers, body)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (caller, path, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers, body = excluded.body,

@@ -11,6 +11,7 @@ from django.db.backends.signals import connection_created
 
 from waybill.database import arrays, pooler, postgres_client
 
+LIBRARY_APPS = ("waybill.outbox", "waybill.inbox", "waybill.tasks", "waybill.rest")
 WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
 
 
@@ -49,7 +50,7 @@ def configure_django(
         DATABASES={"default": database(url, program, pooled=pooled, **session)},
         DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", "waybill", *services],
+        INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", *LIBRARY_APPS, *services],
         LOGGING_CONFIG=None,
         MIDDLEWARE=["waybill.rest.http.request_context"],
         ROOT_URLCONF="waybill.rest.http",

@@ -44,18 +44,20 @@ SERVICE_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
-REVOKE ALL ON outbox, outbox_cursor, schema_id, django_migrations, operator_action, operator_decision FROM {role};
-GRANT SELECT, INSERT ON operator_action, operator_decision TO {role};
-GRANT SELECT ON outbox, outbox_cursor, schema_id, django_migrations TO {role};
+REVOKE ALL ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, waybill_operator_action,
+              waybill_operator_decision, django_migrations FROM {role};
+GRANT SELECT, INSERT ON waybill_operator_action, waybill_operator_decision TO {role};
+GRANT SELECT ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, django_migrations TO {role};
 GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
-              metadata) ON outbox TO {role};
+              metadata) ON waybill_outbox TO {role};
 """
 RELAY_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT ON outbox, outbox_position_seq, schema_id, relay_pause, operator_decision TO {role};
-GRANT SELECT, UPDATE ON outbox_cursor TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON published, program_state TO {role};
+GRANT SELECT ON waybill_outbox, waybill_outbox_position_seq, waybill_schema_id, waybill_relay_pause,
+                waybill_operator_decision TO {role};
+GRANT SELECT, UPDATE ON waybill_outbox_cursor TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON published, waybill_program_state TO {role};
 """
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from waybill.outbox.outbox import Appended
 
 SCHEDULE = """
-INSERT INTO due (task, event_id, due_at)
+INSERT INTO waybill_due_task (task, event_id, due_at)
 SELECT task, event_id, clock_timestamp() + make_interval(secs => delay_seconds)
 FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_seconds)
 """
@@ -41,10 +41,11 @@ CLAIM = """
 WITH chosen AS MATERIALIZED (
     SELECT free.id
     FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
-         LATERAL (SELECT id FROM due WHERE due.task = wanted.task AND due_at <= clock_timestamp()
+         LATERAL (SELECT id FROM waybill_due_task WHERE waybill_due_task.task = wanted.task
+         AND due_at <= clock_timestamp()
                   ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS free
 ), claimed AS (
-    UPDATE due
+    UPDATE waybill_due_task
     SET attempts = attempts + 1,
         first_attempt_at = coalesce(first_attempt_at, clock_timestamp()),
         due_at = clock_timestamp()
@@ -56,11 +57,12 @@ WITH chosen AS MATERIALIZED (
 SELECT id, task, attempts, seconds, asked_in_vain, date_part('epoch', clock_timestamp() - recorded_at),
        aggregate_type, aggregate_id, event_id::text, event_type, schema_version, payload,
        metadata->>'correlation_id', metadata->>'traceparent', metadata->>'tracestate', metadata->>'replay_id'
-FROM claimed JOIN outbox USING (event_id)
+FROM claimed JOIN waybill_outbox USING (event_id)
 """
 
 PUT_OFF = """
-UPDATE due SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
+UPDATE waybill_due_task
+SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
                last_error = %(error)s,
                asked_in_vain = asked_in_vain OR %(in_vain)s,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
@@ -70,7 +72,7 @@ WHERE id = %(id)s AND attempts = %(attempts)s
 
 # As if it had not been claimed.
 GIVE_BACK = """
-UPDATE due SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), last_error = %(error)s,
+UPDATE waybill_due_task SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), last_error = %(error)s,
                attempts = attempts - 1,
                first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
@@ -79,7 +81,7 @@ WHERE id = %(id)s AND attempts = %(attempts)s
 """
 
 MARKED = """
-SELECT DISTINCT aggregate_id FROM due JOIN outbox USING (event_id)
+SELECT DISTINCT aggregate_id FROM waybill_due_task JOIN waybill_outbox USING (event_id)
 WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY(%s)
 """
 
@@ -181,7 +183,7 @@ def finish(claimed: Sequence[Claimed]) -> None:
     """Remove rows whose work is done; inside the transaction that records what came of it."""
     if claimed:
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM due WHERE id = ANY(%s)", [[c.id for c in claimed]])
+            cursor.execute("DELETE FROM waybill_due_task WHERE id = ANY(%s)", [[c.id for c in claimed]])
 
 
 def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:

@@ -23,14 +23,14 @@ from waybill.observability.telemetry import Cause
 
 # By the unique index on aggregate and version.
 LAST_EVENT: Final = """
-SELECT event_id::text, metadata->>'correlation_id' FROM outbox
+SELECT event_id::text, metadata->>'correlation_id' FROM waybill_outbox
 WHERE aggregate_type = %s AND aggregate_id = %s ORDER BY aggregate_version DESC LIMIT 1
 """
 END_TASK: Final = """
-DELETE FROM due USING outbox
-WHERE due.event_id = outbox.event_id AND task = %s AND aggregate_type = %s AND aggregate_id = %s
+DELETE FROM waybill_due_task USING waybill_outbox
+WHERE waybill_due_task.event_id = waybill_outbox.event_id AND task = %s AND aggregate_type = %s AND aggregate_id = %s
 """
-RECORD: Final = "INSERT INTO operator_action (operator, verb, reason, what) VALUES (%s, 'settle', %s, %s)"
+RECORD: Final = "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, 'settle', %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)

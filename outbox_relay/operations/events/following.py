@@ -27,18 +27,19 @@ NEWEST: Final = 10_000
 # In one snapshot, and cut at the lowest positions, as the relay's own.
 VISIBLE: Final = """
 (SELECT found.* FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS gap (first, last) CROSS JOIN LATERAL
-   (SELECT position FROM outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1 LIMIT %(rows)s) AS found
+   (SELECT position FROM waybill_outbox WHERE position BETWEEN gap.first AND gap.last ORDER BY 1
+   LIMIT %(rows)s) AS found
  ORDER BY 1 LIMIT %(rows)s)
 UNION ALL
-(SELECT position FROM outbox WHERE position > %(position)s::bigint ORDER BY 1 LIMIT %(rows)s)
+(SELECT position FROM waybill_outbox WHERE position > %(position)s::bigint ORDER BY 1 LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s
 """
 # From now on: what is visible has been, what is missing among the newest or in the relay's own gaps may still come.
 NOW: Final = """
 SELECT missing,
        (SELECT array_agg(position ORDER BY position)
-        FROM (SELECT position FROM outbox ORDER BY position DESC LIMIT %s) AS newest)
-FROM outbox_cursor
+        FROM (SELECT position FROM waybill_outbox ORDER BY position DESC LIMIT %s) AS newest)
+FROM waybill_outbox_cursor
 """
 
 

@@ -24,8 +24,8 @@ from outbox_relay.operations.places import UNBOUNDED, DependencyDown, Places, Us
 from outbox_relay.operations.topics import missing, topic
 from waybill.contracts.topics import topics
 
-KNOWN: Final = "SELECT event_id FROM outbox WHERE event_id = ANY(%s)"
-WRITTEN: Final = "SELECT DISTINCT topic FROM outbox WHERE topic IS NOT NULL"
+KNOWN: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"
+WRITTEN: Final = "SELECT DISTINCT topic FROM waybill_outbox WHERE topic IS NOT NULL"
 LARGEST_VERSION: Final = 2**31 - 1
 LARGEST_TEXT: Final = 250
 

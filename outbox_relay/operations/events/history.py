@@ -37,23 +37,24 @@ EVENT: Final = """
     event_type, schema_version, payload, metadata, recorded_at
 """
 NEWEST: Final = f"""
-SELECT * FROM (SELECT {EVENT} FROM outbox WHERE {CHOSEN} ORDER BY position DESC LIMIT %(limit)s) AS newest
+SELECT * FROM (SELECT {EVENT} FROM waybill_outbox WHERE {CHOSEN} ORDER BY position DESC LIMIT %(limit)s) AS newest
 ORDER BY position
 """  # noqa: S608 - put together from constants
 AMONG: Final = f"""
-SELECT {EVENT} FROM outbox WHERE position = ANY(%(among)s) AND {CHOSEN} ORDER BY position
+SELECT {EVENT} FROM waybill_outbox WHERE position = ANY(%(among)s) AND {CHOSEN} ORDER BY position
 """  # noqa: S608
-NEXT: Final = "SELECT position, recorded_at FROM outbox WHERE position > %s ORDER BY position LIMIT 1"
+NEXT: Final = "SELECT position, recorded_at FROM waybill_outbox WHERE position > %s ORDER BY position LIMIT 1"
 STANDING: Final = f"""
-SELECT CASE WHEN outbox.topic IS NULL THEN 'private'
+SELECT CASE WHEN waybill_outbox.topic IS NULL THEN 'private'
             WHEN {decisions.IS_DISCARDED} THEN 'discarded'
             WHEN published.status <> 2 THEN 'parked: ' || coalesce(published.headers->>'detail', '')
-            WHEN outbox.position > cursor.position THEN 'waiting'
+            WHEN waybill_outbox.position > cursor.position THEN 'waiting'
             WHEN EXISTS (SELECT FROM generate_series(1, cardinality(cursor.missing), 2) AS n
-                         WHERE outbox.position BETWEEN cursor.missing[n] AND cursor.missing[n + 1]) THEN 'waiting'
+                         WHERE waybill_outbox.position BETWEEN cursor.missing[n]
+                         AND cursor.missing[n + 1]) THEN 'waiting'
             ELSE 'published' END
-FROM outbox_cursor AS cursor, outbox LEFT JOIN published ON published.id = outbox.event_id
-WHERE outbox.position = %s
+FROM waybill_outbox_cursor AS cursor, waybill_outbox LEFT JOIN published ON published.id = waybill_outbox.event_id
+WHERE waybill_outbox.position = %s
 """  # noqa: S608
 
 
@@ -125,7 +126,7 @@ def among(service: str, connection: psycopg.Connection, wanted: Filter, position
 
 def last_position(connection: psycopg.Connection) -> int:
     """Return the highest position that is visible, 0 where there is none. Raises psycopg.Error."""
-    (found,) = connection.execute("SELECT max(position) FROM outbox").fetchone() or (None,)
+    (found,) = connection.execute("SELECT max(position) FROM waybill_outbox").fetchone() or (None,)
     return found or 0
 
 

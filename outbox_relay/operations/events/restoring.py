@@ -40,9 +40,9 @@ METADATA: Final = {
 LARGEST_VERSION: Final = 2**31 - 1
 LARGEST_DIGITS: Final = 10
 
-MEANING: Final = "SELECT event_type, schema_version, schema FROM schema_id WHERE schema_id = %s"
+MEANING: Final = "SELECT event_type, schema_version, schema FROM waybill_schema_id WHERE schema_id = %s"
 TAKEN: Final = """
-SELECT event_id, position FROM outbox
+SELECT event_id, position FROM waybill_outbox
 WHERE event_id = %(event_id)s
    OR (aggregate_type = %(aggregate_type)s AND aggregate_id = %(key)s AND aggregate_version = %(version)s)
 """
@@ -52,13 +52,13 @@ FREE: Final = """
 WITH bounds AS (
     SELECT coalesce(max(position) FILTER (WHERE aggregate_version < %(version)s), 0) AS low,
            coalesce(min(position) FILTER (WHERE aggregate_version > %(version)s),
-                    (SELECT greatest(cursor.position, (SELECT max(position) FROM outbox)) + 1
-                     FROM outbox_cursor AS cursor)) AS high
-    FROM outbox WHERE aggregate_type = %(aggregate_type)s AND aggregate_id = %(key)s
+                    (SELECT greatest(cursor.position, (SELECT max(position) FROM waybill_outbox)) + 1
+                     FROM waybill_outbox_cursor AS cursor)) AS high
+    FROM waybill_outbox WHERE aggregate_type = %(aggregate_type)s AND aggregate_id = %(key)s
 ), neighbours AS (
-    SELECT position, recorded_at FROM outbox, bounds WHERE position BETWEEN low AND high
-    UNION SELECT low, NULL FROM bounds WHERE NOT EXISTS (SELECT FROM outbox WHERE position = low)
-    UNION SELECT high, NULL FROM bounds WHERE NOT EXISTS (SELECT FROM outbox WHERE position = high)
+    SELECT position, recorded_at FROM waybill_outbox, bounds WHERE position BETWEEN low AND high
+    UNION SELECT low, NULL FROM bounds WHERE NOT EXISTS (SELECT FROM waybill_outbox WHERE position = low)
+    UNION SELECT high, NULL FROM bounds WHERE NOT EXISTS (SELECT FROM waybill_outbox WHERE position = high)
 ), ranges AS (
     SELECT position + 1 AS free, recorded_at AS since, lead(position) OVER following AS next,
            lead(recorded_at) OVER following AS until
@@ -69,9 +69,9 @@ ORDER BY greatest(date_part('epoch', since - %(recorded_at)s::timestamptz),
                   date_part('epoch', %(recorded_at)s::timestamptz - until), 0), free
 LIMIT 1
 """
-LOCK: Final = "LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE"
+LOCK: Final = "LOCK TABLE waybill_outbox IN SHARE ROW EXCLUSIVE MODE"
 INSERT: Final = """
-INSERT INTO outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+INSERT INTO waybill_outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
                     schema_version, payload, metadata, recorded_at) OVERRIDING SYSTEM VALUE
 VALUES (%(position)s, %(event_id)s, %(topic)s, %(aggregate_type)s, %(key)s, %(version)s, %(event_type)s,
         %(schema_version)s, %(payload)s, %(metadata)s, %(recorded_at)s)

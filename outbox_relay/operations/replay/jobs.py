@@ -31,26 +31,29 @@ SELECT %(service)s::text AS service, id, chosen, to_consumer, reprocess, rate, f
                WHERE locktype = 'advisory' AND granted AND objsubid = 1
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND (classid::bigint << 32 | objid::bigint)
-                     = hashtextextended('outbox replay ' || replay_job.id::text, 0)) AS locked
-FROM replay_job
+                     = hashtextextended('outbox replay ' || waybill_replay_job.id::text, 0)) AS locked
+FROM waybill_replay_job
 """
 ALL: Final = JOB + "ORDER BY created_at DESC LIMIT %(limit)s"
 ONE: Final = JOB + "WHERE id = %(id)s"
 MAKE: Final = """
-INSERT INTO replay_job (id, chosen, to_consumer, reprocess, rate, first, last, total, created_by, reason)
+INSERT INTO waybill_replay_job (id, chosen, to_consumer, reprocess, rate, first, last, total, created_by, reason)
 VALUES (%(id)s, %(chosen)s, %(to_consumer)s, %(reprocess)s, %(rate)s, %(first)s, %(last)s, %(total)s, %(by)s,
         %(reason)s)
 """
 # Refuses to overwrite what another process has made durable meanwhile.
 ADVANCE: Final = """
-UPDATE replay_job SET position = %(position)s, sent = sent + %(sent)s, updated_at = clock_timestamp()
+UPDATE waybill_replay_job SET position = %(position)s, sent = sent + %(sent)s, updated_at = clock_timestamp()
 WHERE id = %(id)s AND position = %(before)s
 """
-FINISH: Final = "UPDATE replay_job SET finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s"
+FINISH: Final = (
+    "UPDATE waybill_replay_job SET finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s"
+)
 ABANDON: Final = """
-UPDATE replay_job SET abandoned = true, finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = %s
+UPDATE waybill_replay_job SET abandoned = true, finished_at = clock_timestamp(), updated_at = clock_timestamp()
+WHERE id = %s
 """
-CHANGE_RATE: Final = "UPDATE replay_job SET rate = %s WHERE id = %s"
+CHANGE_RATE: Final = "UPDATE waybill_replay_job SET rate = %s WHERE id = %s"
 LOCK: Final = f"SELECT pg_try_advisory_lock({LOCK_KEY})"
 
 

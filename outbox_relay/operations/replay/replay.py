@@ -27,7 +27,7 @@ WITH cursor AS MATERIALIZED (
     SELECT cursor.position AS reached,
            (SELECT range_agg(int8range(missing[n], missing[n + 1], '[]'))
             FROM generate_series(1, cardinality(missing), 2) AS n) AS gaps
-    FROM outbox_cursor AS cursor
+    FROM waybill_outbox_cursor AS cursor
 )
 SELECT topic, event_type, left_out, count(*) AS events, min(position) AS first, max(position) AS last,
        min(recorded_at) AS earliest, max(recorded_at) AS latest
@@ -38,21 +38,21 @@ FROM (
                 WHEN EXISTS (SELECT FROM published WHERE published.id = event_id AND status <> 2) THEN 'parked'
                 WHEN {decisions.IS_DISCARDED} THEN 'discarded'
            END AS left_out
-    FROM outbox, cursor WHERE {CHOSEN}
+    FROM waybill_outbox, cursor WHERE {CHOSEN}
 ) AS meant
 GROUP BY topic, event_type, left_out ORDER BY min(position)
 """  # noqa: S608 - put together from constants
 # Between a job's first and last position: what is parked or discarded, and what may still become visible.
 WITHOUT: Final = f"""
 SELECT coalesce(range_agg(positions), '{{}}')::text FROM (
-    SELECT int8range(position, position, '[]') AS positions FROM outbox
+    SELECT int8range(position, position, '[]') AS positions FROM waybill_outbox
     WHERE event_id IN (SELECT id FROM published WHERE status <> 2 UNION ALL {decisions.DISCARDED_IDS}) AND {CHOSEN}
     UNION ALL
     SELECT int8range(missing[n], missing[n + 1], '[]')
-    FROM outbox_cursor, generate_series(1, cardinality(missing), 2) AS n
+    FROM waybill_outbox_cursor, generate_series(1, cardinality(missing), 2) AS n
 ) AS unpublished
 """  # noqa: S608
-WHICH: Final = "SELECT event_id FROM outbox WHERE event_id = ANY(%s)"
+WHICH: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"
 
 
 class Choice(NamedTuple):

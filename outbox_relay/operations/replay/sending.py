@@ -34,11 +34,11 @@ STALL_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0  # for the batch in flight, once told to stop
 
 FETCH: Final = f"""
-SELECT {COLUMNS} FROM outbox
+SELECT {COLUMNS} FROM waybill_outbox
 WHERE {replay.CHOSEN} AND topic IS NOT NULL AND NOT position <@ %(without)s::int8multirange
 ORDER BY position LIMIT %(rows)s
 """  # noqa: S608
-PAYLOADS: Final = "SELECT position, payload FROM outbox WHERE position = ANY(%s)"
+PAYLOADS: Final = "SELECT position, payload FROM waybill_outbox WHERE position = ANY(%s)"
 
 
 class ReplayRecords(Records):

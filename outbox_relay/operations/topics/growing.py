@@ -45,8 +45,8 @@ CALL_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.25
 
 # Until the transaction ends nobody can resume; the relay reads on. Who may not update cannot lock the row alone.
-HOLD: Final = "LOCK TABLE relay_pause IN SHARE MODE"
-PAUSED: Final = "SELECT FROM relay_pause"
+HOLD: Final = "LOCK TABLE waybill_relay_pause IN SHARE MODE"
+PAUSED: Final = "SELECT FROM waybill_relay_pause"
 # A relay that leads and does not rest still has a producer.
 BUSY: Final = """
 SELECT count(*) FILTER (WHERE key = %(lead)s) > count(*) FILTER (WHERE key = %(rest)s)

@@ -27,21 +27,21 @@ MEANT: Final = f"""
 AND (%(partition)s::int IS NULL OR "partition" = %(partition)s)
 """
 CHOSEN: Final = f"""
-SELECT {COLUMNS} FROM offset_gap WHERE {MEANT} ORDER BY found_at
+SELECT {COLUMNS} FROM waybill_offset_gap WHERE {MEANT} ORDER BY found_at
 """  # noqa: S608
 ACKNOWLEDGE: Final = f"""
-UPDATE offset_gap SET acknowledged_at = clock_timestamp() WHERE {MEANT}
+UPDATE waybill_offset_gap SET acknowledged_at = clock_timestamp() WHERE {MEANT}
 RETURNING {COLUMNS}
 """  # noqa: S608
 # What the relay publishes or has published, but for dead letters; the newest first.
 RECORDED: Final = f"""
-SELECT event_id FROM outbox
+SELECT event_id FROM waybill_outbox
 WHERE topic = %(topic)s AND {history.CHOSEN} AND NOT {decisions.IS_DISCARDED}
   AND NOT EXISTS (SELECT FROM published WHERE published.id = event_id AND published.status <> 2)
 ORDER BY position DESC
 """  # noqa: S608
 AWAIT: Final = f"""
-UPDATE offset_gap SET awaited = ARRAY(
+UPDATE waybill_offset_gap SET awaited = ARRAY(
     SELECT event_id FROM unnest(%(events)s::uuid[]) WITH ORDINALITY AS recorded (event_id, nth)
     WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %(group)s || ':' || event_id) ORDER BY nth)
 WHERE topic = %(topic)s AND "partition" = %(partition)s AND first_offset = %(first_offset)s AND {IS_OPEN}

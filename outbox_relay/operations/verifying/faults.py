@@ -41,7 +41,7 @@ class Fault:
             return f"{self.topic}/{self.partition}/{self.offset}"
         if self.aggregate_type is not None:
             return f"{self.aggregate_type}/{self.key}"
-        return f"position {self.position}" if self.position is not None else "outbox_cursor"
+        return f"position {self.position}" if self.position is not None else "waybill_outbox_cursor"
 
     def shown(self) -> dict[str, Any]:
         """Return all fields, ready for JSON."""

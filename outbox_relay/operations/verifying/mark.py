@@ -11,12 +11,13 @@ import psycopg
 
 AGAIN: Final = 10_000  # positions
 
-READ: Final = "SELECT position FROM verified"
+READ: Final = "SELECT position FROM waybill_verified_position"
 KEEP: Final = """
-INSERT INTO verified (position, verified_by) VALUES (%s, %s)
+INSERT INTO waybill_verified_position (position, verified_by) VALUES (%s, %s)
 ON CONFLICT (id) DO UPDATE SET position = excluded.position, verified_by = excluded.verified_by,
     verified_at = clock_timestamp()
-WHERE verified.position < excluded.position OR verified.position > (SELECT max(position) FROM outbox)
+WHERE waybill_verified_position.position < excluded.position
+OR waybill_verified_position.position > (SELECT max(position) FROM waybill_outbox)
 """
 
 

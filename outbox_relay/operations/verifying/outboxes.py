@@ -19,24 +19,25 @@ ROWS: Final = 5_000
 Progress = Callable[[int, int], object]
 
 CURSOR: Final = """
-SELECT position, missing, coalesce((SELECT max(position) FROM outbox), 0),
+SELECT position, missing, coalesce((SELECT max(position) FROM waybill_outbox), 0),
        (SELECT min((body->>'position')::bigint) FROM published WHERE status <> 2)
-FROM outbox_cursor
+FROM waybill_outbox_cursor
 """
 # `before`: where the version before this one stands. Each has one, at a lower position: so versions are 1 to n and rise
 # with the position. A subquery, not a join: a lookup an event, whatever the planner thinks of the whole table.
 PIECE: Final = f"""
 SELECT uuid_send(event_id), position, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
        date_part('epoch', recorded_at)::float8,
-       EXISTS (SELECT FROM published WHERE published.id = outbox.event_id AND status <> 2) OR {IS_DISCARDED},
+       EXISTS (SELECT FROM published WHERE published.id = waybill_outbox.event_id AND status <> 2) OR {IS_DISCARDED},
        CASE WHEN aggregate_version > 1 THEN
-           (SELECT before.position FROM outbox AS before
-            WHERE before.aggregate_type = outbox.aggregate_type AND before.aggregate_id = outbox.aggregate_id
-              AND before.aggregate_version = outbox.aggregate_version - 1) END
-FROM outbox WHERE position > %(after)s AND position <= %(last)s ORDER BY position LIMIT %(rows)s
+           (SELECT before.position FROM waybill_outbox AS before
+            WHERE before.aggregate_type = waybill_outbox.aggregate_type
+            AND before.aggregate_id = waybill_outbox.aggregate_id
+              AND before.aggregate_version = waybill_outbox.aggregate_version - 1) END
+FROM waybill_outbox WHERE position > %(after)s AND position <= %(last)s ORDER BY position LIMIT %(rows)s
 """  # noqa: S608 - put together from constants
-WHICH: Final = "SELECT event_id, position FROM outbox WHERE event_id = ANY(%s)"
-RECORDED: Final = "SELECT recorded_at FROM outbox WHERE position > %s ORDER BY position LIMIT 1"
+WHICH: Final = "SELECT event_id, position FROM waybill_outbox WHERE event_id = ANY(%s)"
+RECORDED: Final = "SELECT recorded_at FROM waybill_outbox WHERE position > %s ORDER BY position LIMIT 1"
 
 
 class Outbox(NamedTuple):

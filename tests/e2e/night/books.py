@@ -32,7 +32,7 @@ def outbox_row_deleted(op: Operator) -> Generator[Look]:
     sku = op.product()
     order_id = op.order(sku)
     assert op.at_rest(order_id) == "CONFIRMED"
-    statement = "DELETE FROM outbox WHERE aggregate_id = %s AND aggregate_version = 2 RETURNING event_id::text"
+    statement = "DELETE FROM waybill_outbox WHERE aggregate_id = %s AND aggregate_version = 2 RETURNING event_id::text"
     ((event_id,),) = op.sql("order", statement, order_id)
     ghost: list[str] = []
 

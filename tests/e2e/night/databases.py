@@ -30,11 +30,11 @@ def right_lost(op: Operator) -> Generator[Look]:
 @situation("an identity set back by a switch-over", signal="/readyz of inventory.relay", remedy="setval, as it says")
 def identity_set_back(op: Operator) -> Generator[Look]:
     sku = op.product()
-    op.sql("inventory", "SELECT setval('outbox_position_seq', 1, false)")
+    op.sql("inventory", "SELECT setval('waybill_outbox_position_seq', 1, false)")
     order_id = op.order(sku)
-    yield lambda: "setval('outbox_position_seq'" in op.ready("inventory.relay")
-    ((last,),) = op.sql("inventory", "SELECT max(position) FROM outbox")
-    op.sql("inventory", "SELECT setval('outbox_position_seq', %s)", last)
+    yield lambda: "setval('waybill_outbox_position_seq'" in op.ready("inventory.relay")
+    ((last,),) = op.sql("inventory", "SELECT max(position) FROM waybill_outbox")
+    op.sql("inventory", "SELECT setval('waybill_outbox_position_seq', %s)", last)
     yield lambda: op.at_rest(order_id) == "CONFIRMED" and not dead_letters(op)
 
 

@@ -41,7 +41,7 @@ def test_an_acknowledged_ghost_is_counted_apart_and_another_one_is_still_a_fault
     assert acknowledge(own_outbox, "--all").code == 1
     send(own_outbox, "a", uuid.uuid4(), 5)
     assert verify(own_outbox)[1]["ghost"] == 1
-    audit = own_outbox.execute("SELECT operator, verb, reason FROM operator_action ORDER BY id")
+    audit = own_outbox.execute("SELECT operator, verb, reason FROM waybill_operator_action ORDER BY id")
     assert audit == [("ana", "acknowledge", "subscribers were told")] * 2
 
 
@@ -50,7 +50,7 @@ def test_a_record_whose_event_is_in_the_outbox_is_not_acknowledged(own_outbox: O
     done = acknowledge(own_outbox, "--topic", own_outbox.topic, "--partition", "0", "--offset", "0", *EXECUTE)
     assert (done.code, done.out) == (1, "")
     assert f"no ghost at {own_outbox.topic}/0/0" in done.err
-    assert own_outbox.execute("SELECT FROM operator_decision") == []
+    assert own_outbox.execute("SELECT FROM waybill_operator_decision") == []
 
 
 def test_a_record_of_any_bytes_can_be_acknowledged(own_outbox: Outbox):
@@ -66,8 +66,8 @@ def test_a_record_of_any_bytes_can_be_acknowledged(own_outbox: Outbox):
 
 def test_what_a_restored_database_lost_is_acknowledged_at_once_and_no_version_is_missed(own_outbox: Outbox):
     published(own_outbox)
-    own_outbox.execute("DELETE FROM outbox WHERE aggregate_id = 'a' AND aggregate_version = 2")
-    own_outbox.execute("DELETE FROM outbox WHERE aggregate_id = 'b' AND aggregate_version = 3")
+    own_outbox.execute("DELETE FROM waybill_outbox WHERE aggregate_id = 'a' AND aggregate_version = 2")
+    own_outbox.execute("DELETE FROM waybill_outbox WHERE aggregate_id = 'b' AND aggregate_version = 3")
     _, counts, _ = verify(own_outbox)
     assert (counts["ghost"], counts["versions"]) == (2, 1)
     assert len(acknowledge(own_outbox, "--all", *EXECUTE).lines()) == 2
@@ -76,7 +76,7 @@ def test_what_a_restored_database_lost_is_acknowledged_at_once_and_no_version_is
         own_outbox.wait_for_cursor(7)
     done, counts, faults = verify(own_outbox)
     assert (done.code, counts["acknowledged"], faults) == (0, 2, [])
-    own_outbox.execute("DELETE FROM outbox WHERE aggregate_id = 'b' AND aggregate_version = 1")
+    own_outbox.execute("DELETE FROM waybill_outbox WHERE aggregate_id = 'b' AND aggregate_version = 1")
     assert verify(own_outbox)[1]["versions"] == 1
 
 

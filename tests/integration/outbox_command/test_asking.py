@@ -19,7 +19,7 @@ def ask(database: ServiceDatabase, *arguments: str) -> Ended:
 
 def test_status_tells_what_waits_above_the_cursor_and_in_its_gaps(order_database: ServiceDatabase):
     place_orders(5)
-    execute(order_database, "UPDATE outbox_cursor SET position = 4, missing = '{1,2}', leader = 'somebody'")
+    execute(order_database, "UPDATE waybill_outbox_cursor SET position = 4, missing = '{1,2}', leader = 'somebody'")
     (one,) = ask(order_database, "status", "--json").lines()
     assert (one["service"], one["position"], one["last"], one["unpublished"]) == ("order", 4, 5, 3)
     assert (one["gaps"], one["leader"]) == ([[1, 2]], "somebody")
@@ -28,23 +28,28 @@ def test_status_tells_what_waits_above_the_cursor_and_in_its_gaps(order_database
 
 def test_status_leaves_with_1_once_an_event_waits_longer_than_the_threshold(order_database: ServiceDatabase):
     place_orders(1)
-    execute(order_database, "UPDATE outbox_cursor SET heartbeat_at = clock_timestamp() + interval '1 minute'")
+    execute(order_database, "UPDATE waybill_outbox_cursor SET heartbeat_at = clock_timestamp() + interval '1 minute'")
     late = ask(order_database, "status", "--threshold", "0")
     assert (late.code, "order: the oldest unpublished event has waited" in late.err) == (1, True)
     assert ask(order_database, "status", "--threshold", "600").code == 0
-    execute(order_database, "UPDATE outbox_cursor SET position = 1")
+    execute(order_database, "UPDATE waybill_outbox_cursor SET position = 1")
     assert ask(order_database, "status", "--threshold", "0").code == 0
 
 
 def test_status_tells_how_fast_events_came_in_the_last_minute(order_database: ServiceDatabase):
     assert ask(order_database, "status", "--json").lines()[0]["events_a_second"] == 0
     place_orders(6)
-    execute(order_database, "UPDATE outbox SET recorded_at = recorded_at - interval '2 minutes' WHERE position < 3")
+    execute(
+        order_database, "UPDATE waybill_outbox SET recorded_at = recorded_at - interval '2 minutes' WHERE position < 3"
+    )
     assert ask(order_database, "status", "--json").lines()[0]["events_a_second"] == round(4 / 60, 2)
 
 
 def test_where_a_minute_holds_more_than_is_looked_at_the_rate_is_of_what_is_looked_at(order_database: ServiceDatabase):
-    spread = f"UPDATE outbox SET recorded_at = clock_timestamp() - interval '10 s' * ({NEWEST} - position) / {NEWEST}"
+    spread = (
+        "UPDATE waybill_outbox "
+        f"SET recorded_at = clock_timestamp() - interval '10 s' * ({NEWEST} - position) / {NEWEST}"
+    )
     with psycopg.connect(order_database.superuser_url, autocommit=True) as writer:
         append_many(writer, "t", NEWEST)
         writer.execute(spread)
@@ -56,7 +61,7 @@ def test_status_tells_of_replays_that_are_not_finished(order_database: ServiceDa
     for finished in ("NULL", "now()", "NULL"):
         execute(
             order_database,
-            "INSERT INTO replay_job (id, chosen, first, last, total, created_by, reason, finished_at)"
+            "INSERT INTO waybill_replay_job (id, chosen, first, last, total, created_by, reason, finished_at)"
             f" VALUES (gen_random_uuid(), '{{}}', 1, 1, 1, 'ana', 'why', {finished})",
         )
     assert ask(order_database, "status", "--json").lines()[0]["jobs"] == 2
@@ -84,13 +89,13 @@ def test_a_limit_keeps_the_newest_and_says_that_there_are_more(order_database: S
 
 def test_an_event_is_shown_decoded_with_its_causes_and_where_it_stands(order_database: ServiceDatabase):
     (order_id,) = place_orders(1)
-    event_id = str(execute(order_database, "SELECT event_id FROM outbox")[0][0])
+    event_id = str(execute(order_database, "SELECT event_id FROM waybill_outbox")[0][0])
     (event,) = ask(order_database, "show", event_id, "--json").lines()
     assert event["payload"]["order_id"] == str(order_id)
     assert event["payload"]["lines"] == [{"sku": "LAMP", "quantity": 2, "unit_price": 1999}]
     assert event["metadata"]["correlation_id"]
     assert event["standing"] == "waiting"
-    execute(order_database, "UPDATE outbox_cursor SET position = 1")
+    execute(order_database, "UPDATE waybill_outbox_cursor SET position = 1")
     plain = ask(order_database, "show", event_id).out
     assert "    customer_id: ann\n" in plain
     assert "  standing: published\n" in plain
@@ -179,9 +184,9 @@ def test_what_needs_attention_is_counted_and_listed_with_reason_and_way_out(orde
     place_orders(3)
     assert ask(order_database, "attention", "--json").lines() == []
     marked = "attention_since = clock_timestamp(), attempts = 7, last_error = 'no answer', way_out = 'ring them up'"
-    execute(order_database, f"UPDATE due SET {marked} WHERE id = (SELECT min(id) FROM due)")
+    execute(order_database, f"UPDATE waybill_due_task SET {marked} WHERE id = (SELECT min(id) FROM waybill_due_task)")
     (one,) = ask(order_database, "attention", "--json").lines()
-    (order,) = execute(order_database, "SELECT aggregate_id FROM outbox WHERE position = 1")
+    (order,) = execute(order_database, "SELECT aggregate_id FROM waybill_outbox WHERE position = 1")
     assert one["aggregate"] == f"order/{order[0]}"
     assert (one["service"], one["task"], one["attempts"]) == ("order", "expire_order", 7)
     assert (one["reason"], one["way_out"]) == ("no answer", "ring them up")
@@ -192,7 +197,7 @@ def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: Se
     rows = 40_000
     with psycopg.connect(order_database.superuser_url, autocommit=True) as session:
         append_many(session, "t", rows)
-        session.execute("UPDATE outbox SET recorded_at = now() - interval '1 s' * (%s - position)", (rows,))
+        session.execute("UPDATE waybill_outbox SET recorded_at = now() - interval '1 s' * (%s - position)", (rows,))
         session.execute("VACUUM ANALYZE outbox")
         for wanted in (
             history.Filter(since=history.moment("5m")),
@@ -201,7 +206,7 @@ def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: Se
         ):
             values = history.narrowed(session, wanted).values() | {"service": "order", "limit": 50}
             plan = "\n".join(line for (line,) in session.execute(f"EXPLAIN {history.NEWEST}", values))
-            assert "Index Scan Backward using outbox_pkey" in plan
+            assert "Index Scan Backward using waybill_outbox_pkey" in plan
             assert "Seq Scan" not in plan
             assert min(values["last"], rows) - max(values["first"], 1) < rows - 1_000
     found = ask(order_database, "list", "--since", "5m", "--limit", "1000", "--json").lines()

@@ -17,7 +17,7 @@ from tests.integration.test_consumer import (  # noqa: F401 - a fixture
 )
 
 EXECUTE = ["--execute", "--reason", "a test wrote to the topic", "--by", "ana"]
-DECISIONS = "SELECT kind, key, event_type, topic, reason FROM operator_decision ORDER BY id"
+DECISIONS = "SELECT kind, key, event_type, topic, reason FROM waybill_operator_decision ORDER BY id"
 
 
 def discard(service: str, url: str, *arguments: str, kafka: str = "127.0.0.1:1") -> Ended:
@@ -56,7 +56,9 @@ def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redrive
     assert (parked(), reserved()) == ([], 2)
     with psycopg.connect(inventory.service_url) as session:
         ((kind, key, event_type, topic, why),) = session.execute(DECISIONS).fetchall()
-        audit = session.execute("SELECT operator, verb, reason, what FROM operator_action ORDER BY id").fetchone()
+        audit = session.execute(
+            "SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id"
+        ).fetchone()
     assert (kind, key, event_type, topic) == ("discarded_message", event.aggregate_id, event.event_type, event.topic)
     assert "Unreadable" in why
     what = {"publications": 0, "messages": 1, "events": [rubbish.event_id]}
@@ -92,7 +94,7 @@ def test_a_discarded_publication_is_not_lost_and_its_followers_are_sent_after_a_
     refused(own_outbox, "a")
     url, kafka = own_outbox.database.service_url, own_outbox.kafka
     here = settings(kafka, shop=url)
-    ((first,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE aggregate_version = 1")
+    ((first,),) = own_outbox.execute("SELECT event_id FROM waybill_outbox WHERE aggregate_version = 1")
     with relay(own_outbox):
         done = discard("shop", url, "--event", str(first), *EXECUTE)
         assert (done.code, [one["version"] for one in done.lines()]) == (0, [1])
@@ -140,9 +142,9 @@ def test_the_services_role_cannot_take_a_decision_back(own_outbox: Outbox):
     refused(own_outbox, "a")
     (one,) = discard("shop", own_outbox.database.service_url, "--type", "OrderPlaced", "--reason-contains", "too_large",
                      *EXECUTE).lines()  # fmt: skip
-    assert own_outbox.execute("SELECT event_id FROM operator_decision") == [(UUID(one["event_id"]),)]
+    assert own_outbox.execute("SELECT event_id FROM waybill_operator_decision") == [(UUID(one["event_id"]),)]
     with own_outbox.connect() as service:
-        for statement in ("DELETE FROM operator_decision", "UPDATE operator_decision SET key = 'x'"):
+        for statement in ("DELETE FROM waybill_operator_decision", "UPDATE waybill_operator_decision SET key = 'x'"):
             try:
                 service.execute(statement)
             except psycopg.errors.InsufficientPrivilege:

@@ -13,8 +13,8 @@ from tests.integration.relay.parts import EVENT_TYPE, append
 from tests.support.databases import ServiceDatabase
 
 AGED = f"""
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata, recorded_at)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                            schema_version, payload, metadata, recorded_at)
 SELECT gen_random_uuid(), 't', 'order', i::text, 1, '{EVENT_TYPE}', 1, 'x', '{{}}',
        now() - (3000 - i) * interval '1 minute'
 FROM generate_series(1, 3000) AS i
@@ -99,7 +99,7 @@ def test_nothing_is_left_out_or_shown_twice_while_many_write(order_database: Ser
             stop.set()
             for writer in writers:
                 writer.join()
-        committed = [position for (position,) in execute(order_database, "SELECT position FROM outbox")]
+        committed = [position for (position,) in execute(order_database, "SELECT position FROM waybill_outbox")]
         running.wait_for(f"all, seed {seed}", lambda: len(running.positions()) >= len(committed))
         shown = running.positions()
     assert sorted(shown) == sorted(committed), f"seed {seed}"

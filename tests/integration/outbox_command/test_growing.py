@@ -178,7 +178,7 @@ def test_every_key_keeps_its_order_while_a_topic_grows_under_traffic(own_outbox:
     assert max(map(len, moved)) == 2, "a key moved more than once"
     counts = act(own, "verify", "--no-rows", "--json").lines()[-1]
     assert (counts["events"], counts["reordered"], counts["lost"]) == (writer.written * len(KEYS), 0, 0)
-    ((operator, what),) = own.execute("SELECT operator, what FROM operator_action WHERE verb = 'grow'")
+    ((operator, what),) = own.execute("SELECT operator, what FROM waybill_operator_action WHERE verb = 'grow'")
     assert (operator, what) == ("ana", {"topic": own.topic, "from": BEFORE, "to": AFTER, "regardless": []})
 
 
@@ -235,7 +235,7 @@ def test_nothing_grows_while_a_replay_is_being_sent(own_outbox: Outbox):
     own = own_outbox
     with own.connect() as writer:
         append_many(writer, own.topic, 500)
-    own.execute("UPDATE outbox_cursor SET position = 500")
+    own.execute("UPDATE waybill_outbox_cursor SET position = 500")
     pause(own)
     with replaying(own, "--positions", "1..", *GO, "--rate", "1"):
         sent = wait_until(
@@ -257,8 +257,8 @@ def test_nobody_resumes_while_partitions_are_added(own_outbox: Outbox):
         assert growing.obstacles(own.topic, "order", grower, kafka) == ([], True)
         other.execute("SET lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            other.execute("DELETE FROM relay_pause")
-        assert other.execute("SELECT FROM relay_pause").rowcount == 1  # the relay reads on
+            other.execute("DELETE FROM waybill_relay_pause")
+        assert other.execute("SELECT FROM waybill_relay_pause").rowcount == 1  # the relay reads on
 
 
 def test_the_end_of_a_kafka_transaction_is_nothing_left_to_read(own_outbox: Outbox):

@@ -91,7 +91,7 @@ def test_it_is_installed_as_outbox():
 def test_ctrl_c_ends_it_at_once_with_130(order_database: ServiceDatabase, tmp_path: Path, verb: str):
     places = settings(order=order_database.service_url)
     with psycopg.connect(order_database.superuser_url) as holder:
-        holder.execute("LOCK TABLE outbox, received IN ACCESS EXCLUSIVE MODE")
+        holder.execute("LOCK TABLE waybill_outbox, received IN ACCESS EXCLUSIVE MODE")
         with Running(tmp_path, verb, *NEEDS.get(verb, []), **places) as running:
             waiting = LOCKED if verb != "rebuild" else LOCKED.replace("application_name = 'outbox'", "true")
             running.wait_for("the lock", lambda: execute(order_database, waiting))

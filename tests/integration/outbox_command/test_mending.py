@@ -21,7 +21,9 @@ def test_a_lost_event_is_mended_by_a_replay_to_all_and_not_by_one_to_a_single_gr
         own_outbox.wait_for_cursor(2)
     with own_outbox.connect() as writer:
         append(writer, own_outbox.topic, "a", 3)
-        own_outbox.execute("UPDATE outbox_cursor SET position = 3")  # acknowledged, and gone with the broker's tail
+        own_outbox.execute(
+            "UPDATE waybill_outbox_cursor SET position = 3"
+        )  # acknowledged, and gone with the broker's tail
         append(writer, own_outbox.topic, "a", 4)
         with relay(own_outbox):
             own_outbox.wait_for_cursor(4)
@@ -32,7 +34,7 @@ def test_a_lost_event_is_mended_by_a_replay_to_all_and_not_by_one_to_a_single_gr
         counts = outbox("verify", "--no-rows", "--json", **here).lines()[-1]
         return counts["lost"], counts["reordered"], counts["repeated"], counts["replayed"]
 
-    ((lost,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE position = 3")
+    ((lost,),) = own_outbox.execute("SELECT event_id FROM waybill_outbox WHERE position = 3")
     assert verified() == (1, 0, 0, 0)
     assert outbox("replay", "--event", str(lost), "--to-consumer", "billing", *WHY, **here).code == 0
     assert verified() == (1, 0, 0, 1)
@@ -56,7 +58,7 @@ def positions(stack: Stack, order_id: str, services: tuple[str, ...]) -> dict[st
     found = {}
     for service in services:
         with psycopg.connect(stack.database(service)) as session:
-            query = "SELECT count(*) FROM outbox WHERE aggregate_id = %s"
+            query = "SELECT count(*) FROM waybill_outbox WHERE aggregate_id = %s"
             found[service] = session.execute(query, [order_id]).fetchone()[0]
     return found
 

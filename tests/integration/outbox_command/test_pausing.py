@@ -15,11 +15,11 @@ def act(database: ServiceDatabase, *arguments: str) -> Ended:
 
 
 def standing(database: ServiceDatabase) -> list[tuple[str, str]]:
-    return execute(database, "SELECT paused_by, reason FROM relay_pause")
+    return execute(database, "SELECT paused_by, reason FROM waybill_relay_pause")
 
 
 def on_record(database: ServiceDatabase) -> list[tuple[str, str, str]]:
-    return execute(database, "SELECT verb, operator, reason FROM operator_action ORDER BY id")
+    return execute(database, "SELECT verb, operator, reason FROM waybill_operator_action ORDER BY id")
 
 
 def test_a_paused_relay_publishes_nothing_and_goes_on_when_resumed(own_outbox: Outbox):
@@ -72,10 +72,10 @@ def test_what_is_not_paused_needs_no_resuming(order_database: ServiceDatabase):
 
 
 def test_what_cannot_be_put_on_record_is_not_done(order_database: ServiceDatabase):
-    execute(order_database, "REVOKE INSERT ON operator_action FROM test_service")
+    execute(order_database, "REVOKE INSERT ON waybill_operator_action FROM test_service")
     done = act(order_database, "pause", *WHY)
     assert (done.code, done.out, standing(order_database)) == (4, "", [])
-    assert "operator_action" in done.err
+    assert "waybill_operator_action" in done.err
 
 
 @pytest.mark.parametrize(

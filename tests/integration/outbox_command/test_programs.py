@@ -86,11 +86,11 @@ def test_a_database_that_takes_no_writes_is_said_to(own_outbox: Outbox):
 
 def test_a_row_without_a_heartbeat_for_an_hour_is_removed(own_outbox: Outbox):
     add = """
-    INSERT INTO program_state (program, instance, state, started_at, heartbeat_at)
+    INSERT INTO waybill_program_state (program, instance, state, started_at, heartbeat_at)
     SELECT 'worker', %s, 'working', at - interval '1 hour', at FROM (SELECT now() - %s::interval) AS beat (at)
     """
     execute(own_outbox.database, add, "old", "61 minutes")
     execute(own_outbox.database, add, "lost", "59 minutes")
     with relay(own_outbox) as leader:
         until(own_outbox, {leader.name: "leading", "lost": "silent"})
-    assert execute(own_outbox.database, "SELECT 1 FROM program_state WHERE instance = 'old'") == []
+    assert execute(own_outbox.database, "SELECT 1 FROM waybill_program_state WHERE instance = 'old'") == []

@@ -58,25 +58,25 @@ def test_rows_that_differ_are_set_to_the_fold_on_record_and_a_dry_run_writes_not
     done = outbox(*MEND, *EXECUTE, **where)
     assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (0, [str(ids[1])])
     made_again = execute(order_database, "SELECT created_at FROM orders WHERE order_id = %s", ids[1])
-    recorded = execute(order_database, "SELECT recorded_at FROM outbox WHERE aggregate_id = %s", str(ids[1]))
+    recorded = execute(order_database, "SELECT recorded_at FROM waybill_outbox WHERE aggregate_id = %s", str(ids[1]))
     assert made_again == recorded
     assert [row[:-1] for row in rows(order_database)] == [row[:-1] for row in before]
     assert outbox("rebuild", "--check", "--service", "order", **where).code == 0
-    (first, _) = execute(order_database, "SELECT operator, verb, reason, what FROM operator_action ORDER BY id")
+    (first, _) = execute(order_database, "SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id")
     assert first[:3] == ("ana", "rebuild --mend", "total was changed by hand")
     assert first[3]["rows"][0]["row"] == {"total": 3999, "version": 7}
 
 
 def test_a_row_without_events_is_left_alone(order_database: ServiceDatabase):
     (order_id,) = place_orders(1)
-    execute(order_database, "DELETE FROM due")
-    execute(order_database, "DELETE FROM outbox")
+    execute(order_database, "DELETE FROM waybill_due_task")
+    execute(order_database, "DELETE FROM waybill_outbox")
     before = rows(order_database)
     done = outbox(*MEND, *EXECUTE, **settings(order=order_database.service_url))
     assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (1, [str(order_id)])
     assert "1 rows have no events" in done.err
     assert rows(order_database) == before
-    assert execute(order_database, "SELECT FROM operator_action") == []
+    assert execute(order_database, "SELECT FROM waybill_operator_action") == []
 
 
 def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
@@ -115,7 +115,7 @@ def test_what_is_to_be_mended_must_be_said(wrong: list[str], order_database: Ser
 
 def pass_cursor(database: ServiceDatabase, position: int, missing: str = "{}") -> None:
     """Let the relay have passed a position, but for the gaps."""
-    execute(database, "UPDATE outbox_cursor SET position = %s, missing = %s", position, missing)
+    execute(database, "UPDATE waybill_outbox_cursor SET position = %s, missing = %s", position, missing)
 
 
 def test_a_check_starts_at_its_checkpoint_and_compares_all_rows(order_database: ServiceDatabase, tmp_path: Path):
@@ -125,13 +125,13 @@ def test_a_check_starts_at_its_checkpoint_and_compares_all_rows(order_database: 
     pass_cursor(order_database, 2)  # the third may still change
     assert outbox(*check, **where).code == 0
     assert (tmp_path / "order.fold").stat().st_mode & 0o777 == 0o600
-    execute(order_database, "UPDATE outbox SET payload = 'unreadable' WHERE position < 3")  # is not read again
+    execute(order_database, "UPDATE waybill_outbox SET payload = 'unreadable' WHERE position < 3")  # is not read again
     execute(order_database, "UPDATE orders SET total = total + 1 WHERE order_id IN (%s, %s)", ids[0], ids[2])
     done = outbox(*check, **where)
     assert (done.code, {line["aggregate_id"] for line in done.lines()}) == (1, {str(ids[0]), str(ids[2])})
     assert "checkpoint" not in done.err
-    execute(order_database, "DELETE FROM due")
-    execute(order_database, "DELETE FROM outbox WHERE position < 3")
+    execute(order_database, "DELETE FROM waybill_due_task")
+    execute(order_database, "DELETE FROM waybill_outbox WHERE position < 3")
     done = outbox(*check, **where)
     assert {line["aggregate_id"] for line in done.lines() if line["fold"] is None} == {str(ids[0]), str(ids[1])}
     assert "order: the checkpoint is not used, everything is folded: the outbox has other events" in done.err

@@ -117,7 +117,9 @@ def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(invent
     done = redrive(inventory, "--reason-contains", "Unreadable", "--by", "ana")
     assert (done.code, len(done.lines()), reserved(), parked()) == (0, 2, 2, [])
     with psycopg.connect(inventory.service_url) as session:
-        ((operator, reason, what),) = session.execute("SELECT operator, reason, what FROM operator_action").fetchall()
+        ((operator, reason, what),) = session.execute(
+            "SELECT operator, reason, what FROM waybill_operator_action"
+        ).fetchall()
     assert (operator, reason) == ("ana", "mended")
     assert what == {"publications": 0, "messages": 2, "reasons": ["Unreadable"]}
 

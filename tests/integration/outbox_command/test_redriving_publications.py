@@ -39,7 +39,9 @@ def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
     ]
     assert "3 publications sent, 0 parked again, 0 not sent yet" in done.err
     assert versions(read_topic(own_outbox.kafka, own_outbox.topic)) == {"a": [1, 2, 3]}
-    ((operator, verb, reason, what),) = own_outbox.execute("SELECT operator, verb, reason, what FROM operator_action")
+    ((operator, verb, reason, what),) = own_outbox.execute(
+        "SELECT operator, verb, reason, what FROM waybill_operator_action"
+    )
     assert (operator, verb, reason) == ("ana", "redrive", "limit raised")
     assert what == {"publications": 3, "messages": 0}
 
@@ -66,14 +68,14 @@ def test_filters_choose_whole_aggregates(own_outbox: Outbox):
     assert own_outbox.execute(UNSENT) == [*[("a", 1)] * 3, *[("b", -1)] * 3, *[("c", 1)] * 4]
     nothing = redrive(own_outbox, "--wait", "0", "--key", "nobody's")
     assert (nothing.code, nothing.out, "no dead letter matches" in nothing.err) == (1, "", True)
-    ((what,),) = own_outbox.execute("SELECT what FROM operator_action ORDER BY id LIMIT 1")
+    ((what,),) = own_outbox.execute("SELECT what FROM waybill_operator_action ORDER BY id LIMIT 1")
     assert what == {"publications": 3, "messages": 0, "keys": ["a"]}
 
 
 def test_a_type_or_reason_chooses_aggregates_whose_first_has_it(own_outbox: Outbox):
     park(own_outbox, "a")
     own_outbox.execute("UPDATE published SET body = jsonb_set(body, '{event_type}', '\"x.Late\"') WHERE id IN"
-                       " (SELECT event_id FROM outbox WHERE aggregate_version = 2)")  # fmt: skip
+                       " (SELECT event_id FROM waybill_outbox WHERE aggregate_version = 2)")  # fmt: skip
     late = redrive(own_outbox, "--wait", "0", "--type", "Late")
     assert (late.code, [one["trouble"] for one in late.lines()]) == (
         1,
@@ -99,7 +101,7 @@ def test_one_side_leaves_the_other_alone(own_outbox: Outbox):
 
 def test_without_a_relay_they_wait_for_one_and_that_is_said(own_outbox: Outbox):
     park(own_outbox, "a")
-    own_outbox.execute("UPDATE outbox_cursor SET heartbeat_at = heartbeat_at - interval '1 minute'")
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET heartbeat_at = heartbeat_at - interval '1 minute'")
     done = redrive(own_outbox, "--wait", "0.3")
     assert (done.code, {one["trouble"] for one in done.lines()}) == (1, {"not sent yet"})
     assert "shop: no relay leads this database" in done.err
@@ -110,7 +112,7 @@ def test_without_a_relay_they_wait_for_one_and_that_is_said(own_outbox: Outbox):
 
 def test_nobody_waits_for_a_relay_that_is_paused(own_outbox: Outbox):
     park(own_outbox, "a")
-    own_outbox.execute("INSERT INTO relay_pause (paused_by, reason) VALUES ('ana', 'the broker moves')")
+    own_outbox.execute("INSERT INTO waybill_relay_pause (paused_by, reason) VALUES ('ana', 'the broker moves')")
     begun = time.monotonic()
     done = redrive(own_outbox, "--wait", "50")
     assert time.monotonic() - begun < 20
@@ -121,7 +123,7 @@ def test_nobody_waits_for_a_relay_that_is_paused(own_outbox: Outbox):
 def test_nothing_parked_is_nothing_to_do_and_not_on_record(own_outbox: Outbox):
     done = redrive(own_outbox)
     assert (done.code, done.out) == (0, "")
-    assert own_outbox.execute("SELECT count(*) FROM operator_action") == [(0,)]
+    assert own_outbox.execute("SELECT count(*) FROM waybill_operator_action") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def register(database: databases.ServiceDatabase) -> None:
     """Leave the schema ids as registration does."""
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
         for schema_id, event in WRITERS.items():
-            owner.execute("INSERT INTO schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
     schema_ids._writers.cache_clear()
 
 
@@ -172,7 +172,7 @@ def test_a_replay_mails_no_customer_unless_it_was_told_to(notification_database,
     plain = confirmed()
     handling.process(notifications, [silent, loud, plain], settings())
     with worker(notification_database, stack):
-        due = "SELECT 1 FROM due"
+        due = "SELECT 1 FROM waybill_due_task"
         wait_until(lambda: not execute(notification_database, due), deadline_seconds=30, what="nothing is due")
     sent = ("SENT", None)
     assert [status(one.key) for one in (silent, loud, plain)] == [("FAILED", "suppressed_on_replay"), sent, sent]

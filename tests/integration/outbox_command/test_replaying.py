@@ -38,14 +38,14 @@ def published(own: Outbox, count: int = 6) -> list[str]:
         for number in range(count):
             append(writer, own.topic, "ab"[number % 2], number // 2 + 1, metadata={"correlation_id": "c"})
         own.wait_for_cursor(count)
-    return [str(event_id) for (event_id,) in own.execute("SELECT event_id FROM outbox ORDER BY position")]
+    return [str(event_id) for (event_id,) in own.execute("SELECT event_id FROM waybill_outbox ORDER BY position")]
 
 
 def passed_over(own: Outbox, count: int) -> None:
     """Write so many events, an aggregate each, as if the relay had published them."""
     with own.connect() as writer:
         append_many(writer, own.topic, count)
-    own.execute("UPDATE outbox_cursor SET position = %s", count)
+    own.execute("UPDATE waybill_outbox_cursor SET position = %s", count)
 
 
 def copies(own: Outbox) -> list[Record]:
@@ -59,7 +59,7 @@ def plain(record: Record) -> tuple[str, bytes, dict[str, str]]:
 
 
 def actions(own: Outbox) -> list[tuple]:
-    return own.execute("SELECT operator, verb, reason, what FROM operator_action ORDER BY id")
+    return own.execute("SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id")
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def running(own: Outbox, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def sent(own: Outbox) -> int:
-    return sum(job for (job,) in own.execute("SELECT sent FROM replay_job"))
+    return sum(job for (job,) in own.execute("SELECT sent FROM waybill_replay_job"))
 
 
 def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothing(own_outbox: Outbox):
@@ -89,7 +89,7 @@ def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothi
     with own_outbox.connect() as writer:
         append(writer, None, "a", 4)
         append(writer, own_outbox.topic, "a", 5)
-    own_outbox.execute("UPDATE outbox_cursor SET missing = '{4,4}'")
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET missing = '{4,4}'")
     own_outbox.execute(
         "INSERT INTO published (id, destination, body, added, expires_at, retry, status, headers)"
         " VALUES (%s, 't', '{}', now(), now(), 0, -1, '{}')",
@@ -185,7 +185,7 @@ def test_killed_between_the_acknowledgement_and_its_record_a_job_repeats_that_ba
     with running(own_outbox, *EVERYTHING, *WHY, "--rate", "50") as process:
         wait_until(lambda: sent(own_outbox) >= 5, deadline_seconds=20, what="a batch is durable", every_seconds=0.01)
         with psycopg.connect(own_outbox.database.superuser_url) as holding:
-            holding.execute("SELECT 1 FROM replay_job FOR UPDATE")
+            holding.execute("SELECT 1 FROM waybill_replay_job FOR UPDATE")
             waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'outbox' AND wait_event_type = 'Lock'"
             ((session,),) = wait_until(
                 lambda: own_outbox.execute(waiting), deadline_seconds=20, what="a batch is acknowledged"
@@ -236,7 +236,7 @@ def test_ctrl_c_stops_after_the_batch_in_flight_and_says_how_to_go_on(own_outbox
 def test_no_more_than_the_rate_is_sent(own_outbox: Outbox):
     passed_over(own_outbox, 30)
     assert replay(own_outbox, *EVERYTHING, *WHY, "--rate", "20").code == 0
-    ((seconds,),) = own_outbox.execute("SELECT date_part('epoch', finished_at - created_at) FROM replay_job")
+    ((seconds,),) = own_outbox.execute("SELECT date_part('epoch', finished_at - created_at) FROM waybill_replay_job")
     assert seconds >= 1.4  # 15 batches of 2, a tenth of a second apart
 
 
@@ -245,11 +245,11 @@ def test_what_commits_late_is_not_part_of_a_job_that_was_made_before(own_outbox:
         append(writer, own_outbox.topic, "a", 1)
         append(late, own_outbox.topic, "late", 1)
         append(writer, own_outbox.topic, "b", 1)
-        own_outbox.execute("UPDATE outbox_cursor SET position = 3, missing = '{2,2}'")
+        own_outbox.execute("UPDATE waybill_outbox_cursor SET position = 3, missing = '{2,2}'")
         away = outbox("replay", *EVERYTHING, *WHY, **settings("127.0.0.1:1", order=own_outbox.database.service_url))
         assert (away.code, away.out, len(away.err.splitlines())) == (4, "", 1)
         late.commit()
-    own_outbox.execute("UPDATE outbox_cursor SET position = 3, missing = '{}'")
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET position = 3, missing = '{}'")
     (job,) = jobs(own_outbox)
     assert f"outbox replay --resume {job['id']}" in away.err
     assert replay(own_outbox, "--resume", job["id"]).lines()[0]["sent"] == 2
@@ -271,7 +271,7 @@ def inventory(database_server) -> Iterator[ServiceDatabase]:
 def test_a_replay_beyond_an_inbox_memory_is_refused_unless_it_is_meant(own_outbox: Outbox, inventory: ServiceDatabase):
     passed_over(own_outbox, 2)
     join(own_outbox.kafka, "billing", own_outbox.topic)
-    own_outbox.execute("UPDATE outbox SET recorded_at = now() - interval '4 days' WHERE position = 1")
+    own_outbox.execute("UPDATE waybill_outbox SET recorded_at = now() - interval '4 days' WHERE position = 1")
 
     def tried(*arguments: str) -> Ended:
         return replay(own_outbox, *arguments, *WHY, inventory=inventory.service_url)
@@ -292,7 +292,7 @@ def test_a_job_that_was_resumed_too_late_is_refused_too(own_outbox: Outbox, inve
     passed_over(own_outbox, 1)
     place = {"order": own_outbox.database.service_url, "inventory": inventory.service_url}
     assert outbox("replay", *EVERYTHING, *WHY, **settings("127.0.0.1:1", **place)).code == 4
-    own_outbox.execute("UPDATE outbox SET recorded_at = now() - interval '4 days'")
+    own_outbox.execute("UPDATE waybill_outbox SET recorded_at = now() - interval '4 days'")
     (job,) = jobs(own_outbox)
     late = replay(own_outbox, "--resume", job["id"], inventory=inventory.service_url)
     assert (late.code, len(late.err.splitlines()), copies(own_outbox)) == (2, 1, [])
@@ -333,7 +333,7 @@ def test_an_inbox_that_does_not_answer_stops_a_replay_that_relies_on_it(own_outb
 
 def test_a_topic_that_takes_no_such_record_stops_the_job_before_it(own_outbox: Outbox):
     passed_over(own_outbox, 1)
-    own_outbox.execute("UPDATE outbox SET topic = topic || '.gone'")
+    own_outbox.execute("UPDATE waybill_outbox SET topic = topic || '.gone'")
     done = replay(own_outbox, *EVERYTHING, *WHY)
     (job,) = jobs(own_outbox)
     assert (done.code, len(done.err.splitlines()), job["state"]) == (4, 1, "stopped")
@@ -380,8 +380,8 @@ def test_several_types_are_all_meant_and_kept_with_the_job(own_outbox: Outbox):
             append(writer, own_outbox.topic, "a", version, event_type=f"waybill.order.{kind}")
     for schema_id, kind in enumerate(kinds, 77):
         values = (f"waybill.order.{kind}", 1, schema_id)
-        own_outbox.execute("INSERT INTO schema_id VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", *values)
-    own_outbox.execute("UPDATE outbox_cursor SET position = 3")
+        own_outbox.execute("INSERT INTO waybill_schema_id VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", *values)
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET position = 3")
     two = ["--type", "OrderPlaced", "--type", "OrderReserved"]
     assert [e["position"] for e in outbox("list", "--json", *two, **here(own_outbox)).lines()] == [1, 3]
     (job,) = replay(own_outbox, *two, *WHY).lines()

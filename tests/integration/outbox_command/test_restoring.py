@@ -23,7 +23,7 @@ TOPIC = "order.events.v1"
 ROW = """
 SELECT event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, metadata,
        recorded_at, position
-FROM outbox WHERE aggregate_id = %s AND aggregate_version = %s
+FROM waybill_outbox WHERE aggregate_id = %s AND aggregate_version = %s
 """
 EXECUTE = ["--execute", "--reason", "deleted by hand", "--by", "ana"]
 
@@ -90,8 +90,8 @@ def test_a_deleted_row_is_named_restored_and_then_nothing_is_wrong(orders: Order
         before = orders.row(order, version)
         assert before is not None
         place = orders.place(before[0])
-        orders.database.execute("DELETE FROM due WHERE event_id = %s", [before[0]])
-        orders.database.execute("DELETE FROM outbox WHERE event_id = %s", [before[0]])
+        orders.database.execute("DELETE FROM waybill_due_task WHERE event_id = %s", [before[0]])
+        orders.database.execute("DELETE FROM waybill_outbox WHERE event_id = %s", [before[0]])
         named = orders.outbox("verify", "--json", "--no-rows")
         assert (named.code, str(before[0]) in named.out) == (1, True)
         dry = orders.outbox("restore", "--json", *place)
@@ -106,7 +106,9 @@ def test_a_deleted_row_is_named_restored_and_then_nothing_is_wrong(orders: Order
         assert (again.code, "is in the outbox, at position" in again.err) == (1, True)
     assert orders.outbox("verify").code == 0
     assert orders.outbox("rebuild", "--check").code == 0
-    audit = orders.database.execute("SELECT operator, reason FROM operator_action WHERE verb = 'restore'").fetchall()
+    audit = orders.database.execute(
+        "SELECT operator, reason FROM waybill_operator_action WHERE verb = 'restore'"
+    ).fetchall()
     assert audit == [("ana", "deleted by hand")] * 2
 
 
@@ -122,18 +124,18 @@ def test_what_is_no_event_of_the_service_or_no_record_is_refused(orders: Orders)
 
 def test_the_row_gets_the_free_position_that_is_nearest_in_time(order_database: ServiceDatabase):
     *_, last = map(str, place_orders(5))
-    execute(order_database, "DELETE FROM due")
-    execute(order_database, "UPDATE outbox_cursor SET position = 5")
-    rows = execute(order_database, "SELECT position, aggregate_id, recorded_at FROM outbox ORDER BY position")
+    execute(order_database, "DELETE FROM waybill_due_task")
+    execute(order_database, "UPDATE waybill_outbox_cursor SET position = 5")
+    rows = execute(order_database, "SELECT position, aggregate_id, recorded_at FROM waybill_outbox ORDER BY position")
     (_, first, _), *_ = rows
     with psycopg.connect(order_database.service_url, autocommit=True) as connection:
         with pytest.raises(restoring.Refused, match="no position is free"):
             restoring.find_position(connection, lost(first, 2, rows[1][2]))
         for position in (2, 4):
-            execute(order_database, "DELETE FROM outbox WHERE position = %s", position)
+            execute(order_database, "DELETE FROM waybill_outbox WHERE position = %s", position)
         for position, key, recorded_at in (rows[1], rows[3]):
             assert restoring.find_position(connection, lost(key, 1, recorded_at)) == position
-        execute(order_database, "DELETE FROM outbox WHERE position = 5")
+        execute(order_database, "DELETE FROM waybill_outbox WHERE position = 5")
         assert restoring.find_position(connection, lost(last, 1, rows[4][2])) == 4
         with pytest.raises(restoring.Refused, match=r"version 1 of .* is taken by event"):
             restoring.find_position(connection, lost(first, 1, rows[0][2]))

@@ -58,9 +58,9 @@ def test_an_event_that_the_cursor_passed_and_no_topic_has_is_lost(own_outbox: Ou
     published(own_outbox)
     with own_outbox.connect() as writer:
         append(writer, own_outbox.topic, "a", 4)
-    own_outbox.execute("UPDATE outbox_cursor SET position = 7")
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET position = 7")
     done, counts, faults = verify(own_outbox)
-    ((event_id,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE position = 7")
+    ((event_id,),) = own_outbox.execute("SELECT event_id FROM waybill_outbox WHERE position = 7")
     (fault,) = faults
     assert (done.code, counts["lost"], fault["kind"], fault["service"], fault["topic"]) == (
         1,
@@ -88,7 +88,7 @@ def test_a_record_that_no_database_committed_is_a_ghost(own_outbox: Outbox):
 @pytest.mark.parametrize("sequence", ["9" * 5_000, str(2**63), "-1", "0", "²", b"\xff\x00", "\x1b[2J"])
 def test_a_version_that_nobody_can_read_is_named_and_ends_nothing(own_outbox: Outbox, sequence: str | bytes):
     published(own_outbox)
-    ((first,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE position = 1")
+    ((first,),) = own_outbox.execute("SELECT event_id FROM waybill_outbox WHERE position = 1")
     partition, offset = send(own_outbox, "a", first, sequence)
     done, counts, (fault,) = verify(own_outbox)
     assert (done.code, counts["unreadable"], counts["reordered"]) == (1, 1, 0)
@@ -116,7 +116,7 @@ def test_a_proof_starts_where_the_last_one_that_found_nothing_ended(own_outbox: 
             own_outbox.wait_for_cursor(AGAIN + 2_000, deadline_seconds=60)
         assert verify(own_outbox)[0].code == 0
         append(writer, own_outbox.topic, "late", 1)
-    own_outbox.execute("UPDATE outbox_cursor SET position = %s", AGAIN + 2_001)  # acknowledged, and gone
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET position = %s", AGAIN + 2_001)  # acknowledged, and gone
     for _ in range(2):  # a fault moves no mark
         done, counts, (fault,) = verify(own_outbox)
         assert (done.code, fault["kind"], fault["key"]) == (1, "lost", "late")
@@ -132,20 +132,22 @@ def test_what_waits_for_the_relay_or_is_parked_is_proved_again(own_outbox: Outbo
     with own_outbox.connect() as writer:
         append(writer, own_outbox.topic, "a", 4)
     assert verify(own_outbox)[0].code == 0
-    assert own_outbox.execute("SELECT position FROM verified") == [(6,)]
+    assert own_outbox.execute("SELECT position FROM waybill_verified_position") == [(6,)]
     assert verify(own_outbox, "--since", "1h")[1]["waiting"] == 1
 
 
 def test_a_topic_that_was_made_anew_is_found_although_all_of_it_was_proved(own_outbox: Outbox):
     published(own_outbox)
     assert verify(own_outbox)[0].code == 0
-    own_outbox.execute("UPDATE outbox SET topic = topic || '.anew'")  # where nothing stands
+    own_outbox.execute("UPDATE waybill_outbox SET topic = topic || '.anew'")  # where nothing stands
     assert verify(own_outbox)[1]["lost"] == 6
 
 
 def test_a_copy_is_counted_and_no_fault_and_a_late_first_sight_is(own_outbox: Outbox):
     published(own_outbox)
-    ((first,),) = own_outbox.execute("SELECT event_id FROM outbox WHERE aggregate_id = 'a' AND aggregate_version = 1")
+    ((first,),) = own_outbox.execute(
+        "SELECT event_id FROM waybill_outbox WHERE aggregate_id = 'a' AND aggregate_version = 1"
+    )
     send(own_outbox, "a", first, 1)
     done, counts, _ = verify(own_outbox)
     assert (done.code, counts["repeated"], counts["reordered"]) == (0, 1, 0)
@@ -154,7 +156,7 @@ def test_a_copy_is_counted_and_no_fault_and_a_late_first_sight_is(own_outbox: Ou
             append(writer, own_outbox.topic, "a", version)
     for position in (8, 7):
         ((event_id, version),) = own_outbox.execute(
-            "SELECT event_id, aggregate_version FROM outbox WHERE position = %s", position
+            "SELECT event_id, aggregate_version FROM waybill_outbox WHERE position = %s", position
         )
         send(own_outbox, "a", event_id, version)
     done, counts, _ = verify(own_outbox)
@@ -163,7 +165,7 @@ def test_a_copy_is_counted_and_no_fault_and_a_late_first_sight_is(own_outbox: Ou
 
 def test_a_version_that_is_missing_and_a_cursor_beyond_the_end_are_found(own_outbox: Outbox):
     published(own_outbox)
-    own_outbox.execute("DELETE FROM outbox WHERE position IN (3, 6)")
+    own_outbox.execute("DELETE FROM waybill_outbox WHERE position IN (3, 6)")
     _, counts, faults = verify(own_outbox)
     (version,) = [fault for fault in faults if fault["kind"] == "versions"]
     assert (version["aggregate_type"], version["key"], version["version"], version["position"]) == ("order", "a", 3, 5)
@@ -243,9 +245,9 @@ def test_what_retention_took_before_a_service_read_it_is_found_by_its_inbox(
     with own_outbox.connect() as writer:
         for version in (1, 2):
             append(writer, own_outbox.topic, "a", version)
-    own_outbox.execute("UPDATE outbox SET topic = 'order.events.v1', recorded_at = now() - interval '20 days'")
-    own_outbox.execute("UPDATE outbox_cursor SET position = 2")
-    ((first,), (second,)) = own_outbox.execute("SELECT event_id FROM outbox ORDER BY position")
+    own_outbox.execute("UPDATE waybill_outbox SET topic = 'order.events.v1', recorded_at = now() - interval '20 days'")
+    own_outbox.execute("UPDATE waybill_outbox_cursor SET position = 2")
+    ((first,), (second,)) = own_outbox.execute("SELECT event_id FROM waybill_outbox ORDER BY position")
     places = settings(own_outbox.kafka, order=own_outbox.database.service_url, inventory=inventory.service_url)
 
     def faults() -> list[dict[str, Any]]:

@@ -30,13 +30,13 @@ CHECKOUT = Path(__file__).parents[3]
 EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID = "waybill.order.OrderPlaced", 1, 77
 
 INSERT = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (%s, %s, 'order', %s, %s, %s, %s, %s, %s) RETURNING position
 """
 INSERT_MANY = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 SELECT gen_random_uuid(), %s, 'order', 'bulk-' || i, 1, %s, %s, repeat('x', %s)::bytea, '{}'
 FROM generate_series(1, %s) AS i
 """
@@ -84,7 +84,7 @@ class Outbox:
 
     def cursor(self) -> tuple[int, list[int]]:
         """Return what is durable: the position, and first and last of each gap below it."""
-        return self._one("SELECT position, missing FROM outbox_cursor")
+        return self._one("SELECT position, missing FROM waybill_outbox_cursor")
 
     def parked(self) -> list[tuple[str, int, str]]:
         """Aggregate, version and reason of what is parked, in the outbox's order."""
@@ -95,12 +95,12 @@ class Outbox:
             ).fetchall()
 
     def leader(self) -> str | None:
-        return self._one("SELECT leader FROM outbox_cursor")[0]
+        return self._one("SELECT leader FROM waybill_outbox_cursor")[0]
 
     def rows_read(self) -> int:
         """Return how many rows of the outbox all sessions together have read; tells of a session a second late."""
         return self._one(
-            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'outbox'"
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'waybill_outbox'"
         )[0]
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -129,7 +129,7 @@ class Outbox:
 def empty(database: ServiceDatabase, kafka: str) -> Outbox:
     """Register the one schema and make a topic."""
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
-        owner.execute("INSERT INTO schema_id VALUES (%s, %s, %s)", (EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID))
+        owner.execute("INSERT INTO waybill_schema_id VALUES (%s, %s, %s)", (EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID))
     return Outbox(database, kafka, make_topic(kafka))
 
 

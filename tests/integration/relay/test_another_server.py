@@ -26,7 +26,7 @@ def publish(outbox: Outbox, *wanted: int) -> None:
 
 
 def assert_nothing_committed_is_lost(outbox: Outbox, ghosts: int) -> None:
-    rows = outbox.execute("SELECT event_id::text, aggregate_version FROM outbox ORDER BY position")
+    rows = outbox.execute("SELECT event_id::text, aggregate_version FROM waybill_outbox ORDER BY position")
     records = read_topic(outbox.kafka, outbox.topic)
     committed = dict(rows)
     seen = [record.version for record in records if record.headers["ce_id"] in committed]

@@ -115,11 +115,11 @@ def test_ghosts_of_synchronous_commit_off_cost_no_later_event_and_are_named_by_v
         outbox.wait_for_cursor(1)
         ghosts = publish_ghosts(outbox, server)
         server.start()
-        assert outbox.execute("SELECT count(*) FROM outbox") == [(1,)]
+        assert outbox.execute("SELECT count(*) FROM waybill_outbox") == [(1,)]
         later = [write_one(outbox, "a", version) for version in range(2, GHOSTS + 2)]
         outbox.wait_for_cursor(later[-1])
         assert set(later) & set(ghosts), "the case: positions were handed out again"
-    committed = {event for (event,) in outbox.execute("SELECT event_id::text FROM outbox")}
+    committed = {event for (event,) in outbox.execute("SELECT event_id::text FROM waybill_outbox")}
     records = [record for record in read_topic(outbox.kafka, outbox.topic) if record.headers["ce_id"] in committed]
     assert [record.version for record in records] == list(range(1, GHOSTS + 2))
     done = command("verify", "--no-rows", "--json", **settings(outbox.kafka, shop=outbox.database.service_url))
@@ -136,14 +136,14 @@ def publish_ghosts(outbox: Outbox, server: PostgresServer) -> list[int]:
     """
     with outbox.connect() as writer, closing(psycopg.connect(outbox.database.superuser_url)) as locking:
         writer.execute("SET synchronous_commit = off")
-        beat = outbox.execute("SELECT heartbeat_at FROM outbox_cursor")
+        beat = outbox.execute("SELECT heartbeat_at FROM waybill_outbox_cursor")
         wait_until(
-            lambda: outbox.execute("SELECT heartbeat_at FROM outbox_cursor") != beat,
+            lambda: outbox.execute("SELECT heartbeat_at FROM waybill_outbox_cursor") != beat,
             deadline_seconds=5,
             what="a heartbeat, as the next one will wait for the lock",
             every_seconds=0.01,
         )
-        locking.execute("SELECT FROM outbox_cursor FOR UPDATE")
+        locking.execute("SELECT FROM waybill_outbox_cursor FOR UPDATE")
         with writer.transaction():
             positions = [append(writer, outbox.topic, "a", version) for version in range(2, GHOSTS + 2)]
         wait_until(
@@ -193,11 +193,11 @@ class Writers:
 
     def check(self, running: RelayProcess, most_repeated: int) -> None:
         """Compare the outbox with the topic, once the relay has caught up."""
-        (last,) = self._outbox.execute("SELECT max(position) FROM outbox")[0]
+        (last,) = self._outbox.execute("SELECT max(position) FROM waybill_outbox")[0]
         running.wait_for("cursor at rest", lambda: self._outbox.cursor() == (last, []), 20)
         rows = {
             (key, version)
-            for key, version in self._outbox.execute("SELECT aggregate_id, aggregate_version FROM outbox")
+            for key, version in self._outbox.execute("SELECT aggregate_id, aggregate_version FROM waybill_outbox")
         }
         records = read_topic(self._outbox.kafka, self._outbox.topic)
         first_seen = versions(records)

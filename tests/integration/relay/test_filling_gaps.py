@@ -17,8 +17,8 @@ from waybill.contracts import codec
 TOPIC = "inventory.events.v1"
 PARTITIONS = 6
 PUBLISHED = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 VALUES (%s, %s, 'product', %s, 1, %s, 1, %s, '{}')
 """
 
@@ -28,14 +28,16 @@ class Inventory:
 
     def __init__(self, database: ServiceDatabase, shop: Shop) -> None:
         self._database, self._shop = database, shop
-        for row in shop.execute("SELECT event_type, schema_version, schema_id, schema FROM schema_id"):
-            execute(database, "INSERT INTO schema_id VALUES (%s, %s, %s, %s)", *row)
+        for row in shop.execute("SELECT event_type, schema_version, schema_id, schema FROM waybill_schema_id"):
+            execute(database, "INSERT INTO waybill_schema_id VALUES (%s, %s, %s, %s)", *row)
 
     def list_product(self, sku: str) -> None:
         event, event_id = ProductListed(sku=sku, name=sku, unit_price=1000, currency="EUR"), str(uuid4())
         payload = codec.encode(event)
         execute(self._database, PUBLISHED, event_id, TOPIC, sku, event.event_type, payload)
-        execute(self._database, "UPDATE outbox_cursor SET position = (SELECT max(position) FROM outbox)")
+        execute(
+            self._database, "UPDATE waybill_outbox_cursor SET position = (SELECT max(position) FROM waybill_outbox)"
+        )
         producer = Producer({"bootstrap.servers": self._shop.bootstrap})
         told = {"ce_id": event_id, "ce_type": event.event_type, "ce_sequence": "1"}
         headers = [(name, said.encode()) for name, said in told.items()]
@@ -79,7 +81,7 @@ def test_a_gap_is_shown_with_its_remedy_and_closes_once_a_replay_has_filled_it(
 
 @pytest.mark.timeout(300)
 def test_a_gap_that_is_acknowledged_is_on_record_and_the_consumer_ready(shop: Shop, own_inventory: ServiceDatabase):
-    gap = 'INSERT INTO offset_gap (topic, "partition", first_offset, last_offset) VALUES (%s, %s, 4, 9)'
+    gap = 'INSERT INTO waybill_offset_gap (topic, "partition", first_offset, last_offset) VALUES (%s, %s, 4, 9)'
     shop.execute(gap, TOPIC, 1)
     shop.execute(gap, "grown.v1", 17)
     acknowledge = ["acknowledge", "--service", "order", "--missing"]
@@ -101,7 +103,7 @@ def test_a_gap_that_is_acknowledged_is_on_record_and_the_consumer_ready(shop: Sh
         assert command(shop, own_inventory, *acknowledge, "--all", *record).code == 0
         consumer.wait_for("ready", lambda: consumer.unready() is None, 30)
     assert command(shop, own_inventory, *acknowledge, "--all").code == 1
-    audit = shop.execute("SELECT operator, verb, reason, what FROM operator_action ORDER BY id")
+    audit = shop.execute("SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id")
     assert audit[0] == ("ana", "acknowledge", "known", {"missing": [f"{TOPIC}/1 offsets 4 to 9"]})
     assert len(audit) == 2
 

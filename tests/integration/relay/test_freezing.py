@@ -25,13 +25,14 @@ SOON = {"WAYBILL_RELAY_STALE_SECONDS": "3"}
 
 # As much as one row may take that is read with the batch: 16 MB a fetch, more than the sockets' buffers take.
 INSERT_LARGE = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 SELECT gen_random_uuid(), %s, 'order', i %% %s, i / %s + 1, %s, %s, convert_to(repeat('x', 8000), 'UTF8'), '{}'
 FROM generate_series(0, %s - 1) AS i
 """
 SESSION = (
-    "SELECT state, wait_event, query LIKE '%%FROM outbox WHERE%%' FROM pg_stat_activity WHERE application_name = %s"
+    "SELECT state, wait_event, query LIKE '%%FROM waybill_outbox WHERE%%' FROM pg_stat_activity "
+    "WHERE application_name = %s"
 )
 
 

@@ -75,7 +75,7 @@ def lost_repeated_reordered(outbox: Outbox, program: Sequence[str]) -> tuple[int
         stop.set()
         for thread in threads:
             thread.join(10)
-        last = outbox.execute("SELECT max(position) FROM outbox")[0][0]
+        last = outbox.execute("SELECT max(position) FROM waybill_outbox")[0][0]
         running.wait_for("cursor at rest", lambda: outbox.cursor() == (last, []))
         unrelated.rollback()
         assert running.stop() == 0, running.log

@@ -20,7 +20,7 @@ from waybill.deciders.service import Service
 from waybill.observability import metrics
 
 GAPS = """
-SELECT topic, "partition", first_offset, last_offset FROM offset_gap
+SELECT topic, "partition", first_offset, last_offset FROM waybill_offset_gap
 WHERE acknowledged_at IS NULL AND filled_at IS NULL
 """
 FOUND_AT = datetime(2026, 5, 4, 14, 0, 7, 5, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_what_retention_removed_before_it_was_read_is_kept_and_told(
             if missing:
                 text = str(Gap(topic, 0, *missing, None, FOUND_AT))
                 wait_until(lambda: text in (condition.unready() or ""), deadline_seconds=20, what="unready")
-                owner.execute("UPDATE offset_gap SET acknowledged_at = now()")
+                owner.execute("UPDATE waybill_offset_gap SET acknowledged_at = now()")
             wait_until(lambda: condition.unready() is None, deadline_seconds=20, what="ready")
 
 
@@ -109,11 +109,11 @@ def test_a_partition_waits_while_what_is_missing_of_it_cannot_be_kept(broker: Br
     broker.delete_records(topic, 1)
     produce(broker, topic, 3)
     with psycopg.connect(own_inventory.owner_url, autocommit=True) as owner:
-        owner.execute("REVOKE INSERT ON offset_gap FROM test_service")
+        owner.execute("REVOKE INSERT ON waybill_offset_gap FROM test_service")
         with consuming(own, broker.bootstrap, retry_seconds=0.1) as condition:
             said = "topic: cannot tell where to read on: permission denied for table offset_gap"
             wait_until(lambda: said in (condition.unready() or ""), deadline_seconds=60, what="waiting")
-            owner.execute("GRANT INSERT ON offset_gap TO test_service")
+            owner.execute("GRANT INSERT ON waybill_offset_gap TO test_service")
             wait_until(lambda: committed(broker, own.name, topic) == 13, deadline_seconds=60, what="all read")
     assert gaps(own_inventory) == [(topic, 0, 4, 9)]
 

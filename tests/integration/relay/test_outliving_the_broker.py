@@ -112,7 +112,7 @@ def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_los
     there = {record.headers["ce_id"] for record in records}
     lost = {
         position
-        for position, event_id in broker_outbox.execute("SELECT position, event_id::text FROM outbox")
+        for position, event_id in broker_outbox.execute("SELECT position, event_id::text FROM waybill_outbox")
         if event_id not in there
     }
     assert lost

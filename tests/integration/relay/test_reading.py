@@ -37,7 +37,7 @@ def test_gaps_are_probed_without_reading_what_lies_between_them(outbox: Outbox, 
     with outbox.connect() as writer:
         append_many(writer, outbox.topic, IN_THE_LOG)
     gaps = [_gap(outbox, n) for n in range(GAPS)]
-    outbox.execute("ANALYZE outbox")
+    outbox.execute("ANALYZE waybill_outbox")
     values = {"first": gaps, "last": gaps, "position": gaps[-1] + 1, "rows": ROWS}
     with psycopg.connect(**parameters(outbox.database.relay_url, "test", SESSION)) as relay:
         plan: Any = relay.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values, prepare=True).fetchone()
@@ -76,7 +76,7 @@ def _gap(outbox: Outbox, number: int) -> int:
 
 
 def _rows_read(node: dict[str, Any]) -> Iterator[float]:
-    if node.get("Relation Name") == "outbox":
+    if node.get("Relation Name") == "waybill_outbox":
         yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
     for child in node.get("Plans", ()):
         yield from _rows_read(child)

@@ -89,7 +89,7 @@ def test_a_release_keeps_the_order_while_its_aggregate_goes_on(outbox: Outbox):
         finally:
             stop.set()
             thread.join()
-        last = outbox.execute("SELECT max(position) FROM outbox")[0][0]
+        last = outbox.execute("SELECT max(position) FROM waybill_outbox")[0][0]
         outbox.wait_for_cursor(last)
         outbox.execute(REDRIVE)  # what may have been parked between the two looks
         running.wait_for("an empty parking lot", lambda: not outbox.execute("SELECT FROM published WHERE status <> 2"))
@@ -126,16 +126,18 @@ def test_a_paused_relay_sends_nothing_and_says_so_until_it_is_resumed(outbox: Ou
     with relay(outbox) as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1)
-        outbox.execute("INSERT INTO relay_pause (paused_by, reason) VALUES ('ana', 'the broker moves')")
+        outbox.execute("INSERT INTO waybill_relay_pause (paused_by, reason) VALUES ('ana', 'the broker moves')")
         running.wait_for("the pause", lambda: "paused: by ana: the broker moves" in (running.unready() or ""))
         for version in range(2, 100):
             append(writer, outbox.topic, "a", version)
         append(writer, other, "b", 1)
-        beaten = outbox.execute("SELECT heartbeat_at FROM outbox_cursor")
-        running.wait_for("a later heartbeat", lambda: outbox.execute("SELECT heartbeat_at FROM outbox_cursor") > beaten)
+        beaten = outbox.execute("SELECT heartbeat_at FROM waybill_outbox_cursor")
+        running.wait_for(
+            "a later heartbeat", lambda: outbox.execute("SELECT heartbeat_at FROM waybill_outbox_cursor") > beaten
+        )
         assert outbox.cursor() == (1, [])
         assert [record.version for record in read_topic(outbox.kafka, outbox.topic)] == [1]
-        outbox.execute("DELETE FROM relay_pause")
+        outbox.execute("DELETE FROM waybill_relay_pause")
         outbox.wait_for_cursor(100)
         assert running.unready() is None
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": list(range(1, 100))}

@@ -59,7 +59,7 @@ def write(outbox: Outbox, *versions: int) -> None:
 
 
 def _last(outbox: Outbox) -> int:
-    return outbox.execute("SELECT max(position) FROM outbox")[0][0]
+    return outbox.execute("SELECT max(position) FROM waybill_outbox")[0][0]
 
 
 def gauge(running: RelayProcess) -> float:
@@ -127,7 +127,7 @@ def test_an_ordinary_restart_finds_nothing(outbox: Outbox, own_databases: Server
     publish(outbox, 1, 2, 3, **settings)
     with own_databases.fresh("inventory_service") as database:
         another = Outbox(database, outbox.kafka, outbox.topic)
-        another.execute("INSERT INTO schema_id SELECT 'waybill.order.OrderPlaced', 1, 77")
+        another.execute("INSERT INTO waybill_schema_id SELECT 'waybill.order.OrderPlaced', 1, 77")
         publish(another, 1, 2, **ANOTHER, **settings)
     replayed = {"ce_id": str(uuid4()), "ce_source": "/waybill/order_service", "ce_replayid": "7"}
     producer = Producer({"bootstrap.servers": outbox.kafka})

@@ -16,7 +16,7 @@ def other(outbox: Outbox, database_server: Server) -> Iterator[Outbox]:
     """A second service's outbox, with a topic of its own on the same broker."""
     with database_server.fresh("inventory_service") as database:
         second = Outbox(database, outbox.kafka, make_topic(outbox.kafka))
-        second.execute("INSERT INTO schema_id SELECT 'waybill.order.OrderPlaced', 1, 77")
+        second.execute("INSERT INTO waybill_schema_id SELECT 'waybill.order.OrderPlaced', 1, 77")
         yield second
 
 

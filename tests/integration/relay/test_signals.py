@@ -55,7 +55,7 @@ def test_a_deposed_leader_and_the_one_that_follows_show_the_same_age(outbox: Out
 
 
 def test_what_waits_is_told_by_a_standby_too_while_the_leader_may_not_publish(outbox: Outbox):
-    outbox.execute("INSERT INTO relay_pause (paused_by, reason) VALUES ('a test', 'to see the age')")
+    outbox.execute("INSERT INTO waybill_relay_pause (paused_by, reason) VALUES ('a test', 'to see the age')")
     with outbox.connect() as writer, relay(outbox) as leader, relay(outbox) as other:
         append(writer, outbox.topic, "a", 1)
         for process in (leader, other):
@@ -68,7 +68,7 @@ def test_a_dead_letter_is_logged_with_its_event_and_counted(outbox: Outbox):
         running.wait_until_leading()
         append(writer, "no.such.topic.v1", "a", 1)
         (logged,) = running.wait_for("a dead letter", lambda: running.events("dead_lettered"))
-        (event_id,) = outbox.execute("SELECT event_id::text FROM outbox")[0]
+        (event_id,) = outbox.execute("SELECT event_id::text FROM waybill_outbox")[0]
         assert (logged["event_id"], logged["key"], logged["reason"]) == (event_id, "a", Reason.UNKNOWN_TOPIC)
         running.wait_for("the count", lambda: value(running, "outbox_parked", reason="unknown_topic") == 1)
 
@@ -77,7 +77,7 @@ def test_a_scrape_answers_while_the_database_is_away_or_locked(outbox: Outbox):
     with relay(outbox) as running:
         running.wait_until_leading()
         with psycopg.connect(outbox.database.superuser_url) as holder:
-            holder.execute("LOCK TABLE outbox")
+            holder.execute("LOCK TABLE waybill_outbox")
             running.wait_for("down", lambda: value(running, "waybill_database_up") == 0)
             started = time.monotonic()
             assert math.isnan(value(running, "outbox_oldest_unpublished_seconds"))
@@ -85,9 +85,11 @@ def test_a_scrape_answers_while_the_database_is_away_or_locked(outbox: Outbox):
         running.wait_for("up", lambda: value(running, "waybill_database_up") == 1, 15)
 
 
-@pytest.mark.parametrize("table", ["outbox", "published", "received", "due", "idempotency_key"])
+@pytest.mark.parametrize(
+    "table", ["waybill_outbox", "published", "received", "waybill_due_task", "waybill_idempotency_key"]
+)
 def test_the_size_of_each_table_that_grows_is_told(outbox: Outbox, table):
-    outbox.execute("ANALYZE outbox, published, received, due, idempotency_key")
+    outbox.execute("ANALYZE waybill_outbox, published, received, waybill_due_task, waybill_idempotency_key")
     with relay(outbox) as running:
         running.wait_until_leading()
         assert value(running, "waybill_table_bytes", table=table) > 0

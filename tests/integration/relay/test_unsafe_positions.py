@@ -19,7 +19,7 @@ from tests.integration.relay.parts import (
 )
 
 EXPLICIT = """
-INSERT INTO outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+INSERT INTO waybill_outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
                     schema_version, payload, metadata)
 OVERRIDING SYSTEM VALUE
 VALUES (%s, gen_random_uuid(), %s, 'order', %s, 1, 'waybill.order.OrderPlaced', 1, 'x', '{}')
@@ -87,15 +87,15 @@ def lost(outbox: Outbox) -> list[str]:
 
 @pytest.mark.parametrize(("change", "reason"), IDENTITIES.items(), ids=IDENTITIES)
 def test_an_identity_that_could_hand_out_positions_without_a_lock_is_refused(outbox: Outbox, change: str, reason: str):
-    outbox.execute(f"ALTER TABLE outbox ALTER COLUMN position {change}")
+    outbox.execute(f"ALTER TABLE waybill_outbox ALTER COLUMN position {change}")
     refused(outbox, reason)
 
 
 def test_an_identity_that_was_set_back_is_refused_until_it_is_set_right(outbox: Outbox):
     publish(outbox, 10)
-    outbox.execute("SELECT setval('outbox_position_seq', 4)")
+    outbox.execute("SELECT setval('waybill_outbox_position_seq', 4)")
     refused(outbox, "stands at 4, and the outbox ends at 10")
-    outbox.execute("SELECT setval('outbox_position_seq', 10)")
+    outbox.execute("SELECT setval('waybill_outbox_position_seq', 10)")
     with outbox.connect() as writer, relay(outbox):
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(11)
@@ -106,13 +106,13 @@ def test_what_was_written_into_a_hole_by_an_identity_set_back_is_found_and_broug
     outbox: Outbox,
 ):
     hole = leave_a_hole(outbox)
-    outbox.execute("SELECT setval('outbox_position_seq', %s, false)", hole)
+    outbox.execute("SELECT setval('waybill_outbox_position_seq', %s, false)", hole)
     with outbox.connect() as writer:
         assert append(writer, outbox.topic, "late", 1) == hole
     refused(outbox, f"stands at {hole}, and the outbox ends at {hole + 1}")
-    outbox.execute("SELECT setval('outbox_position_seq', %s)", hole + 1)
+    outbox.execute("SELECT setval('waybill_outbox_position_seq', %s)", hole + 1)
     assert lost(outbox) == [f"position {hole}"]
-    outbox.execute("UPDATE outbox_cursor SET position = %s", hole - 1)
+    outbox.execute("UPDATE waybill_outbox_cursor SET position = %s", hole - 1)
     with relay(outbox):
         outbox.wait_for_cursor(hole + 1)
     assert lost(outbox) == []
@@ -124,7 +124,7 @@ def test_what_was_written_into_a_hole_by_an_identity_set_back_is_found_and_broug
 def test_positions_that_an_identity_leaps_over_are_dead_and_cost_nothing(outbox: Outbox):
     with outbox.connect() as writer, relay(outbox):
         append(writer, outbox.topic, "a", 1)
-        outbox.execute("SELECT setval('outbox_position_seq', 1000000)")
+        outbox.execute("SELECT setval('waybill_outbox_position_seq', 1000000)")
         append(writer, outbox.topic, "a", 2)
         outbox.wait_for_cursor(1_000_001)
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2]}
@@ -143,7 +143,7 @@ def test_an_explicit_position_above_the_identity_is_refused(outbox: Outbox):
     publish(outbox, 10)
     outbox.execute(EXPLICIT, 1_000, outbox.topic, "far")
     refused(outbox, "stands at 10, and the outbox ends at 1000")
-    outbox.execute("SELECT setval('outbox_position_seq', 1000)")
+    outbox.execute("SELECT setval('waybill_outbox_position_seq', 1000)")
     with outbox.connect() as writer, relay(outbox):
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1_001)
@@ -155,7 +155,7 @@ def test_a_truncated_outbox_is_refused_even_when_it_has_grown_past_its_cursor(ou
     with relay(outbox) as running:  # knows the tenth event from now on
         running.wait_until_leading()
         assert running.stop() == 0
-    outbox.execute("TRUNCATE outbox RESTART IDENTITY CASCADE")
+    outbox.execute("TRUNCATE waybill_outbox RESTART IDENTITY CASCADE")
     with outbox.connect() as writer:
         append_many(writer, outbox.topic, 5)
         refused(outbox, "the outbox ends at position 5, below its cursor 10")
@@ -163,7 +163,7 @@ def test_a_truncated_outbox_is_refused_even_when_it_has_grown_past_its_cursor(ou
             append(writer, outbox.topic, "after", version)
     refused(outbox, "is gone from it")
     assert lost(outbox) == [f"position {position}" for position in range(1, 11)]
-    outbox.execute("UPDATE outbox_cursor SET position = 0, known_event_id = NULL")
+    outbox.execute("UPDATE waybill_outbox_cursor SET position = 0, known_event_id = NULL")
     with relay(outbox):
         outbox.wait_for_cursor(15)
     assert lost(outbox) == []
@@ -173,10 +173,10 @@ def test_a_relay_that_leads_finds_a_cached_identity_and_goes_on_once_it_is_mende
     with relay(outbox, program=OFTEN) as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1)
-        outbox.execute("ALTER TABLE outbox ALTER COLUMN position SET CACHE 20")
+        outbox.execute("ALTER TABLE waybill_outbox ALTER COLUMN position SET CACHE 20")
         refused_while_running(running, "CACHE 20")
         append(writer, outbox.topic, "a", 2)
-        outbox.execute("ALTER TABLE outbox ALTER COLUMN position SET CACHE 1")
+        outbox.execute("ALTER TABLE waybill_outbox ALTER COLUMN position SET CACHE 1")
         outbox.wait_for_cursor(2)
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2]}
 
@@ -185,9 +185,9 @@ def test_a_relay_that_leads_finds_a_truncated_outbox_that_has_grown_past_its_cur
     with relay(outbox, program=OFTEN) as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1)
-        known = "SELECT known_event_id = event_id FROM outbox_cursor, outbox"
+        known = "SELECT known_event_id = event_id FROM waybill_outbox_cursor, waybill_outbox"
         running.wait_for("the look that remembers it", lambda: outbox.execute(known) == [(True,)])
-        outbox.execute("TRUNCATE outbox RESTART IDENTITY CASCADE")
+        outbox.execute("TRUNCATE waybill_outbox RESTART IDENTITY CASCADE")
         append_many(writer, outbox.topic, 3)
         refused_while_running(running, "is gone from it")
     assert lost(outbox) == ["position 1"]
@@ -198,7 +198,7 @@ def test_a_cursor_that_is_set_back_by_hand_under_a_relay_that_leads_is_obeyed(ou
         for version in (1, 2, 3):
             append(writer, outbox.topic, "a", version)
         outbox.wait_for_cursor(3)
-        outbox.execute("UPDATE outbox_cursor SET position = 1")
+        outbox.execute("UPDATE waybill_outbox_cursor SET position = 1")
         outbox.wait_for_cursor(3)
         assert running.unready() is None
     records = read_topic(outbox.kafka, outbox.topic)

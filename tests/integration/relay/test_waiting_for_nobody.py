@@ -44,10 +44,10 @@ def test_a_rollback_to_a_savepoint_does_not_hold_the_cursor(outbox: Outbox):
 
 
 def test_a_million_positions_under_way_are_one_gap(outbox: Outbox):
-    outbox.execute("GRANT USAGE ON SEQUENCE outbox_position_seq TO test_service")
+    outbox.execute("GRANT USAGE ON SEQUENCE waybill_outbox_position_seq TO test_service")
     with relay(outbox), outbox.connect(autocommit=False) as importing, outbox.connect() as other:
         append(importing, outbox.topic, "a", 1)
-        importing.execute("SELECT count(nextval('outbox_position_seq')) FROM generate_series(1, 1000000)")
+        importing.execute("SELECT count(nextval('waybill_outbox_position_seq')) FROM generate_series(1, 1000000)")
         append(other, outbox.topic, "b", 1)
         outbox.wait_for_cursor(1_000_002, [1, 1_000_001])
         importing.commit()
@@ -133,7 +133,7 @@ def test_an_event_without_a_schema_id_waits_and_is_not_parked(outbox: Outbox):
         append(writer, outbox.topic, "a", 3)
         running.wait_for("the reason", lambda: "waybill.order.Unheard v1" in (running.unready() or ""))
         outbox.wait_for_cursor(1)
-        outbox.execute("INSERT INTO schema_id VALUES ('waybill.order.Unheard', 1, 78)")
+        outbox.execute("INSERT INTO waybill_schema_id VALUES ('waybill.order.Unheard', 1, 78)")
         outbox.wait_for_cursor(3)
         assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2, 3]}
         assert outbox.parked() == []
@@ -165,7 +165,7 @@ def test_a_record_carries_its_event_and_its_causes(outbox: Outbox):
         append(writer, outbox.topic, "ä", 1, metadata=causes)
         outbox.wait_for_cursor(1)
         event_id, payload, recorded_at = outbox.execute(
-            "SELECT event_id::text, payload, to_char(recorded_at AT TIME ZONE 'UTC', %s) FROM outbox",
+            "SELECT event_id::text, payload, to_char(recorded_at AT TIME ZONE 'UTC', %s) FROM waybill_outbox",
             'YYYY-MM-DD"T"HH24:MI:SS.US"Z"',
         )[0]
     (record,) = read_topic(outbox.kafka, outbox.topic)

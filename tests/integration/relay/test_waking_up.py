@@ -17,8 +17,8 @@ LARGE = {
     "WAYBILL_RELAY_STALL_SECONDS": "5",
 }
 INSERT = """
-INSERT INTO outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-                    payload, metadata)
+INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
+                    schema_version, payload, metadata)
 SELECT gen_random_uuid(), %s, 'order', key::text, version, %s, %s, repeat('x', 250)::bytea, '{}'
 FROM generate_series(%s::int, %s::int) AS version, generate_series(1, %s) AS key ORDER BY version, key
 """
