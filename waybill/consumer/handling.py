@@ -9,6 +9,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from waybill.consumer.message import Message, cut, readable
 from waybill.consumer.schema_ids import read_event
+from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import CommandRefused, Ignored, ParkingStopped, SchemaUnknown, Unreadable
@@ -26,29 +27,29 @@ LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
 PARKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
-def process(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+def process(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Apply a batch exactly once; parks what cannot be handled. Raises only what `may_succeed_later`."""
-    wanted = [m for m in messages if concerns(service, m)]
+    wanted = [m for m in messages if concerns(subscriber, m)]
     metrics.inc("consumer_passed_total", len(messages) - len(wanted))
     if not wanted:
         return
     try:
-        _apply(service, wanted, settings)
+        _apply(subscriber, wanted, settings)
     except Exception as error:
         if may_succeed_later(error):
             raise
         log.info("one by one", messages=len(wanted), reason=_line(error))
         for message in wanted:
-            _apply_or_park(service, message, settings)
+            _apply_or_park(subscriber, message, settings)
 
 
-def concerns(service: Service, message: Message) -> bool:
-    """Say whether the service reacts to the message, or has to say that nobody can read it."""
-    known = message.event_type is None or message.event_type in service.reaction_to
-    return known and message.is_for(service.name)
+def concerns(subscriber: Subscriber, message: Message) -> bool:
+    """Say whether the subscriber reacts to the message, or has to say that nobody can read it."""
+    known = message.event_type is None or message.event_type in subscriber.reaction_to
+    return known and message.is_for(subscriber.name)
 
 
-def _apply_or_park(service: Service, message: Message, settings: Settings) -> None:
+def _apply_or_park(subscriber: Subscriber, message: Message, settings: Settings) -> None:
     watchdog.alive()
     try:
         for attempt in Retrying(
@@ -58,7 +59,7 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
             reraise=True,
         ):
             with attempt:
-                _apply(service, [message], settings)
+                _apply(subscriber, [message], settings)
     except Exception as error:
         if may_succeed_later(error):
             raise
@@ -67,20 +68,20 @@ def _apply_or_park(service: Service, message: Message, settings: Settings) -> No
         if schema_id is None:
             _stop_if_too_many(message, reason, settings)
         log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
-        _keep(service, message, reason, settings, schema_id)
+        _keep(subscriber, message, reason, settings, schema_id)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_parked_total", reason=kind)
 
 
-def _keep(service: Service, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
+def _keep(subscriber: Subscriber, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
     try:
-        inbox.park(service.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
+        inbox.park(subscriber.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
     except Exception as error:
         if may_succeed_later(error):
             raise
         raise ParkingStopped(
             f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
-            f"refuses it, or skip it: outbox skip --service {service.name.removesuffix('_service')} --topic "
+            f"refuses it, or skip it: outbox skip --service {subscriber.name.removesuffix('_service')} --topic "
             f"{message.topic} --partition {message.partition} --offset {message.offset}"
         ) from None
 
@@ -100,20 +101,20 @@ def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None
 
 
 @unit_of_work.retried
-def _apply(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Inbox rows, rows and events of a batch, in one transaction."""
     with transaction.atomic():
-        parked = inbox.parked_keys(service.name, messages)
+        parked = inbox.parked_keys(subscriber.name, messages)
         flowing = [m for m in messages if (m.topic, m.key) not in parked]
         for behind in (m for m in messages if (m.topic, m.key) in parked):
             waits_for = parked[behind.topic, behind.key]
-            inbox.park(service.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for)
-        handle(service, flowing, settings)
+            inbox.park(subscriber.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for)
+        handle(subscriber, flowing, settings)
 
 
-def handle(service: Service, messages: Sequence[Message], settings: Settings) -> None:
+def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Apply messages of which none waits behind a parked one; call it inside a transaction, which it may fail."""
-    fresh = inbox.receive(service.name, messages, keep_days=settings.inbox_days)
+    fresh = inbox.receive(subscriber.name, messages, keep_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []
     taken: set[str] = set()
@@ -121,25 +122,27 @@ def handle(service: Service, messages: Sequence[Message], settings: Settings) ->
         if message.inbox_id not in fresh or message.inbox_id in taken:
             continue
         taken |= {message.inbox_id, message.event_id}
-        follows = _react(service, message)
+        follows = _react(subscriber, message)
         if isinstance(follows, Copy):
             copies.append(Copied(follows, message.version))
         elif follows is not None:
             commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
-    unit_of_work.keep(service, copies)
-    handled = unit_of_work.handle(service, commands)
-    ignored = sum(isinstance(h.decision, Ignored) for h in handled)
+    ignored = 0
+    if isinstance(subscriber, Service):  # a project's handlers have done all that follows
+        unit_of_work.keep(subscriber, copies)
+        handled = unit_of_work.handle(subscriber, commands)
+        ignored = sum(isinstance(h.decision, Ignored) for h in handled)
     transaction.on_commit(lambda: _count(messages, fresh, ignored))
 
 
-def _react(service: Service, message: Message) -> Command | Copy | None:
+def _react(subscriber: Subscriber, message: Message) -> Command | Copy | None:
     if message.event_type is None:
         raise Unreadable("header ce_type is missing or empty")
-    event_class, reaction = service.reaction_to[message.event_type]
+    event_class, _ = subscriber.reaction_to[message.event_type]
     event = read_event(message.value)
     if not isinstance(event, event_class):
         raise Unreadable(f"header ce_type says {message.event_type}, the value is {event.event_type}")
-    return reaction(event)
+    return subscriber.react(event, message)
 
 
 def _count(messages: Sequence[Message], fresh: set[str], ignored: int) -> None:

@@ -17,9 +17,9 @@ from waybill.consumer.polling import SILENT, Poller
 from waybill.consumer.positions import Partition
 from waybill.consumer.registered import redrive_registered
 from waybill.consumer.starts import Starts
+from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from waybill.deciders.outcomes import ParkingStopped
-from waybill.deciders.service import Service
 from waybill.observability import metrics
 from waybill.runtime import failpoint, watchdog
 from waybill.runtime.condition import Condition
@@ -37,7 +37,7 @@ class _Loop:
     """What one run of the consumer has in hand."""
 
     consumer: confluent_kafka.Consumer
-    service: Service
+    subscriber: Subscriber
     settings: Settings
     stop: Flag
     condition: Condition
@@ -45,7 +45,7 @@ class _Loop:
     starts: Starts
 
 
-def consume(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
+def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: Condition) -> None:
     """Handle messages until `stop` is set; `condition` is told what keeps the consumer from it."""
     broker = BrokerHealth(condition)
     consumer = confluent_kafka.Consumer(
@@ -53,8 +53,8 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             **settings.kafka,
             "stats_cb": broker.note,
             "statistics.interval.ms": STATISTICS_MS,
-            "group.id": service.name,
-            "client.id": f"{service.name}.consumer",
+            "group.id": subscriber.name,
+            "client.id": f"{subscriber.name}.consumer",
             **({"group.instance.id": settings.consumer_instance} if settings.consumer_instance else {}),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -66,11 +66,11 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
             "logger": SILENT,
         }
     )
-    starts = Starts(service.name, settings.kafka, condition, settings.retry_seconds)
+    starts = Starts(subscriber.name, settings.kafka, condition, settings.retry_seconds)
     poller = Poller(consumer, broker, starts.out_of_range)
-    loop = _Loop(consumer, service, settings, stop, condition, poller, starts)
-    consumer.subscribe(service.topics, on_assign=starts.assigned)
-    log.info("consuming", topics=service.topics)
+    loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
+    consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
+    log.info("consuming", topics=subscriber.topics)
     clean_at = commit_at = gaps_at = registered_at = time.monotonic()
     handled: dict[Partition, Message] = {}
     try:
@@ -82,10 +82,10 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
                 started = time.monotonic()
                 if _until_handled(loop, messages):
                     handled |= {(m.topic, m.partition): m for m in messages}
-                stop.wait(max(0.0, started + _pace(service, messages, settings) - time.monotonic()))
+                stop.wait(max(0.0, started + _pace(subscriber, messages, settings) - time.monotonic()))
             else:
                 all_read = broker.answers and not starts.pending
-                for topic in service.topics:
+                for topic in subscriber.topics:
                     metrics.put("consumer_lag_seconds", 0 if all_read else NAN, topic=topic)
             if handled and time.monotonic() > commit_at:
                 commit_at = time.monotonic() + COMMIT_SECONDS
@@ -99,7 +99,7 @@ def consume(service: Service, settings: Settings, stop: Flag, condition: Conditi
                 gaps_at = time.monotonic() + GAPS_SECONDS
                 starts.tell()
             if time.monotonic() > registered_at:
-                registered_at = time.monotonic() + redrive_registered(service, settings)
+                registered_at = time.monotonic() + redrive_registered(subscriber, settings)
             if time.monotonic() > clean_at:
                 clean_at = time.monotonic() + clean(settings)
     finally:
@@ -119,7 +119,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
             if failed:
                 skipped = skips.among(messages)
             places = {skip.place for skip in skipped}
-            handling.process(loop.service, [m for m in messages if m.place not in places], loop.settings)
+            handling.process(loop.subscriber, [m for m in messages if m.place not in places], loop.settings)
         except Exception as error:
             if not may_succeed_later(error):
                 raise
@@ -170,6 +170,6 @@ def _commit(loop: _Loop, handled: dict[Partition, Message]) -> None:
         log.warning("offsets not committed", reason=one_line(error))  # they come again, and the inbox knows them
 
 
-def _pace(service: Service, messages: Sequence[Message], settings: Settings) -> float:
+def _pace(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> float:
     """Return the seconds from the begin of this batch to that of the next; what is passed costs nothing."""
-    return min(settings.batch_seconds, MESSAGE_SECONDS * sum(handling.concerns(service, m) for m in messages))
+    return min(settings.batch_seconds, MESSAGE_SECONDS * sum(handling.concerns(subscriber, m) for m in messages))

@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 from django.db import connection
 
+from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import may_succeed_later
-from waybill.deciders.service import Service
 from waybill.inbox import inbox, redrive
 from waybill.runtime import watchdog
 from waybill.runtime.settings import Settings
@@ -17,12 +17,12 @@ REGISTERED_SECONDS = 2.0
 REDRIVE_SECONDS = 0.5  # at once: messages wait meanwhile
 
 
-def redrive_registered(service: Service, settings: Settings) -> float:
+def redrive_registered(subscriber: Subscriber, settings: Settings) -> float:
     """Redrive dead letters whose schema id is registered by now; returns the seconds until the next look."""
     until = time.monotonic() + REDRIVE_SECONDS
     try:
-        known = inbox.registered(service.name)
-        for one in redrive.redrive(service, settings, known) if known else ():
+        known = inbox.registered(subscriber.name)
+        for one in redrive.redrive(subscriber, settings, known) if known else ():
             watchdog.alive()
             log.info("redriven", place=one.place, key=one.key, type=one.event_type, trouble=one.trouble)
             if time.monotonic() > until:

@@ -194,12 +194,12 @@ def _from_avro(kind: FieldType, value: str) -> str:
 def _key(record: Record, contract: Contract) -> str:
     key = next(field for field in record.fields if field.name == contract.schema["key"])
     match key.type:
-        case Scalar("uuid"):
+        case Scalar("uuid" | "int" | "long"):
             return f"str(self.{key.name})"
         case Scalar("string"):
             return f"self.{key.name}"
         case _:
-            raise ContractError(f"{contract.source}: the key {key.name!r} is neither uuid nor string")
+            raise ContractError(f"{contract.source}: the key {key.name!r} is no uuid, string or whole number")
 
 
 def _docstring(part: Record | Field) -> str:

@@ -149,6 +149,11 @@ class Service:
             found[event.event_type] = (event, function)
         return found
 
+    def react(self, event: Event, message: object) -> Command | Copy | None:  # noqa: ARG002 - as every subscriber takes it
+        """Return what follows from an event that there is a reaction to."""
+        _, reaction = self.reaction_to[event.event_type]
+        return reaction(event)
+
     @cached_property
     def topics(self) -> list[str]:
         """Return the topics to consume."""

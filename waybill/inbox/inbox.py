@@ -20,15 +20,17 @@ from django.db import connection
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from waybill.consumer.message import Message, cut, readable
+from waybill.observability.telemetry import new_id
 
 REASON_CHARACTERS = 8_000
 HEADER_CHARACTERS = 1_000
 
-# A message that comes again returns nothing, whether it was handled or parked.
+# A message that comes again returns nothing, whether it was handled or parked. The program makes the ids, which rise
+# with time: PostgreSQL itself does from version 18 on.
 RECEIVE = """
 INSERT INTO received (id, msg_id, headers, body, added, expires_at, retry, status)
-SELECT uuidv7(), msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
-FROM unnest(%s::text[], %s::text[], %s::text[]) AS new (msg_id, headers, body)
+SELECT id, msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS new (id, msg_id, headers, body)
 ON CONFLICT (msg_id) DO NOTHING
 RETURNING msg_id
 """
@@ -91,7 +93,9 @@ def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> se
         return set()
     nothing = [None] * len(ids)
     with connection.cursor() as cursor:
-        cursor.execute(RECEIVE, [keep_days, StatusChoice.SUCCEEDED, list(ids), nothing, nothing])
+        cursor.execute(
+            RECEIVE, [keep_days, StatusChoice.SUCCEEDED, [new_id() for _ in ids], list(ids), nothing, nothing]
+        )
         return {ids[row[0]] for row in cursor.fetchall()}
 
 
@@ -114,6 +118,7 @@ def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema
         values = [
             keep_days,
             StatusChoice.FAILED,
+            [new_id()],
             [message.received_as(consumer)],
             [json.dumps(headers)],
             [json.dumps(body)],

@@ -16,10 +16,10 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from waybill.consumer import handling
+from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import SchemaUnknown
-from waybill.deciders.service import Service
 from waybill.inbox import inbox
 from waybill.runtime.settings import Settings
 
@@ -60,7 +60,7 @@ class Redriven:
     trouble: str | None
 
 
-def redrive(service: Service, settings: Settings, only: Collection[UUID] | None = None) -> Iterator[Redriven]:
+def redrive(subscriber: Subscriber, settings: Settings, only: Collection[UUID] | None = None) -> Iterator[Redriven]:
     """Handle everything parked, or these rows, yielding what comes of each message. Raises what `may_succeed_later`.
 
     None overtakes an earlier one of its key that is not among them. What is parked meanwhile behind one of these is
@@ -69,7 +69,7 @@ def redrive(service: Service, settings: Settings, only: Collection[UUID] | None 
     seen: set[UUID] = set()
     stuck: set[tuple[str, str]] = set()
     freed: set[tuple[str, str]] = set()
-    waiting = _parked(service.name)
+    waiting = _parked(subscriber.name)
     while waiting:
         for one in waiting:
             seen.add(one.id)
@@ -77,19 +77,19 @@ def redrive(service: Service, settings: Settings, only: Collection[UUID] | None 
                 stuck.add(one.lane)  # not chosen, and nothing of its key may go before it
                 continue
             if one.lane not in stuck:
-                trouble = _try(service, one.id, settings)
+                trouble = _try(subscriber, one.id, settings)
             elif only is None or one.id in only:
                 trouble = inbox.BEHIND
             else:
                 continue
             (stuck if trouble else freed).add(one.lane)
             yield Redriven(one.topic, one.key, one.place, one.event_type, trouble)
-        waiting = [one for one in _parked(service.name) if one.id not in seen and one.lane in freed - stuck]
+        waiting = [one for one in _parked(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
 
 
-def _try(service: Service, row_id: UUID, settings: Settings) -> str | None:
+def _try(subscriber: Subscriber, row_id: UUID, settings: Settings) -> str | None:
     try:
-        _release(service, row_id, settings)
+        _release(subscriber, row_id, settings)
     except Exception as error:
         if may_succeed_later(error):
             raise
@@ -100,13 +100,13 @@ def _try(service: Service, row_id: UUID, settings: Settings) -> str | None:
 
 
 @unit_of_work.retried
-def _release(service: Service, row_id: UUID, settings: Settings) -> None:
+def _release(subscriber: Subscriber, row_id: UUID, settings: Settings) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(TAKE, [row_id])
             taken = cursor.fetchone()
         if taken is not None:  # else another operator was quicker
-            handling.handle(service, [inbox.read_stored(*map(_json, taken))], settings)
+            handling.handle(subscriber, [inbox.read_stored(*map(_json, taken))], settings)
 
 
 def _parked(name: str) -> list[_Parked]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from psycopg import sql
 
 from waybill.consumer.gap import IS_OPEN
+from waybill.consumer.subscriber import Subscriber
 from waybill.contracts.topics import topics
 from waybill.database.side_session import SideSession
 from waybill.deciders.service import Service
@@ -30,6 +31,10 @@ MISSING_RECORDS: Final = f"""
 SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM waybill_offset_gap
 WHERE {IS_OPEN} GROUP BY topic, "partition"
 """  # noqa: S608 - constants
+CONSUMER_QUESTIONS: Final = (
+    Question("consumer_dead_letters", DEAD_LETTERS, {"behind": BEHIND, "most": COUNTED}),
+    Question("consumer_missing_records", MISSING_RECORDS, others=True),
+)
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have
@@ -84,6 +89,14 @@ def expose(
         metrics.on_scrape(lambda: condition.show(service.name))
 
 
+def expose_consumer(subscriber: Subscriber, session: SideSession, condition: Condition) -> None:
+    """Register the consumer's series for a subscriber without rows or tasks, and fill them as `expose` does."""
+    metrics.expose("consumer", {**dict.fromkeys(metrics.METRICS, ()), **received_sets(subscriber)})
+    metrics.put("waybill_build_info", 1, version=version("waybill"))
+    metrics.on_scrape(Sampler(subscriber.name, session, CONSUMER_QUESTIONS).refresh)
+    metrics.on_scrape(lambda: condition.show(subscriber.name))
+
+
 def _show_breakers(service: Service) -> None:
     for task, is_open in service.open_breakers().items():
         metrics.put("worker_breaker_open", is_open, task=task)
@@ -93,12 +106,8 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
     """Return for each labelled metric of a service's programs what is known beforehand."""
     tasks = [{"task": task} for task in service.tasks]
     tables = service.tables.values()
-    received = [
-        {"topic": event.topic or "", "type": event.event_type, "outcome": outcome}
-        for event, _ in service.reaction_to.values()
-        for outcome in ("applied", "repeated")
-    ]
     return {
+        **received_sets(service),
         "aggregate_completion_seconds": [
             {"aggregate_type": table.aggregate_type, "status": str(status)}
             for table in tables
@@ -109,20 +118,7 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
             for table in tables
             for status in table.open_statuses
         ],
-        "consumer_dead_letters": [{"reason": reason} for reason in DEAD_LETTER_REASONS],
-        "consumer_lag_seconds": [{"topic": topic} for topic in service.topics],
-        "consumer_missing_records": [
-            {"topic": topic.name, "partition": str(partition)}
-            for topic in topics()
-            if topic.name in service.topics
-            for partition in range(topic.partitions)
-        ],
-        "consumer_parked_total": [{"reason": reason} for reason in DEAD_LETTER_REASONS if reason != "behind"],
-        "consumer_processed_total": received,
         "http_request_seconds": requests,
-        "waybill_build_info": [],
-        "waybill_database_up": [{"service": service.name}],
-        "waybill_waiting": [{"service": service.name, "part": part} for part in PARTS],
         "worker_attempt_seconds": tasks,
         "worker_attempts_total": [
             {**task, "outcome": outcome} for task in tasks for outcome in ("done", "unavailable", "defect")
@@ -131,6 +127,29 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
         "worker_breaker_open": [{"task": task} for task in service.open_breakers()],
         "worker_due": tasks,
         "worker_due_oldest_seconds": tasks,
+    }
+
+
+def received_sets(subscriber: Subscriber) -> dict[Name, LabelSets]:
+    """Return what is known beforehand of the metrics that every consumer has."""
+    return {
+        "consumer_dead_letters": [{"reason": reason} for reason in DEAD_LETTER_REASONS],
+        "consumer_lag_seconds": [{"topic": topic} for topic in subscriber.topics],
+        "consumer_missing_records": [
+            {"topic": topic.name, "partition": str(partition)}
+            for topic in topics()
+            if topic.name in subscriber.topics
+            for partition in range(topic.partitions)
+        ],
+        "consumer_parked_total": [{"reason": reason} for reason in DEAD_LETTER_REASONS if reason != "behind"],
+        "consumer_processed_total": [
+            {"topic": event.topic or "", "type": event.event_type, "outcome": outcome}
+            for event, _ in subscriber.reaction_to.values()
+            for outcome in ("applied", "repeated")
+        ],
+        "waybill_build_info": [],
+        "waybill_database_up": [{"service": subscriber.name}],
+        "waybill_waiting": [{"service": subscriber.name, "part": part} for part in PARTS],
     }
 
 
@@ -144,10 +163,7 @@ def questions(program: Program, service: Service) -> Sequence[Question]:
                 if table.open_statuses
             ]
         case "consumer":
-            return [
-                Question("consumer_dead_letters", DEAD_LETTERS, {"behind": BEHIND, "most": COUNTED}),
-                Question("consumer_missing_records", MISSING_RECORDS, others=True),
-            ]
+            return CONSUMER_QUESTIONS
         case "worker":
             values = {"tasks": list(service.tasks), "most": COUNTED}
             return [

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -129,17 +129,20 @@ class Settings(KafkaEnvironment):
 SomeSettings = TypeVar("SomeSettings", bound=Environment)
 
 
-def read(kind: type[SomeSettings]) -> SomeSettings:
-    """Return the settings of that kind; leaves the program with one line a variable that is missing or malformed."""
-    found = _read(kind)
+def read(kind: type[SomeSettings], **given: Any) -> SomeSettings:
+    """Return the settings of that kind; leaves the program with one line a variable that is missing or malformed.
+
+    `given` are values that the environment does not decide.
+    """
+    found = _read(kind, **given)
     assert isinstance(found, kind)
     return found
 
 
 @cache
-def _read(kind: type[Environment]) -> Environment:
+def _read(kind: type[Environment], **given: Any) -> Environment:
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         prefix = str(kind.model_config.get("env_prefix", ""))
         names = [".".join(map(str, e["loc"])).upper() for e in error.errors()]

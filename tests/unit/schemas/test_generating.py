@@ -53,6 +53,14 @@ def test_a_field_with_a_default_may_be_left_out(tmp_path: Path) -> None:
     assert '("waybill.order.OrderPlaced", 2): "order.events.v1/OrderPlaced.v2.avsc"' in text
 
 
+def test_a_key_that_is_a_whole_number_is_written_out_as_text(tmp_path: Path) -> None:
+    write_versions(tmp_path, lambda schema: schema.update(key="total"))
+    (tmp_path / "order.events.v1" / "OrderPlaced.v1.avsc").unlink()
+    path = tmp_path / "order.events.v1" / "OrderPlaced.v2.avsc"
+    path.rename(path.with_name("OrderPlaced.v1.avsc"))
+    assert "return str(self.total)" in generate(load(tmp_path))
+
+
 def test_records_of_one_name_have_one_definition(tmp_path: Path) -> None:
     write_versions(tmp_path)
     write_versions(tmp_path, _rename_nested_field, event="order.events.v1/OrderConfirmed")
@@ -77,7 +85,7 @@ def _rename_nested_field(schema: dict[str, Any]) -> None:
         (add({"name": "note", "type": "string", "doc": ""}), "OrderPlaced.note: write a doc"),
         (add({"name": "note", "type": "string", "doc": "No full stop"}), "write one sentence, with its full stop"),
         (add({"name": "note", "type": "string", "doc": "x" * 200 + "."}), "write one sentence, with its full stop"),
-        (lambda schema: schema.update(key="total"), "the key 'total' is neither uuid nor string"),
+        (lambda schema: schema.update(key="lines"), "the key 'lines' is no uuid, string or whole number"),
     ],
 )
 def test_what_cannot_become_a_class_is_named(tmp_path: Path, change: Change, named: str) -> None:

@@ -1,0 +1,34 @@
+"""Who the messages of a consumer group are for: a service with its reactions, or a project with its handlers."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+from waybill.consumer.message import Message
+from waybill.contracts.event import Event
+
+
+class Subscriber(Protocol):
+    """What the consumer needs to know of them."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the consumer group."""
+        ...
+
+    @cached_property
+    def topics(self) -> Sequence[str]:
+        """Return the topics to consume."""
+        ...
+
+    @cached_property
+    def reaction_to(self) -> Mapping[str, tuple[type[Event], Any]]:
+        """Return event type → (event class, what is called); messages of other types are passed by their headers."""
+        ...
+
+    def react(self, event: Event, message: Message) -> Any:
+        """Return the command or copy that follows from the event, or None where nothing is left to do.
+
+        Called in the transaction that notes the message as received, and again where that is rolled back.
+        """
+        ...

@@ -1,0 +1,44 @@
+"""The consumer of a Django project, as a program: its handlers, its health and its metrics, until SIGTERM or SIGINT."""
+
+import signal
+from threading import Event as Flag
+from types import FrameType
+
+from waybill.consumer import loop
+from waybill.database.side_session import SideSession
+from waybill.inbox.handlers import Handlers
+from waybill.observability import health
+from waybill.observability.exposure import expose_consumer
+from waybill.observability.output import json_lines
+from waybill.observability.program_state import reported
+from waybill.observability.readiness import Readiness
+from waybill.runtime.condition import Condition
+from waybill.runtime.settings import Settings
+from waybill.runtime.watchdog import watched
+
+
+def run(handlers: Handlers, settings: Settings) -> None:
+    """Consume until told to stop; writes JSON lines."""
+    program = f"{handlers.name}.consumer"
+    with json_lines(program, settings.log_level):
+        stop = _told_to_stop()
+        condition = Condition()
+        session = SideSession(settings.database_url, program, pooled=settings.database_pooled)
+        expose_consumer(handlers, session, condition)
+        ready = Readiness(SideSession(settings.database_url, f"{program} readiness", pooled=settings.database_pooled))
+        if "port" in settings.model_fields_set:  # the default is where `runserver` answers
+            health.serve(settings.host, settings.port, lambda: ready() or condition.unready())
+        instance = settings.consumer_instance
+        with reported(session, "consumer", lambda: ("working", condition.unready()), instance), watched("consumer"):
+            loop.consume(handlers, settings, stop, condition)
+
+
+def _told_to_stop() -> Flag:
+    stop = Flag()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return stop

@@ -1,0 +1,78 @@
+"""Handlers: plain functions that a project calls for the events of others, each event once.
+
+    # loyalty/handlers.py, found by its name in every installed app
+    @on(BookingMade)
+    def grant_points(event: BookingMade, message: Message) -> None:
+        Account.objects.filter(guest=event.guest_id).update(points=F("points") + 10)
+
+What a handler writes to the inbox's database and the inbox row commit together. A handler may be called again for an
+event whose transaction was rolled back: because it raised itself, because another message of its batch did, or because
+the database was away. So what it does elsewhere (a mail, a request) may happen twice.
+
+A handler that raises is retried; then its message becomes a dead letter with the reason, and later messages of the same
+key wait behind it, in order. All others go on. `outbox redrive` handles them once the cause is mended. What the
+database raises while it is away or overloaded counts against no message: the consumer waits and tries again. A handler
+that knows of such a reason itself raises `waybill.deciders.outcomes.Unavailable`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import autodiscover_modules
+
+from waybill.consumer.message import Message
+from waybill.contracts.event import Event
+
+MODULE: Final = "handlers"
+
+Handler = Callable[[Any, Message], None]
+Marked = TypeVar("Marked", bound=Handler)
+
+_marked: list[tuple[type[Event], Handler]] = []
+
+
+def on(event: type[Event]) -> Callable[[Marked], Marked]:
+    """Mark a function as a handler of an event; one event may have several, called in the order of the apps."""
+
+    def mark(handler: Marked) -> Marked:
+        if event.topic is None:
+            raise ImproperlyConfigured(f"{handler.__qualname__}: {event.__name__} is private, and on no topic")
+        _marked.append((event, handler))
+        return handler
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """The handlers of a project, as the subscriber of a consumer group."""
+
+    name: str
+    marked: Sequence[tuple[type[Event], Handler]]
+
+    @cached_property
+    def reaction_to(self) -> Mapping[str, tuple[type[Event], Sequence[Handler]]]:
+        """Return event type → (event class, handlers)."""
+        found: dict[str, tuple[type[Event], list[Handler]]] = {}
+        for event, handler in self.marked:
+            found.setdefault(event.event_type, (event, []))[1].append(handler)
+        return found
+
+    @cached_property
+    def topics(self) -> list[str]:
+        """Return the topics to consume."""
+        return sorted({event.topic for event, _ in self.marked if event.topic})
+
+    def react(self, event: Event, message: Message) -> None:
+        """Call the event's handlers, in the transaction that is open."""
+        for handler in self.reaction_to[event.event_type][1]:
+            handler(event, message)
+
+
+def discover(group: str) -> Handlers:
+    """Import the module `handlers` of each installed app, and return what is marked there."""
+    autodiscover_modules(MODULE)
+    return Handlers(group, tuple(_marked))
