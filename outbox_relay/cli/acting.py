@@ -1,4 +1,4 @@
-"""The verbs that change something; each leaves a row in `operator_action`: who, when, why, what."""
+"""The verbs that change something; each leaves a row in `waybill_operator_action`: who, when, why, what."""
 
 import argparse
 from collections.abc import Mapping, Sequence

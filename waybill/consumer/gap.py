@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 # A transaction that was open for long is published behind events that were recorded after its own.
 SLACK: Final = timedelta(hours=1)
 
-# The table `offset_gap`, for the consumer, its metrics and the `outbox` command alike.
+# The table `waybill_offset_gap`, for the consumer, its metrics and the `outbox` command alike.
 COLUMNS: Final = 'topic, "partition", first_offset, last_offset, read_until, found_at'
 IS_OPEN: Final = "acknowledged_at IS NULL AND filled_at IS NULL"
 OPEN: Final = f"SELECT {COLUMNS} FROM waybill_offset_gap WHERE {IS_OPEN} ORDER BY found_at"  # noqa: S608 - constants

@@ -12,9 +12,9 @@ read. So each partition that is assigned stays paused until its position is held
     the offset lies behind the log      the same as with another id
 
 The consumer carries on behind a gap: stopping would lose more to the same retention. What is missing is kept in
-`offset_gap`, and the program unready, until all of it was received after all (`outbox replay` writes into `awaited`
-which events that are) or an operator acknowledged it. Where the database or the broker fails meanwhile, the partition
-stays paused and is tried again with backoff; the others flow.
+`waybill_offset_gap`, and the program unready, until all of it was received after all (`outbox replay` writes into
+`awaited` which events that are) or an operator acknowledged it. Where the database or the broker fails meanwhile, the
+partition stays paused and is tried again with backoff; the others flow.
 """
 
 import time

@@ -1,7 +1,7 @@
 """The schema ids that the services' databases keep: what each means, for ever.
 
 A record carries its schema's id and not the registry that gave it. So an id means one schema, whatever becomes of the
-registry: `schema_id` in each database has one row an id, with the schema's text, and rows are added and never removed.
+registry: `waybill_schema_id` in each database has one row an id, with the schema's text, and rows are never removed.
 Where an event version has several ids, since it was moved to a registry that gave it another one, records are written
 with the one that is `current`, and with every other they can still be read.
 """
