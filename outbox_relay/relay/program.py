@@ -20,9 +20,9 @@ from outbox_relay.settings import Outbox, RelaySettings
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.observability import metrics
 from waybill.observability.program_state import Role
-from waybill.outbox.hint import Hint
 from waybill.runtime import watchdog
 from waybill.runtime.condition import Condition
+from waybill.runtime.hint import Hint
 
 log: Any = structlog.get_logger()
 

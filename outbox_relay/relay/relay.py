@@ -37,7 +37,7 @@ On each failure:
     another server behind the URL       said loudly (the durable cursor stands in the same database, so it fits it)
     positions that may repeat           refused: a cached or re-set identity, a replica
 
-Waiting. A hint (waybill/outbox/hint.py) ends the wait at once. Without one the relay polls at a fiftieth of its idle
+Waiting. A hint (waybill/runtime/hint.py) ends the wait at once. Without one the relay polls at a fiftieth of its idle
 time: after 2 to 20 ms, or with hints, which are rarely lost, 20 to 100. `relay_stop_seconds` bounds a stop.
 
 Turned down: a status column (an UPDATE per event: 27,000/s in place of 142,000/s), deleting what was sent (no replay),
@@ -65,9 +65,9 @@ from outbox_relay.relay.records import EPOCH, TOPIC, Fetched, Records, Row
 from outbox_relay.relay.server import PositionsUnsafe, check_server
 from outbox_relay.settings import RelaySettings
 from waybill.observability import metrics
-from waybill.outbox.hint import Hint
 from waybill.runtime import failpoint
 from waybill.runtime.condition import Condition
+from waybill.runtime.hint import Hint
 
 log: Any = structlog.get_logger()
 

@@ -50,7 +50,7 @@ def test_a_rollback_leaves_neither_row_nor_event(order_database):
 
 def test_an_append_outside_a_transaction_is_refused(order_database):
     with pytest.raises(AppendRefused, match="open transaction"):
-        outbox.append([Appended(placed(), 1, cause())])
+        outbox.write([Appended(placed(), 1, cause())])
     assert rows() == []
 
 
@@ -65,14 +65,14 @@ def test_an_append_that_a_crash_could_remove_is_refused(order_database):
 def test_an_event_that_breaks_its_contract_is_never_committed(order_database):
     broken = OrderCancelled(order_id=uuid4(), customer_id="ann", reason=None)
     with pytest.raises(codec.UnwritableEvent, match="reason"), transaction.atomic():
-        outbox.append([Appended(broken, 1, cause())])
+        outbox.write([Appended(broken, 1, cause())])
     assert rows() == []
 
 
 def test_an_event_too_large_for_its_topic_is_never_committed(order_database):
     large = OrderCancelled(order_id=uuid4(), customer_id="ann", reason="x" * 1_100_000)
     with pytest.raises(AppendRefused, match="1048576"), transaction.atomic():
-        outbox.append([Appended(large, 1, cause())])
+        outbox.write([Appended(large, 1, cause())])
     assert rows() == []
 
 

@@ -21,8 +21,7 @@ from waybill.deciders.service import Service, after
 from waybill.deciders.unit_of_work import handle
 from waybill.observability import exposure, metrics
 from waybill.observability.sampling import Sampler
-from waybill.outbox import hint
-from waybill.runtime import outside
+from waybill.runtime import hint, outside
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings
 from waybill.runtime.threads import Threads

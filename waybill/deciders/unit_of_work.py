@@ -114,7 +114,7 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
             aggregate_type, keys = next(iter(caused.command.rows().items()))
             handled.append(Handled(decision, rows.get((aggregate_type, str(keys[0])))))
         _save(changed.values())
-        outbox.append(appended)
+        outbox.write(appended)
         if appended:
             failpoint.reach("unit_of_work.appended")
         ended = [row for place, row in changed.items() if row.has_ended and place not in ended_before]

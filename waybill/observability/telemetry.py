@@ -3,7 +3,9 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +53,24 @@ class Cause:
             tracestate=told.get("tracestate"),
             replay_id=None if headers.get("ce_replayeffects") == "true" else replay_id,
         )
+
+
+_current: ContextVar[Cause | None] = ContextVar("waybill_cause", default=None)
+
+
+def current() -> Cause:
+    """Return what led to what is done here: a received event, where a handler runs; else something new begins."""
+    return _current.get() or Cause(correlation_id=new_id())
+
+
+@contextmanager
+def caused_by(cause: Cause) -> Generator[None]:
+    """Let events that are appended meanwhile tell this as their cause."""
+    token = _current.set(cause)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def new_id() -> str:

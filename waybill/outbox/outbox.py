@@ -1,4 +1,4 @@
-"""The append-only outbox and `append()`; reaches no Kafka.
+"""The append-only outbox; reaches no Kafka.
 
 An event is encoded here, inside the transaction that changes the row, so that one which breaks its contract can never
 be committed. The relay publishes it later; the hint only makes that sooner.
@@ -11,15 +11,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
 from waybill.contracts.event import Event
 from waybill.contracts.topics import topics
 from waybill.observability.telemetry import Cause, new_id
-from waybill.outbox import hint
-from waybill.runtime.settings import settings
+from waybill.runtime import hint
+from waybill.runtime.settings import OutboxEnvironment, read
 
 HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
 
@@ -57,22 +57,28 @@ class Appended:
     event_id: str = field(default_factory=new_id)
 
 
-def append(events: Sequence[Appended]) -> None:
-    """Write events to the outbox in this transaction.
+def write(events: Sequence[Appended], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Write events to the outbox of a database, in the transaction that is open there.
 
     Raises AppendRefused outside a transaction, with synchronous_commit off, or where an event is larger than its topic
     takes; TypeError or ValueError where an event breaks its schema.
     """
     if not events:
         return
-    if not connection.in_atomic_block:
-        raise AppendRefused("append() needs an open transaction: an event stands or falls with its state change")
+    refuse_without_transaction(using)
     rows = [_row(appended) for appended in events]
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(APPEND, [list(column) for column in zip(*rows, strict=True)])
         if cursor.rowcount != len(rows):
             raise AppendRefused("synchronous_commit is off: a crash could remove what was already published")
-    transaction.on_commit(_wake_relay)
+    transaction.on_commit(_wake_relay, using)
+
+
+def refuse_without_transaction(using: str) -> None:
+    """Raise AppendRefused outside a transaction; that of a TestCase does not count, since production has none there."""
+    opened: Any = connections[using]
+    if all(block._from_testcase for block in opened.atomic_blocks):  # noqa: SLF001 - as Django's durable blocks do
+        raise AppendRefused("an event is appended in the transaction of its state change: with transaction.atomic(): …")
 
 
 def _row(appended: Appended) -> tuple[Any, ...]:
@@ -102,7 +108,7 @@ def _limits() -> dict[str | None, int]:
 
 
 def _wake_relay() -> None:
-    hint.give(settings().relay_hint)
+    hint.give(read(OutboxEnvironment).relay_hint)
 
 
 @dataclass(frozen=True, slots=True)

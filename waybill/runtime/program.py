@@ -51,14 +51,6 @@ GRANT SELECT ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, django
 GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
               metadata) ON waybill_outbox TO {role};
 """
-RELAY_GRANTS: LiteralString = """
-GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT ON waybill_outbox, waybill_outbox_position_seq, waybill_schema_id, waybill_relay_pause,
-                waybill_operator_decision TO {role};
-GRANT SELECT, UPDATE ON waybill_outbox_cursor TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON published, waybill_program_state TO {role};
-"""
 
 
 def main(argv: list[str]) -> None:
@@ -217,6 +209,7 @@ def migrate(name: str, settings: Settings) -> None:
     if not settings.owner_database_url:
         raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
     from waybill.database import migrating
+    from waybill.outbox import rights
 
     program = f"{name}.migrate"
     configure_django(
@@ -224,9 +217,9 @@ def migrate(name: str, settings: Settings) -> None:
     )
     from django.db import OperationalError, connection
 
-    rights: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, RELAY_GRANTS: settings.relay_role}
+    roles: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, rights.RELAY: settings.relay_role}
     try:
-        migrating.migrate(settings.owner_database_url, program, rights)
+        migrating.migrate(settings.owner_database_url, program, roles)
     except (OperationalError, migrating.LockHeld) as error:
         print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
         sys.exit(DEPENDENCY_DOWN)

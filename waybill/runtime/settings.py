@@ -40,7 +40,15 @@ class KafkaEnvironment(Environment):
         return connection(self.kafka_bootstrap, self.kafka_properties_file)
 
 
-class Settings(KafkaEnvironment):
+class OutboxEnvironment(Environment):
+    """Hold what whoever appends to an outbox is told."""
+
+    relay_hint: str | None = Field(
+        default=None, description="host:port or [IPv6]:port of the relay's UDP socket; lost without harm."
+    )
+
+
+class Settings(KafkaEnvironment, OutboxEnvironment):
     """Hold what every program of a service is told by its environment."""
 
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")
@@ -61,9 +69,6 @@ class Settings(KafkaEnvironment):
     host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on, IPv4 or IPv6.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
-    relay_hint: str | None = Field(
-        default=None, description="host:port or [IPv6]:port of the relay's UDP socket; lost without harm."
-    )
     worker_hint: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
     )

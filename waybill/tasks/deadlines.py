@@ -21,7 +21,7 @@ from waybill.contracts.event import Event
 from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
 from waybill.deciders.service import Tried
 from waybill.observability.telemetry import Cause
-from waybill.outbox import hint
+from waybill.runtime import hint
 from waybill.runtime.settings import settings
 
 if TYPE_CHECKING:

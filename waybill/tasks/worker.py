@@ -25,9 +25,9 @@ from waybill.deciders.outcomes import NeedsAttention, Unavailable
 from waybill.deciders.service import Command, Service, Task
 from waybill.deciders.unit_of_work import Caused
 from waybill.observability import metrics
-from waybill.outbox.hint import Hint
 from waybill.runtime import failpoint, outside, watchdog
 from waybill.runtime.condition import Condition
+from waybill.runtime.hint import Hint
 from waybill.runtime.settings import Settings
 from waybill.runtime.threads import Threads
 from waybill.tasks import deadlines

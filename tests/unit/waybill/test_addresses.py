@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from waybill.outbox.hint import Hint, give
 from waybill.runtime import addresses
+from waybill.runtime.hint import Hint, give
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from tests.house import CHECKOUT
 
 GIVES_HINTS = """
-from waybill.outbox import hint
+from waybill.runtime import hint
 hint.give("127.0.0.1:9")
 hint.give("255.255.255.255:9")  # broadcasts are refused
 """

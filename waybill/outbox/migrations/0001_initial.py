@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.db import migrations
+from django.db import migrations, models
 
 from waybill.database.adoption import create_or_rename
 
@@ -167,5 +167,39 @@ class Migration(migrations.Migration):
     initial = True
     dependencies: ClassVar = [("django_outbox_pattern", "0006_published_published_status_27c9ec_btree")]
     operations: ClassVar = [
-        create_or_rename(OUTBOX + SCHEMA_ID + OPERATORS + OPERATOR_DECISION + PROGRAM_STATE, DROP, TABLES)
+        create_or_rename(OUTBOX + SCHEMA_ID + OPERATORS + OPERATOR_DECISION + PROGRAM_STATE, DROP, TABLES),
+        migrations.CreateModel(
+            name="OutboxEvent",
+            fields=[
+                ("position", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("event_id", models.UUIDField(unique=True)),
+                ("topic", models.TextField(null=True)),
+                ("aggregate_type", models.TextField()),
+                ("aggregate_id", models.TextField()),
+                ("aggregate_version", models.IntegerField()),
+                ("event_type", models.TextField()),
+                ("schema_version", models.IntegerField()),
+                ("payload", models.BinaryField()),
+                ("metadata", models.JSONField()),
+                ("recorded_at", models.DateTimeField()),
+            ],
+            options={"db_table": "waybill_outbox", "managed": False, "verbose_name": "event", "ordering": ["-position"]},
+        ),
+        migrations.CreateModel(
+            name="OperatorAction",
+            fields=[
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("operator", models.TextField()),
+                ("verb", models.TextField()),
+                ("reason", models.TextField()),
+                ("what", models.JSONField()),
+                ("acted_at", models.DateTimeField()),
+            ],
+            options={
+                "db_table": "waybill_operator_action",
+                "managed": False,
+                "verbose_name": "operator's action",
+                "ordering": ["-id"],
+            },
+        ),
     ]

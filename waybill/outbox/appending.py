@@ -1,0 +1,102 @@
+"""`append()`: events of models that are there already, in the transaction that changes them.
+
+    with transaction.atomic():
+        booking.save()
+        append(BookingMade(booking_id=booking.pk, guests=2), aggregate=booking)
+
+The version within the aggregate is given here: one more than the last, without holes, in the order of commits. A lock
+on the aggregate (an advisory one, so that nothing need be locked by the project) is taken first and held until the
+transaction ends; only then is the last version read, in a statement of its own: one statement for both would read a
+snapshot from before the lock. The position in the outbox is given after the lock too, so it rises with the version,
+which is all that the relay needs.
+
+The events of one call are locked in one sequence, whatever sequence they are given in. Two transactions that append to
+the same aggregates by several calls, in opposite sequences, can deadlock as they can on rows of their own; PostgreSQL
+ends one of them, which the project retries as a whole.
+
+In REPEATABLE READ and SERIALIZABLE the snapshot is older than the lock. Where somebody else has appended since, the
+append is refused; the transaction is retried like one that could not be serialized.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.db import IntegrityError, connections, router
+from django.db.models import Model
+
+from waybill.contracts.event import Event
+from waybill.database.sqlstate import VERSION_KEY, cause_of
+from waybill.observability import telemetry
+from waybill.outbox.models import OutboxEvent
+from waybill.outbox.outbox import Appended, AppendRefused, refuse_without_transaction, write
+
+Aggregate = tuple[str, str]  # type and id
+
+# Both arrays are in the sequence in which every session takes these locks.
+LOCK: Final = """
+SELECT pg_advisory_xact_lock(hashtextextended(aggregate_type || ' ' || aggregate_id, 0))
+FROM unnest(%s::text[], %s::text[]) AS wanted (aggregate_type, aggregate_id)
+"""
+LAST: Final = """
+SELECT aggregate_type, aggregate_id, coalesce((
+    SELECT aggregate_version FROM waybill_outbox
+    WHERE waybill_outbox.aggregate_type = wanted.aggregate_type AND waybill_outbox.aggregate_id = wanted.aggregate_id
+    ORDER BY aggregate_version DESC LIMIT 1), 0)
+FROM unnest(%s::text[], %s::text[]) AS wanted (aggregate_type, aggregate_id)
+"""
+
+
+def append(*events: Event, aggregate: Model | None = None, using: str | None = None) -> list[Appended]:
+    """Append events to the outbox, in the open transaction of the database that the aggregate was saved to.
+
+    `aggregate` is the saved model instance that the events are about: its key must be theirs. `using` names another
+    database; without both, the router says where `waybill.outbox` is written. Returns the events with version and id.
+
+    Raises:
+        AppendRefused: No transaction is open, an event is about another aggregate or too large for its topic, or
+            synchronous_commit is off.
+        UnwritableEvent: A field is of the wrong type, or out of the range of its Avro type.
+
+    """
+    where = using or _database_of(aggregate)
+    _refuse_others(events, aggregate)
+    refuse_without_transaction(where)
+    versions = _last_versions(events, where)
+    cause = telemetry.current()
+    appended: list[Appended] = []
+    for event in events:
+        place = (event.aggregate_type, event.aggregate_id)
+        versions[place] += 1
+        appended.append(Appended(event, versions[place], cause))
+    try:
+        write(appended, where)
+    except IntegrityError as error:
+        if VERSION_KEY not in str(cause_of(error)):
+            raise
+        raise AppendRefused(
+            "somebody else has appended since this transaction's snapshot; retry the transaction"
+        ) from error
+    return appended
+
+
+def _database_of(aggregate: Model | None) -> str:
+    return (aggregate._state.db if aggregate is not None else None) or router.db_for_write(OutboxEvent)  # noqa: SLF001
+
+
+def _refuse_others(events: Iterable[Event], aggregate: Model | None) -> None:
+    if aggregate is None:
+        return
+    if aggregate.pk is None:
+        raise AppendRefused(f"{aggregate!r} has no primary key yet: save it before its event is appended")
+    for event in events:
+        if event.aggregate_id != str(aggregate.pk):
+            raise AppendRefused(f"{event!r} is about {event.aggregate_id}, and the aggregate given is {aggregate.pk}")
+
+
+def _last_versions(events: Iterable[Event], using: str) -> dict[Aggregate, int]:
+    wanted = sorted({(event.aggregate_type, event.aggregate_id) for event in events})
+    arrays: list[Any] = [[kind for kind, _ in wanted], [key for _, key in wanted]]
+    with connections[using].cursor() as cursor:
+        cursor.execute(LOCK, arrays)
+        cursor.execute(LAST, arrays)
+        return {(kind, key): version for kind, key, version in cursor.fetchall()}
