@@ -43,8 +43,8 @@ lint: .venv/.synced ## Check format, style, types, who imports whom, and the con
 
 .PHONY: contracts
 contracts: .venv/.synced ## Refuse an event's change that would break a subscriber (docs/contracts.md)
-	@$(RUN) schemas check
-	@$(RUN) schemas generate --check
+	@$(RUN) waybill contracts check
+	@$(RUN) waybill contracts generate --check
 
 .PHONY: docs
 docs: .venv/.synced ## Write docs/asyncapi/ anew, and the event catalogue: open docs/catalogue/index.html
@@ -74,7 +74,7 @@ bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Tempor
 bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARGS="--quick --events 20000 --repeats 1")
 	@exec $(RUN) benchmarks.relay $(ARGS)
 
-.venv/.synced: uv.lock devstack/environment.py
+.venv/.synced: pyproject.toml uv.lock devstack/environment.py
 	@command -v "$(PYTHON)" >/dev/null || { \
 		echo 'waybill: no python3 found; install Python 3.11 or newer, or make PYTHON=/path/to/it' >&2; exit 1; }
 	@"$(PYTHON)" devstack/environment.py

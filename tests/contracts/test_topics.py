@@ -121,7 +121,7 @@ def test_more_partitions_than_are_meant_stay(
 ) -> None:
     create(kafka_bootstrap, topic, 8)
     assert main(["topics", "--check"]) == 1
-    assert "write partitions=8 into schemas/topics.py" in capsys.readouterr().err
+    assert "write partitions=8 for it into topics.toml" in capsys.readouterr().err
 
 
 def test_more_copies_than_the_cluster_can_keep_are_refused_with_the_way_out(

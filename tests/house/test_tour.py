@@ -18,7 +18,7 @@ HANDS_OVER = [
     ("order_service/domain.py", "return [\n        OrderPlaced("),
     ("waybill/outbox/outbox.py", "INSERT INTO waybill_outbox"),
     ("outbox_relay/relay/relay.py", "FROM waybill_outbox"),
-    ("waybill/consumer/handling.py", "return reaction(event)"),
+    ("waybill/consumer/handling.py", "subscriber.react(event, message)"),
     ("inventory_service/reactions.py", "-> ReserveStock"),
 ]
 

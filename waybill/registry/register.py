@@ -21,8 +21,8 @@ from waybill.registry.registry import Access, RegistrationRefused, Registry
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 _REMEDY: Final = (
     "nothing was registered. A registry that lost its data gets its ids back, while it is still empty, by `python -m "
-    "schemas restore`; where it cannot have them, `python -m waybill contracts register --new-ids` moves to its ids "
-    '(docs/contracts.md, "A registry that was lost")'
+    "waybill contracts restore`; where it cannot have them, `python -m waybill contracts register --new-ids` moves to "
+    'its ids (docs/contracts.md, "A registry that was lost")'
 )
 
 
