@@ -1,12 +1,11 @@
 """What the relay is told by its environment (`WAYBILL_…`)."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from outbox_relay.databases import database_urls, short_name, values_by_service
 from waybill.database.postgres_client import check_url
 from waybill.runtime.settings import KafkaEnvironment
 
@@ -31,7 +30,8 @@ class RelaySettings(KafkaEnvironment):
     )
     outbox_databases: str | None = Field(
         default=None,
-        description="In place of these two, several: order_service=postgresql://…,payment_service=postgresql://….",
+        description="In place of these two, several: order_service=postgresql://…,payment_service=postgresql://…; "
+        "`order=` means order_service.",
     )
     host: str = Field(default="127.0.0.1", description="Address that /livez, /readyz and /metrics answer on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the same.")
@@ -87,26 +87,9 @@ class RelaySettings(KafkaEnvironment):
                 raise ValueError("set WAYBILL_SERVICE and WAYBILL_DATABASE_URL, or WAYBILL_OUTBOX_DATABASES")
             return (Outbox(self.service, self.database_url, self.relay_hint),)
         urls = database_urls(self.outbox_databases)
-        hints = dict(_pairs("WAYBILL_RELAY_HINT", self.relay_hint)) if self.relay_hint else {}
+        hints = values_by_service("WAYBILL_RELAY_HINT", self.relay_hint) if self.relay_hint else {}
         if strangers := hints.keys() - urls.keys():
-            raise ValueError(f"WAYBILL_RELAY_HINT: no database is given for {', '.join(sorted(strangers))}")
+            raise ValueError(
+                f"WAYBILL_RELAY_HINT: no database is given for {', '.join(map(short_name, sorted(strangers)))}"
+            )
         return tuple(Outbox(service, url, hints.get(service)) for service, url in urls.items())
-
-
-def database_urls(told: str) -> dict[str, str]:
-    """Return service → URL, as WAYBILL_OUTBOX_DATABASES tells them. Raises ValueError, which names what is wrong."""
-    urls = dict(_pairs("WAYBILL_OUTBOX_DATABASES", told))
-    for service, url in urls.items():
-        try:
-            check_url(url)
-        except ValueError as error:
-            raise ValueError(f"WAYBILL_OUTBOX_DATABASES: {service}: {error}") from None
-    return urls
-
-
-def _pairs(variable: str, told: str) -> Iterator[tuple[str, str]]:
-    for pair in re.split(r",(?=\s*[\w-]+=)", told):  # a URL may name several hosts
-        name, equals, value = pair.strip().partition("=")
-        if not name or not equals or not value or "://" in name:
-            raise ValueError(f"{variable}: {name.partition('://')[0]!r} is not service=value")  # no password
-        yield name, value

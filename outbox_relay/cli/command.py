@@ -13,8 +13,8 @@ from outbox_relay.cli.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, On
 from outbox_relay.operations.places import DependencyDown, UsageError, find_places
 
 FINDS: Final = (
-    "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the local stack's "
-    "state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
+    "The databases are those of WAYBILL_OUTBOX_DATABASES (order_service=postgresql://…,payment_service=…), or of the "
+    "local stack's state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
 )
 VERBS: Final[Mapping[str, Verb]] = {**asking.VERBS, **acting.VERBS}
 

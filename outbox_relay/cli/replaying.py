@@ -24,9 +24,10 @@ from outbox_relay.cli.verb import (
     read_filter,
     refuse_silent_execution,
 )
+from outbox_relay.databases import full_name
 from outbox_relay.operations import memory
 from outbox_relay.operations.events import history
-from outbox_relay.operations.places import SUFFIX, UNBOUNDED, DependencyDown, Places, UsageError, ask, session
+from outbox_relay.operations.places import UNBOUNDED, DependencyDown, Places, UsageError, ask, session
 from outbox_relay.operations.replay import jobs, replay
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.replay import Choice, Manner, Share
@@ -113,8 +114,8 @@ def _check(given: Given) -> None:
 def _check_group(group: str, places: Places) -> None:
     """Refuse a group that nobody has; one of our services may be away for so long that the broker has forgotten it."""
     if group in places.databases:
-        raise UsageError(f"--to-consumer {group}: the group of that service is {group}{SUFFIX}")
-    ours = [service + SUFFIX for service in places.databases]
+        raise UsageError(f"--to-consumer {group}: the group of that service is {full_name(group)}")
+    ours = [full_name(service) for service in places.databases]
     if group in ours:
         return
     known = sorted({*ours, *groups.names(places.broker)})

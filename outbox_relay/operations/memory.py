@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Places, ask
+from outbox_relay.databases import full_name
+from outbox_relay.operations.places import UNBOUNDED, Places, ask
 from outbox_relay.operations.verifying.inboxes import MEMORY, reacts_to
 from waybill.runtime.settings import Settings
 
@@ -36,7 +37,7 @@ def ask_inboxes(
 ) -> tuple[list[Memory], dict[str, str]]:
     """Return the memories that a replay of these types relies on, and which databases did not answer."""
     wanted = {} if reprocess else {service: reacts_to(service) & set(types) for service in places.databases}
-    services = [one for one, met in wanted.items() if met and to_consumer in {None, one + SUFFIX}]
+    services = [one for one, met in wanted.items() if met and to_consumer in {None, full_name(one)}]
 
     def question(service: str, connection: psycopg.Connection) -> Memory:
         (lasts,) = connection.execute(MEMORY).fetchone() or (None,)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
-from outbox_relay.settings import database_urls
+from outbox_relay.databases import VARIABLE, database_urls, short_name
 from waybill.database import lock_holders, postgres_client
 from waybill.database.sqlstate import one_line
 from waybill.kafka import kafka_client
@@ -23,11 +23,10 @@ PROGRAM: Final = "outbox"
 LOCK_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 30
 UNBOUNDED: Final = 0  # for work that grows with the log, such as a proof of all of it
-WAY_OUT: Final = "set WAYBILL_OUTBOX_DATABASES=order=postgresql://…,payment=… or start the local stack: make up"
+WAY_OUT: Final = f"set {VARIABLE}=order_service=postgresql://…,payment_service=… or start the local stack: make up"
 SLOW: Final = (
     "choose fewer events (--since, --positions, --limit), or see in pg_stat_activity what keeps the server busy"
 )
-SUFFIX: Final = "_service"
 
 Answer = TypeVar("Answer")
 
@@ -53,7 +52,7 @@ class Places:
 
     def chosen(self, services: Collection[str]) -> list[str]:
         """Return the services asked for, all where none is; raises UsageError for an unknown one."""
-        names = [name.removesuffix(SUFFIX) for name in services]
+        names = [short_name(name) for name in services]
         for name in names:
             if name not in self.databases:
                 raise UsageError(f"no service {name!r}; known are {', '.join(self.databases)}")
@@ -72,7 +71,7 @@ class Places:
 
 def find_places(environment: Mapping[str, str]) -> Places:
     """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
-    told = environment.get("WAYBILL_OUTBOX_DATABASES")
+    told = environment.get(VARIABLE)
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if told:
@@ -80,16 +79,17 @@ def find_places(environment: Mapping[str, str]) -> Places:
     file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
-        return Places(dict(state["databases"]), bootstrap or state.get("kafka"), properties)
+        databases = {short_name(name): url for name, url in state["databases"].items()}
+        return Places(databases, bootstrap or state.get("kafka"), properties)
     except OSError:
         raise UsageError(f"no databases known, and no {file}; {WAY_OUT}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{file} does not name the databases; {WAY_OUT}") from None
 
 
 def _databases(told: str) -> dict[str, str]:
     try:
-        return {name.removesuffix(SUFFIX): url for name, url in database_urls(told).items()}
+        return {short_name(name): url for name, url in database_urls(told).items()}
     except ValueError as error:
         raise UsageError(str(error)) from None
 

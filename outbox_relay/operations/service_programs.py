@@ -11,7 +11,8 @@ from typing import IO, Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from outbox_relay.cli import screen
-from outbox_relay.operations.places import CHECKOUT, SUFFIX, Places
+from outbox_relay.databases import full_name
+from outbox_relay.operations.places import CHECKOUT, Places
 
 DONE, DIFFERS = 0, 3  # 1 is Python's own, for a crash
 LOG_LINE: Final = "program"  # what a line of the log has, and a line of data has not
@@ -93,7 +94,7 @@ def _run(
         given.write(told)
         given.seek(0)
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "waybill", f"{service}{SUFFIX}", *program],
+            [sys.executable, "-m", "waybill", full_name(service), *program],
             cwd=CHECKOUT,
             env={
                 **os.environ,

@@ -8,8 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from outbox_relay.databases import full_name
 from outbox_relay.operations import relay_login
-from outbox_relay.operations.places import SUFFIX
 from outbox_relay.operations.topics import missing
 from waybill.consumer.gap import Gap, told
 from waybill.observability.program_state import SILENT_SECONDS
@@ -158,7 +158,7 @@ class Status:
         """Return what is wrong with the database and with the programs that were there."""
         no_relay = f"{self.no_relay}: {self.relay_login}" if self.no_relay else None
         common = [READ_ONLY if not self.takes_writes else None, no_relay]
-        common += [told(self.missing_records, self.service + SUFFIX)] if self.missing_records else []
+        common += [told(self.missing_records, full_name(self.service))] if self.missing_records else []
         programs = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
         return [fault for fault in (*common, *programs) if fault]
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from outbox_relay.databases import short_name
 from outbox_relay.relay.parking import REFUSALS, Reason
 from outbox_relay.settings import Outbox
 from waybill.contracts.topics import topics
@@ -97,7 +98,7 @@ def failures() -> list[str]:
 
 def topics_of(service: str) -> list[str]:
     """Return the topics that the service's relay writes: those that begin with its name."""
-    own = f"{service.removesuffix('_service')}."
+    own = f"{short_name(service)}."
     return [topic.name for topic in topics() if topic.name.startswith(own)]
 
 

@@ -18,10 +18,11 @@ import psycopg
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
+from outbox_relay.databases import full_name, short_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Kind, Subject
-from outbox_relay.operations.places import SUFFIX, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.places import DependencyDown, Places, UsageError, ask
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verifying.inboxes import read_topics
 from waybill.consumer.message import Message
@@ -93,7 +94,7 @@ def _consuming(given: Given, places: Places) -> str:
 
 def find(places: Places, service: str, name: str, partition: int, offset: int) -> _Record:
     """Return the record where the service has still to handle it. Raises Refused or DependencyDown."""
-    group = service + SUFFIX
+    group = full_name(service)
     raw = topic.at(places.broker, name, partition, offset)
     if raw is None:
         raise Refused("the topic has no such record")
@@ -122,7 +123,7 @@ def _refuse_known(connection: psycopg.Connection, record: _Record) -> None:
         raise Refused("it is skipped already")
     found = connection.execute(RECEIVED, (message.received_as(record.group),)).fetchone()
     if found is not None:
-        dead = f"a dead letter: outbox discard --service {record.group.removesuffix(SUFFIX)}"
+        dead = f"a dead letter: outbox discard --service {short_name(record.group)}"
         raise Refused(f"its consumer has it already as {dead if found[0] else 'handled'}")
 
 

@@ -23,9 +23,10 @@ from psycopg.types.json import Jsonb
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
+from outbox_relay.databases import full_name
 from outbox_relay.operations import audit
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
-from outbox_relay.operations.places import SUFFIX, DependencyDown, Places, UsageError, session
+from outbox_relay.operations.places import DependencyDown, Places, UsageError, session
 from outbox_relay.operations.topics import topic
 from waybill.contracts import codec
 from waybill.database.sqlstate import one_line
@@ -137,7 +138,7 @@ def read(connection: psycopg.Connection, service: str, message: Message | None) 
     if message is None:
         raise Refused("the topic has no such record")
     headers = _headers(message)
-    source = f"/waybill/{service}{SUFFIX}"
+    source = f"/waybill/{full_name(service)}"
     if headers.get("ce_source") != source:
         raise Refused(f"written by {headers.get('ce_source', 'nobody known')!r}, and not by {source}")
     try:

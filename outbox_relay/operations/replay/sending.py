@@ -16,8 +16,9 @@ from typing import Final
 
 import psycopg
 
+from outbox_relay.databases import full_name
 from outbox_relay.operations.memory import Memory, forgotten
-from outbox_relay.operations.places import SUFFIX, DependencyDown, UsageError
+from outbox_relay.operations.places import DependencyDown, UsageError
 from outbox_relay.operations.replay import jobs, replay
 from outbox_relay.relay import broker
 from outbox_relay.relay.broker import BrokerTrouble, Topic
@@ -46,7 +47,7 @@ class ReplayRecords(Records):
 
     def __init__(self, job: jobs.Job) -> None:
         """Build the headers that all records of this job share."""
-        super().__init__(job.service + SUFFIX)
+        super().__init__(full_name(job.service))
         self._replay: Headers = [("ce_replayid", str(job.id).encode())]
         if job.to_consumer:
             self._replay.append(("ce_replaytarget", job.to_consumer.encode()))
@@ -108,7 +109,7 @@ class Sending:
         psycopg.Error, with all that was acknowledged made durable.
         """
         room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
-        with Sender(self._kafka, self._job.service + SUFFIX, pace=Pace(), batch_bytes=room) as sender:
+        with Sender(self._kafka, full_name(self._job.service), pace=Pace(), batch_bytes=room) as sender:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)

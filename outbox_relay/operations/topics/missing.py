@@ -15,10 +15,11 @@ from psycopg.rows import class_row
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, Given
+from outbox_relay.databases import full_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import history
 from outbox_relay.operations.events.history import Filter
-from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.places import UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
 from outbox_relay.operations.verifying.inboxes import reacts_to, read_topics
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 
@@ -56,14 +57,14 @@ def open_gaps(connection: psycopg.Connection) -> list[Gap]:
 
 def await_replayed(places: Places, to_consumer: str | None) -> None:
     """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
-    groups = [one for one in places.databases if to_consumer in {None, one + SUFFIX} and reacts_to(one)]
+    groups = [one for one in places.databases if to_consumer in {None, full_name(one)} and reacts_to(one)]
     for service, gaps in _answers(places, groups, open_gaps).items():
         for gap in gaps:
             _await(places, service, gap)
 
 
 def _await(places: Places, service: str, gap: Gap) -> None:
-    values = gap._asdict() | {"events": _recorded(places, service, gap), "group": service + SUFFIX}
+    values = gap._asdict() | {"events": _recorded(places, service, gap), "group": full_name(service)}
     _answers(places, [service], lambda connection: connection.execute(AWAIT, values))
 
 
@@ -97,7 +98,7 @@ def acknowledge(given: Given, places: Places, service: str) -> int:
     elif given.execute:
         screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")
     else:
-        screen.tell(f"dry run: {len(found)} gaps; {found[0].remedy(service + SUFFIX)} would send them again")
+        screen.tell(f"dry run: {len(found)} gaps; {found[0].remedy(full_name(service))} would send them again")
     return DONE if found else MISMATCH
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from outbox_relay.databases import full_name
 from outbox_relay.operations import decisions
-from outbox_relay.operations.places import SUFFIX
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verifying.faults import Fault, Faults
 from outbox_relay.operations.verifying.ledger import Entry, Ledger
@@ -60,7 +60,7 @@ class Inbox(NamedTuple):
 def reacts_to(service: str) -> set[str]:
     """Return the event types that the service reacts to; its reactions need neither database nor broker."""
     try:
-        reactions = import_module(f"{service}{SUFFIX}.reactions")
+        reactions = import_module(f"{full_name(service)}.reactions")
     except ModuleNotFoundError:
         return set()
     marked: list[Any] = [getattr(function, "reacts_to", None) for function in vars(reactions).values()]
@@ -107,12 +107,12 @@ def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: 
 
 def _lacking(connection: psycopg.Connection, service: str, wanted: Iterable[Entry]) -> set[str]:
     ids = [entry.event_id for entry in wanted]
-    values = (ids, f"{service}{SUFFIX}:")
+    values = (ids, f"{full_name(service)}:")
     return {event_id for (event_id,) in connection.execute(LACKING, values)} if ids else set()
 
 
 def _fault(inbox: Inbox, entry: Entry) -> Fault:
-    group = f"{inbox.service}{SUFFIX}"
+    group = full_name(inbox.service)
     why = "its topic no longer has it" if entry.offset is None else f"group {group} has passed it"
     replay = f"outbox replay --service {entry.service} --event {entry.event_id} --to-consumer {group}"
     fields: dict[str, Any] = entry.fields() | {"service": inbox.service}

@@ -30,8 +30,9 @@ from typing import Any, Final
 
 import psycopg
 
+from outbox_relay.databases import full_name
 from outbox_relay.operations.events import history
-from outbox_relay.operations.places import SUFFIX, UNBOUNDED, Places, ask
+from outbox_relay.operations.places import UNBOUNDED, Places, ask
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verifying import inboxes, mark, outboxes
 from outbox_relay.operations.verifying.faults import Fault, Faults
@@ -107,7 +108,7 @@ def prove(places: Places, services: Sequence[str], start: Start, faults: Faults,
         def receipts(service: str, connection: psycopg.Connection) -> dict[str, int]:
             if not inboxes.reacts_to(service):
                 return {}
-            offsets = topic.committed(kafka, f"{service}{SUFFIX}", names)
+            offsets = topic.committed(kafka, full_name(service), names)
             inbox = inboxes.open_inbox(service, connection, offsets, datetime.now(UTC))
             return inboxes.judge(connection, inbox, ledger, faults)
 

@@ -21,9 +21,10 @@ def other(outbox: Outbox, database_server: Server) -> Iterator[Outbox]:
 
 
 def _both(first: Outbox, second: Outbox) -> dict[str, str]:
+    """Both spellings of a service's name, and a URL whose first host is dead."""
+    several_hosts = first.database.relay_url.replace("@", "@127.0.0.1:1,")
     return {
-        "WAYBILL_OUTBOX_DATABASES": f"order_service={first.database.relay_url},"
-        f"inventory_service={second.database.relay_url}",
+        "WAYBILL_OUTBOX_DATABASES": f"order={several_hosts},inventory_service={second.database.relay_url}",
         "WAYBILL_RELAY_HINT": "",
     }
 

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from outbox_relay.settings import database_urls
+from outbox_relay.databases import database_urls
+from outbox_relay.operations.places import find_places
+from outbox_relay.settings import RelaySettings
 from waybill.database.postgres_client import check_url, parameters
 
 
@@ -49,9 +51,21 @@ def test_what_the_url_says_of_the_connection_wins_and_what_is_relied_on_wins_ove
     assert told["options"].startswith("-c jit=off -c DateStyle=SQL -c DateStyle=ISO,MDY ")  # the last one counts
 
 
-def test_urls_of_several_hosts_stand_in_one_list_of_databases() -> None:
-    urls = database_urls("order_service=postgresql://u@a:1,b:2/d, payment-x=postgresql://u@c/d")
-    assert urls == {"order_service": "postgresql://u@a:1,b:2/d", "payment-x": "postgresql://u@c/d"}
+SEVERAL_HOSTS = "postgresql://u@a:1,b:2/d?target_session_attrs=any"
+
+
+@pytest.mark.parametrize("spelt", [("order", "payment-x"), ("order_service", "payment-x_service")])
+def test_relay_and_command_read_one_list_of_databases_in_either_spelling(spelt: tuple[str, str]) -> None:
+    told = f"{spelt[0]}={SEVERAL_HOSTS}, {spelt[1]}=postgresql://u@c,d/e"
+    relay = [(one.service, one.database_url) for one in RelaySettings(outbox_databases=told).outboxes]
+    assert relay == [("order_service", SEVERAL_HOSTS), ("payment-x_service", "postgresql://u@c,d/e")]
+    command = find_places({"WAYBILL_OUTBOX_DATABASES": told}).databases
+    assert command == {"order": SEVERAL_HOSTS, "payment-x": "postgresql://u@c,d/e"}
+
+
+def test_a_service_that_is_named_in_both_spellings_is_refused() -> None:
+    with pytest.raises(ValueError, match="order_service is given twice"):
+        database_urls("order=postgresql://u@a/d,order_service=postgresql://u@b/d")
 
 
 def test_a_list_of_databases_that_is_malformed_shows_no_password() -> None:
