@@ -55,11 +55,11 @@ GROUP BY reason
 # No scan: the planner's estimate, and -1 where the table was never analysed.
 ROWS: Final = """
 SELECT relname, nullif(reltuples, -1)::float FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relname = ANY(%(tables)s::text[])
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY(%(tables)s::text[])
 """
 BYTES: Final = """
 SELECT relname, pg_total_relation_size(oid) FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relname = ANY(%(tables)s::text[])
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY(%(tables)s::text[])
 """
 
 

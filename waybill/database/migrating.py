@@ -62,10 +62,11 @@ def _tell(holders: list[str]) -> None:
 
 def _grant(rights: Mapping[LiteralString, str | None]) -> None:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database(), current_schema()")
+        database, schema = map(sql.Identifier, cursor.fetchone())
         for grants, role in rights.items():
             if role:
-                database = sql.Identifier(connection.connection.info.dbname)
-                statement = sql.SQL(grants).format(database=database, role=sql.Identifier(role))
+                statement = sql.SQL(grants).format(database=database, schema=schema, role=sql.Identifier(role))
                 cursor.execute(statement.as_string(cursor.connection))
 
 

@@ -1,7 +1,8 @@
 """How every program connects to PostgreSQL: the URL as libpq reads it, and the settings that each session relies on.
 
 What a URL says of the connection wins (`sslmode`, `application_name`, several hosts, `service`, a socket's folder);
-what RELIED_ON says of the session wins over the URL, and over what an administrator set for role or database.
+what RELIED_ON says of the session wins over the URL, and over what an administrator set for role or database. But a
+`search_path` in the URL's `options` says where the tables are, and wins.
 """
 
 import re
@@ -23,7 +24,7 @@ RELIED_ON: Final = {
     "bytea_output": "hex",  # half the work of `escape`
     "extra_float_digits": "1",  # a float comes back as it was written
     "array_nulls": "on",  # NULL in an array's text is no string
-    "search_path": "public",  # where `migrate` makes the tables
+    "search_path": "public",  # where `migrate` makes the tables, unless the URL says otherwise
     "default_transaction_isolation": "read committed",  # a statement must see what was committed while it waited
     "default_transaction_deferrable": "off",
     "synchronous_commit": "on",  # offsets are committed after the rows: a crash must not lose what was committed
@@ -49,6 +50,7 @@ SCHEMES: Final = ("postgresql://", "postgres://")
 EXAMPLE: Final = "postgresql://user:password@host:5432/database"
 NUMBERS: Final = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 LARGEST_PORT: Final = 65535
+SEARCH_PATH: Final = re.compile(r"(?:-c\s*|--)search[-_]path\s*=", re.IGNORECASE)
 QUOTED: Final = re.compile(r'(?<!parameter): ".*"')  # may hold the password
 
 
@@ -92,9 +94,12 @@ def parameters(
     given = conninfo_to_dict(url)
     if pooled:
         return {**DEFAULTS, "fallback_application_name": program, "prepare_threshold": None, **given}
+    theirs = str(given.get("options", ""))
     relied_on = {**RELIED_ON, **(session or {})}
+    if SEARCH_PATH.search(theirs):
+        del relied_on["search_path"]
     ours = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in relied_on.items())
-    options = f"{given.get('options', '')} {ours}".strip()
+    options = f"{theirs} {ours}".strip()
     return {**DEFAULTS, "fallback_application_name": program, **given, "options": options}
 
 

@@ -4,7 +4,7 @@ from typing import Final, LiteralString
 
 RELAY: Final[LiteralString] = """
 GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA public TO {role};
+GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT ON waybill_outbox, waybill_outbox_position_seq, waybill_schema_id, waybill_relay_pause,
                 waybill_operator_decision TO {role};
 GRANT SELECT, UPDATE ON waybill_outbox_cursor TO {role};

@@ -42,8 +42,8 @@ PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the
 # sequence, and none to choose a position. What operators did and decided may be read and added to.
 SERVICE_GRANTS: LiteralString = """
 GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA public TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+GRANT USAGE ON SCHEMA {schema} TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
 REVOKE ALL ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, waybill_operator_action,
               waybill_operator_decision, django_migrations FROM {role};
 GRANT SELECT, INSERT ON waybill_operator_action, waybill_operator_decision TO {role};

@@ -59,6 +59,19 @@ def test_a_database_that_is_away_costs_the_others_nothing(outbox: Outbox):
         assert "order_service" not in reason
 
 
+def test_an_outbox_is_found_in_the_schema_that_the_url_names(other: Outbox):
+    other.execute("ALTER SCHEMA public RENAME TO shop")
+    other.execute(f"ALTER DATABASE {other.database.name} SET search_path = shop")  # for the test's own sessions
+    url = f"{other.database.relay_url}?options=-csearch_path%3Dshop"
+    told = {"WAYBILL_OUTBOX_DATABASES": f"inventory={url}", "WAYBILL_RELAY_HINT": ""}
+    with relay(other, **told) as running, other.connect() as writer:
+        append(writer, other.topic, "a", 1)
+        other.wait_for_cursor(1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/metrics", timeout=5) as answer:
+            assert 'waybill_table_bytes{service="inventory_service",table="outbox"} ' in answer.read().decode()
+    assert versions(read_topic(other.kafka, other.topic)) == {"a": [1]}
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -1,6 +1,7 @@
 """A database URL is checked before anything connects, as libpq reads it."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -49,6 +50,13 @@ def test_what_the_url_says_of_the_connection_wins_and_what_is_relied_on_wins_ove
     )
     assert (told["connect_timeout"], told["password"], told["fallback_application_name"]) == ("9", "p@ss", "shop.web")
     assert told["options"].startswith("-c jit=off -c DateStyle=SQL -c DateStyle=ISO,MDY ")  # the last one counts
+
+
+@pytest.mark.parametrize("options", ["-c search_path=shop", "-csearch_path=shop", "--search-path=shop -c jit=off"])
+def test_the_search_path_of_a_url_says_where_the_tables_are(options: str) -> None:
+    told = parameters(f"postgresql://u@h/d?options={quote(options)}", "shop.web")
+    assert told["options"].startswith(f"{options} -c DateStyle=")
+    assert "search_path=public" not in told["options"]
 
 
 SEVERAL_HOSTS = "postgresql://u@a:1,b:2/d?target_session_attrs=any"

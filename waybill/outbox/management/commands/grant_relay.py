@@ -23,9 +23,11 @@ class Command(BaseCommand):
     def handle(self, *_: str, role: str, **__: Any) -> None:
         """Grant, or say why not."""
         connection = connections[router.db_for_write(OutboxEvent)]
-        names = {"database": sql.Identifier(str(connection.settings_dict["NAME"])), "role": sql.Identifier(role)}
         try:
             with connection.cursor() as cursor:
+                cursor.execute("SELECT current_database(), current_schema()")
+                database, schema = map(sql.Identifier, cursor.fetchone())
+                names = {"database": database, "schema": schema, "role": sql.Identifier(role)}
                 cursor.execute(sql.SQL(rights.RELAY).format(**names).as_string(cursor.connection))
         except DatabaseError as error:
             raise CommandError(f"{role!r} was given nothing: {error}".strip()) from None
