@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from outbox_relay.operations import service_programs
 from outbox_relay.operations.events import history
 from outbox_relay.operations.places import Places, UsageError
 from outbox_relay.operations.service_programs import Folding
+from waybill.runtime.reports import MendRequest, RowDiffers
 
 Line = dict[str, Any]
 ABSENT: Final = "(no row)"
@@ -33,11 +35,15 @@ def run(given: Given, places: Places) -> int:
     found: list[Line] = []
     failures: dict[str, str] = {}
     for service in services:
+
+        def take(difference: RowDiffers, service: str = service) -> None:
+            found.append({"service": service, **asdict(difference)})
+
         with screen.progress(f"events and rows of {service}") as progress:
-            folding = Folding(found.append, progress, checkpoints)
+            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
             if given.execute:
-                told = {"by": given.by, "reason": given.reason, "only": only}
-                trouble = service_programs.mend(places, service, told, folding)
+                request = MendRequest(given.by, given.reason, only)
+                trouble = service_programs.mend(places, service, request, folding)
             else:
                 trouble = service_programs.check(places, service, folding)
         if trouble:

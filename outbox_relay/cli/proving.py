@@ -3,6 +3,7 @@
 import argparse
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from outbox_relay.operations.places import DependencyDown, Places, UsageError, a
 from outbox_relay.operations.service_programs import Folding
 from outbox_relay.operations.verifying import proof
 from outbox_relay.operations.verifying.faults import Fault, Faults
+from waybill.runtime.reports import RowDiffers
 
 Line = Mapping[str, Any]
 FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
@@ -135,8 +137,13 @@ def _check(given: Given, places: Places, services: Sequence[str], differs: Calla
     failures: dict[str, str] = {}
     checkpoints = mending.read_checkpoints(given)
     for service in services:
+
+        def take(difference: RowDiffers, service: str = service) -> None:
+            differs({"service": service, **asdict(difference)})
+
         with screen.progress(f"events and rows of {service}") as progress:
-            trouble = service_programs.check(places, service, Folding(differs, progress, checkpoints))
+            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
+            trouble = service_programs.check(places, service, folding)
         if trouble:
             failures[service] = trouble
     return failures

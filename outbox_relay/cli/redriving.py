@@ -1,9 +1,9 @@
 """The verb `redrive`: arguments, and what is printed."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from outbox_relay.cli import screen
@@ -11,6 +11,7 @@ from outbox_relay.cli.verb import MISMATCH, Given, Verb, add_record, code_of, na
 from outbox_relay.operations import service_programs, status
 from outbox_relay.operations.dead_letters import dead_letters, redrive
 from outbox_relay.operations.places import UNBOUNDED, Places, ask
+from waybill.runtime.reports import MessageRedriven
 
 WAIT_SECONDS: Final = 30.0
 
@@ -48,8 +49,8 @@ def _handle(places: Places, service: str, messages: Sequence[UUID]) -> tuple[lis
     found: list[redrive.Outcome] = []
     with screen.progress(f"messages of {service}") as progress:
 
-        def took(line: Mapping[str, Any]) -> None:
-            found.append(redrive.Outcome(service, "message", **line))
+        def took(message: MessageRedriven) -> None:
+            found.append(redrive.Outcome(service, "message", **asdict(message)))
             progress(len(found), len(messages))
 
         return found, service_programs.redrive(places, service, messages, took)

@@ -44,6 +44,11 @@ def tell(text: str) -> None:
     print(f"outbox: {plain(text)}", file=sys.stderr)
 
 
+def checkpoint_unusable(service: str) -> Callable[[str], object]:
+    """Return what says why a checkpoint of this service is not used."""
+    return lambda reason: tell(f"{service}: the checkpoint is not used, everything is folded: {reason}")
+
+
 @contextmanager
 def progress(what: str) -> Generator[Callable[[int, int], object]]:
     """Show on stderr how far long work is, by a bar on a terminal, else by lines; yields what takes done, total."""

@@ -5,6 +5,7 @@ due task and the operator's action in one transaction.
 """
 
 import argparse
+from dataclasses import asdict
 from typing import Final
 
 from outbox_relay.cli import screen
@@ -21,7 +22,7 @@ from outbox_relay.cli.verb import (
 )
 from outbox_relay.operations import service_programs
 from outbox_relay.operations.places import Places, UsageError
-from outbox_relay.operations.service_programs import Line
+from waybill.runtime.reports import Failed, Refused, SettleRequest, TaskSettled
 
 
 def _settle(given: Given, places: Places) -> int:
@@ -29,37 +30,29 @@ def _settle(given: Given, places: Places) -> int:
     if len(services) > 1:
         raise UsageError(f"settle is for one key of one service; given are {', '.join(services)}")
     refuse_silent_execution(given)
-    asked = {
-        "key": given.key,
-        "reference": given.paid_elsewhere,
-        "execute": given.execute,
-        "operator": given.by,
-        "reason": given.reason,
-    }
-    answer, failure = service_programs.settle(places, services[0], asked)
-    if failure:
-        return code_of({}, {services[0]: failure})
-    if "refused" in answer:
-        screen.tell(f"{answer['refused']}; nothing is changed")
-        return MISMATCH
-    if given.json:
-        screen.put_json([answer])
-    else:
-        _show(answer)
-    _tell(given, answer)
-    return DONE
+    request = SettleRequest(given.key, given.paid_elsewhere, given.execute, given.by, given.reason)
+    match service_programs.settle(places, services[0], request):
+        case Failed(reason=reason):
+            return code_of({}, {services[0]: reason})
+        case Refused(reason=reason):
+            screen.tell(f"{reason}; nothing is changed")
+            return MISMATCH
+        case settled:
+            screen.put_json([asdict(settled)]) if given.json else _show(settled)
+            _tell(given, settled)
+            return DONE
 
 
-def _show(answer: Line) -> None:
-    screen.put_record(f"{answer['aggregate']}, as it stood", answer["row"])
-    for event in answer["events"]:
+def _show(settled: TaskSettled) -> None:
+    screen.put_record(f"{settled.aggregate}, as it stood", settled.row)
+    for event in settled.events:
         screen.put_record(event["type"], event["payload"])
 
 
-def _tell(given: Given, answer: Line) -> None:
-    recorded, task = ", ".join(event["type"] for event in answer["events"]), answer["task"]
+def _tell(given: Given, settled: TaskSettled) -> None:
+    recorded, task = ", ".join(event["type"] for event in settled.events), settled.task
     if given.execute:
-        screen.tell(f"{recorded} recorded; {task} of {answer['aggregate']} is settled")
+        screen.tell(f"{recorded} recorded; {task} of {settled.aggregate} is settled")
     else:
         screen.tell(
             f"dry run: {recorded} would be recorded, and {task} is no longer due; --execute --reason '…' does it"

@@ -1,33 +1,45 @@
-"""What only a service's own program can do, asked of it: this program knows no decider and no reaction."""
+"""What only a service's own program can do, asked of it: this program knows no decider and no reaction.
 
-import json
+The protocol is `waybill.runtime.reports`. The program is this interpreter's, with the same environment.
+"""
+
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 from uuid import UUID
 
-from outbox_relay.cli import screen
 from outbox_relay.databases import full_name
 from outbox_relay.operations.places import CHECKOUT, Places
-
-DONE, DIFFERS = 0, 3  # 1 is Python's own, for a crash
-LOG_LINE: Final = "program"  # what a line of the log has, and a line of data has not
-
-Line = dict[str, Any]
+from waybill.runtime import reports
+from waybill.runtime.reports import (
+    CheckpointUnusable,
+    Failed,
+    FoldProgress,
+    MendRequest,
+    MessageRedriven,
+    RedriveRequest,
+    Refused,
+    Report,
+    Request,
+    RowDiffers,
+    SettleRequest,
+    TaskSettled,
+)
 
 
 class Folding(NamedTuple):
-    """What a fold hands on: each row that differs, and how far it is, as events and rows done and all there are.
+    """Who is told of a fold: of each row that differs, of how far it is, and why its checkpoint is not used.
 
     With a folder, it starts at the checkpoint that stands there, and leaves one.
     """
 
-    differs: Callable[[Line], object]
+    differs: Callable[[RowDiffers], object]
     progress: Callable[[int, int], object]
+    checkpoint_unusable: Callable[[str], object]
     checkpoints: Path | None = None
 
 
@@ -36,85 +48,97 @@ def check(places: Places, service: str, folding: Folding) -> str | None:
     return _fold(places, service, ["rebuild"], folding)
 
 
-def mend(places: Places, service: str, told: Line, folding: Folding) -> str | None:
-    """Set rows to their events' fold: `told` has `by`, `reason` and `only`, type and id of one or None.
-
-    Hands on the rows that differed, with a fold of None where one was left; else as `check`.
-    """
-    return _fold(places, service, ["rebuild", "--mend"], folding, json.dumps(told))
+def mend(places: Places, service: str, request: MendRequest, folding: Folding) -> str | None:
+    """Set rows to their events' fold. Tells of those that differed, a fold of None where one was left."""
+    return _fold(places, service, ["rebuild", "--mend"], folding, request)
 
 
-def _fold(places: Places, service: str, program: Sequence[str], folding: Folding, told: str = "") -> str | None:
+def _fold(
+    places: Places, service: str, program: Sequence[str], folding: Folding, request: Request | None = None
+) -> str | None:
     if folding.checkpoints:
         program = [*program, "--checkpoint", str(folding.checkpoints / f"{service}.fold")]
 
-    def take(line: Line) -> None:
-        if line.get("event") == "folded":
-            folding.progress(line["done"], line["total"])
-        elif line.get("event") == "checkpoint_not_used":
-            screen.tell(f"{service}: the checkpoint is not used, everything is folded: {line['reason']}")
-        elif "aggregate_type" in line:
-            folding.differs({"service": service, **line})
+    def take(report: Report) -> None:
+        match report:
+            case FoldProgress(done=done, total=total):
+                folding.progress(done, total)
+            case CheckpointUnusable(reason=reason):
+                folding.checkpoint_unusable(reason)
+            case RowDiffers():
+                folding.differs(report)
+            case MessageRedriven() | TaskSettled() | Refused() | Failed():
+                raise _unexpected(report)
 
-    return _run(places, service, program, take, told)
+    return _run(places, service, program, take, request)
 
 
-def redrive(places: Places, service: str, messages: Sequence[UUID], took: Callable[[Line], object]) -> str | None:
+def redrive(
+    places: Places, service: str, messages: Sequence[UUID], took: Callable[[MessageRedriven], object]
+) -> str | None:
     """Handle these dead letters of the service again; `took` gets what came of each. Returns why it broke off.
 
     Blocks until it has ended.
     """
 
-    def take(line: Line) -> None:
-        if LOG_LINE not in line:
-            took(line)
+    def take(report: Report) -> None:
+        if not isinstance(report, MessageRedriven):
+            raise _unexpected(report)
+        took(report)
 
-    return _run(places, service, ["redrive", "--only"], take, "\n".join(map(str, messages)))
+    return _run(places, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
 
 
-def settle(places: Places, service: str, asked: Mapping[str, Any]) -> tuple[Line, str | None]:
-    """Let the service settle a task, or say what that would do; returns what it answers, or why there is no answer.
+def settle(places: Places, service: str, request: SettleRequest) -> TaskSettled | Refused | Failed:
+    """Let the service settle a task, or say what that would do. Blocks until it has ended."""
+    answers: list[TaskSettled | Refused] = []
 
-    The answer of one that is refused has `refused` alone. Blocks until it has ended.
-    """
-    answer: Line = {}
+    def take(report: Report) -> None:
+        if not isinstance(report, TaskSettled | Refused):
+            raise _unexpected(report)
+        answers.append(report)
 
-    def take(line: Line) -> None:
-        if LOG_LINE not in line:
-            answer.update(line)
+    failure = _run(places, service, ["settle"], take, request)
+    if failure or not answers:
+        return Failed(failure or "settle ended without an answer")
+    return answers[-1]
 
-    failure = _run(places, service, ["settle"], take, json.dumps(asked))
-    return answer, failure or (None if answer else "settle ended without an answer")
+
+def _unexpected(report: Report) -> reports.NotAReport:
+    return reports.NotAReport(f"{reports.in_json(report)} is no answer to what was asked")
 
 
 def _run(
-    places: Places, service: str, program: Sequence[str], take: Callable[[Line], object], told: str = ""
+    places: Places, service: str, program: Sequence[str], take: Callable[[Report], object], request: Request | None
 ) -> str | None:
-    with TemporaryFile("w+") as errors, TemporaryFile("w+") as given:
-        given.write(told)
-        given.seek(0)
+    """Run a program to its end; returns why it could not do what was asked, if so."""
+    with TemporaryFile("w+") as errors, TemporaryFile("w+") as asked:
+        asked.write(reports.request_in_json(request) if request else "")
+        asked.seek(0)
         process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "waybill", full_name(service), *program],
             cwd=CHECKOUT,
-            env={
-                **os.environ,
-                "WAYBILL_DATABASE_URL": places.databases[service],
-                "WAYBILL_LOG_LEVEL": "debug",  # how far it is
-            },
-            stdin=given,
+            env={**os.environ, "WAYBILL_DATABASE_URL": places.databases[service]},
+            stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
+        failure: str | None = None
         with process:
             try:
                 for line in cast("IO[str]", process.stdout):
-                    if line.startswith("{"):
-                        take(json.loads(line))
-            except BaseException:
+                    report = reports.from_json(line)
+                    if isinstance(report, Failed):
+                        failure = report.reason
+                    else:
+                        take(report)
+            except BaseException as error:
                 process.kill()  # what it was in the middle of is rolled back
+                if isinstance(error, reports.NotAReport):
+                    return f"{program[0]}: {error}"
                 raise
-        if process.returncode in {DONE, DIFFERS}:
-            return None
+        if failure or process.returncode in {reports.DONE, reports.DIFFERS}:
+            return failure
         errors.seek(0)
         return next(reversed(errors.read().strip().splitlines()), f"{program[0]} ended with {process.returncode}")

@@ -44,7 +44,7 @@ def do(command) -> PaymentRow:
 
 def differences() -> list[rebuild.Difference]:
     found: list[rebuild.Difference] = []
-    rebuild.check(service, lambda *_: None, found.append)
+    rebuild.check(service, rebuild.UNWATCHED, found.append)
     return found
 
 

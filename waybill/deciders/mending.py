@@ -10,7 +10,7 @@ A row without events is left alone: there is nothing to set it to.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ from django.utils import timezone
 from waybill.consumer import schema_ids
 from waybill.database import rows
 from waybill.deciders.kept_rows import KeptRows, Place
-from waybill.deciders.rebuild import TIMES, Difference, Fold, differences
+from waybill.deciders.rebuild import TIMES, Difference, Fold, Watch, differences
 from waybill.deciders.service import Service
 
 LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
@@ -49,7 +49,7 @@ def mend(
     service: Service,
     only: Place | None,
     record: Record,
-    progress: Callable[[int, int], object],
+    watch: Watch,
     checkpoint: Path | None = None,
 ) -> list[Difference]:
     """Set rows to the fold of their events, all or one; returns what differed, a fold of None where it was left.
@@ -58,7 +58,7 @@ def mend(
     """
     with KeptRows(service.tables, TIMES, checkpoint) as kept:
         fold = Fold(service, kept)
-        found = [one for one in differences(fold, kept, progress) if only in {None, one.place}]
+        found = [one for one in differences(fold, kept, watch) if only in {None, one.place}]
         return _write(fold, found, record) if any(one.fold for one in found) else found
 
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-import structlog
 from django.db import connection, transaction
 
 from waybill.application import application
@@ -49,9 +48,6 @@ PIECE_EVENTS: Final = 5_000
 PIECE_ROWS: Final = 2_000
 LAST: Final = 2**63 - 1
 
-Progress = Callable[[int, int], object]
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -66,6 +62,17 @@ class Difference:
     def place(self) -> tuple[str, str]:
         """Return type and id."""
         return self.aggregate_type, self.aggregate_id
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how far a fold is, as events and rows done and all there are, and why a checkpoint is not used."""
+
+    progress: Callable[[int, int], object]
+    checkpoint_unusable: Callable[[str], object]
+
+
+UNWATCHED: Final = Watch(lambda *_: None, lambda _: None)
 
 
 class Rows(Protocol):
@@ -139,30 +146,29 @@ class Fold:
 
 
 def check(
-    service: Service, progress: Progress, differs: Callable[[Difference], object], checkpoint: Path | None = None
+    service: Service, watch: Watch, differs: Callable[[Difference], object], checkpoint: Path | None = None
 ) -> int:
     """Fold everything, compare, and hand on what differs; returns how many events there are.
 
-    `progress` is told events and rows done, and the number there are. Raises django.db.DatabaseError, sqlite3.Error for
-    the file of rows, or UnreadableEvent for an event not known here.
+    Raises django.db.DatabaseError, sqlite3.Error for the file of rows, or UnreadableEvent for an event not known here.
     """
     with KeptRows(service.tables, TIMES, checkpoint) as kept:
         fold = Fold(service, kept)
-        for difference in differences(fold, kept, progress):
+        for difference in differences(fold, kept, watch):
             differs(difference)
         return fold.events
 
 
-def differences(fold: Fold, kept: KeptRows, progress: Progress) -> Iterator[Difference]:
+def differences(fold: Fold, kept: KeptRows, watch: Watch) -> Iterator[Difference]:
     """Yield what differs from the fold of all events, into `kept`; else as `check`."""
     models = sorted(fold.service.tables.items())
     total = _ask(COUNT)[0] + sum(model.objects.count() for _, model in models)
-    _fold_settled(fold, kept, lambda events: progress(events, total))
+    _fold_settled(fold, kept, total, watch)
     done = fold.events
     for kind, model in models:
         for read in _note_suspects(fold, kept, kind, model):
             done += read
-            progress(done, total)
+            watch.progress(done, total)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(SNAPSHOT)
@@ -172,7 +178,7 @@ def differences(fold: Fold, kept: KeptRows, progress: Progress) -> Iterator[Diff
                 _take(fold, event)
             kept.suspect(kept.flush())
             done += len(piece)
-            progress(done, max(total, done))
+            watch.progress(done, max(total, done))
         for kind, model in models:
             for keys in kept.suspects(kind):
                 stand = {str(row.pk): row for row in model.objects.filter(pk__in=keys)}
@@ -180,10 +186,10 @@ def differences(fold: Fold, kept: KeptRows, progress: Progress) -> Iterator[Diff
                 kept.flush()
 
 
-def _fold_settled(fold: Fold, kept: KeptRows, progress: Callable[[int], object]) -> None:
+def _fold_settled(fold: Fold, kept: KeptRows, total: int, watch: Watch) -> None:
     """Fold what can no longer change, from the checkpoint on where it still counts, and make that the checkpoint."""
     code = _code_of(fold.service)
-    checkpoint = _usable(kept, code)
+    checkpoint = _usable(kept, code, watch)
     fold.last, fold.events = checkpoint.position, checkpoint.events
     (settled,) = _ask(SETTLED)
     for piece in _events(fold.last, settled):
@@ -191,10 +197,10 @@ def _fold_settled(fold: Fold, kept: KeptRows, progress: Callable[[int], object])
             _take(fold, event)
         fold.last, event_id, *_ = piece[-1]
         kept.keep(Checkpoint(fold.last, fold.events, event_id, code))
-        progress(fold.events)
+        watch.progress(fold.events, total)
 
 
-def _usable(kept: KeptRows, code: str) -> Checkpoint:
+def _usable(kept: KeptRows, code: str, watch: Watch) -> Checkpoint:
     checkpoint = kept.checkpoint
     if checkpoint.position == 0:
         return checkpoint
@@ -204,7 +210,7 @@ def _usable(kept: KeptRows, code: str) -> Checkpoint:
         reason = "the outbox has other events up to there than it had: restored, mended, or another database"
     else:
         return checkpoint
-    log.warning("checkpoint_not_used", position=checkpoint.position, reason=reason)
+    watch.checkpoint_unusable(reason)
     kept.forget()
     return Checkpoint()
 

@@ -9,7 +9,6 @@ release under way, and then finds the key free, or parks behind what is left: no
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import SchemaUnknown
 from waybill.inbox import inbox
+from waybill.runtime.reports import MessageRedriven
 from waybill.runtime.settings import Settings
 
 # A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
@@ -49,18 +49,9 @@ class _Parked(NamedTuple):
         return self.topic, self.key
 
 
-@dataclass(frozen=True, slots=True)
-class Redriven:
-    """What came of one parked message; `trouble` is None where it was handled."""
-
-    topic: str
-    key: str
-    place: str
-    event_type: str | None
-    trouble: str | None
-
-
-def redrive(subscriber: Subscriber, settings: Settings, only: Collection[UUID] | None = None) -> Iterator[Redriven]:
+def redrive(
+    subscriber: Subscriber, settings: Settings, only: Collection[UUID] | None = None
+) -> Iterator[MessageRedriven]:
     """Handle everything parked, or these rows, yielding what comes of each message. Raises what `may_succeed_later`.
 
     None overtakes an earlier one of its key that is not among them. What is parked meanwhile behind one of these is
@@ -83,7 +74,7 @@ def redrive(subscriber: Subscriber, settings: Settings, only: Collection[UUID] |
             else:
                 continue
             (stuck if trouble else freed).add(one.lane)
-            yield Redriven(one.topic, one.key, one.place, one.event_type, trouble)
+            yield MessageRedriven(one.topic, one.key, one.place, one.event_type, trouble)
         waiting = [one for one in _parked(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
 
 

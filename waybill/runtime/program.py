@@ -1,14 +1,13 @@
 """`python -m waybill <service> web|consumer|worker|migrate|rebuild|redrive|settle`: start, signals, stop."""
 
 import argparse
-import json
 import multiprocessing
 import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
@@ -28,6 +27,7 @@ from waybill.database.sqlstate import may_succeed_later, one_line
 from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
+from waybill.runtime import reports
 from waybill.runtime.condition import Condition
 from waybill.runtime.django_settings import configure_django
 from waybill.runtime.settings import Settings, read
@@ -35,7 +35,6 @@ from waybill.runtime.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-DIFFERS, DEPENDENCY_DOWN = 3, 4  # 1 is Python's own, for a crash
 PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
@@ -63,8 +62,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "rest",
         nargs=argparse.REMAINDER,
-        help="for `manage`: a Django management command; `redrive --only` reads row ids from its standard input, "
-        "`settle` a JSON object, and so does `rebuild --mend`: `by`, `reason`, and `only` (type and id, or null)",
+        help="for `manage`: a Django management command; `rebuild --mend`, `redrive --only` and `settle` read a "
+        "request from their standard input (waybill/runtime/reports.py)",
     )
     given = parser.parse_args(argv)
     if not (Path(__file__).parents[2] / given.service / "service.py").is_file():
@@ -222,12 +221,12 @@ def migrate(name: str, settings: Settings) -> None:
         migrating.migrate(settings.owner_database_url, program, roles)
     except (OperationalError, migrating.LockHeld) as error:
         print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
-        sys.exit(DEPENDENCY_DOWN)
+        sys.exit(reports.DEPENDENCY_DOWN)
     log.info("migrated", database=connection.connection.info.dbname)
 
 
 def rebuild(rest: list[str], name: str, settings: Settings) -> None:
-    """Print every row that is not the fold of its events, as JSON lines; exits 3 where there is one.
+    """Report every row that is not the fold of its events; exits 3 where there is one.
 
     `--mend` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
     """
@@ -235,76 +234,78 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     parser.add_argument("--mend", action="store_true")
     parser.add_argument("--checkpoint", type=Path)
     given = parser.parse_args(rest)
-    told = json.load(sys.stdin) if given.mend else None
+    request = reports.read_request(reports.MendRequest) if given.mend else None
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
     from waybill.deciders.mending import Record, mend
-    from waybill.deciders.rebuild import Difference, check
-
-    def progress(done: int, total: int) -> None:
-        log.debug("folded", done=done, total=total)
+    from waybill.deciders.rebuild import Difference, Watch, check
 
     wrong = False
+    with reports.channel() as report:
 
-    def show(difference: Difference) -> None:
-        nonlocal wrong
-        wrong |= told is None or difference.fold is None
-        print(json.dumps(asdict(difference), default=str))
+        def show(difference: Difference) -> None:
+            nonlocal wrong
+            wrong |= request is None or difference.fold is None
+            report(reports.RowDiffers(**asdict(difference)))
 
-    try:
-        if told is None:
-            check(service, progress, show, given.checkpoint)
-        else:
-            only = tuple(told["only"]) if told["only"] else None
-            for one in mend(service, only, Record(told["by"], told["reason"]), progress, given.checkpoint):
-                show(one)
-    except (DatabaseError, sqlite3.Error) as error:
-        where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
-        print(f"{where}{str(error).strip().splitlines()[0]}", file=sys.stderr)
-        sys.exit(DEPENDENCY_DOWN)
-    sys.exit(DIFFERS if wrong else 0)
+        watch = Watch(
+            lambda done, total: report(reports.FoldProgress(done, total)),
+            lambda reason: report(reports.CheckpointUnusable(reason)),
+        )
+        try:
+            if request is None:
+                check(service, watch, show, given.checkpoint)
+            else:
+                only = tuple(request.only) if request.only else None
+                for one in mend(service, only, Record(request.by, request.reason), watch, given.checkpoint):
+                    show(one)
+        except (DatabaseError, sqlite3.Error) as error:
+            where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
+            report(reports.Failed(f"{where}{str(error).strip().splitlines()[0]}"))
+            sys.exit(reports.DEPENDENCY_DOWN)
+    sys.exit(reports.DIFFERS if wrong else reports.DONE)
 
 
 def redrive(rest: list[str], name: str, settings: Settings) -> None:
-    """Handle dead letters again and print what came of each, as JSON lines; exits 3 where one stays.
-
-    `--only` reads from the standard input which ones: ids of rows, one a line.
-    """
-    only = {UUID(line.strip()) for line in sys.stdin} if rest == ["--only"] else None
+    """Handle all dead letters again, with `--only` those requested, and report each; exits 3 where one stays."""
+    only = {UUID(one) for one in reports.read_request(reports.RedriveRequest).only} if rest == ["--only"] else None
     service = load(name, settings, "redrive")
     from waybill.inbox import redrive
 
     left = 0
-    try:
+    with reports.channel() as report, _failures_reported(report):
         for one in redrive.redrive(service, settings, only):
             left += one.trouble is not None
-            print(json.dumps(asdict(one)), flush=True)
-    except Exception as error:
-        if not may_succeed_later(error):
-            raise
-        print(one_line(error), file=sys.stderr)
-        sys.exit(DEPENDENCY_DOWN)
-    sys.exit(DIFFERS if left else 0)
+            report(one)
+    sys.exit(reports.DIFFERS if left else reports.DONE)
 
 
 def settle(name: str, settings: Settings) -> None:
-    """Settle what the standard input says, print what comes of it as a JSON line; exits 3 where it is refused."""
+    """Settle what is requested, and report what comes of it; exits 3 where it is refused."""
+    request = reports.read_request(reports.SettleRequest)
     service = load(name, settings, "settle")
     from waybill.deciders.outcomes import CommandRefused
     from waybill.tasks import settle
 
+    with reports.channel() as report, _failures_reported(report):
+        try:
+            report(settle.settle(service, request))
+        except CommandRefused as error:
+            report(reports.Refused(error.refused.detail))
+            sys.exit(reports.DIFFERS)
+
+
+@contextmanager
+def _failures_reported(report: Callable[[reports.Report], None]) -> Generator[None]:
+    """Report an error that may pass by itself, and exit with 4; any other is a crash."""
     try:
-        settled = settle.settle(service, settle.Asked(**json.load(sys.stdin)))
-    except CommandRefused as error:
-        print(json.dumps({"refused": error.refused.detail}))
-        sys.exit(DIFFERS)
+        yield
     except Exception as error:
         if not may_succeed_later(error):
             raise
-        print(one_line(error), file=sys.stderr)
-        sys.exit(DEPENDENCY_DOWN)
-    print(json.dumps(asdict(settled), default=str))
+        report(reports.Failed(one_line(error)))
+        sys.exit(reports.DEPENDENCY_DOWN)
 
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:

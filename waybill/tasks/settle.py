@@ -7,8 +7,7 @@ settled row, and the decider refuses it where the two contradict each other.
 # ruff: noqa: SLF001 - Django's documented _meta
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -20,6 +19,7 @@ from waybill.deciders.outcomes import Code, CommandRefused, Decision, Ignored, R
 from waybill.deciders.service import Command, Service, Settlement
 from waybill.deciders.unit_of_work import Caused
 from waybill.observability.telemetry import Cause
+from waybill.runtime.reports import SettleRequest, TaskSettled
 
 # By the unique index on aggregate and version.
 LAST_EVENT: Final = """
@@ -33,39 +33,17 @@ WHERE waybill_due_task.event_id = waybill_outbox.event_id AND task = %s AND aggr
 RECORD: Final = "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, 'settle', %s, %s)"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an operator asks for; nothing is written without `execute`."""
-
-    key: str
-    reference: str | None
-    execute: bool
-    operator: str
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The row as it stood, and the events that end the task."""
-
-    aggregate: str
-    task: str
-    row: Mapping[str, Any]
-    events: Sequence[Mapping[str, Any]]
-    """Type and payload of each."""
-
-
-def settle(service: Service, asked: Asked) -> Settled:
+def settle(service: Service, request: SettleRequest) -> TaskSettled:
     """Settle the task of one aggregate, or say what that would do. Raises CommandRefused."""
     if service.settles is None:
         raise CommandRefused(Refused(Code.CONFLICT, f"{service.name} has no task that an operator can settle"))
     task, to_command = service.settles
     table = service.tables[task.event.aggregate_type]
-    row = _find(table, asked.key)
+    row = _find(table, request.key)
     state = service.models.to_state({table.aggregate_type: {row.pk: row}})
-    command = to_command(state, Settlement(asked.reference))
-    decision = _execute(service, command, row, asked) if asked.execute else service.domain.decide(command, state)
-    return Settled(_name(row), task.name, _columns(row), _events(decision))
+    command = to_command(state, Settlement(request.reference))
+    decision = _execute(service, command, row, request) if request.execute else service.domain.decide(command, state)
+    return TaskSettled(_name(row), task.name, _columns(row), _events(decision))
 
 
 def _find(table: Any, key: str) -> Any:
@@ -79,24 +57,24 @@ def _find(table: Any, key: str) -> Any:
 
 
 @unit_of_work.retried
-def _execute(service: Service, command: Command, row: Any, asked: Asked) -> Decision:
+def _execute(service: Service, command: Command, row: Any, request: SettleRequest) -> Decision:
     assert service.settles is not None
     task, _ = service.settles
     place = (row.aggregate_type, str(row.pk))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LAST_EVENT, place)
         event_id, correlation_id = cursor.fetchone()
-        cause = Cause(correlation_id or event_id, causation_id=event_id, actor=asked.operator)
+        cause = Cause(correlation_id or event_id, causation_id=event_id, actor=request.by)
         (handled,) = unit_of_work.handle(service, [Caused(command, cause)])
         events = _events(handled.decision)
         cursor.execute(END_TASK, [task.name, *place])
         what = {
             "aggregate": _name(row),
             "task": task.name,
-            "reference": asked.reference,
+            "reference": request.reference,
             "events": [one["type"] for one in events],
         }
-        cursor.execute(RECORD, [asked.operator, asked.reason, json.dumps(what)])
+        cursor.execute(RECORD, [request.by, request.reason, json.dumps(what)])
     return handled.decision
 
 

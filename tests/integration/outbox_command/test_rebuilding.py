@@ -16,7 +16,7 @@ from tests.integration.outbox_command.parts import Running, execute, outbox, pla
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import cause
 from waybill.deciders import unit_of_work
-from waybill.deciders.rebuild import Difference, check
+from waybill.deciders.rebuild import UNWATCHED, Difference, check
 from waybill.deciders.unit_of_work import Caused
 
 EXECUTE = ["--execute", "--reason", "total was changed by hand", "--by", "ana"]
@@ -161,13 +161,13 @@ def test_what_may_still_appear_below_the_cursor_is_not_in_the_checkpoint(
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(check_elsewhere, file, found).result(30) == 1
     pass_cursor(order_database, 2)
-    assert check(service, lambda *_: None, found.append, file) == 2
+    assert check(service, UNWATCHED, found.append, file) == 2
     assert found == []
 
 
 def check_elsewhere(file: Path, found: list[Difference]) -> int:
     """Check in a session of its own; returns how many events there were."""
     try:
-        return check(service, lambda *_: None, found.append, file)
+        return check(service, UNWATCHED, found.append, file)
     finally:
         connection.close()

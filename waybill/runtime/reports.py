@@ -1,0 +1,166 @@
+"""What the `outbox` command asks of a service's own program, and what that reports: the protocol between the two.
+
+The command knows no decider and no reaction, so `rebuild`, `redrive` and `settle` run `python -m waybill SERVICE …`.
+The request is one JSON object on the program's standard input. Reports are JSON lines on its standard output, each with
+its `kind`. Nothing else can be written there: while the channel is open, the log and whatever any code prints go to
+stderr. Both ends come from one release, so a line that is no report is an error and is not passed over.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeVar, cast
+
+DONE, DIFFERS, DEPENDENCY_DOWN = 0, 3, 4
+"""Exit codes: all done; something differs, stays or is refused; a database does not answer. 1 is Python's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class MendRequest:
+    """Set rows to the fold of their events: all that differ, or the one of this type and id."""
+
+    by: str
+    reason: str
+    only: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveRequest:
+    """Handle these dead letters again, by the ids of their rows."""
+
+    only: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRequest:
+    """Settle the due task of one aggregate; without `execute`, report what that would do."""
+
+    key: str
+    reference: str | None
+    execute: bool
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoldProgress:
+    """Events and rows done, and how many there are."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointUnusable:
+    """Everything is folded, and not only what came after the checkpoint."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowDiffers:
+    """A row that its events do not lead to, with the columns that differ; None where there is no row, or no event."""
+
+    aggregate_type: str
+    aggregate_id: str
+    row: Mapping[str, Any] | None
+    fold: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRedriven:
+    """What came of one dead letter; `trouble` is None where it was handled."""
+
+    topic: str
+    key: str
+    place: str
+    event_type: str | None
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettled:
+    """The row as it stood, and the events that end its task: type and payload of each."""
+
+    aggregate: str
+    task: str
+    row: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The decider refuses what was asked; nothing is changed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The program ends without having done all that was asked."""
+
+    reason: str
+
+
+Request = MendRequest | RedriveRequest | SettleRequest
+SomeRequest = TypeVar("SomeRequest", MendRequest, RedriveRequest, SettleRequest)
+Report = FoldProgress | CheckpointUnusable | RowDiffers | MessageRedriven | TaskSettled | Refused | Failed
+KINDS: Final[Mapping[str, type[Report]]] = {
+    "fold_progress": FoldProgress,
+    "checkpoint_unusable": CheckpointUnusable,
+    "row_differs": RowDiffers,
+    "message_redriven": MessageRedriven,
+    "task_settled": TaskSettled,
+    "refused": Refused,
+    "failed": Failed,
+}
+KIND_OF: Final = {report: kind for kind, report in KINDS.items()}
+
+
+class NotAReport(Exception):
+    """A line on the program's standard output is no report of this release."""
+
+
+@contextmanager
+def channel() -> Generator[Callable[[Report], None]]:
+    """Keep this process's standard output for reports, for good; yields what writes one, at once."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stream:
+        os.dup2(2, 1)
+
+        def report(one: Report) -> None:
+            stream.write(in_json(one) + "\n")
+            stream.flush()
+
+        yield report
+
+
+def in_json(report: Report) -> str:
+    """Return the report as a JSON line; what JSON has no form for becomes text."""
+    return json.dumps({"kind": KIND_OF[type(report)], **asdict(report)}, default=str)
+
+
+def from_json(line: str) -> Report:
+    """Return the report that a line is. Raises NotAReport."""
+    try:
+        fields = cast("dict[str, Any]", json.loads(line))
+        return KINDS[fields.pop("kind")](**fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise NotAReport(f"{line.strip()[:200]!r} is no report") from None
+
+
+def request_in_json(request: Request) -> str:
+    """Return the request as the program reads it."""
+    return json.dumps(asdict(request))
+
+
+def read_request(kind: type[SomeRequest]) -> SomeRequest:
+    """Return the request on standard input. Raises SystemExit where it is none of this kind."""
+    try:
+        fields = cast("dict[str, Any]", json.load(sys.stdin))
+        return kind(**fields)
+    except (ValueError, TypeError) as error:
+        raise SystemExit(f"the standard input is no {kind.__name__} as JSON: {error}") from None
