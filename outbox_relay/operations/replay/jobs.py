@@ -1,24 +1,27 @@
 """Replay jobs as they are kept: what was chosen, how far it is, and who may send it.
 
-A job's row is made in one transaction with its audit row, and what it will send is fixed then: the filter, the first
-and the last position, and the positions in between that were not published at that moment. Whoever sends it holds an
+A job's row is made in one transaction with its audit row, of options and a plan that are fixed by then: the filter, the
+first and the last position, and the positions in between that are left out. Whoever sends it holds an
 advisory lock on a session of its own, so that two processes cannot send one job at once; PostgreSQL gives the lock back
 when the session ends, however it ends.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
+import uuid_utils
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from outbox_relay.operations import audit
-from outbox_relay.operations.places import Places, UsageError, ask
+from outbox_relay.operations.places import UsageError
+from outbox_relay.operations.replay.options import Options
+from outbox_relay.operations.replay.plan import Plan
 
 State = Literal["running", "stopped", "abandoned", "done"]
 LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this
@@ -59,26 +62,40 @@ LOCK: Final = f"SELECT pg_try_advisory_lock({LOCK_KEY})"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One replay. `position`: every chosen event up to here was acknowledged; `rate` in events a second at most."""
+    """One replay: its options, its plan, and how far it is.
+
+    `topics`: topic → types that are sent. `without`: positions that are left out, as an int8multirange. `position`:
+    every chosen event up to here was acknowledged.
+    """
 
     service: str
     id: UUID
-    chosen: dict[str, Any]
-    to_consumer: str | None
-    reprocess: bool
-    rate: int | None
+    options: Options
+    chosen: Mapping[str, Any]
+    topics: Mapping[str, Sequence[str]]
+    without: str
     first: int
     last: int
     total: int
     sent: int
     position: int
-    created_by: str
-    reason: str
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
     abandoned: bool
     locked: bool
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> Self:
+        """Return the job that a row of JOB tells of."""
+        options = Options.of_row(row)
+        own = {name: value for name, value in row.items() if name in cls.__dataclass_fields__}
+        return cls(options=options, topics=row["chosen"]["topics"], without=row["chosen"]["without"], **own)
+
+    @property
+    def event_types(self) -> set[str]:
+        """Return the types that are sent."""
+        return {event_type for types in self.topics.values() for event_type in types}
 
     @property
     def state(self) -> State:
@@ -91,8 +108,11 @@ class Job:
 
     def shown(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
-        hidden = {"chosen", "locked", "abandoned", "position"}
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
+        plain = {name: getattr(self, name) for name in ("service", "id")}
+        plain |= {name: getattr(self.options, name) for name in ("to_consumer", "reprocess", "rate")}
+        plain |= {name: getattr(self, name) for name in ("first", "last", "total", "sent")}
+        plain |= {"created_by": self.options.by, "reason": self.options.reason}
+        plain |= {name: getattr(self, name) for name in ("created_at", "updated_at", "finished_at")}
         return plain | {"state": self.state, "position": self.position, **self.chosen}
 
 
@@ -100,32 +120,31 @@ class Taken(Exception):
     """Another process sends this job, or has moved it on."""
 
 
-def make(connection: psycopg.Connection, values: Mapping[str, Any]) -> None:
-    """Write a job and who made it, in the open transaction. Raises psycopg.Error."""
-    connection.execute(MAKE, dict(values) | {"chosen": Jsonb(values["chosen"])})
-    what = {name: values[name] for name in ("first", "last", "total", "to_consumer", "reprocess", "rate")}
-    told = {name: value for name, value in what.items() if value}
-    audit.record(
-        connection, "replay", values["reason"], {"job": str(values["id"]), **told, **values["chosen"]}, values["by"]
-    )
+def make(service: str, connection: psycopg.Connection, options: Options, plan: Plan) -> Job:
+    """Make a job of a plan that sends something, on record. Raises psycopg.Error."""
+    job_id = UUID(str(uuid_utils.uuid7()))
+    chosen = options.chosen() | {"topics": plan.topics, "without": plan.without}
+    columns = options.columns() | plan.bounds | {"total": plan.total}
+    with connection.transaction():
+        connection.execute(MAKE, columns | {"id": job_id, "chosen": Jsonb(chosen)})
+        given = {name: value for name, value in columns.items() if value and name not in {"by", "reason"}}
+        audit.record(connection, "replay", options.reason, {"job": str(job_id), **given, **chosen}, options.by)
+    made = read(service, connection, job_id)
+    assert made is not None
+    return made
 
 
 def newest(service: str, connection: psycopg.Connection, limit: int) -> list[Job]:
     """Return the service's jobs, the newest first. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(Job)) as cursor:
-        return cursor.execute(ALL, {"service": service, "limit": limit}).fetchall()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [*map(Job.of_row, cursor.execute(ALL, {"service": service, "limit": limit}))]
 
 
 def read(service: str, connection: psycopg.Connection, job_id: UUID) -> Job | None:
     """Return a job as it stands now. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(Job)) as cursor:
-        return cursor.execute(ONE, {"service": service, "id": job_id}).fetchone()
-
-
-def find(places: Places, services: list[str], job_id: UUID) -> tuple[Job | None, dict[str, str]]:
-    """Look for a job in every service's database; also returns which did not answer, and why."""
-    answers, failures = ask(places, services, lambda name, connection: read(name, connection, job_id))
-    return next((job for job in answers.values() if job is not None), None), failures
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(ONE, {"service": service, "id": job_id}).fetchone()
+    return None if row is None else Job.of_row(row)
 
 
 def identifier(given: str) -> UUID:
@@ -154,7 +173,7 @@ def resume(connection: psycopg.Connection, job: Job, rate: int | None, by: str) 
         if rate is not None:
             connection.execute(CHANGE_RATE, (rate, job.id))
         what = {"job": str(job.id), "resumed": True, "position": job.position, "sent": job.sent}
-        audit.record(connection, "replay", job.reason, what | ({"rate": rate} if rate else {}), by)
+        audit.record(connection, "replay", job.options.reason, what | ({"rate": rate} if rate else {}), by)
 
 
 def abandon(connection: psycopg.Connection, job: Job, reason: str, by: str) -> None:

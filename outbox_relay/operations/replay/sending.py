@@ -19,7 +19,8 @@ import psycopg
 from outbox_relay.databases import full_name
 from outbox_relay.operations.memory import Memory, forgotten
 from outbox_relay.operations.places import DependencyDown, UsageError
-from outbox_relay.operations.replay import jobs, replay
+from outbox_relay.operations.replay import jobs
+from outbox_relay.operations.replay.options import CHOSEN
 from outbox_relay.relay import broker
 from outbox_relay.relay.broker import BrokerTrouble, Topic
 from outbox_relay.relay.cursor import Cursor
@@ -36,7 +37,7 @@ STOP_SECONDS: Final = 5.0  # for the batch in flight, once told to stop
 
 FETCH: Final = f"""
 SELECT {COLUMNS} FROM waybill_outbox
-WHERE {replay.CHOSEN} AND topic IS NOT NULL AND NOT position <@ %(without)s::int8multirange
+WHERE {CHOSEN} AND topic IS NOT NULL AND NOT position <@ %(without)s::int8multirange
 ORDER BY position LIMIT %(rows)s
 """  # noqa: S608
 PAYLOADS: Final = "SELECT position, payload FROM waybill_outbox WHERE position = ANY(%s)"
@@ -49,11 +50,11 @@ class ReplayRecords(Records):
         """Build the headers that all records of this job share."""
         super().__init__(full_name(job.service))
         self._replay: Headers = [("ce_replayid", str(job.id).encode())]
-        if job.to_consumer:
-            self._replay.append(("ce_replaytarget", job.to_consumer.encode()))
-        if job.reprocess:
+        if job.options.to_consumer:
+            self._replay.append(("ce_replaytarget", job.options.to_consumer.encode()))
+        if job.options.reprocess:
             self._replay.append(("ce_replayreprocess", b"true"))
-        if job.chosen["effects"]:
+        if job.options.effects:
             self._replay.append(("ce_replayeffects", b"true"))
 
     def headers(self, row: Fetched) -> Headers:
@@ -96,11 +97,10 @@ class Sending:
             raise jobs.Taken(f"job {job.id} was removed by somebody else")
         self._job = found
         self._connection, self._kafka, self._memories, self._told_to_stop = connection, kafka, memories, told_to_stop
-        self._choice = replay.chosen(found)
         self._records = ReplayRecords(found)
         self._records.load(connection)
-        self._topics = _described(kafka, found.chosen["topics"])
-        self._throttle = Throttle(found.rate)
+        self._topics = _described(kafka, found.topics)
+        self._throttle = Throttle(found.options.rate)
 
     def run(self, progress: Callable[[int, int], object]) -> jobs.Job:
         """Send what is left and return the job as it stands then; blocks.
@@ -124,12 +124,9 @@ class Sending:
         return dataclasses.replace(self._job, locked=False)
 
     def _fetch(self) -> list[Row]:
-        first = max(self._job.first, self._job.position + 1)
-        values = self._choice.values() | {
-            "first": first,
-            "without": self._job.chosen["without"],
-            "rows": self._throttle.rows,
-        }
+        job = self._job
+        first = max(job.first, job.position + 1)
+        values = job.options.values() | {"first": first, "without": job.without, "rows": self._throttle.rows}
         # Unprepared: the plan is made with the values known.
         found = self._connection.execute(FETCH, values, prepare=False).fetchall()
         rows = _bounded([Row._make(row) for row in found])

@@ -1,10 +1,14 @@
 """How fast a replay goes, and how far back it may reach."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
+from outbox_relay.operations.events.history import Filter
 from outbox_relay.operations.memory import ON_THE_WAY, Memory, forgotten
+from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.sending import BATCH_ROWS, Throttle
 
 PLACED, LISTED = "waybill.order.OrderPlaced", "waybill.inventory.ProductListed"
@@ -20,6 +24,27 @@ def test_no_second_has_more_events_than_the_rate_and_most_have_nearly_as_many(ra
         now += throttle.wait_seconds(now)
     for start in {moment for moment in left if moment < 2}:
         assert 0.9 * rate <= sum(start <= moment < start + 0.999_999 for moment in left) <= rate
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(wanted=Filter(first=3, last=9), by="ana", reason="why"),
+        Options(
+            wanted=Filter("order", "0198", (PLACED, LISTED), since=datetime(2026, 1, 31, tzinfo=UTC), first=3, last=9),
+            events=(uuid4(), uuid4()),
+            to_consumer="order_service",
+            reprocess=True,
+            effects=True,
+            rate=7,
+            by="ana",
+            reason="why",
+        ),
+    ],
+)
+def test_the_options_of_a_replay_come_back_from_its_jobs_row_as_they_were_given(options: Options):
+    row = options.columns() | {"chosen": json.loads(json.dumps(options.chosen())), "first": 3, "last": 9}
+    assert Options.of_row(row | {"created_by": row["by"]}) == options
 
 
 def test_a_slow_stretch_is_not_made_up_for():
