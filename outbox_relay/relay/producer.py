@@ -49,6 +49,10 @@ TRANSACTIONS: Final = {
 Partition = tuple[str | None, int | None]
 
 
+class RenewProducer(Exception):
+    """The producer must be replaced, and nothing is wrong with the environment."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Records on their way, and the cursor that becomes durable when they have arrived."""

@@ -12,10 +12,10 @@ from outbox_relay.relay.broker import BrokerTrouble
 from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.pace import Pace
 from outbox_relay.relay.parking import Parking
-from outbox_relay.relay.producer import Sender
-from outbox_relay.relay.relay import NewShift, Shift
+from outbox_relay.relay.producer import RenewProducer, Sender
 from outbox_relay.relay.restore_check import RestoreCheck
 from outbox_relay.relay.server import PositionsUnsafe, check_server, refuse_standby
+from outbox_relay.relay.session import PublishingSession
 from outbox_relay.settings import Outbox, RelaySettings
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.observability import metrics
@@ -87,12 +87,12 @@ class Program:
             while not self._stopping.is_set():
                 try:
                     self._rest(leadership)
-                    self._work_a_shift(leadership, hint)
+                    self._publish(leadership, hint)
                 except BrokerTrouble as trouble:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
                     self.condition.fails("broker", str(trouble))
                     self._pause(leadership.beat)
-                except NewShift as reason:
+                except RenewProducer as reason:
                     log.info("relay_renews_producer", reason=str(reason))
 
     def _rest(self, leadership: Leadership) -> None:
@@ -102,7 +102,7 @@ class Program:
             leadership.rest(self._stopping.wait, self._stopping.is_set)
         self.condition.recovered("paused")
 
-    def _work_a_shift(self, leadership: Leadership, hint: Hint) -> None:
+    def _publish(self, leadership: Leadership, hint: Hint) -> None:
         self._parking.ask_again()
         with Sender(
             self._settings.kafka,
@@ -112,16 +112,16 @@ class Program:
             transactional=self._settings.relay_transactions,
         ) as sender:
             sender.check()
-            shift = Shift(self._settings, leadership, sender, hint, self._parking, self.condition)
+            session = PublishingSession(self._settings, leadership, sender, hint, self._parking, self.condition)
             started = time.monotonic()
             try:
-                shift.work(self._stopping)
+                session.publish(self._stopping)
             except BrokerTrouble:
-                shift.blame()
+                session.find_refused()
                 raise
             finally:
-                self._recorded = shift.recorded_position
-                if shift.settled_rows or time.monotonic() - started > STEADY_SECONDS:
+                self._recorded = session.recorded_position
+                if session.has_settled or time.monotonic() - started > STEADY_SECONDS:
                     self._failures = 0
 
     def _pause(self, beat: Callable[[], object] | None = None) -> None:

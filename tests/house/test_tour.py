@@ -17,7 +17,7 @@ HANDS_OVER = [
     ("waybill/deciders/unit_of_work.py", "service.domain.decide(command, state)"),
     ("order_service/domain.py", "return [\n        OrderPlaced("),
     ("waybill/outbox/outbox.py", "INSERT INTO waybill_outbox"),
-    ("outbox_relay/relay/relay.py", "FROM waybill_outbox"),
+    ("outbox_relay/relay/session.py", "FROM waybill_outbox"),
     ("waybill/consumer/handling.py", "subscriber.react(event, message)"),
     ("inventory_service/reactions.py", "-> ReserveStock"),
 ]

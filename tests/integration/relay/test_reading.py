@@ -15,10 +15,10 @@ from waybill.database.postgres_client import connect, parameters
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
 
-LOOKS_AROUND_ALL_THE_TIME = """
-from outbox_relay.relay import leadership, relay
+CHECKS_ALL_THE_TIME = """
+from outbox_relay.relay import leadership, session
 from outbox_relay.relay.serving import main
-leadership.BEAT_SECONDS = relay.CHECK_SECONDS = 0.0
+leadership.BEAT_SECONDS = session.CHECK_SECONDS = 0.0
 main()
 """
 
@@ -26,7 +26,7 @@ main()
 def test_a_leader_does_not_take_its_own_cursor_for_somebody_elses(outbox: Outbox):
     with outbox.connect() as writer:
         append_many(writer, outbox.topic, IN_THE_LOG * 3)
-    with relay(outbox, program=("-c", LOOKS_AROUND_ALL_THE_TIME), WAYBILL_RELAY_BATCH_ROWS="500") as running:
+    with relay(outbox, program=("-c", CHECKS_ALL_THE_TIME), WAYBILL_RELAY_BATCH_ROWS="500") as running:
         outbox.wait_for_cursor(IN_THE_LOG * 3, deadline_seconds=60)
         assert [event["reason"] for event in running.events("relay_renews_producer")] == ["catching up"]
     assert repeated(read_topic(outbox.kafka, outbox.topic)) == 0

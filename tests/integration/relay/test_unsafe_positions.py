@@ -25,9 +25,9 @@ OVERRIDING SYSTEM VALUE
 VALUES (%s, gen_random_uuid(), %s, 'order', %s, 1, 'waybill.order.OrderPlaced', 1, 'x', '{}')
 """
 LOOKS_EVERY_SECOND = """
-from outbox_relay.relay import relay
+from outbox_relay.relay import session
 from outbox_relay.relay.serving import main
-relay.CHECK_SECONDS = 0.5
+session.CHECK_SECONDS = 0.5
 main()
 """
 OFTEN = ("-c", LOOKS_EVERY_SECOND)

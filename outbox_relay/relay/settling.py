@@ -1,0 +1,175 @@
+"""Batches on their way, and the cursor made durable when the oldest of them have arrived.
+
+Each batch carries the cursor as it was after its page was read, with the positions that were missing then. Batches
+settle in order, so the durable cursor never passes a position whose record was not acknowledged by all in-sync replicas
+or kept as a dead letter. Dead letters, and those that were redriven, are written in the transaction that moves it.
+
+While a page is read ahead the cursor is written behind that statement, on the reader's thread: records go on being sent
+while PostgreSQL waits for its disk.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import takewhile
+from typing import Final
+
+from confluent_kafka import KafkaError
+
+from outbox_relay.relay.broker import BrokerTrouble
+from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.leadership import Leadership
+from outbox_relay.relay.parking import REFUSALS, Parking
+from outbox_relay.relay.producer import Batch, RenewProducer, Sender
+from outbox_relay.relay.reading import Reader
+from waybill.observability import metrics
+from waybill.runtime import failpoint
+from waybill.runtime.condition import Condition
+
+TROUBLE_SECONDS: Final = 3.0
+
+# Refuses to overwrite what an operator has set meanwhile.
+RECORD: Final = """
+UPDATE waybill_outbox_cursor
+SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
+WHERE position = %s
+"""
+
+
+class InFlight:
+    """The batches of one producer that are not settled, oldest first; `recorded` is the durable cursor."""
+
+    def __init__(
+        self,
+        leadership: Leadership,
+        reader: Reader,
+        sender: Sender,
+        parking: Parking,
+        condition: Condition,
+        recorded: Cursor,
+    ) -> None:
+        """Begin with none."""
+        self._connection, self._service = leadership.connection, leadership.service
+        self._reader, self._sender, self._parking, self._condition = reader, sender, parking, condition
+        self.recorded = recorded
+        self.settled_rows = 0
+        self._batches: deque[Batch] = deque()
+        self._arrived: Sequence[Batch] = ()  # the first of these, while their cursor is made durable
+        self._recording: Future[None] | None = None
+        self._stall = _Stall()
+
+    def __len__(self) -> int:
+        """Return how many batches are not settled."""
+        return len(self._batches)
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows were handed to the producer and are not settled."""
+        return sum(batch.rows for batch in self._batches)
+
+    @property
+    def is_recording(self) -> bool:
+        """Say whether the session is in use by a cursor that is being written."""
+        return self._recording is not None
+
+    @property
+    def waited_seconds(self) -> float:
+        """Return how long ago the oldest batch was sent; there must be one."""
+        return time.monotonic() - self._batches[0].sent_at
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch that is about to be sent."""
+        if not self._batches:
+            self._stall.begins(batch.sent_at)
+        self._batches.append(batch)
+
+    def settle(self) -> None:
+        """Make durable what has arrived. Raises BrokerTrouble where a record did not, RenewProducer, psycopg.Error."""
+        self._sender.poll(0)
+        if self._batches:
+            self._sender.commit(self._batches[0])
+        if self._recording is not None and self._recording.done():
+            self._recording.result()
+            self._let_go()
+        if self._recording is None:
+            self._arrived = [*takewhile(lambda batch: batch.arrived and batch.error is None, self._batches)]
+            if self._arrived:
+                self._record(self._arrived)
+        for batch in self._batches:
+            if batch.error is not None:
+                raise BrokerTrouble(batch.error.str())
+
+    def refusal(self) -> KafkaError | None:
+        """Return why the broker refused a record for its own sake, if it did."""
+        errors = (batch.error for batch in self._batches if batch.error is not None)
+        return next((error for error in errors if error.code() in REFUSALS), None)
+
+    def watch(self, limit_seconds: float) -> None:
+        """Notice that nothing is acknowledged any more. Raises BrokerTrouble once that has lasted too long."""
+        acknowledged = self.settled_rows + sum(batch.acknowledged for batch in self._batches)
+        seconds = self._stall.seconds(acknowledged)
+        if seconds > TROUBLE_SECONDS:
+            reason = self._sender.last_error or f"no acknowledgement for {TROUBLE_SECONDS:.0f} s"
+            self._condition.fails("broker", reason)
+            if seconds > limit_seconds:
+                raise BrokerTrouble(reason)
+
+    def _record(self, arrived: Sequence[Batch]) -> None:
+        failpoint.reach("relay.acknowledged")
+        cursor = arrived[-1].cursor
+        parked = [parked for batch in arrived for parked in batch.parked]
+        released = [event_id for batch in arrived for event_id in batch.released]
+        if parked or released:
+            with self._connection.transaction():
+                self._parking.store(self._connection, parked, released)
+                self._make_durable(cursor)
+            if released:
+                self._parking.load(self._connection)  # nothing else is in flight beside a release
+        elif self._reader.is_ahead:
+            self._recording = self._reader.aside(lambda: self._make_durable(cursor))
+            return
+        elif (cursor.position, cursor.missing) != (self.recorded.position, self.recorded.missing):
+            self._make_durable(cursor)
+        self._let_go()
+
+    def _make_durable(self, cursor: Cursor) -> None:
+        values = (cursor.position, cursor.missing, self.recorded.position)
+        failpoint.reach("relay.before_cursor")
+        if not self._connection.execute(RECORD, values).rowcount:
+            raise RenewProducer("somebody else has set the cursor")
+
+    def _let_go(self) -> None:
+        """Forget the batches that arrived and whose cursor is durable."""
+        for _ in self._arrived:
+            self._batches.popleft()
+        self._recording = None
+        self.recorded = self._arrived[-1].cursor
+        self._condition.recovered("broker")
+        _measure(self._service, self._arrived)
+        self.settled_rows += sum(batch.rows for batch in self._arrived)
+
+
+class _Stall:
+    """For how long the number of acknowledgements has not changed."""
+
+    def __init__(self) -> None:
+        self._acknowledged = 0
+        self._since = time.monotonic()
+
+    def begins(self, now: float) -> None:
+        self._since = now
+
+    def seconds(self, acknowledged: int) -> float:
+        now = time.monotonic()
+        if acknowledged != self._acknowledged:
+            self._acknowledged, self._since = acknowledged, now
+        return now - self._since
+
+
+def _measure(service: str, arrived: Sequence[Batch]) -> None:
+    for batch in arrived:
+        for topic, count in batch.topics.items():
+            metrics.inc("outbox_published_total", count, service=service, topic=topic)
+        if batch.oldest_epoch is not None:
+            metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch, service=service)
