@@ -12,9 +12,9 @@ from contextlib import closing
 from uuid import UUID
 
 from outbox_relay.operations.topics.topic import Record
-from outbox_relay.operations.verifying.faults import Fault
-from outbox_relay.operations.verifying.ledger import Committed, Ledger
-from outbox_relay.operations.verifying.topics import judge_sequence
+from outbox_relay.operations.verify.faults import Fault
+from outbox_relay.operations.verify.ledger import Committed, Ledger
+from outbox_relay.operations.verify.topics import judge_sequence
 
 BATCH = 1_000
 KIND = "waybill.order.OrderPlaced"

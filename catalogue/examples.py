@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from catalogue.book import Chapter, Version
 from order_service.domain import Reason
-from outbox_relay.relay.records import Records, Row
+from outbox_relay.relay.kafka.records import Records, Row
 from waybill.contracts.fields import Array, FieldType, Nullable, Record, Scalar
 
 ORDER: Final = "0199b2c4-8f00-7000-8000-00000000a11c"

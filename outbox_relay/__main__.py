@@ -9,5 +9,5 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         from outbox_relay.cli.entry import main
     else:
-        from outbox_relay.relay.serving import main
+        from outbox_relay.relay.program.serving import main
     main()

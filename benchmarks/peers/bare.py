@@ -30,7 +30,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "batch.size": 1_000_000,
     "max.in.flight": 5,
 }
-# How the relay sets its own, for the sake of order and of latency; see outbox_relay/relay/producer.py.
+# How the relay sets its own, for the sake of order and of latency; see outbox_relay/relay/kafka/producer.py.
 AS_THE_RELAY: Final[dict[str, Any]] = {"linger.ms": 0, "max.in.flight": 1, "enable.gapless.guarantee": True}
 
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from outbox_relay.cli import redriving, replaying, screen, settling
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, add_record, code_of, named
 from outbox_relay.operations import pause
-from outbox_relay.operations.dead_letters import discard, skipping
-from outbox_relay.operations.events import ghosts, restoring
-from outbox_relay.operations.places import Places, ask
-from outbox_relay.operations.topics import growing
+from outbox_relay.operations.dead_letters import discard
+from outbox_relay.operations.events import restore
+from outbox_relay.operations.topics import acknowledge, grow, skip
+from outbox_relay.operations.topology import Places, ask
 
 
 def _pause(given: Given, places: Places) -> int:
@@ -49,10 +49,10 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final[Mapping[str, Verb]] = {
     "redrive": redriving.REDRIVE,
     "discard": discard.DISCARD,
-    "skip": skipping.SKIP,
+    "skip": skip.SKIP,
     "settle": settling.SETTLE,
-    "acknowledge": ghosts.ACKNOWLEDGE,
-    "restore": restoring.RESTORE,
+    "acknowledge": acknowledge.ACKNOWLEDGE,
+    "restore": restore.RESTORE,
     "replay": replaying.REPLAY,
     "pause": Verb(
         _pause,
@@ -66,5 +66,5 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox resume --service order --reason 'the broker has moved'",
         _resume_arguments,
     ),
-    "grow": growing.GROW,
+    "grow": grow.GROW,
 }

@@ -21,9 +21,9 @@ from outbox_relay.cli.verb import (
 )
 from outbox_relay.operations import attention, status
 from outbox_relay.operations.dead_letters import dead_letters
-from outbox_relay.operations.events import following, history
-from outbox_relay.operations.places import Places, ask
+from outbox_relay.operations.events import listing, tail
 from outbox_relay.operations.topics import missing
+from outbox_relay.operations.topology import Places, ask
 
 REASON_WIDTH: Final = 48  # the whole of it goes to stderr; a line of the table fits 120 columns
 TAIL_WIDTHS: Final = {
@@ -84,7 +84,7 @@ def _program_line(service: str, one: status.ProgramState) -> dict[str, Any]:
 def _list(given: Given, places: Places) -> int:
     wanted = read_filter(given)
     answers, failures = ask(
-        places, places.chosen(given.service), lambda name, open_: history.newest(name, open_, wanted, given.limit)
+        places, places.chosen(given.service), lambda name, open_: listing.newest(name, open_, wanted, given.limit)
     )
     found = [event for events in answers.values() for event in events]
     if given.json:
@@ -97,7 +97,7 @@ def _list(given: Given, places: Places) -> int:
     return code_of(answers, failures)
 
 
-def _event_line(event: history.Event) -> dict[str, Any]:
+def _event_line(event: listing.Event) -> dict[str, Any]:
     return {
         "service": event.service,
         "position": event.position,
@@ -111,12 +111,10 @@ def _event_line(event: history.Event) -> dict[str, Any]:
 
 def _tail(given: Given, places: Places) -> int:
     wanted = read_filter(given)
-    followed = [
-        following.Following(service, places.databases[service], wanted) for service in places.chosen(given.service)
-    ]
+    followed = [tail.Following(service, places.databases[service], wanted) for service in places.chosen(given.service)]
     if not given.json:
         screen.put_row(TAIL_WIDTHS)
-    for events in following.follow(followed):
+    for events in tail.follow(followed):
         for event in events:
             if given.json:
                 screen.put_json([event.shown()])
@@ -132,8 +130,8 @@ def _show(given: Given, places: Places) -> int:
         places,
         places.chosen(given.service),
         lambda name, open_: [
-            event.shown() | {"standing": history.standing(open_, event)}
-            for event in history.newest(name, open_, wanted, 1)
+            event.shown() | {"standing": listing.standing(open_, event)}
+            for event in listing.newest(name, open_, wanted, 1)
         ],
     )
     found = [event for events in answers.values() for event in events]

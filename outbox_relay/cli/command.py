@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 from outbox_relay.cli import acting, asking, screen
 from outbox_relay.cli.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Once, Verb, text
-from outbox_relay.operations.places import DependencyDown, UsageError, find_places
+from outbox_relay.operations.topology import DependencyDown, UsageError, find_places
 
 FINDS: Final = (
     "The databases are those of WAYBILL_OUTBOX_DATABASES (order_service=postgresql://…,payment_service=…), or of the "

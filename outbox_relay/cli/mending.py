@@ -17,9 +17,9 @@ from outbox_relay.cli.verb import (
     refuse_silent_execution,
 )
 from outbox_relay.operations import service_programs
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import Places, UsageError
+from outbox_relay.operations.events import listing
 from outbox_relay.operations.service_programs import Folding
+from outbox_relay.operations.topology import Places, UsageError
 from waybill.runtime.reports import MendRequest, RowDiffers
 
 Line = dict[str, Any]
@@ -63,7 +63,7 @@ def run(given: Given, places: Places) -> int:
 def _only(given: Given) -> tuple[str, str] | None:
     if given.aggregate is None:
         return None
-    kind, key = history.aggregate(given.aggregate)
+    kind, key = listing.aggregate(given.aggregate)
     if kind is None:
         raise UsageError(f"{given.aggregate!r} names no type; write TYPE/ID, as in order/{given.aggregate}")
     return kind, key

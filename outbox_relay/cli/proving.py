@@ -11,11 +11,11 @@ from uuid import UUID
 from outbox_relay.cli import mending, screen
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of
 from outbox_relay.operations import audit, decisions, service_programs
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.events import listing
 from outbox_relay.operations.service_programs import Folding
-from outbox_relay.operations.verifying import proof
-from outbox_relay.operations.verifying.faults import Fault, Faults
+from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.verify import proof
+from outbox_relay.operations.verify.faults import Fault, Faults
 from waybill.runtime.reports import RowDiffers
 
 Line = Mapping[str, Any]
@@ -69,8 +69,8 @@ def _start(given: Given) -> proof.Start:
 def _since(text: str) -> int | datetime:
     """Return a position to start after, or a time; raises UsageError."""
     if not text.isdecimal():
-        return history.moment(text)
-    first, _ = history.positions(text)
+        return listing.moment(text)
+    first, _ = listing.positions(text)
     return first - 1
 
 

@@ -10,7 +10,7 @@ from outbox_relay.cli import screen
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, add_record, code_of, named, seconds
 from outbox_relay.operations import service_programs, status
 from outbox_relay.operations.dead_letters import dead_letters, redrive
-from outbox_relay.operations.places import UNBOUNDED, Places, ask
+from outbox_relay.operations.topology import UNBOUNDED, Places, ask
 from waybill.runtime.reports import MessageRedriven
 
 WAIT_SECONDS: Final = 30.0

@@ -21,13 +21,13 @@ from outbox_relay.cli.verb import (
     read_filter,
     refuse_silent_execution,
 )
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.events import listing
 from outbox_relay.operations.replay import jobs, replay
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Slice
 from outbox_relay.operations.replay.replay import Resumption
+from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
 
 FILTERS: Final = ("aggregate", "type", "positions", "since", "until", "events")
 
@@ -110,7 +110,7 @@ def _option(name: str) -> str:
 def _options(given: Given) -> Options:
     return Options(
         wanted=read_filter(given),
-        events=tuple(history.identifier(one) for one in given.events),
+        events=tuple(listing.identifier(one) for one in given.events),
         to_consumer=given.to_consumer,
         reprocess=given.reprocess,
         effects=given.with_effects,

@@ -21,7 +21,7 @@ from outbox_relay.cli.verb import (
     text,
 )
 from outbox_relay.operations import service_programs
-from outbox_relay.operations.places import Places, UsageError
+from outbox_relay.operations.topology import Places, UsageError
 from waybill.runtime.reports import Failed, Refused, SettleRequest, TaskSettled
 
 

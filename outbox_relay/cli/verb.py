@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple
 
 from outbox_relay.cli import screen
 from outbox_relay.operations import audit
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import Places, UsageError
+from outbox_relay.operations.events import listing
+from outbox_relay.operations.topology import Places, UsageError
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXITS: Final = (
@@ -50,19 +50,19 @@ def refuse_silent_execution(given: Given) -> None:
         raise UsageError("--execute needs --reason, for those who read it later")
 
 
-def read_filter(given: Given) -> history.Filter:
+def read_filter(given: Given) -> listing.Filter:
     """Return what the arguments of `add_filters` say; raises UsageError."""
-    kind, key = history.aggregate(given.aggregate) if given.aggregate else (None, None)
-    first, last = history.positions(given.positions) if given.positions else (1, history.LARGEST_POSITION)
-    return history.Filter(
+    kind, key = listing.aggregate(given.aggregate) if given.aggregate else (None, None)
+    first, last = listing.positions(given.positions) if given.positions else (1, listing.LARGEST_POSITION)
+    return listing.Filter(
         aggregate_type=kind,
         aggregate_id=key,
-        event_types=tuple(dict.fromkeys(map(history.event_type, given.type))),
-        event_id=history.identifier(given.event) if given.event else None,
+        event_types=tuple(dict.fromkeys(map(listing.event_type, given.type))),
+        event_id=listing.identifier(given.event) if given.event else None,
         first=first,
         last=last,
-        since=history.moment(given.since) if given.since else None,
-        until=history.moment(given.until) if given.until else None,
+        since=listing.moment(given.since) if given.since else None,
+        until=listing.moment(given.until) if given.until else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple, cast
 from uuid import UUID
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.places import CHECKOUT, Places
+from outbox_relay.operations.topology import CHECKOUT, Places
 from waybill.runtime import reports
 from waybill.runtime.reports import (
     CheckpointUnusable,

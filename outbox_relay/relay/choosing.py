@@ -9,11 +9,11 @@ import time
 from typing import NamedTuple
 
 from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.dead_letters import Division, Parking
+from outbox_relay.relay.kafka.producer import RenewProducer, Sender
+from outbox_relay.relay.kafka.records import Records, Row
 from outbox_relay.relay.leadership import Leadership
-from outbox_relay.relay.parking import Division, Parking
-from outbox_relay.relay.producer import RenewProducer, Sender
 from outbox_relay.relay.reading import Page, Reader
-from outbox_relay.relay.records import Records, Row
 from waybill.runtime.condition import Condition
 
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Self
 import psycopg
 
 from outbox_relay.relay.cursor import Cursor, Holders
-from outbox_relay.relay.records import (
+from outbox_relay.relay.kafka.records import (
     COLUMNS,
     EVENT_TYPE,
     PAYLOAD,

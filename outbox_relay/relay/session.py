@@ -55,12 +55,12 @@ import structlog
 
 from outbox_relay.relay.choosing import Chooser, Chosen, SmallerBatches
 from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.dead_letters import RELEASE_FOLLOWERS, Division, Parking
+from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
+from outbox_relay.relay.kafka.records import EPOCH, TOPIC, Fetched, Records, Row
 from outbox_relay.relay.leadership import Leadership
-from outbox_relay.relay.parking import RELEASE_FOLLOWERS, Division, Parking
-from outbox_relay.relay.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.reading import Reader
-from outbox_relay.relay.records import EPOCH, TOPIC, Fetched, Records, Row
-from outbox_relay.relay.server import PositionsUnsafe, check_server
+from outbox_relay.relay.safety.positions import PositionsUnsafe, check_server
 from outbox_relay.relay.settling import InFlight
 from outbox_relay.relay.waiting import Schedule
 from outbox_relay.settings import RelaySettings

@@ -17,11 +17,11 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from outbox_relay.relay.broker import BrokerTrouble
 from outbox_relay.relay.cursor import Cursor
+from outbox_relay.relay.dead_letters import REFUSALS, Parking
+from outbox_relay.relay.kafka.broker import BrokerTrouble
+from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
-from outbox_relay.relay.parking import REFUSALS, Parking
-from outbox_relay.relay.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.reading import Reader
 from waybill.observability import metrics
 from waybill.runtime import failpoint

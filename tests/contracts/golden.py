@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outbox_relay.relay.records import Records, Row
+from outbox_relay.relay.kafka.records import Records, Row
 from schemas.events import EVENTS
 from tests.unit.schemas.samples import sample
 from waybill.contracts import codec

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from outbox_relay.relay.records import Records
+from outbox_relay.relay.kafka.records import Records
 from tests.support.databases import ServiceDatabase
 from tests.support.orders import placed
 from tests.support.registry import OwnRegistry, own_registry

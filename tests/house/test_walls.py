@@ -34,7 +34,7 @@ BREAKS = {
         ("waybill/outbox/outbox.py", "import confluent_kafka"),  # which every api reaches through the unit of work
         ("order_service/api.py", "import waybill.kafka.create_topics"),
     ],
-    "the relay starts without Django": [("outbox_relay/relay/program.py", "import waybill.outbox.outbox")],
+    "the relay starts without Django": [("outbox_relay/relay/program/supervising.py", "import waybill.outbox.outbox")],
     "the local stack starts programs, it does not import them": [("devstack/stack.py", "import outbox_relay.settings")],
 }
 

@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from outbox_relay.operations.places import UsageError
+from outbox_relay.operations.topology import UsageError
 
 # -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED.
 PUBLICATIONS: Final = """

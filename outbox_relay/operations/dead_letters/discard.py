@@ -31,7 +31,7 @@ from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice, DeadLetter
 from outbox_relay.operations.decisions import Kind, Subject
-from outbox_relay.operations.places import UNBOUNDED, Places, UsageError, ask
+from outbox_relay.operations.topology import UNBOUNDED, Places, UsageError, ask
 
 # -1 and 2 are django_outbox_pattern's StatusChoice.FAILED and SUCCEEDED. What was redriven meanwhile is not found.
 HOLD_PUBLICATIONS: Final = "SELECT id FROM published WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"

@@ -16,7 +16,7 @@ import psycopg
 from outbox_relay.operations import audit, pause, status
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice
-from outbox_relay.operations.places import Places, ask
+from outbox_relay.operations.topology import Places, ask
 
 POLL_SECONDS: Final = 0.25
 SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second

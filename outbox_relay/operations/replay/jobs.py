@@ -19,9 +19,9 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from outbox_relay.operations import audit
-from outbox_relay.operations.places import UsageError
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Plan
+from outbox_relay.operations.topology import UsageError
 
 State = Literal["running", "stopped", "abandoned", "done"]
 LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this

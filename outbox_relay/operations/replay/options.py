@@ -8,10 +8,10 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay.operations.events import history
-from outbox_relay.operations.events.history import Filter
+from outbox_relay.operations.events import listing
+from outbox_relay.operations.events.listing import Filter
 
-CHOSEN: Final = f"{history.CHOSEN} AND (%(events)s::uuid[] IS NULL OR event_id = ANY(%(events)s::uuid[]))"
+CHOSEN: Final = f"{listing.CHOSEN} AND (%(events)s::uuid[] IS NULL OR event_id = ANY(%(events)s::uuid[]))"
 TIMES: Final = ("since", "until")
 
 
@@ -39,7 +39,7 @@ class Options:
 
     def narrowed(self, connection: psycopg.Connection) -> Self:
         """Return the same with the positions that its times leave. Raises psycopg.Error."""
-        return replace(self, wanted=history.narrowed(connection, self.wanted))
+        return replace(self, wanted=listing.narrowed(connection, self.wanted))
 
     def chosen(self) -> dict[str, Any]:
         """Return which events are meant, ready for JSON; positions are the plan's."""

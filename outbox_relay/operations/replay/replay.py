@@ -8,15 +8,15 @@ from uuid import UUID
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations import memory
-from outbox_relay.operations.places import UNBOUNDED, DependencyDown, Places, UsageError, ask, session
+from outbox_relay.operations import inbox_retention
 from outbox_relay.operations.replay import jobs, plan
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Plan
 from outbox_relay.operations.replay.sending import Sending
 from outbox_relay.operations.topics import groups, missing
-from outbox_relay.relay.broker import BrokerTrouble
+from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Places, UsageError, ask, session
+from outbox_relay.relay.kafka.broker import BrokerTrouble
 from waybill.database.sqlstate import one_line
 
 
@@ -53,11 +53,11 @@ def _check_group(group: str, places: Places) -> None:
 def refusal(places: Places, plans: Collection[Plan], options: Options) -> str | None:
     """Return why the inboxes forbid it; raises DependencyDown where one that matters does not answer."""
     oldest = plan.oldest(plans)
-    return memory.forgotten(_memories(places, oldest, options), oldest)
+    return inbox_retention.forgotten(_memories(places, oldest, options), oldest)
 
 
-def _memories(places: Places, types: Collection[str], options: Options) -> list[memory.Memory]:
-    memories, failures = memory.ask_inboxes(places, types, options.to_consumer, reprocess=options.reprocess)
+def _memories(places: Places, types: Collection[str], options: Options) -> list[inbox_retention.Memory]:
+    memories, failures = inbox_retention.ask_inboxes(places, types, options.to_consumer, reprocess=options.reprocess)
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; its inbox must say how far back it remembers")
     return memories

@@ -17,17 +17,17 @@ from typing import Final
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.memory import Memory, forgotten
-from outbox_relay.operations.places import DependencyDown, UsageError
+from outbox_relay.operations.inbox_retention import Memory, forgotten
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.options import CHOSEN
-from outbox_relay.relay import broker
-from outbox_relay.relay.broker import BrokerTrouble, Topic
+from outbox_relay.operations.topology import DependencyDown, UsageError
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.pace import Pace
-from outbox_relay.relay.parking import ROOM_BYTES
-from outbox_relay.relay.producer import Batch, Sender
-from outbox_relay.relay.records import COLUMNS, Fetched, Headers, Records, Row
+from outbox_relay.relay.dead_letters import ROOM_BYTES
+from outbox_relay.relay.kafka import broker
+from outbox_relay.relay.kafka.broker import BrokerTrouble, Topic
+from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.producer import Batch, Sender
+from outbox_relay.relay.kafka.records import COLUMNS, Fetched, Headers, Records, Row
 
 BATCH_ROWS: Final = 500
 BATCH_BYTES: Final = 8_000_000  # of payloads, held in memory

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from outbox_relay.operations.places import DependencyDown
-from outbox_relay.relay.broker import SILENT, reason_of
+from outbox_relay.operations.topology import DependencyDown
+from outbox_relay.relay.kafka.broker import SILENT, reason_of
 
 ANSWER_SECONDS: Final = 10.0
 HEADROOM: Final = 64  # groups asked at once

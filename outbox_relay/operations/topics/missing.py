@@ -17,10 +17,10 @@ from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, Given
 from outbox_relay.databases import full_name
 from outbox_relay.operations import audit, decisions
-from outbox_relay.operations.events import history
-from outbox_relay.operations.events.history import Filter
-from outbox_relay.operations.places import UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
-from outbox_relay.operations.verifying.inboxes import reacts_to, read_topics
+from outbox_relay.operations.events import listing
+from outbox_relay.operations.events.listing import Filter
+from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.verify.inboxes import reacts_to, read_topics
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 
 MEANT: Final = f"""
@@ -37,7 +37,7 @@ RETURNING {COLUMNS}
 # What the relay publishes or has published, but for dead letters; the newest first.
 RECORDED: Final = f"""
 SELECT event_id FROM waybill_outbox
-WHERE topic = %(topic)s AND {history.CHOSEN} AND NOT {decisions.IS_DISCARDED}
+WHERE topic = %(topic)s AND {listing.CHOSEN} AND NOT {decisions.IS_DISCARDED}
   AND NOT EXISTS (SELECT FROM published WHERE published.id = event_id AND published.status <> 2)
 ORDER BY position DESC
 """  # noqa: S608
@@ -73,7 +73,7 @@ def _recorded(places: Places, service: str, gap: Gap) -> list[UUID]:
     wanted = Filter(event_types=tuple(sorted(reacts_to(service))), since=gap.since, until=gap.until)
 
     def question(connection: psycopg.Connection) -> list[UUID]:
-        values = history.narrowed(connection, wanted).values() | {"topic": gap.topic}
+        values = listing.narrowed(connection, wanted).values() | {"topic": gap.topic}
         return [event_id for (event_id,) in connection.execute(RECORDED, values)]
 
     return [event_id for found in _answers(places, list(places.databases), question).values() for event_id in found]

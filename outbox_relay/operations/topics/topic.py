@@ -20,8 +20,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from outbox_relay.operations.places import DependencyDown
-from outbox_relay.relay.broker import SILENT, reason_of
+from outbox_relay.operations.topology import DependencyDown
+from outbox_relay.relay.kafka.broker import SILENT, reason_of
 
 ANSWER_SECONDS: Final = 10.0
 BATCH: Final = 1_000

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from outbox_relay.operations.events import history
+from outbox_relay.operations.events import listing
 from outbox_relay.operations.status import NEWEST
 from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
 from tests.integration.relay.parts import append_many
@@ -200,12 +200,12 @@ def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: Se
         session.execute("UPDATE waybill_outbox SET recorded_at = now() - interval '1 s' * (%s - position)", (rows,))
         session.execute("VACUUM ANALYZE outbox")
         for wanted in (
-            history.Filter(since=history.moment("5m")),
-            history.Filter(since=history.moment("3h"), until=history.moment("2h")),
-            history.Filter(until=history.moment("10h"), event_types=("waybill.order.OrderPlaced",)),
+            listing.Filter(since=listing.moment("5m")),
+            listing.Filter(since=listing.moment("3h"), until=listing.moment("2h")),
+            listing.Filter(until=listing.moment("10h"), event_types=("waybill.order.OrderPlaced",)),
         ):
-            values = history.narrowed(session, wanted).values() | {"service": "order", "limit": 50}
-            plan = "\n".join(line for (line,) in session.execute(f"EXPLAIN {history.NEWEST}", values))
+            values = listing.narrowed(session, wanted).values() | {"service": "order", "limit": 50}
+            plan = "\n".join(line for (line,) in session.execute(f"EXPLAIN {listing.NEWEST}", values))
             assert "Index Scan Backward using waybill_outbox_pkey" in plan
             assert "Seq Scan" not in plan
             assert min(values["last"], rows) - max(values["first"], 1) < rows - 1_000

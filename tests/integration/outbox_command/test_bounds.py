@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from outbox_relay.operations.places import Places, ask
+from outbox_relay.operations.topology import Places, ask
 from tests.integration.outbox_command.parts import outbox, settings
 from tests.support.databases import Server, ServiceDatabase
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from outbox_relay.operations.events import restoring
+from outbox_relay.operations.events import restore
 from tests.e2e.conftest import Shop
 from tests.integration.outbox_command.parts import Ended, execute, outbox, place_orders
 from tests.integration.relay.parts import read_topic
@@ -129,19 +129,19 @@ def test_the_row_gets_the_free_position_that_is_nearest_in_time(order_database: 
     rows = execute(order_database, "SELECT position, aggregate_id, recorded_at FROM waybill_outbox ORDER BY position")
     (_, first, _), *_ = rows
     with psycopg.connect(order_database.service_url, autocommit=True) as connection:
-        with pytest.raises(restoring.Refused, match="no position is free"):
-            restoring.find_position(connection, lost(first, 2, rows[1][2]))
+        with pytest.raises(restore.Refused, match="no position is free"):
+            restore.find_position(connection, lost(first, 2, rows[1][2]))
         for position in (2, 4):
             execute(order_database, "DELETE FROM waybill_outbox WHERE position = %s", position)
         for position, key, recorded_at in (rows[1], rows[3]):
-            assert restoring.find_position(connection, lost(key, 1, recorded_at)) == position
+            assert restore.find_position(connection, lost(key, 1, recorded_at)) == position
         execute(order_database, "DELETE FROM waybill_outbox WHERE position = 5")
-        assert restoring.find_position(connection, lost(last, 1, rows[4][2])) == 4
-        with pytest.raises(restoring.Refused, match=r"version 1 of .* is taken by event"):
-            restoring.find_position(connection, lost(first, 1, rows[0][2]))
+        assert restore.find_position(connection, lost(last, 1, rows[4][2])) == 4
+        with pytest.raises(restore.Refused, match=r"version 1 of .* is taken by event"):
+            restore.find_position(connection, lost(first, 1, rows[0][2]))
 
 
-def lost(key: str, version: int, recorded_at: datetime) -> restoring.Lost:
+def lost(key: str, version: int, recorded_at: datetime) -> restore.Lost:
     """A row that is to be restored."""
     event_id = uuid4()
-    return restoring.Lost(event_id, TOPIC, "order", key, version, "waybill.order.OrderPlaced", 1, b"", {}, recorded_at)
+    return restore.Lost(event_id, TOPIC, "order", key, version, "waybill.order.OrderPlaced", 1, b"", {}, recorded_at)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from outbox_relay.operations.verifying.mark import AGAIN
+from outbox_relay.operations.verify.mark import AGAIN
 from tests.e2e.conftest import Shop
 from tests.integration.outbox_command.parts import Ended, execute, outbox, place_orders, settings
 from tests.integration.relay.parts import Outbox, append, append_many, relay

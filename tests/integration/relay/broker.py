@@ -30,7 +30,7 @@ from devstack.download import fetch
 from devstack.folder import Folder
 from devstack.parts import Site, inherited, port_names
 from devstack.ports import HOST, choose
-from outbox_relay.relay.broker import SILENT
+from outbox_relay.relay.kafka.broker import SILENT
 from tests.support.interrupts import undisturbed
 from tests.support.wait import wait_until
 

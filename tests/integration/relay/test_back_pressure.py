@@ -6,7 +6,7 @@ import psutil
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from outbox_relay.relay import restore_check
+from outbox_relay.relay.safety import restore_check
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import Outbox, append_many, relay
 

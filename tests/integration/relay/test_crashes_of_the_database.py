@@ -21,7 +21,7 @@ IN_FLIGHT = 200
 
 # A prepared transaction comes back from a crash under another name: holders that are kept have all "ended".
 KEEPS_HOLDERS = """
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.program.serving import main
 from outbox_relay.relay.cursor import Cursor
 honest, kept = Cursor.held_by, {}
 def held_by(self, holders):

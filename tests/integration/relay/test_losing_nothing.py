@@ -14,7 +14,7 @@ from tests.support.wait import wait_until
 WRITERS, AGGREGATES, SECONDS = 8, 50, 2.0
 
 FORGETS_GAPS = """
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.program.serving import main
 from outbox_relay.relay.cursor import Cursor
 def passing(self, visible, holders, seen_to, now):
     return Cursor(max([self.position, *visible]))
@@ -22,7 +22,7 @@ Cursor.passing = passing
 main()
 """
 FORGETS_HOLDERS = """
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.program.serving import main
 from outbox_relay.relay.cursor import Cursor
 honest = Cursor.held_by
 Cursor.held_by = lambda self, holders: honest(self, frozenset())

@@ -2,7 +2,7 @@
 
 from django_outbox_pattern.choices import StatusChoice
 
-from outbox_relay.relay.parking import PARK, PARKED
+from outbox_relay.relay.dead_letters import PARK, PARKED
 from tests.integration.relay.parts import (
     Outbox,
     append,
@@ -16,9 +16,9 @@ from tests.integration.relay.parts import (
 
 LIMIT = 10_000
 KNOWS_NOTHING = """
-from outbox_relay.relay import parking
-from outbox_relay.relay.serving import main
-parking._against = lambda *_: None
+from outbox_relay.relay import dead_letters
+from outbox_relay.relay.program.serving import main
+dead_letters._against = lambda *_: None
 main()
 """
 

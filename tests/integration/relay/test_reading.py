@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_relay.operations.events.following import VISIBLE
+from outbox_relay.operations.events.tail import VISIBLE
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.leadership import SESSION
 from outbox_relay.relay.reading import FETCH_WITH_GAPS, Reader
@@ -17,7 +17,7 @@ IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
 
 CHECKS_ALL_THE_TIME = """
 from outbox_relay.relay import leadership, session
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.program.serving import main
 leadership.BEAT_SECONDS = session.CHECK_SECONDS = 0.0
 main()
 """

@@ -9,9 +9,9 @@ from tests.support.wait import wait_until
 LIMIT, ROOMY = 10_000, 1_000_000
 REDRIVE = "UPDATE published SET status = 1 WHERE status = -1"
 KNOWS_NOTHING = """
-from outbox_relay.relay import parking
-from outbox_relay.relay.serving import main
-parking._against = lambda *_: None
+from outbox_relay.relay import dead_letters
+from outbox_relay.relay.program.serving import main
+dead_letters._against = lambda *_: None
 main()
 """
 
@@ -114,8 +114,8 @@ def test_a_release_outlives_its_relay(outbox: Outbox):
 
 KILLED_BEFORE_IT_IS_DURABLE = """
 import os
-from outbox_relay.relay.parking import Parking
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.dead_letters import Parking
+from outbox_relay.relay.program.serving import main
 Parking.store = lambda *_: os.kill(os.getpid(), 9)
 main()
 """

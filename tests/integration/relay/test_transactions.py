@@ -8,8 +8,8 @@ from tests.integration.relay.parts import Outbox, append, append_many, read_topi
 TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
 FROZEN_BEFORE_IT_COMMITS = """
 import os, signal
-from outbox_relay.relay.producer import Sender
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.kafka.producer import Sender
+from outbox_relay.relay.program.serving import main
 
 commit = Sender.commit
 

@@ -26,7 +26,7 @@ VALUES (%s, gen_random_uuid(), %s, 'order', %s, 1, 'waybill.order.OrderPlaced', 
 """
 LOOKS_EVERY_SECOND = """
 from outbox_relay.relay import session
-from outbox_relay.relay.serving import main
+from outbox_relay.relay.program.serving import main
 session.CHECK_SECONDS = 0.5
 main()
 """

@@ -8,8 +8,8 @@ import pytest
 
 from outbox_relay.cli import command
 from outbox_relay.cli.verb import read_filter
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import UsageError
+from outbox_relay.operations.events import listing
+from outbox_relay.operations.topology import UsageError
 from tests.house import CHECKOUT
 
 PAGES = ("docs/outbox-command.md", "docs/runbook.md", "docs/relay.md", "README.md")
@@ -114,14 +114,14 @@ def test_of_several_types_any_will_do_and_a_name_is_taken_once():
 def test_an_aggregate_of_a_type_that_nobody_has_is_refused_with_those_that_are_known(verb: str, wrong: str):
     given = command._parser().parse_args([verb, "--aggregate", wrong])
     with pytest.raises(UsageError, match=r"write order/ID|known are .*order, "):
-        history.aggregate(given.aggregate)
+        listing.aggregate(given.aggregate)
 
 
 @pytest.mark.parametrize("wrong", ["9" * 5_000, f"1..{'9' * 5_000}", "..", str(2**63)])
 def test_a_position_that_no_outbox_can_have_is_refused(wrong: str):
     with pytest.raises(UsageError):
-        history.positions(wrong)
+        listing.positions(wrong)
 
 
 def test_a_time_before_the_calendar_begins_is_its_beginning():
-    assert history.moment("999999d") == history.BEGINNING
+    assert listing.moment("999999d") == listing.BEGINNING

@@ -3,8 +3,8 @@
 import pytest
 
 from outbox_relay.operations.decisions import SkippedRecord
-from outbox_relay.operations.verifying.inboxes import Inbox
-from outbox_relay.operations.verifying.ledger import Entry
+from outbox_relay.operations.verify.inboxes import Inbox
+from outbox_relay.operations.verify.ledger import Entry
 
 TOPIC = "order.events.v1"
 SKIPPED, ANOTHER = "01a21a98-0000-7000-8000-000000000001", "01a21a98-0000-7000-8000-000000000002"

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from outbox_relay.operations.events.history import Filter
-from outbox_relay.operations.memory import ON_THE_WAY, Memory, forgotten
+from outbox_relay.operations.events.listing import Filter
+from outbox_relay.operations.inbox_retention import ON_THE_WAY, Memory, forgotten
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.sending import BATCH_ROWS, Throttle
 

@@ -1,6 +1,6 @@
 """When a relay takes the other pace."""
 
-from outbox_relay.relay.pace import BACKLOG_PAGES, KEPT_UP_SECONDS, Pace
+from outbox_relay.relay.kafka.linger import BACKLOG_PAGES, KEPT_UP_SECONDS, Pace
 
 
 def catching_up(*, fixed: bool = False) -> Pace:

@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError
 
-from outbox_relay.relay.parking import REFUSALS
+from outbox_relay.relay.dead_letters import REFUSALS
 
 
 def test_a_clock_that_is_ahead_parks_nothing():

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from outbox_relay.databases import database_urls
-from outbox_relay.operations.places import find_places
+from outbox_relay.operations.topology import find_places
 from outbox_relay.settings import RelaySettings
 from waybill.database.postgres_client import check_url, parameters
 

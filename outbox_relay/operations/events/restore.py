@@ -26,8 +26,8 @@ from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_execution, na
 from outbox_relay.databases import full_name
 from outbox_relay.operations import audit
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
-from outbox_relay.operations.places import DependencyDown, Places, UsageError, session
 from outbox_relay.operations.topics import topic
+from outbox_relay.operations.topology import DependencyDown, Places, UsageError, session
 from waybill.contracts import codec
 from waybill.database.sqlstate import one_line
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.places import UNBOUNDED, Places, ask
-from outbox_relay.operations.verifying.inboxes import MEMORY, reacts_to
+from outbox_relay.operations.topology import UNBOUNDED, Places, ask
+from outbox_relay.operations.verify.inboxes import MEMORY, reacts_to
 from waybill.runtime.settings import Settings
 
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from outbox_relay.operations import decisions
-from outbox_relay.operations.places import UsageError
+from outbox_relay.operations.topology import UsageError
 from waybill.application import event_classes
 from waybill.contracts import codec
 

@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from outbox_relay.databases import short_name
-from outbox_relay.relay.parking import REFUSALS, Reason
+from outbox_relay.relay.dead_letters import REFUSALS, Reason
 from outbox_relay.settings import Outbox
 from waybill.contracts.topics import topics
 from waybill.database.side_session import SideSession

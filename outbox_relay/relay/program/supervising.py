@@ -8,13 +8,13 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from outbox_relay.relay.broker import BrokerTrouble
+from outbox_relay.relay.dead_letters import Parking
+from outbox_relay.relay.kafka.broker import BrokerTrouble
+from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.producer import RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
-from outbox_relay.relay.pace import Pace
-from outbox_relay.relay.parking import Parking
-from outbox_relay.relay.producer import RenewProducer, Sender
-from outbox_relay.relay.restore_check import RestoreCheck
-from outbox_relay.relay.server import PositionsUnsafe, check_server, refuse_standby
+from outbox_relay.relay.safety.positions import PositionsUnsafe, check_server, refuse_standby
+from outbox_relay.relay.safety.restore_check import RestoreCheck
 from outbox_relay.relay.session import PublishingSession
 from outbox_relay.settings import Outbox, RelaySettings
 from waybill.database.sqlstate import ErrorClass, classify, one_line

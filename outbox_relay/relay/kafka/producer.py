@@ -31,11 +31,11 @@ from typing import Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from outbox_relay.relay.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.pace import Pace
-from outbox_relay.relay.parking import Parked
-from outbox_relay.relay.records import KEY, TOPIC, Fetched, Records, Row
+from outbox_relay.relay.dead_letters import Parked
+from outbox_relay.relay.kafka.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
+from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.records import KEY, TOPIC, Fetched, Records, Row
 
 QUEUE_RECORDS: Final = 1_000_000
 

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from threading import Event
 from types import FrameType
 
-from outbox_relay.relay.exposure import expose
-from outbox_relay.relay.program import Program
+from outbox_relay.relay.program.exposure import expose
+from outbox_relay.relay.program.supervising import Program
 from outbox_relay.settings import RelaySettings
 from waybill.database.side_session import SideSession
 from waybill.observability import health

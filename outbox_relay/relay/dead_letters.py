@@ -34,9 +34,9 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaError
 
-from outbox_relay.relay.broker import LEGAL_NAME, Topic, describe
+from outbox_relay.relay.kafka.broker import LEGAL_NAME, Topic, describe
+from outbox_relay.relay.kafka.records import Fetched, Records, Row
 from outbox_relay.relay.reading import Page
-from outbox_relay.relay.records import Fetched, Records, Row
 
 log: Any = structlog.get_logger()
 

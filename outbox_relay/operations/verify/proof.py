@@ -31,14 +31,14 @@ from typing import Any, Final
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import UNBOUNDED, Places, ask
+from outbox_relay.operations.events import listing
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.verifying import inboxes, mark, outboxes
-from outbox_relay.operations.verifying.faults import Fault, Faults
-from outbox_relay.operations.verifying.ledger import Entry, Ledger
-from outbox_relay.operations.verifying.outboxes import Outbox, Progress
-from outbox_relay.operations.verifying.topics import Topics, judge_sequence, kept_since
+from outbox_relay.operations.topology import UNBOUNDED, Places, ask
+from outbox_relay.operations.verify import inboxes, mark, outboxes
+from outbox_relay.operations.verify.faults import Fault, Faults
+from outbox_relay.operations.verify.ledger import Entry, Ledger
+from outbox_relay.operations.verify.outboxes import Outbox, Progress
+from outbox_relay.operations.verify.topics import Topics, judge_sequence, kept_since
 from waybill.contracts.topics import topics as declared_topics
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -130,7 +130,7 @@ def keep(places: Places, proof: Proof, by: str) -> None:
 def _after(connection: psycopg.Connection, start: Start) -> int:
     if start is None:
         return mark.read(connection)
-    return start if isinstance(start, int) else history.before(connection, start)
+    return start if isinstance(start, int) else listing.before(connection, start)
 
 
 def _topics(books: Mapping[str, Outbox], ledger: Ledger) -> dict[str, datetime | None]:

@@ -20,8 +20,8 @@ from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_execution, na
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Ghosts, Kind, Subject
-from outbox_relay.operations.places import UNBOUNDED, DependencyDown, Places, UsageError, ask
 from outbox_relay.operations.topics import missing, topic
+from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Places, UsageError, ask
 from waybill.contracts.topics import topics
 
 KNOWN: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"

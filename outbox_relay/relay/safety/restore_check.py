@@ -24,12 +24,12 @@ from typing import Any, Final, Self
 import psycopg
 import structlog
 
-from outbox_relay.operations.places import DependencyDown
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topics.topic import Record
-from outbox_relay.relay.exposure import topics_of
-from outbox_relay.relay.records import source_of
-from outbox_relay.relay.server import PositionsUnsafe, refuse_standby
+from outbox_relay.operations.topology import DependencyDown
+from outbox_relay.relay.kafka.records import source_of
+from outbox_relay.relay.program.exposure import topics_of
+from outbox_relay.relay.safety.positions import PositionsUnsafe, refuse_standby
 from outbox_relay.settings import Outbox
 from waybill.database import postgres_client
 from waybill.observability import metrics

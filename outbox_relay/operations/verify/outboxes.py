@@ -12,8 +12,8 @@ from uuid import UUID
 import psycopg
 
 from outbox_relay.operations.decisions import IS_DISCARDED, count_discarded, went_with_a_ghost
-from outbox_relay.operations.verifying.faults import Fault, Faults
-from outbox_relay.operations.verifying.ledger import Committed, Ledger
+from outbox_relay.operations.verify.faults import Fault, Faults
+from outbox_relay.operations.verify.ledger import Committed, Ledger
 
 ROWS: Final = 5_000
 Progress = Callable[[int, int], object]

@@ -13,8 +13,8 @@ from typing import Final
 import psycopg
 
 from outbox_relay.cli import screen
-from outbox_relay.operations.events import history
-from outbox_relay.operations.places import DependencyDown, bounded, connect
+from outbox_relay.operations.events import listing
+from outbox_relay.operations.topology import DependencyDown, bounded, connect
 from outbox_relay.relay.cursor import Cursor, Holders
 from outbox_relay.relay.reading import HOLDERS
 from waybill.database.sqlstate import one_line
@@ -46,7 +46,7 @@ FROM waybill_outbox_cursor
 class Following:
     """One outbox, followed from now on, or from the filter's first position or `since`."""
 
-    def __init__(self, service: str, url: str, wanted: history.Filter) -> None:
+    def __init__(self, service: str, url: str, wanted: listing.Filter) -> None:
         """Connect at the first poll."""
         self.service = service
         self.trouble: str | None = None
@@ -57,7 +57,7 @@ class Following:
         self._cursor: Cursor | None = None
         self._try_at = 0.0
 
-    def poll(self) -> list[history.Event]:
+    def poll(self) -> list[listing.Event]:
         """Return the events committed since the last poll that are meant; none while the database is away."""
         if time.monotonic() < self._try_at:
             return []
@@ -85,12 +85,12 @@ class Following:
         if self._cursor is not None:  # names of holders are worth nothing in a new session
             return Cursor.restored(self._cursor.position, self._cursor.missing, time.monotonic())
         if self._wanted.since is not None:
-            return Cursor(max(self._wanted.first - 1, history.before(connection, self._wanted.since)))
+            return Cursor(max(self._wanted.first - 1, listing.before(connection, self._wanted.since)))
         if self._wanted.first > 1:
             return Cursor(self._wanted.first - 1)
         return _now(connection)
 
-    def _look(self, connection: psycopg.Connection) -> list[history.Event]:
+    def _look(self, connection: psycopg.Connection) -> list[listing.Event]:
         cursor = self._cursor
         assert cursor is not None
         if cursor.needs_holders:
@@ -103,12 +103,12 @@ class Following:
         cursor = cursor.passing(visible, holders, visible[-1] if self.behind else None, time.monotonic())
         if cursor.needs_holders:
             cursor = cursor.held_by(_holders(connection))
-        events = history.among(self.service, connection, self._wanted, visible) if visible else []
+        events = listing.among(self.service, connection, self._wanted, visible) if visible else []
         self._cursor = cursor
         return events
 
 
-def follow(followed: Sequence[Following]) -> Iterator[list[history.Event]]:
+def follow(followed: Sequence[Following]) -> Iterator[list[listing.Event]]:
     """Yield what each round of polls brought, twice a second, for ever; tells once which database is away.
 
     Raises DependencyDown where none answers at the start.

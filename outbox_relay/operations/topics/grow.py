@@ -32,11 +32,11 @@ from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
 from outbox_relay.operations import audit
-from outbox_relay.operations.places import DependencyDown, Places, UsageError, session
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.topics import groups
-from outbox_relay.relay import broker
-from outbox_relay.relay.broker import SILENT, BrokerTrouble, reason_of
+from outbox_relay.operations.topology import DependencyDown, Places, UsageError, session
+from outbox_relay.relay.kafka import broker
+from outbox_relay.relay.kafka.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.relay.leadership import LOCK, RESTING
 from waybill.database.sqlstate import one_line
 

@@ -22,9 +22,9 @@ from outbox_relay.databases import full_name, short_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Kind, Subject
-from outbox_relay.operations.places import DependencyDown, Places, UsageError, ask
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.verifying.inboxes import read_topics
+from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.verify.inboxes import read_topics
 from waybill.consumer.message import Message
 from waybill.consumer.polling import read
 from waybill.deciders.outcomes import Unreadable

@@ -16,9 +16,9 @@ import psycopg
 from outbox_relay.databases import full_name
 from outbox_relay.operations import decisions
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.verifying.faults import Fault, Faults
-from outbox_relay.operations.verifying.ledger import Entry, Ledger
-from outbox_relay.operations.verifying.topics import kept_since
+from outbox_relay.operations.verify.faults import Fault, Faults
+from outbox_relay.operations.verify.ledger import Entry, Ledger
+from outbox_relay.operations.verify.topics import kept_since
 from waybill.application import event_classes
 
 # A message is remembered for as long as the row that is kept shortest.

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from outbox_relay.operations.topics.topic import Record
-from outbox_relay.operations.verifying.faults import Fault, Faults
-from outbox_relay.operations.verifying.ledger import Entry, Ledger
+from outbox_relay.operations.verify.faults import Fault, Faults
+from outbox_relay.operations.verify.ledger import Entry, Ledger
 from waybill.contracts.topics import FOR_EVER, topics
 
 

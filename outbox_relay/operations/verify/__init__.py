@@ -1,0 +1,1 @@
+"""The completeness proof: outboxes, topics and inboxes hold the same events, in the same order."""

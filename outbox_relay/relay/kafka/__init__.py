@@ -1,0 +1,1 @@
+"""What the relay knows of Kafka: the producer and its life, the record, what the broker answers."""
