@@ -11,12 +11,12 @@ from outbox_relay.operations import pause
 from outbox_relay.operations.dead_letters import discard
 from outbox_relay.operations.events import restore
 from outbox_relay.operations.topics import acknowledge, grow, skip
-from outbox_relay.operations.topology import Places, ask
+from outbox_relay.operations.topology import Topology, ask
 
 
-def _pause(given: Given, places: Places) -> int:
-    services = named(given, places)
-    answers, failures = ask(places, services, lambda name, open_: pause.begin(name, open_, given.by, given.reason))
+def _pause(given: Given, topology: Topology) -> int:
+    services = named(given, topology)
+    answers, failures = ask(topology, services, lambda name, open_: pause.begin(name, open_, given.by, given.reason))
     _put(given, [asdict(stands) | {"made": made} for stands, made in answers.values()])
     refused = [stands for stands, made in answers.values() if not made]
     for stands in refused:
@@ -24,9 +24,9 @@ def _pause(given: Given, places: Places) -> int:
     return MISMATCH if refused else code_of(answers, failures)
 
 
-def _resume(given: Given, places: Places) -> int:
-    services = named(given, places)
-    answers, failures = ask(places, services, lambda name, open_: pause.end(name, open_, given.by, given.reason))
+def _resume(given: Given, topology: Topology) -> int:
+    services = named(given, topology)
+    answers, failures = ask(topology, services, lambda name, open_: pause.end(name, open_, given.by, given.reason))
     _put(given, [asdict(ended) for ended in answers.values() if ended is not None])
     for service, ended in answers.items():
         if ended is None:

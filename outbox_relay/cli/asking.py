@@ -23,7 +23,7 @@ from outbox_relay.operations import attention, status
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.events import listing, tail
 from outbox_relay.operations.topics import missing
-from outbox_relay.operations.topology import Places, ask
+from outbox_relay.operations.topology import Topology, ask
 
 REASON_WIDTH: Final = 48  # the whole of it goes to stderr; a line of the table fits 120 columns
 TAIL_WIDTHS: Final = {
@@ -37,8 +37,8 @@ TAIL_WIDTHS: Final = {
 }
 
 
-def _status(given: Given, places: Places) -> int:
-    answers, failures = ask(places, places.chosen(given.service), status.read_status)
+def _status(given: Given, topology: Topology) -> int:
+    answers, failures = ask(topology, topology.chosen(given.service), status.read_status)
     if given.json:
         screen.put_json(one.shown() for one in answers.values())
     else:
@@ -81,10 +81,10 @@ def _program_line(service: str, one: status.ProgramState) -> dict[str, Any]:
     }
 
 
-def _list(given: Given, places: Places) -> int:
+def _list(given: Given, topology: Topology) -> int:
     wanted = read_filter(given)
     answers, failures = ask(
-        places, places.chosen(given.service), lambda name, open_: listing.newest(name, open_, wanted, given.limit)
+        topology, topology.chosen(given.service), lambda name, open_: listing.newest(name, open_, wanted, given.limit)
     )
     found = [event for events in answers.values() for event in events]
     if given.json:
@@ -109,9 +109,11 @@ def _event_line(event: listing.Event) -> dict[str, Any]:
     }
 
 
-def _tail(given: Given, places: Places) -> int:
+def _tail(given: Given, topology: Topology) -> int:
     wanted = read_filter(given)
-    followed = [tail.Following(service, places.databases[service], wanted) for service in places.chosen(given.service)]
+    followed = [
+        tail.Following(service, topology.databases[service], wanted) for service in topology.chosen(given.service)
+    ]
     if not given.json:
         screen.put_row(TAIL_WIDTHS)
     for events in tail.follow(followed):
@@ -123,12 +125,12 @@ def _tail(given: Given, places: Places) -> int:
     return DONE  # never: it ends with Ctrl-C
 
 
-def _show(given: Given, places: Places) -> int:
+def _show(given: Given, topology: Topology) -> int:
     given.event = given.event_id
     wanted = read_filter(given)
     answers, failures = ask(
-        places,
-        places.chosen(given.service),
+        topology,
+        topology.chosen(given.service),
         lambda name, open_: [
             event.shown() | {"standing": listing.standing(open_, event)}
             for event in listing.newest(name, open_, wanted, 1)
@@ -146,10 +148,10 @@ def _show(given: Given, places: Places) -> int:
     return code_of(answers, failures)
 
 
-def _parked(given: Given, places: Places) -> int:
+def _parked(given: Given, topology: Topology) -> int:
     choice = dead_letters.read_choice(given)
     answers, failures = ask(
-        places, places.chosen(given.service), lambda name, open_: dead_letters.read(name, open_, choice)
+        topology, topology.chosen(given.service), lambda name, open_: dead_letters.read(name, open_, choice)
     )
     found = [one for parked in answers.values() for one in parked if one.matches]
     if given.json:
@@ -159,8 +161,8 @@ def _parked(given: Given, places: Places) -> int:
     return code_of(answers, failures)
 
 
-def _attention(given: Given, places: Places) -> int:
-    answers, failures = ask(places, places.chosen(given.service), attention.read_attention)
+def _attention(given: Given, topology: Topology) -> int:
+    answers, failures = ask(topology, topology.chosen(given.service), attention.read_attention)
     found = [asdict(one) for marked in answers.values() for one in marked]
     (screen.put_json if given.json else screen.put_table)(found)
     return code_of(answers, failures)

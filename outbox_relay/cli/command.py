@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 from outbox_relay.cli import acting, asking, screen
 from outbox_relay.cli.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Once, Verb, text
-from outbox_relay.operations.topology import DependencyDown, UsageError, find_places
+from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
 
 FINDS: Final = (
     "The databases are those of WAYBILL_OUTBOX_DATABASES (order_service=postgresql://…,payment_service=…), or of the "
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `outbox list | head` ends quietly
     try:
         given = _parser().parse_args(argv)
-        code = VERBS[given.verb].run(given, find_places(os.environ))
+        code = VERBS[given.verb].run(given, find_topology(os.environ))
     except UsageError as error:
         screen.tell(str(error))
         code = USAGE

@@ -19,17 +19,17 @@ from outbox_relay.cli.verb import (
 from outbox_relay.operations import service_programs
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.service_programs import Folding
-from outbox_relay.operations.topology import Places, UsageError
+from outbox_relay.operations.topology import Topology, UsageError
 from waybill.runtime.reports import MendRequest, RowDiffers
 
 Line = dict[str, Any]
 ABSENT: Final = "(no row)"
 
 
-def run(given: Given, places: Places) -> int:
+def run(given: Given, topology: Topology) -> int:
     """Set rows to the fold of their events, or say what would be set; returns the exit code. Raises UsageError."""
     refuse_silent_execution(given)
-    services = named(given, places)
+    services = named(given, topology)
     only = _only(given)
     checkpoints = read_checkpoints(given)
     found: list[Line] = []
@@ -43,9 +43,9 @@ def run(given: Given, places: Places) -> int:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
             if given.execute:
                 request = MendRequest(given.by, given.reason, only)
-                trouble = service_programs.mend(places, service, request, folding)
+                trouble = service_programs.mend(topology, service, request, folding)
             else:
-                trouble = service_programs.check(places, service, folding)
+                trouble = service_programs.check(topology, service, folding)
         if trouble:
             failures[service] = trouble
     found = [line for line in found if only in (None, (line["aggregate_type"], line["aggregate_id"]))]

@@ -13,7 +13,7 @@ from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of
 from outbox_relay.operations import audit, decisions, service_programs
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.service_programs import Folding
-from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
 from outbox_relay.operations.verify import proof
 from outbox_relay.operations.verify.faults import Fault, Faults
 from waybill.runtime.reports import RowDiffers
@@ -23,20 +23,20 @@ FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
 ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
 
 
-def _verify(given: Given, places: Places) -> int:
-    services = places.chosen(given.service)
+def _verify(given: Given, topology: Topology) -> int:
+    services = topology.chosen(given.service)
     mending.read_checkpoints(given)
-    faults = Faults(_teller(given), _decided(places, services))
+    faults = Faults(_teller(given), _decided(topology, services))
     try:
-        proved = proof.prove(places, services, _start(given), faults, screen.progress)
+        proved = proof.prove(topology, services, _start(given), faults, screen.progress)
     except sqlite3.OperationalError as error:
         raise DependencyDown(f"the file that holds what is compared: {error}; SQLITE_TMPDIR says where it is") from None
     failures = proved.failures
     answered = [service for service in services if service not in failures]
     if not faults.found and not failures and not given.service and given.since is None:
-        proof.keep(places, proved, audit.operator())
+        proof.keep(topology, proved, audit.operator())
     if not given.no_rows:
-        failures |= _check(given, places, answered, lambda difference: faults.add(_row_fault(difference)))
+        failures |= _check(given, topology, answered, lambda difference: faults.add(_row_fault(difference)))
     counts = proved.counts() | faults.counts()
     if given.json:
         screen.put_json([counts | {"after": proved.after}])
@@ -47,8 +47,8 @@ def _verify(given: Given, places: Places) -> int:
     return MISMATCH if faults.found else code
 
 
-def _decided(places: Places, services: Sequence[str]) -> Callable[[Fault], bool]:
-    answers, _ = ask(places, services, lambda _, connection: decisions.acknowledged(connection))
+def _decided(topology: Topology, services: Sequence[str]) -> Callable[[Fault], bool]:
+    answers, _ = ask(topology, services, lambda _, connection: decisions.acknowledged(connection))
     known = decisions.Ghosts.united(answers.values())
 
     def decided(fault: Fault) -> bool:
@@ -114,12 +114,12 @@ def _row_fault(difference: Line) -> Fault:
     )
 
 
-def _rebuild(given: Given, places: Places) -> int:
+def _rebuild(given: Given, topology: Topology) -> int:
     if given.mend:
-        return mending.run(given, places)
+        return mending.run(given, topology)
     if given.execute or given.aggregate is not None:
         raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
-    services = places.chosen(given.service)
+    services = topology.chosen(given.service)
     show = _shower(given, ROW_WIDTHS)
     found = False
 
@@ -128,12 +128,14 @@ def _rebuild(given: Given, places: Places) -> int:
         found = True
         show(difference)
 
-    failures = _check(given, places, services, take)
+    failures = _check(given, topology, services, take)
     code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
     return MISMATCH if found else code
 
 
-def _check(given: Given, places: Places, services: Sequence[str], differs: Callable[[Line], object]) -> dict[str, str]:
+def _check(
+    given: Given, topology: Topology, services: Sequence[str], differs: Callable[[Line], object]
+) -> dict[str, str]:
     failures: dict[str, str] = {}
     checkpoints = mending.read_checkpoints(given)
     for service in services:
@@ -143,7 +145,7 @@ def _check(given: Given, places: Places, services: Sequence[str], differs: Calla
 
         with screen.progress(f"events and rows of {service}") as progress:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
-            trouble = service_programs.check(places, service, folding)
+            trouble = service_programs.check(topology, service, folding)
         if trouble:
             failures[service] = trouble
     return failures

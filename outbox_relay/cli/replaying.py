@@ -27,7 +27,7 @@ from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Slice
 from outbox_relay.operations.replay.replay import Resumption
-from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
 
 FILTERS: Final = ("aggregate", "type", "positions", "since", "until", "events")
 
@@ -55,21 +55,21 @@ def _stoppable() -> Generator[_Stop]:
             signal.signal(number, handler)
 
 
-def _replay(given: Given, places: Places) -> int:
+def _replay(given: Given, topology: Topology) -> int:
     _check(given)
-    services = places.chosen(given.service)
+    services = topology.chosen(given.service)
     if given.resume:
-        return _resume(given, places)
+        return _resume(given, topology)
     if given.abandon:
-        return _abandon(given, places)
+        return _abandon(given, topology)
     options = _options(given)
-    plans, failures = replay.make_plans(places, services, options)
+    plans, failures = replay.make_plans(topology, services, options)
     if not plans:
         return code_of(plans, failures)
     if not given.execute:
         _put(given, [_slice_line(options, service, one) for service, plan in plans.items() for one in plan.slices])
-    refusal = replay.refusal(places, plans.values(), options)
-    unknown = replay.unknown(places, plans, options.events) if options.events else set[UUID]()
+    refusal = replay.refusal(topology, plans.values(), options)
+    unknown = replay.unknown(topology, plans, options.events) if options.events else set[UUID]()
     for event_id in sorted(unknown):
         screen.tell(f"no event {event_id} in {', '.join(plans)}")
     total = sum(plan.total for plan in plans.values())
@@ -80,11 +80,11 @@ def _replay(given: Given, places: Places) -> int:
         return code_of(plans, failures) or (MISMATCH if unknown else DONE)
     if refusal:
         raise UsageError(refusal)
-    _ = places.broker  # nobody told it: say so before a job is made
+    _ = topology.broker  # nobody told it: say so before a job is made
     if not total:
         screen.tell("nothing to replay: no published event is meant")
         return code_of(plans, failures) or MISMATCH
-    return _send(given, places, replay.make_jobs(places, plans, options)) or code_of(plans, failures)
+    return _send(given, topology, replay.make_jobs(topology, plans, options)) or code_of(plans, failures)
 
 
 def _check(given: Given) -> None:
@@ -134,18 +134,18 @@ def _slice_line(options: Options, service: str, one: Slice) -> dict[str, Any]:
     }
 
 
-def _resume(given: Given, places: Places) -> int:
-    found = replay.find(places, places.chosen(given.service), jobs.identifier(given.resume))
+def _resume(given: Given, topology: Topology) -> int:
+    found = replay.find(topology, topology.chosen(given.service), jobs.identifier(given.resume))
     if found.finished_at is not None:
         return _tell_ended(given, found, "done")
-    return _send(given, places, [found], Resumption(given.rate, given.by))
+    return _send(given, topology, [found], Resumption(given.rate, given.by))
 
 
-def _abandon(given: Given, places: Places) -> int:
-    found = replay.find(places, places.chosen(given.service), jobs.identifier(given.abandon))
+def _abandon(given: Given, topology: Topology) -> int:
+    found = replay.find(topology, topology.chosen(given.service), jobs.identifier(given.abandon))
     if found.finished_at is not None:
         return _tell_ended(given, found, "abandoned")
-    _put(given, [_job_line(replay.abandon(places, found, given.reason, given.by))])
+    _put(given, [_job_line(replay.abandon(topology, found, given.reason, given.by))])
     return DONE
 
 
@@ -155,7 +155,7 @@ def _tell_ended(given: Given, job: Job, wanted: jobs.State) -> int:
     return DONE if job.state == wanted else MISMATCH
 
 
-def _send(given: Given, places: Places, made: Sequence[Job], resumption: Resumption | None = None) -> int:
+def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Resumption | None = None) -> int:
     """Send jobs one after the other; whatever stops one, say how to resume it and those behind it."""
     ended: list[Job] = []
     trouble: str | None = None
@@ -163,7 +163,7 @@ def _send(given: Given, places: Places, made: Sequence[Job], resumption: Resumpt
         for job in made:
             try:
                 with screen.progress(f"events of {job.service}") as progress:
-                    ended.append(replay.send(places, job, lambda: stop.told, progress, resumption))
+                    ended.append(replay.send(topology, job, lambda: stop.told, progress, resumption))
             except DependencyDown as error:
                 trouble = str(error)
                 break
@@ -180,9 +180,9 @@ def _send(given: Given, places: Places, made: Sequence[Job], resumption: Resumpt
     return INTERRUPTED if left else DONE
 
 
-def _jobs(given: Given, places: Places) -> int:
+def _jobs(given: Given, topology: Topology) -> int:
     answers, failures = ask(
-        places, places.chosen(given.service), lambda name, open_: jobs.newest(name, open_, given.limit)
+        topology, topology.chosen(given.service), lambda name, open_: jobs.newest(name, open_, given.limit)
     )
     found = sorted((job for ones in answers.values() for job in ones), key=lambda job: job.created_at)
     if given.json:

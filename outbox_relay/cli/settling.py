@@ -21,17 +21,17 @@ from outbox_relay.cli.verb import (
     text,
 )
 from outbox_relay.operations import service_programs
-from outbox_relay.operations.topology import Places, UsageError
+from outbox_relay.operations.topology import Topology, UsageError
 from waybill.runtime.reports import Failed, Refused, SettleRequest, TaskSettled
 
 
-def _settle(given: Given, places: Places) -> int:
-    services = named(given, places)
+def _settle(given: Given, topology: Topology) -> int:
+    services = named(given, topology)
     if len(services) > 1:
         raise UsageError(f"settle is for one key of one service; given are {', '.join(services)}")
     refuse_silent_execution(given)
     request = SettleRequest(given.key, given.paid_elsewhere, given.execute, given.by, given.reason)
-    match service_programs.settle(places, services[0], request):
+    match service_programs.settle(topology, services[0], request):
         case Failed(reason=reason):
             return code_of({}, {services[0]: reason})
         case Refused(reason=reason):

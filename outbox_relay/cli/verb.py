@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from outbox_relay.cli import screen
 from outbox_relay.operations import audit
 from outbox_relay.operations.events import listing
-from outbox_relay.operations.topology import Places, UsageError
+from outbox_relay.operations.topology import Topology, UsageError
 
 DONE, MISMATCH, USAGE, PARTIAL, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXITS: Final = (
@@ -22,7 +22,7 @@ LARGEST_COUNT: Final = 2**31 - 1
 class Verb(NamedTuple):
     """A verb, what it does, an example, and its arguments."""
 
-    run: Callable[[Given, Places], int]
+    run: Callable[[Given, Topology], int]
     says: str
     example: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -37,11 +37,11 @@ def code_of(answers: Mapping[str, object], failures: Mapping[str, str]) -> int:
     return DONE
 
 
-def named(given: Given, places: Places) -> list[str]:
+def named(given: Given, topology: Topology) -> list[str]:
     """Return the services that were named: nobody acts on all of them by leaving a word out. Raises UsageError."""
     if not given.service:
-        raise UsageError(f"say which service: --service {' --service '.join(places.databases)}")
-    return places.chosen(given.service)
+        raise UsageError(f"say which service: --service {' --service '.join(topology.databases)}")
+    return topology.chosen(given.service)
 
 
 def refuse_silent_execution(given: Given) -> None:

@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 ATTENTION: Final = """
 SELECT %(service)s::text AS service, aggregate_type || '/' || aggregate_id AS aggregate, task,
-       attention_since AS since, attempts, last_error AS reason, way_out
+       attention_since AS since, attempts, last_error AS reason, way_out AS remediation
 FROM waybill_due_task JOIN waybill_outbox USING (event_id)
 WHERE attention_since IS NOT NULL ORDER BY attention_since, waybill_due_task.id
 """
@@ -25,7 +25,7 @@ class Marked:
     since: datetime
     attempts: int
     reason: str
-    way_out: str
+    remediation: str
 
 
 def read_attention(service: str, connection: psycopg.Connection) -> list[Marked]:

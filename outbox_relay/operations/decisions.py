@@ -67,14 +67,14 @@ class SkippedRecord(NamedTuple):
 
 
 class Ghosts(NamedTuple):
-    """The ghosts that operators acknowledged: by event, and by place, for a record whose headers cannot be read."""
+    """The ghosts that operators acknowledged, by event; and by record, for one whose headers cannot be read."""
 
     events: frozenset[UUID] = frozenset[UUID]()
-    places: frozenset[tuple[str, int, int]] = frozenset[tuple[str, int, int]]()
+    records: frozenset[tuple[str, int, int]] = frozenset[tuple[str, int, int]]()
 
     def has(self, event_id: UUID | None, topic: str, partition: int, offset: int) -> bool:
         """Say whether the record was acknowledged."""
-        return (topic, partition, offset) in self.places or event_id in self.events
+        return (topic, partition, offset) in self.records or event_id in self.events
 
     @classmethod
     def united(cls, several: Iterable["Ghosts"]) -> "Ghosts":
@@ -82,7 +82,7 @@ class Ghosts(NamedTuple):
         found = list(several)
         return cls(
             frozenset[UUID]().union(*(one.events for one in found)),
-            frozenset[tuple[str, int, int]]().union(*(one.places for one in found)),
+            frozenset[tuple[str, int, int]]().union(*(one.records for one in found)),
         )
 
 

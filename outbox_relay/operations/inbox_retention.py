@@ -12,15 +12,15 @@ from typing import Final, NamedTuple
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.topology import UNBOUNDED, Places, ask
-from outbox_relay.operations.verify.inboxes import MEMORY, reacts_to
+from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
+from outbox_relay.operations.verify.inboxes import RETENTION, reacts_to
 from waybill.runtime.settings import Settings
 
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
 ON_THE_WAY: Final = timedelta(hours=1)  # until a copy that is sent now has been looked up everywhere
 
 
-class Memory(NamedTuple):
+class InboxRetention(NamedTuple):
     """What one service's inbox remembers of the types that it reacts to."""
 
     service: str
@@ -33,30 +33,30 @@ class Memory(NamedTuple):
 
 
 def ask_inboxes(
-    places: Places, types: Collection[str], to_consumer: str | None, *, reprocess: bool
-) -> tuple[list[Memory], dict[str, str]]:
-    """Return the memories that a replay of these types relies on, and which databases did not answer."""
-    wanted = {} if reprocess else {service: reacts_to(service) & set(types) for service in places.databases}
+    topology: Topology, types: Collection[str], to_consumer: str | None, *, reprocess: bool
+) -> tuple[list[InboxRetention], dict[str, str]]:
+    """Return the retentions that a replay of these types relies on, and which databases did not answer."""
+    wanted = {} if reprocess else {service: reacts_to(service) & set(types) for service in topology.databases}
     services = [one for one, met in wanted.items() if met and to_consumer in {None, full_name(one)}]
 
-    def question(service: str, connection: psycopg.Connection) -> Memory:
-        (lasts,) = connection.execute(MEMORY).fetchone() or (None,)
-        return Memory(service, frozenset(wanted[service]), lasts or DEFAULT)
+    def question(service: str, connection: psycopg.Connection) -> InboxRetention:
+        (lasts,) = connection.execute(RETENTION).fetchone() or (None,)
+        return InboxRetention(service, frozenset(wanted[service]), lasts or DEFAULT)
 
-    answers, failures = ask(places, services, question, UNBOUNDED)
+    answers, failures = ask(topology, services, question, UNBOUNDED)
     return list(answers.values()), failures
 
 
-def forgotten(memories: Collection[Memory], oldest: Mapping[str, datetime]) -> str | None:
+def forgotten(retentions: Collection[InboxRetention], oldest: Mapping[str, datetime]) -> str | None:
     """Return why the events must not be sent, their oldest by type; None where every inbox remembers them."""
     now = datetime.now(UTC)
-    for memory in memories:
+    for inbox in retentions:
         for event_type, recorded_at in oldest.items():
-            if event_type in memory.types and recorded_at < memory.reaches(now):
+            if event_type in inbox.types and recorded_at < inbox.reaches(now):
                 return (
-                    f"the inbox of {memory.service} forgets after {memory.lasts.days} days, and "
+                    f"the inbox of {inbox.service} forgets after {inbox.lasts.days} days, and "
                     f"{event_type.rpartition('.')[2]} of {recorded_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} would be "
-                    f"applied twice; choose --since {memory.reaches(now):%Y-%m-%dT%H:%M:%SZ}, or one group with "
+                    f"applied twice; choose --since {inbox.reaches(now):%Y-%m-%dT%H:%M:%SZ}, or one group with "
                     "--to-consumer: a subscriber's own, or a service's with --reprocess"
                 )
     return None

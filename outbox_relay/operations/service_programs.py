@@ -13,7 +13,7 @@ from typing import IO, NamedTuple, cast
 from uuid import UUID
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.topology import CHECKOUT, Places
+from outbox_relay.operations.topology import CHECKOUT, Topology
 from waybill.runtime import reports
 from waybill.runtime.reports import (
     CheckpointUnusable,
@@ -43,18 +43,18 @@ class Folding(NamedTuple):
     checkpoints: Path | None = None
 
 
-def check(places: Places, service: str, folding: Folding) -> str | None:
+def check(topology: Topology, service: str, folding: Folding) -> str | None:
     """Compare rows with their events' fold; returns why they could not be compared, if so. Blocks until all are."""
-    return _fold(places, service, ["rebuild"], folding)
+    return _fold(topology, service, ["rebuild"], folding)
 
 
-def mend(places: Places, service: str, request: MendRequest, folding: Folding) -> str | None:
+def mend(topology: Topology, service: str, request: MendRequest, folding: Folding) -> str | None:
     """Set rows to their events' fold. Tells of those that differed, a fold of None where one was left."""
-    return _fold(places, service, ["rebuild", "--mend"], folding, request)
+    return _fold(topology, service, ["rebuild", "--mend"], folding, request)
 
 
 def _fold(
-    places: Places, service: str, program: Sequence[str], folding: Folding, request: Request | None = None
+    topology: Topology, service: str, program: Sequence[str], folding: Folding, request: Request | None = None
 ) -> str | None:
     if folding.checkpoints:
         program = [*program, "--checkpoint", str(folding.checkpoints / f"{service}.fold")]
@@ -70,11 +70,11 @@ def _fold(
             case MessageRedriven() | TaskSettled() | Refused() | Failed():
                 raise _unexpected(report)
 
-    return _run(places, service, program, take, request)
+    return _run(topology, service, program, take, request)
 
 
 def redrive(
-    places: Places, service: str, messages: Sequence[UUID], took: Callable[[MessageRedriven], object]
+    topology: Topology, service: str, messages: Sequence[UUID], took: Callable[[MessageRedriven], object]
 ) -> str | None:
     """Handle these dead letters of the service again; `took` gets what came of each. Returns why it broke off.
 
@@ -86,10 +86,10 @@ def redrive(
             raise _unexpected(report)
         took(report)
 
-    return _run(places, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
+    return _run(topology, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
 
 
-def settle(places: Places, service: str, request: SettleRequest) -> TaskSettled | Refused | Failed:
+def settle(topology: Topology, service: str, request: SettleRequest) -> TaskSettled | Refused | Failed:
     """Let the service settle a task, or say what that would do. Blocks until it has ended."""
     answers: list[TaskSettled | Refused] = []
 
@@ -98,7 +98,7 @@ def settle(places: Places, service: str, request: SettleRequest) -> TaskSettled 
             raise _unexpected(report)
         answers.append(report)
 
-    failure = _run(places, service, ["settle"], take, request)
+    failure = _run(topology, service, ["settle"], take, request)
     if failure or not answers:
         return Failed(failure or "settle ended without an answer")
     return answers[-1]
@@ -109,7 +109,7 @@ def _unexpected(report: Report) -> reports.NotAReport:
 
 
 def _run(
-    places: Places, service: str, program: Sequence[str], take: Callable[[Report], object], request: Request | None
+    topology: Topology, service: str, program: Sequence[str], take: Callable[[Report], object], request: Request | None
 ) -> str | None:
     """Run a program to its end; returns why it could not do what was asked, if so."""
     with TemporaryFile("w+") as errors, TemporaryFile("w+") as asked:
@@ -118,7 +118,7 @@ def _run(
         process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "waybill", full_name(service), *program],
             cwd=CHECKOUT,
-            env={**os.environ, "WAYBILL_DATABASE_URL": places.databases[service]},
+            env={**os.environ, "WAYBILL_DATABASE_URL": topology.databases[service]},
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,

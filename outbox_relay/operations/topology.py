@@ -23,7 +23,7 @@ PROGRAM: Final = "outbox"
 LOCK_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 30
 UNBOUNDED: Final = 0  # for work that grows with the log, such as a proof of all of it
-WAY_OUT: Final = f"set {VARIABLE}=order_service=postgresql://…,payment_service=… or start the local stack: make up"
+REMEDY: Final = f"set {VARIABLE}=order_service=postgresql://…,payment_service=… or start the local stack: make up"
 SLOW: Final = (
     "choose fewer events (--since, --positions, --limit), or see in pg_stat_activity what keeps the server busy"
 )
@@ -40,7 +40,7 @@ class DependencyDown(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Topology:
     """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known.
 
     `properties_file` says what else a client of Kafka needs: security, mostly.
@@ -69,22 +69,22 @@ class Places:
             raise UsageError(str(error)) from None
 
 
-def find_places(environment: Mapping[str, str]) -> Places:
+def find_topology(environment: Mapping[str, str]) -> Topology:
     """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
     told = environment.get(VARIABLE)
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if told:
-        return Places(_databases(told), bootstrap, properties)
+        return Topology(_databases(told), bootstrap, properties)
     file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
         databases = {short_name(name): url for name, url in state["databases"].items()}
-        return Places(databases, bootstrap or state.get("kafka"), properties)
+        return Topology(databases, bootstrap or state.get("kafka"), properties)
     except OSError:
-        raise UsageError(f"no databases known, and no {file}; {WAY_OUT}") from None
+        raise UsageError(f"no databases known, and no {file}; {REMEDY}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"{file} does not name the databases; {WAY_OUT}") from None
+        raise UsageError(f"{file} does not name the databases; {REMEDY}") from None
 
 
 def _databases(told: str) -> dict[str, str]:
@@ -95,7 +95,7 @@ def _databases(told: str) -> dict[str, str]:
 
 
 def ask(
-    places: Places,
+    topology: Topology,
     services: Collection[str],
     question: Callable[[str, psycopg.Connection], Answer],
     statement_seconds: int = STATEMENT_SECONDS,
@@ -105,7 +105,7 @@ def ask(
     failures: dict[str, str] = {}
     for service in services:
         try:
-            with session(places.databases[service], statement_seconds) as connection:
+            with session(topology.databases[service], statement_seconds) as connection:
                 answers[service] = question(service, connection)
         except psycopg.Error as error:
             failures[service] = one_line(error)

@@ -2,14 +2,14 @@
 
 A row waits for three reasons, and every later one with it, since a snapshot's rows leave in position order. Its topic
 takes smaller batches than the producer makes: a new producer is needed. Its schema has no registered id: a deployment
-is behind. Its topic does not exist and may still be created. All other refusals are the record's own (parking.py).
+is behind. Its topic does not exist and may still be created. All other refusals are the record's own (dead_letters.py).
 """
 
 import time
 from typing import NamedTuple
 
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.dead_letters import Division, Parking
+from outbox_relay.relay.dead_letters import DeadLetters, Division
 from outbox_relay.relay.kafka.producer import RenewProducer, Sender
 from outbox_relay.relay.kafka.records import Records, Row
 from outbox_relay.relay.leadership import Leadership
@@ -40,13 +40,13 @@ class Chooser:
         reader: Reader,
         records: Records,
         sender: Sender,
-        parking: Parking,
+        dead_letters: DeadLetters,
         condition: Condition,
     ) -> None:
         """Prepare; reads nothing yet."""
         self._connection = leadership.connection
         self._reader, self._records, self._sender = reader, records, sender
-        self._parking, self._condition = parking, condition
+        self._dead_letters, self._condition = dead_letters, condition
 
     def choose(self, cursor: Cursor, limit: int, *, in_flight: bool) -> Chosen:
         """Read the next page, up to `limit` rows; blocks up to 4 s where a topic is new.
@@ -67,13 +67,13 @@ class Chooser:
     def choose_released(self, limit: int) -> tuple[Page, Division]:
         """Read dead letters that operators have redriven; nothing may be in flight. Raises as `choose`."""
         page = self._reader.read_released(limit)
-        self._parking.ask_again()  # an operator has mended something since
+        self._dead_letters.ask_again()  # an operator has mended something since
         self._learn(page, in_flight=False)
-        return page, self._parking.divide_released(page, self._records)
+        return page, self._dead_letters.divide_released(page, self._records)
 
     def _learn(self, page: Page, *, in_flight: bool) -> None:
-        self._parking.learn(page.topics)
-        if self._parking.smallest_limit < self._sender.batch_bytes:
+        self._dead_letters.learn(page.topics)
+        if self._dead_letters.smallest_limit < self._sender.batch_bytes:
             if in_flight:
                 raise SmallerBatches
             raise RenewProducer("a topic takes less than the producer's batches")
@@ -81,7 +81,7 @@ class Chooser:
     def _divide(self, page: Page) -> Division:
         registered = self._count_registered(page)
         held_for_schema = registered < len(page.rows)
-        division = self._parking.divide(page.cut(registered) if held_for_schema else page, self._records)
+        division = self._dead_letters.divide(page.cut(registered) if held_for_schema else page, self._records)
         if division.held_from is not None:
             self._condition.fails("topic", division.held_for)
         else:

@@ -15,7 +15,7 @@ sent again one by one, each awaited: what is refused then is parked as `refused`
 A topic that does not exist is given a grace, in which the relay waits: topics are made by a deployment step, and one
 that is deleted and made again should not cost anybody a redrive.
 
-A parked row holds its position; the event itself stays in the outbox. Parked rows and cursor are written in one
+A parked row holds its position; the event itself stays in the outbox. RefusedRow rows and cursor are written in one
 transaction, so a position is passed only when its record was acknowledged or stands here.
 
 Release. An operator's redrive sets an aggregate's rows to SCHEDULE. With nothing else in flight, so that no follower is
@@ -46,7 +46,7 @@ ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to
 
 # -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED: what has not succeeded holds its
 # aggregate. A far `expires_at`, because that library forgets what has expired. What was released may be refused again.
-PARK: Final = """
+KEEP: Final = """
 INSERT INTO published (id, version, destination, body, added, expires_at, retry, status, headers)
 VALUES (%s, NULL, left(%s, 255), %s, clock_timestamp(), clock_timestamp() + interval '100 years', 0, -1, %s)
 ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, headers = EXCLUDED.headers, retry = published.retry + 1
@@ -57,7 +57,7 @@ UPDATE published SET status = 1
 WHERE status = -1 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
     SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status = 1)
 """
-PARKED: Final = """
+BLOCKED: Final = """
 SELECT DISTINCT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status <> 2
 """
 
@@ -92,7 +92,7 @@ class Refusal(NamedTuple):
     detail: str
 
 
-class Parked(NamedTuple):
+class RefusedRow(NamedTuple):
     """A row that is not sent, and why."""
 
     row: Row
@@ -104,12 +104,12 @@ class Division:
     """What becomes of some rows, in order: sent, parked, or, from `held_from` on, left until the world is well."""
 
     send: Sequence[Fetched] = ()
-    park: list[Parked] = field(default_factory=list[Parked])
+    refused: list[RefusedRow] = field(default_factory=list[RefusedRow])
     held_from: int | None = None
     held_for: str = ""
 
 
-class Parking:
+class DeadLetters:
     """Know the topics' limits and the aggregates that have a parked record."""
 
     def __init__(self, kafka: Mapping[str, str], grace_seconds: float) -> None:
@@ -133,7 +133,7 @@ class Parking:
 
     def load(self, connection: psycopg.Connection) -> None:
         """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""
-        rows = connection.execute(PARKED).fetchall()
+        rows = connection.execute(BLOCKED).fetchall()
         self._aggregates = set(rows)
 
     def ask_again(self) -> None:
@@ -150,7 +150,7 @@ class Parking:
 
     def divide(self, page: Page, records: Records) -> Division:
         """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
-        if self._nothing_to_fear(page):
+        if self._all_acceptable(page):
             return Division(page.public)
         return self._divide(page.rows, records, self._aggregates)
 
@@ -176,15 +176,15 @@ class Parking:
                 break
             else:
                 blocked.add(aggregate)
-                division.park.append(Parked(row, refusal))
+                division.refused.append(RefusedRow(row, refusal))
         return division
 
-    def store(self, connection: psycopg.Connection, parked: Sequence[Parked], released: Sequence[str]) -> None:
+    def store(self, connection: psycopg.Connection, parked: Sequence[RefusedRow], released: Sequence[str]) -> None:
         """Write what was parked and released, in the transaction that moves the cursor. Raises psycopg.Error."""
         if released:
             connection.execute(SENT, (list(released),))
         with connection.cursor() as cursor:
-            cursor.executemany(PARK, [_columns(row, refusal) for row, refusal in parked])
+            cursor.executemany(KEEP, [_columns(row, refusal) for row, refusal in parked])
         for row, refusal in parked:
             self._refused.pop(row.position, None)
             log.error(
@@ -198,7 +198,7 @@ class Parking:
                 detail=refusal.detail,
             )
 
-    def _nothing_to_fear(self, page: Page) -> bool:
+    def _all_acceptable(self, page: Page) -> bool:
         if self._aggregates or self._refused:
             return not page.topics
         topics = [self._topics[name] for name in page.topics]

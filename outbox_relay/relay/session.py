@@ -20,7 +20,7 @@ moment it is seen. One producer, idempotent and gapless, keeps the order of what
 after the old one has dropped its queue, and it starts at or below everything that was not acknowledged.
 
 Why nothing is lost. The cursor (cursor.py) passes a position only when it was seen or proved dead. It is written only
-after every record below it was acknowledged by all in-sync replicas, or is kept as a dead letter (parking.py).
+after every record below it was acknowledged by all in-sync replicas, or is kept as a dead letter (dead_letters.py).
 
 On each failure:
     broker away, not enough replicas    the producer retries by itself; after `relay_stall_seconds` without any
@@ -31,7 +31,7 @@ On each failure:
     an operator pauses, or redrives     seen with the heartbeat; when all in flight has arrived the session ends, or
                                         sends the dead letters first
     an operator discards                seen with the heartbeat; dead letters are read anew once all has arrived
-    a long backlog, or its end          new session with another linger (pace.py)
+    a long backlog, or its end          new session with another linger (kafka/linger.py)
     schema id not registered            publish nothing past that row: a deployment is behind
     topic unknown                       the same, for a grace; then its records become dead letters
     database away, session ended        the producer is dropped first of all; then reconnect, and stand by like anyone
@@ -55,7 +55,7 @@ import structlog
 
 from outbox_relay.relay.choosing import Chooser, Chosen, SmallerBatches
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.dead_letters import RELEASE_FOLLOWERS, Division, Parking
+from outbox_relay.relay.dead_letters import RELEASE_FOLLOWERS, DeadLetters, Division
 from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.kafka.records import EPOCH, TOPIC, Fetched, Records, Row
 from outbox_relay.relay.leadership import Leadership
@@ -87,20 +87,20 @@ class PublishingSession:
         leadership: Leadership,
         sender: Sender,
         hint: Hint,
-        parking: Parking,
+        dead_letters: DeadLetters,
         condition: Condition,
     ) -> None:
         """Load what is durable, and record who holds the missing positions. Raises PositionsUnsafe, psycopg.Error."""
         self._settings, self._leadership, self._sender = settings, leadership, sender
-        self._parking, self._condition = parking, condition
+        self._dead_letters, self._condition = dead_letters, condition
         connection = leadership.connection
         self._reader, self._records = Reader(connection), Records(leadership.service)
         self._records.load(connection)
         self._decision = leadership.asked.decision  # before the dead letters are read
-        parking.load(connection)
+        dead_letters.load(connection)
         self._cursor = self._load()
-        self._in_flight = InFlight(leadership, self._reader, sender, parking, condition, self._cursor)
-        self._chooser = Chooser(leadership, self._reader, self._records, sender, parking, condition)
+        self._in_flight = InFlight(leadership, self._reader, sender, dead_letters, condition, self._cursor)
+        self._chooser = Chooser(leadership, self._reader, self._records, sender, dead_letters, condition)
         self._schedule = Schedule(hint)
         self._room = 1 if settings.relay_transactions else settings.relay_batches_in_flight
         self._alone: Row | None = None
@@ -137,9 +137,9 @@ class PublishingSession:
             return
         metrics.inc("outbox_publish_failures_total", service=self._leadership.service, reason=refused.name().lower())
         if self._alone is not None:
-            self._parking.refuse(self._alone.position, refused.str())
+            self._dead_letters.refuse(self._alone.position, refused.str())
             raise RenewProducer(f"position {self._alone.position} was refused: {refused.str()}")
-        self._parking.singly = self._in_flight.rows + self._settings.relay_batch_rows
+        self._dead_letters.singly = self._in_flight.rows + self._settings.relay_batch_rows
         raise RenewProducer(f"a record was refused ({refused.str()}): those in flight are sent one by one")
 
     def _load(self) -> Cursor:
@@ -158,7 +158,7 @@ class PublishingSession:
 
     def _advance(self) -> None:
         """Do what operators ask, or else read on; whatever needs an empty flight waits until all has arrived."""
-        asked, linger = self._leadership.asked, self._sender.pace
+        asked, linger = self._leadership.asked, self._sender.linger
         if asked.pause:
             self._end_when_arrived(f"paused {asked.pause}")
         elif asked.release:
@@ -166,9 +166,9 @@ class PublishingSession:
                 self._release()
         elif asked.decision != self._decision:
             if not self._in_flight:  # what those have made dead letters is not written yet
-                self._parking.load(self._leadership.connection)
+                self._dead_letters.load(self._leadership.connection)
                 self._decision = asked.decision
-        elif linger.is_wrong(time.monotonic()):
+        elif linger.must_change(time.monotonic()):
             self._schedule.poll()
             if not self._in_flight:
                 raise RenewProducer(linger.change())
@@ -184,7 +184,7 @@ class PublishingSession:
         """Send dead letters that were redriven; nothing is in flight, so no follower becomes one meanwhile."""
         self._leadership.connection.execute(RELEASE_FOLLOWERS)
         page, division = self._chooser.choose_released(self._page_rows)
-        if division.send or division.park:
+        if division.send or division.refused:
             self._hand_over(self._cursor, division, [Row._make(row).event_id for row in division.send])
         elif page.rows:
             self._schedule.hold()
@@ -193,7 +193,7 @@ class PublishingSession:
 
     @property
     def _page_rows(self) -> int:
-        return SINGLY_ROWS if self._parking.singly else self._settings.relay_batch_rows
+        return SINGLY_ROWS if self._dead_letters.singly else self._settings.relay_batch_rows
 
     def _read_on(self) -> None:
         try:
@@ -201,9 +201,10 @@ class PublishingSession:
         except SmallerBatches:
             self._schedule.poll()
             return
-        backlog = chosen.full and not chosen.held and not self._parking.singly  # one by one, each record would linger
-        self._sender.pace.read(now := time.monotonic(), full=backlog)
-        if backlog and not self._sender.pace.is_wrong(now):
+        one_by_one = self._dead_letters.singly > 0  # where each record would linger
+        backlog = chosen.full and not chosen.held and not one_by_one
+        self._sender.linger.read(now := time.monotonic(), full=backlog)
+        if backlog and not self._sender.linger.must_change(now):
             self._reader.read_ahead(chosen.cursor, self._page_rows)
         if not (chosen.rows or self._in_flight or chosen.held):
             self._caught_up()
@@ -219,7 +220,7 @@ class PublishingSession:
     def _caught_up(self) -> None:
         if time.monotonic() - self._started_at > PRODUCER_SECONDS:
             raise RenewProducer("the producer is half a day old")
-        self._parking.singly = 0
+        self._dead_letters.singly = 0
         if self._sender.last_error:
             self._sender.check()
         self._condition.recovered("broker", "topic", "schema")
@@ -227,7 +228,7 @@ class PublishingSession:
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
         failpoint.reach("relay.fetched")
         self._leadership.beat()  # raises in one whose session was ended while it was frozen in the fetch
-        batch = Batch(cursor, parked=division.park, released=released)
+        batch = Batch(cursor, refused=division.refused, released=released)
         batch.topics = Counter(map(itemgetter(TOPIC), division.send))
         batch.oldest_epoch = division.send[0][EPOCH] if division.send else None
         self._in_flight.add(batch)
@@ -236,11 +237,11 @@ class PublishingSession:
         failpoint.reach("relay.produced")
 
     def _send(self, batch: Batch, rows: Sequence[Fetched]) -> None:
-        if self._parking.singly:
+        if self._dead_letters.singly:
             self._sender.send_apart(batch, self._one_by_one(map(Row._make, rows)), self._records, self._meanwhile)
-            self._parking.singly = max(0, self._parking.singly - len(rows))
+            self._dead_letters.singly = max(0, self._dead_letters.singly - len(rows))
             return
-        if not all(self._sender.knows(topic, self._parking.partitions(topic)) for topic in batch.topics):
+        if not all(self._sender.knows(topic, self._dead_letters.partitions(topic)) for topic in batch.topics):
             rows = self._sender.send_first(batch, [*map(Row._make, rows)], self._records, self._meanwhile)
         self._sender.send(batch, rows, self._records)
 

@@ -18,7 +18,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.dead_letters import REFUSALS, Parking
+from outbox_relay.relay.dead_letters import REFUSALS, DeadLetters
 from outbox_relay.relay.kafka.broker import BrokerTrouble
 from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
@@ -45,13 +45,13 @@ class InFlight:
         leadership: Leadership,
         reader: Reader,
         sender: Sender,
-        parking: Parking,
+        dead_letters: DeadLetters,
         condition: Condition,
         recorded: Cursor,
     ) -> None:
         """Begin with none."""
         self._connection, self._service = leadership.connection, leadership.service
-        self._reader, self._sender, self._parking, self._condition = reader, sender, parking, condition
+        self._reader, self._sender, self._dead_letters, self._condition = reader, sender, dead_letters, condition
         self.recorded = recorded
         self.settled_rows = 0
         self._batches: deque[Batch] = deque()
@@ -118,14 +118,14 @@ class InFlight:
     def _record(self, arrived: Sequence[Batch]) -> None:
         failpoint.reach("relay.acknowledged")
         cursor = arrived[-1].cursor
-        parked = [parked for batch in arrived for parked in batch.parked]
+        refused = [row for batch in arrived for row in batch.refused]
         released = [event_id for batch in arrived for event_id in batch.released]
-        if parked or released:
+        if refused or released:
             with self._connection.transaction():
-                self._parking.store(self._connection, parked, released)
+                self._dead_letters.store(self._connection, refused, released)
                 self._make_durable(cursor)
             if released:
-                self._parking.load(self._connection)  # nothing else is in flight beside a release
+                self._dead_letters.load(self._connection)  # nothing else is in flight beside a release
         elif self._reader.is_ahead:
             self._recording = self._reader.aside(lambda: self._make_durable(cursor))
             return

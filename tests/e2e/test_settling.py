@@ -89,7 +89,7 @@ def status(shop: Shop, order: dict[str, Any]) -> str:
 def test_a_refund_that_cannot_be_paid_is_settled_and_the_books_agree(shop, owed, how, refund_id, settled_by, mails):
     (entry,) = marked(shop, owed)
     assert entry["task"] == "refund"
-    assert "outbox settle --service payment" in entry["way_out"]
+    assert "outbox settle --service payment" in entry["remediation"]
     command = ["settle", owed["id"], "--service", "payment", *how]
 
     dry = outbox(shop, *command, "--json")

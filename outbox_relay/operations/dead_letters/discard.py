@@ -31,7 +31,7 @@ from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice, DeadLetter
 from outbox_relay.operations.decisions import Kind, Subject
-from outbox_relay.operations.topology import UNBOUNDED, Places, UsageError, ask
+from outbox_relay.operations.topology import UNBOUNDED, Topology, UsageError, ask
 
 # -1 and 2 are django_outbox_pattern's StatusChoice.FAILED and SUCCEEDED. What was redriven meanwhile is not found.
 HOLD_PUBLICATIONS: Final = "SELECT id FROM published WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"
@@ -40,14 +40,14 @@ FORGET_PUBLICATIONS: Final = "DELETE FROM published WHERE id = ANY(%s)"
 KEEP_AS_RECEIVED: Final = "UPDATE received SET status = 2, headers = NULL, body = NULL WHERE id = ANY(%s)"
 
 
-def _discard(given: Given, places: Places) -> int:
-    services = named(given, places)
+def _discard(given: Given, topology: Topology) -> int:
+    services = named(given, topology)
     choice = dead_letters.read_choice(given)
     if not choice.filters and not given.all:
         raise UsageError("choose what to discard: --key, --event, --type, --reason-contains, --topic; or --all")
     refuse_silent_execution(given)
     answers, failures = ask(
-        places,
+        topology,
         services,
         lambda name, open_: (
             discard(name, open_, choice, given.by, given.reason) if given.execute else matching(name, open_, choice)

@@ -16,7 +16,7 @@ import psycopg
 from outbox_relay.operations import audit, pause, status
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice
-from outbox_relay.operations.topology import Places, ask
+from outbox_relay.operations.topology import Topology, ask
 
 POLL_SECONDS: Final = 0.25
 SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second
@@ -97,7 +97,7 @@ def _trouble(state: int, said: str) -> str | None:
 
 
 def wait(
-    places: Places, released: Mapping[str, Sequence[UUID]], seconds: float, progress: Callable[[int, int], object]
+    topology: Topology, released: Mapping[str, Sequence[UUID]], seconds: float, progress: Callable[[int, int], object]
 ) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
     """Return what the relays made of the publications, by service, and which databases did not answer.
 
@@ -105,14 +105,14 @@ def wait(
     """
     deadline = time.monotonic() + seconds
     while True:
-        found, failures = ask(places, list(released), lambda name, open_: outcomes(name, open_, released[name]))
+        found, failures = ask(topology, list(released), lambda name, open_: outcomes(name, open_, released[name]))
         waiting = [service for service, ones in found.items() if any(one.waits for one in ones)]
         everything = [one for ones in found.values() for one in ones]
         progress(sum(not one.waits for one in everything), sum(map(len, released.values())))
         left = deadline - time.monotonic()
         if not (waiting or failures) or left <= 0:
             return found, failures
-        pauses = ask(places, waiting, pause.read)[0]
+        pauses = ask(topology, waiting, pause.read)[0]
         if not failures and len(pauses) == len(waiting) and all(pauses.values()):
             return found, failures
         time.sleep(min(POLL_SECONDS, left))

@@ -27,7 +27,7 @@ from outbox_relay.databases import full_name
 from outbox_relay.operations import audit
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.topology import DependencyDown, Places, UsageError, session
+from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
 from waybill.contracts import codec
 from waybill.database.sqlstate import one_line
 
@@ -102,17 +102,17 @@ class Lost(NamedTuple):
         return self._asdict() | {"metadata": Jsonb(self.metadata)}
 
 
-def _restore(given: Given, places: Places) -> int:
+def _restore(given: Given, topology: Topology) -> int:
     refuse_silent_execution(given)
-    services = named(given, places)
+    services = named(given, topology)
     if len(services) > 1:
         raise UsageError("a record has one service that wrote it; give --service once")
     (service,) = services
-    url = _owner_url() if given.execute else places.databases[service]
+    url = _owner_url() if given.execute else topology.databases[service]
     try:
-        with session(places.databases[service]) as connection, session(url) as owner:
+        with session(topology.databases[service]) as connection, session(url) as owner:
             _refuse_another(connection, owner)
-            message = topic.at(places.broker, given.topic, given.partition, given.offset)
+            message = topic.at(topology.broker, given.topic, given.partition, given.offset)
             lost = read(connection, service, message)
             position = (
                 restore(owner, lost, given.by, given.reason) if given.execute else find_position(connection, lost)

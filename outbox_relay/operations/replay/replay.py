@@ -9,13 +9,14 @@ import psycopg
 
 from outbox_relay.databases import full_name
 from outbox_relay.operations import inbox_retention
+from outbox_relay.operations.inbox_retention import InboxRetention
 from outbox_relay.operations.replay import jobs, plan
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Plan
 from outbox_relay.operations.replay.sending import Sending
 from outbox_relay.operations.topics import groups, missing
-from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Places, UsageError, ask, session
+from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Topology, UsageError, ask, session
 from outbox_relay.relay.kafka.broker import BrokerTrouble
 from waybill.database.sqlstate import one_line
 
@@ -27,75 +28,79 @@ class Resumption(NamedTuple):
     by: str
 
 
-def make_plans(places: Places, services: Collection[str], options: Options) -> tuple[dict[str, Plan], dict[str, str]]:
+def make_plans(
+    topology: Topology, services: Collection[str], options: Options
+) -> tuple[Mapping[str, Plan], dict[str, str]]:
     """Return what would be sent of each outbox, and which databases did not answer.
 
     Raises UsageError for a group that nobody has, DependencyDown where the broker does not say which there are.
     """
     if options.to_consumer:
-        _check_group(options.to_consumer, places)
-    return ask(places, services, lambda _, connection: plan.make(connection, options), UNBOUNDED)
+        _check_group(options.to_consumer, topology)
+    return ask(topology, services, lambda _, connection: plan.make(connection, options), UNBOUNDED)
 
 
-def _check_group(group: str, places: Places) -> None:
+def _check_group(group: str, topology: Topology) -> None:
     """Refuse a group that nobody has; one of our services may be away for so long that the broker has forgotten it."""
-    if group in places.databases:
+    if group in topology.databases:
         raise UsageError(f"--to-consumer {group}: the group of that service is {full_name(group)}")
-    ours = [full_name(service) for service in places.databases]
+    ours = [full_name(service) for service in topology.databases]
     if group in ours:
         return
-    known = sorted({*ours, *groups.names(places.broker)})
+    known = sorted({*ours, *groups.names(topology.broker)})
     if group not in known:
         near = get_close_matches(group, known, 3, 0.5) or known[:3]
         raise UsageError(f"--to-consumer {group}: the broker knows no such consumer group; near are {', '.join(near)}")
 
 
-def refusal(places: Places, plans: Collection[Plan], options: Options) -> str | None:
+def refusal(topology: Topology, plans: Collection[Plan], options: Options) -> str | None:
     """Return why the inboxes forbid it; raises DependencyDown where one that matters does not answer."""
     oldest = plan.oldest(plans)
-    return inbox_retention.forgotten(_memories(places, oldest, options), oldest)
+    return inbox_retention.forgotten(_retentions(topology, oldest, options), oldest)
 
 
-def _memories(places: Places, types: Collection[str], options: Options) -> list[inbox_retention.Memory]:
-    memories, failures = inbox_retention.ask_inboxes(places, types, options.to_consumer, reprocess=options.reprocess)
+def _retentions(topology: Topology, types: Collection[str], options: Options) -> list[InboxRetention]:
+    retentions, failures = inbox_retention.ask_inboxes(
+        topology, types, options.to_consumer, reprocess=options.reprocess
+    )
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; its inbox must say how far back it remembers")
-    return memories
+    return retentions
 
 
-def unknown(places: Places, services: Collection[str], events: Collection[UUID]) -> set[UUID]:
+def unknown(topology: Topology, services: Collection[str], events: Collection[UUID]) -> set[UUID]:
     """Return which ids are of no event in any of these outboxes that answers."""
-    missing_there, _ = ask(places, services, lambda _, connection: plan.unknown(connection, events), UNBOUNDED)
+    missing_there, _ = ask(topology, services, lambda _, connection: plan.unknown(connection, events), UNBOUNDED)
     return set[UUID].intersection(*missing_there.values()) if missing_there else set()
 
 
-def make_jobs(places: Places, plans: Mapping[str, Plan], options: Options) -> list[Job]:
+def make_jobs(topology: Topology, plans: Mapping[str, Plan], options: Options) -> list[Job]:
     """Make a job of each plan that sends something, and note what it fills in the inboxes. Raises DependencyDown."""
     made, failures = ask(
-        places,
+        topology,
         [service for service, one in plans.items() if one.sent],
         lambda service, connection: jobs.make(service, connection, options, plans[service]),
         UNBOUNDED,
     )
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; no job was made there")
-    missing.await_replayed(places, options.to_consumer)
+    missing.await_replayed(topology, options.to_consumer)
     return list(made.values())
 
 
-def find(places: Places, services: Collection[str], job_id: UUID) -> Job:
+def find(topology: Topology, services: Collection[str], job_id: UUID) -> Job:
     """Return a job, whichever database has it. Raises UsageError, DependencyDown."""
-    answers, failures = ask(places, services, lambda name, connection: jobs.read(name, connection, job_id))
+    answers, failures = ask(topology, services, lambda name, connection: jobs.read(name, connection, job_id))
     for job in answers.values():
         if job is not None:
             return job
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}")
-    raise UsageError(f"no job {job_id} in {', '.join(places.databases)}; outbox jobs lists them")
+    raise UsageError(f"no job {job_id} in {', '.join(topology.databases)}; outbox jobs lists them")
 
 
 def send(
-    places: Places,
+    topology: Topology,
     job: Job,
     told_to_stop: Callable[[], bool],
     progress: Callable[[int, int], object],
@@ -105,24 +110,24 @@ def send(
 
     Whatever is raised, all that was acknowledged is durable.
     """
-    memories = _memories(places, job.event_types, job.options)
+    retentions = _retentions(topology, job.event_types, job.options)
     try:
-        with session(places.databases[job.service]) as connection:
+        with session(topology.databases[job.service]) as connection:
             jobs.take(connection, job.id)
             if resumption:
                 jobs.resume(connection, job, resumption.rate, resumption.by)
-            return Sending(connection, job, places.broker, memories, told_to_stop).run(progress)
+            return Sending(connection, job, topology.broker, retentions, told_to_stop).run(progress)
     except jobs.Taken as error:
         raise UsageError(str(error)) from None
     except psycopg.Error as error:
         raise DependencyDown(f"database {job.service}: {one_line(error)}") from None
     except BrokerTrouble as error:
-        raise DependencyDown(f"Kafka at {places.kafka}: {error}") from None
+        raise DependencyDown(f"Kafka at {topology.kafka}: {error}") from None
 
 
-def abandon(places: Places, job: Job, reason: str, by: str) -> Job:
+def abandon(topology: Topology, job: Job, reason: str, by: str) -> Job:
     """Give a job up, on record, and return it as it stands then. Raises UsageError, psycopg.Error."""
-    with session(places.databases[job.service]) as connection:
+    with session(topology.databases[job.service]) as connection:
         try:
             jobs.take(connection, job.id)
         except jobs.Taken as error:

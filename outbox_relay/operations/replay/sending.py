@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 
 from outbox_relay.databases import full_name
-from outbox_relay.operations.inbox_retention import Memory, forgotten
+from outbox_relay.operations.inbox_retention import InboxRetention, forgotten
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.options import CHOSEN
 from outbox_relay.operations.topology import DependencyDown, UsageError
@@ -25,7 +25,7 @@ from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import ROOM_BYTES
 from outbox_relay.relay.kafka import broker
 from outbox_relay.relay.kafka.broker import BrokerTrouble, Topic
-from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.producer import Batch, Sender
 from outbox_relay.relay.kafka.records import COLUMNS, Fetched, Headers, Records, Row
 
@@ -88,7 +88,7 @@ class Sending:
         connection: psycopg.Connection,
         job: jobs.Job,
         kafka: Mapping[str, str],
-        memories: Collection[Memory],
+        retentions: Collection[InboxRetention],
         told_to_stop: Callable[[], bool],
     ) -> None:
         """Read how far the job is, which the connection holds. Raises jobs.Taken, BrokerTrouble, psycopg.Error."""
@@ -96,7 +96,12 @@ class Sending:
         if found is None:
             raise jobs.Taken(f"job {job.id} was removed by somebody else")
         self._job = found
-        self._connection, self._kafka, self._memories, self._told_to_stop = connection, kafka, memories, told_to_stop
+        self._connection, self._kafka, self._retentions, self._told_to_stop = (
+            connection,
+            kafka,
+            retentions,
+            told_to_stop,
+        )
         self._records = ReplayRecords(found)
         self._records.load(connection)
         self._topics = _described(kafka, found.topics)
@@ -109,7 +114,7 @@ class Sending:
         psycopg.Error, with all that was acknowledged made durable.
         """
         room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
-        with Sender(self._kafka, full_name(self._job.service), pace=Pace(), batch_bytes=room) as sender:
+        with Sender(self._kafka, full_name(self._job.service), linger=Linger(), batch_bytes=room) as sender:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)
@@ -141,7 +146,7 @@ class Sending:
         """Stop before the first record that must not or cannot be sent."""
         by_age = sorted(rows, key=lambda row: row.recorded_epoch, reverse=True)
         oldest = {row.event_type: datetime.fromtimestamp(row.recorded_epoch, UTC) for row in by_age}
-        if reason := forgotten(self._memories, oldest):
+        if reason := forgotten(self._retentions, oldest):
             raise UsageError(reason)
         for kind, version in sorted(self._records.unregistered(frozenset(row.kind for row in rows))):
             raise DependencyDown(f"no schema id for {kind} v{version}; run: python -m waybill contracts register")

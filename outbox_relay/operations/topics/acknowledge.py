@@ -21,7 +21,7 @@ from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Ghosts, Kind, Subject
 from outbox_relay.operations.topics import missing, topic
-from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Topology, UsageError, ask
 from waybill.contracts.topics import topics
 
 KNOWN: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"
@@ -42,16 +42,16 @@ class Wanted(NamedTuple):
         return self.partition in {None, record.partition} and self.offset in {None, record.offset}
 
 
-def _acknowledge(given: Given, places: Places) -> int:
+def _acknowledge(given: Given, topology: Topology) -> int:
     refuse_silent_execution(given)
-    service = _only_service(given, places)
-    wanted = _read_wanted(given, places, service)
+    service = _only_service(given, topology)
+    wanted = _read_wanted(given, topology, service)
     if given.missing:
-        return missing.acknowledge(given, places, service)
+        return missing.acknowledge(given, topology, service)
     with screen.progress("records") as progress:
-        found = list(find(places, wanted, progress))
+        found = list(find(topology, wanted, progress))
     if found and given.execute:
-        _answer(places, service, lambda _, connection: acknowledge(connection, found, given.reason, given.by))
+        _answer(topology, service, lambda _, connection: acknowledge(connection, found, given.reason, given.by))
     lines = [_line(record) for record in found]
     (screen.put_json if given.json else screen.put_table)(lines)
     if not found:
@@ -72,17 +72,17 @@ def _tell_none(wanted: Wanted, service: str) -> None:
         screen.tell(f"no ghost at {place}: {why}; outbox verify --full --service {service} lists ghosts")
 
 
-def find(places: Places, wanted: Wanted, progress: Callable[[int, int], object]) -> Iterator[topic.Record]:
+def find(topology: Topology, wanted: Wanted, progress: Callable[[int, int], object]) -> Iterator[topic.Record]:
     """Yield the ghosts that nobody has acknowledged, the first record of each event.
 
     Asks every database that is known, since any of them may have the event. Blocks for as long as reading the topics
     takes. Raises DependencyDown where a database or the broker does not answer.
     """
-    known = Ghosts.united(_answers(places, lambda _, connection: decisions.acknowledged(connection)))
+    known = Ghosts.united(_answers(topology, lambda _, connection: decisions.acknowledged(connection)))
     seen: set[UUID] = set()
-    for records in topic.read(places.broker, dict.fromkeys(wanted.topics), progress):
+    for records in topic.read(topology.broker, dict.fromkeys(wanted.topics), progress):
         batch = [one for one in records if wanted.has(one)]
-        committed = _committed(places, batch)
+        committed = _committed(topology, batch)
         for record in batch:
             if record.event_id in committed | seen or record.replay_target is not None:
                 continue
@@ -117,42 +117,42 @@ def _storable(text: str) -> str:
     return screen.plain(text)[:LARGEST_TEXT]  # a record may hold anything, also what PostgreSQL's text cannot
 
 
-def _only_service(given: Given, places: Places) -> str:
-    services = named(given, places)
+def _only_service(given: Given, topology: Topology) -> str:
+    services = named(given, topology)
     if len(services) > 1:
         raise UsageError("the decision is kept in one database: give --service once, the service that writes the topic")
     return services[0]
 
 
-def _read_wanted(given: Given, places: Places, service: str) -> Wanted:
+def _read_wanted(given: Given, topology: Topology, service: str) -> Wanted:
     if given.all == (given.topic is not None):
         raise UsageError("choose what to acknowledge: --topic, with --partition and --offset for one record; or --all")
     if given.partition is not None and given.topic is None:
         raise UsageError("--partition needs --topic")
     if given.offset is not None and given.partition is None:
         raise UsageError("--offset needs --topic and --partition")
-    return Wanted([given.topic] if given.topic else _topics_of(places, service), given.partition, given.offset)
+    return Wanted([given.topic] if given.topic else _topics_of(topology, service), given.partition, given.offset)
 
 
-def _topics_of(places: Places, service: str) -> list[str]:
+def _topics_of(topology: Topology, service: str) -> list[str]:
     """Name the topics that the service writes: those of its events, and those of an outbox that has none left."""
-    written = _answer(places, service, lambda _, connection: {name for (name,) in connection.execute(WRITTEN)})
+    written = _answer(topology, service, lambda _, connection: {name for (name,) in connection.execute(WRITTEN)})
     return sorted(written | {one.name for one in topics() if one.name.partition(".")[0] == service})
 
 
-def _committed(places: Places, records: Iterable[topic.Record]) -> set[UUID]:
+def _committed(topology: Topology, records: Iterable[topic.Record]) -> set[UUID]:
     ids = [record.event_id for record in records if record.event_id is not None]
     return set[UUID]().union(
-        *_answers(places, lambda _, connection: {one for (one,) in connection.execute(KNOWN, (ids,))})
+        *_answers(topology, lambda _, connection: {one for (one,) in connection.execute(KNOWN, (ids,))})
     )
 
 
-def _answers(places: Places, question: Callable[[str, psycopg.Connection], Any]) -> list[Any]:
-    return [_answer(places, service, question) for service in places.databases]
+def _answers(topology: Topology, question: Callable[[str, psycopg.Connection], Any]) -> list[Any]:
+    return [_answer(topology, service, question) for service in topology.databases]
 
 
-def _answer(places: Places, service: str, question: Callable[[str, psycopg.Connection], Any]) -> Any:
-    answers, failures = ask(places, [service], question, UNBOUNDED)
+def _answer(topology: Topology, service: str, question: Callable[[str, psycopg.Connection], Any]) -> Any:
+    answers, failures = ask(topology, [service], question, UNBOUNDED)
     for why in failures.values():
         raise DependencyDown(f"database {service}: {why}")
     return answers[service]

@@ -29,8 +29,8 @@ class Reading:
     left: Mapping[int, int]
 
     def __str__(self) -> str:
-        places = ", ".join(map(str, sorted(self.left)))
-        return f"group {self.group} has {sum(self.left.values())} records still to read, in partitions {places}"
+        partitions = ", ".join(map(str, sorted(self.left)))
+        return f"group {self.group} has {sum(self.left.values())} records still to read, in partitions {partitions}"
 
 
 def read(kafka: Mapping[str, str], topic: str) -> list[Reading]:

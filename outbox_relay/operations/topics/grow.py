@@ -34,7 +34,7 @@ from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_record, count
 from outbox_relay.operations import audit
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.topics import groups
-from outbox_relay.operations.topology import DependencyDown, Places, UsageError, session
+from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
 from outbox_relay.relay.kafka import broker
 from outbox_relay.relay.kafka.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.relay.leadership import LOCK, RESTING
@@ -57,10 +57,10 @@ FROM (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
 RECENT_JOBS: Final = 1_000
 
 
-def _grow(given: Given, places: Places) -> int:
-    service = _writer(given, places)
-    kafka = places.broker
-    now = _partitions(kafka, given.topic, places)
+def _grow(given: Given, topology: Topology) -> int:
+    service = _writer(given, topology)
+    kafka = topology.broker
+    now = _partitions(kafka, given.topic, topology)
     if given.to < now:
         raise UsageError(f"{given.topic} has {now} partitions; Kafka takes none away, and {given.to} are fewer")
     if given.to == now:
@@ -68,7 +68,7 @@ def _grow(given: Given, places: Places) -> int:
         return DONE
     refuse_silent_execution(given)
     try:
-        with session(places.databases[service]) as connection:
+        with session(topology.databases[service]) as connection:
             trouble = _wait_until_quiet(given, service, connection, kafka)
             if not trouble and given.execute:
                 trouble = _change(given, service, connection, kafka, now)
@@ -83,22 +83,22 @@ def _grow(given: Given, places: Places) -> int:
     return DONE
 
 
-def _writer(given: Given, places: Places) -> str:
+def _writer(given: Given, topology: Topology) -> str:
     """Return the service whose relay writes the topic; raises UsageError."""
     if len(given.service) > 1:
         raise UsageError("a topic has one service that writes it; give --service once")
     named = given.service or [given.topic.partition(".")[0]]
     try:
-        return places.chosen(named)[0]
+        return topology.chosen(named)[0]
     except UsageError as error:
         raise UsageError(f"{error}; say which service writes {given.topic}: --service NAME") from None
 
 
-def _partitions(kafka: Mapping[str, str], topic: str, places: Places) -> int:
+def _partitions(kafka: Mapping[str, str], topic: str, topology: Topology) -> int:
     try:
         found = broker.describe(kafka, [topic])[topic]
     except (BrokerTrouble, KafkaException) as error:
-        raise DependencyDown(f"Kafka at {places.kafka}: {reason_of(error)}") from None
+        raise DependencyDown(f"Kafka at {topology.kafka}: {reason_of(error)}") from None
     if not found.exists:
         raise UsageError(f"there is no topic {topic!r}; python -m waybill contracts topics creates what is missing")
     return found.partitions

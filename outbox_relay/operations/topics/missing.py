@@ -19,7 +19,7 @@ from outbox_relay.databases import full_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.events.listing import Filter
-from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Topology, UsageError, ask
 from outbox_relay.operations.verify.inboxes import reacts_to, read_topics
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 
@@ -55,20 +55,20 @@ def open_gaps(connection: psycopg.Connection) -> list[Gap]:
         return cursor.execute(OPEN).fetchall()
 
 
-def await_replayed(places: Places, to_consumer: str | None) -> None:
+def await_replayed(topology: Topology, to_consumer: str | None) -> None:
     """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
-    groups = [one for one in places.databases if to_consumer in {None, full_name(one)} and reacts_to(one)]
-    for service, gaps in _answers(places, groups, open_gaps).items():
+    groups = [one for one in topology.databases if to_consumer in {None, full_name(one)} and reacts_to(one)]
+    for service, gaps in _answers(topology, groups, open_gaps).items():
         for gap in gaps:
-            _await(places, service, gap)
+            _await(topology, service, gap)
 
 
-def _await(places: Places, service: str, gap: Gap) -> None:
-    values = gap._asdict() | {"events": _recorded(places, service, gap), "group": full_name(service)}
-    _answers(places, [service], lambda connection: connection.execute(AWAIT, values))
+def _await(topology: Topology, service: str, gap: Gap) -> None:
+    values = gap._asdict() | {"events": _recorded(topology, service, gap), "group": full_name(service)}
+    _answers(topology, [service], lambda connection: connection.execute(AWAIT, values))
 
 
-def _recorded(places: Places, service: str, gap: Gap) -> list[UUID]:
+def _recorded(topology: Topology, service: str, gap: Gap) -> list[UUID]:
     """Return the events that the service may have missed by the gap, of whichever outbox writes the topic."""
     wanted = Filter(event_types=tuple(sorted(reacts_to(service))), since=gap.since, until=gap.until)
 
@@ -76,16 +76,16 @@ def _recorded(places: Places, service: str, gap: Gap) -> list[UUID]:
         values = listing.narrowed(connection, wanted).values() | {"topic": gap.topic}
         return [event_id for (event_id,) in connection.execute(RECORDED, values)]
 
-    return [event_id for found in _answers(places, list(places.databases), question).values() for event_id in found]
+    return [event_id for found in _answers(topology, list(topology.databases), question).values() for event_id in found]
 
 
-def acknowledge(given: Given, places: Places, service: str) -> int:
+def acknowledge(given: Given, topology: Topology, service: str) -> int:
     """Run `outbox acknowledge --missing`: what is missing stays away, and the consumer is ready again."""
     if given.offset is not None:
         raise UsageError("--missing takes whole gaps: leave out --offset")
     chosen = {"topic": given.topic, "partition": given.partition}
     found = _answers(
-        places,
+        topology,
         [service],
         lambda open_: _close(open_, chosen, given.reason, given.by) if given.execute else _meant(open_, chosen),
     )[service]
@@ -121,9 +121,9 @@ def _close(connection: psycopg.Connection, chosen: Mapping[str, Any], reason: st
 
 
 def _answers(
-    places: Places, services: Collection[str], question: Callable[[psycopg.Connection], Answer]
+    topology: Topology, services: Collection[str], question: Callable[[psycopg.Connection], Answer]
 ) -> dict[str, Answer]:
-    answers, failures = ask(places, services, lambda _, connection: question(connection), UNBOUNDED)
+    answers, failures = ask(topology, services, lambda _, connection: question(connection), UNBOUNDED)
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}")
     return answers

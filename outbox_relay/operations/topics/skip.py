@@ -23,7 +23,7 @@ from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.decisions import Kind, Subject
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.topology import DependencyDown, Places, UsageError, ask
+from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
 from outbox_relay.operations.verify.inboxes import read_topics
 from waybill.consumer.message import Message
 from waybill.consumer.polling import read
@@ -61,14 +61,14 @@ class _Record(NamedTuple):
         }
 
 
-def _skip(given: Given, places: Places) -> int:
+def _skip(given: Given, topology: Topology) -> int:
     refuse_silent_execution(given)
-    service = _consuming(given, places)
+    service = _consuming(given, topology)
     try:
-        record = find(places, service, given.topic, given.partition, given.offset)
-        _answer(places, service, lambda connection: _refuse_known(connection, record))
+        record = find(topology, service, given.topic, given.partition, given.offset)
+        _answer(topology, service, lambda connection: _refuse_known(connection, record))
         if given.execute:
-            _answer(places, service, lambda connection: skip(connection, record, given.reason, given.by))
+            _answer(topology, service, lambda connection: skip(connection, record, given.reason, given.by))
     except Refused as refused:
         screen.tell(f"{given.topic}/{given.partition}/{given.offset}: {refused}; nothing is changed")
         return MISMATCH
@@ -80,8 +80,8 @@ def _skip(given: Given, places: Places) -> int:
     return DONE
 
 
-def _consuming(given: Given, places: Places) -> str:
-    services = named(given, places)
+def _consuming(given: Given, topology: Topology) -> str:
+    services = named(given, topology)
     if len(services) > 1:
         raise UsageError("a record is skipped for one consumer; give --service once, the service that reads the topic")
     known = read_topics(services[0])
@@ -92,13 +92,13 @@ def _consuming(given: Given, places: Places) -> str:
     return services[0]
 
 
-def find(places: Places, service: str, name: str, partition: int, offset: int) -> _Record:
+def find(topology: Topology, service: str, name: str, partition: int, offset: int) -> _Record:
     """Return the record where the service has still to handle it. Raises Refused or DependencyDown."""
     group = full_name(service)
-    raw = topic.at(places.broker, name, partition, offset)
+    raw = topic.at(topology.broker, name, partition, offset)
     if raw is None:
         raise Refused("the topic has no such record")
-    committed = topic.committed(places.broker, group, [name])[name, partition]
+    committed = topic.committed(topology.broker, group, [name])[name, partition]
     if offset < committed:
         raise Refused(f"group {group} has read past it, up to offset {committed}")
     return _Record(group, read(raw))
@@ -127,8 +127,8 @@ def _refuse_known(connection: psycopg.Connection, record: _Record) -> None:
         raise Refused(f"its consumer has it already as {dead if found[0] else 'handled'}")
 
 
-def _answer(places: Places, service: str, question: Callable[[psycopg.Connection], Any]) -> Any:
-    answers, failures = ask(places, [service], lambda _, connection: question(connection))
+def _answer(topology: Topology, service: str, question: Callable[[psycopg.Connection], Any]) -> Any:
+    answers, failures = ask(topology, [service], lambda _, connection: question(connection))
     for why in failures.values():
         raise DependencyDown(f"database {service}: {why}")
     return answers[service]

@@ -118,8 +118,8 @@ def committed(kafka: Mapping[str, str], group: str, topics: Collection[str]) -> 
     """Return the offset that the group stands at in each partition, 0 where it has none. Raises DependencyDown."""
     consumer = _consumer(kafka, group)
     try:
-        places = [TopicPartition(*place) for place in _partitions(consumer, topics)]
-        found = consumer.committed(places, timeout=ANSWER_SECONDS) if places else []
+        partitions = [TopicPartition(*place) for place in _partitions(consumer, topics)]
+        found = consumer.committed(partitions, timeout=ANSWER_SECONDS) if partitions else []
         return {(place.topic, place.partition): max(place.offset, 0) for place in found}
     except KafkaException as error:
         raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None

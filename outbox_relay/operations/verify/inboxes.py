@@ -22,7 +22,7 @@ from outbox_relay.operations.verify.topics import kept_since
 from waybill.application import event_classes
 
 # A message is remembered for as long as the row that is kept shortest.
-MEMORY: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
+RETENTION: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
 BEGINS: Final = "SELECT min(added) FROM received"
 LACKING: Final = """
 SELECT event_id FROM unnest(%s::text[]) AS wanted (event_id)
@@ -78,7 +78,7 @@ def open_inbox(
 ) -> Inbox:
     """Return what the inbox must have, given the offsets that were committed before. Raises psycopg.Error."""
     memory: timedelta | None
-    (memory,) = connection.execute(MEMORY).fetchone() or (None,)
+    (memory,) = connection.execute(RETENTION).fetchone() or (None,)
     (begins,) = connection.execute(BEGINS).fetchone() or (None,)
     remembers = (now - memory).timestamp() if memory else float("-inf")
     began = begins.timestamp() if begins else float("inf")

@@ -33,7 +33,7 @@ import psycopg
 from outbox_relay.databases import full_name
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.topology import UNBOUNDED, Places, ask
+from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
 from outbox_relay.operations.verify import inboxes, mark, outboxes
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
@@ -67,16 +67,16 @@ class Proof:
         return {name: getattr(self, name) for name in names}
 
 
-def prove(places: Places, services: Sequence[str], start: Start, faults: Faults, bar: Bar) -> Proof:
+def prove(topology: Topology, services: Sequence[str], start: Start, faults: Faults, bar: Bar) -> Proof:
     """Compare outboxes, topics and inboxes, from `start` on; every fault goes to `faults`.
 
     Blocks for as long as reading all of it takes. Raises DependencyDown where the broker does not answer, sqlite3.Error
     where the disk has no room.
     """
-    proof, kafka = Proof(), places.broker
+    proof, kafka = Proof(), topology.broker
 
     def asked(services: Sequence[str], question: Callable[[str, psycopg.Connection], Any]) -> dict[str, Any]:
-        answers, failures = ask(places, services, question, UNBOUNDED)
+        answers, failures = ask(topology, services, question, UNBOUNDED)
         proof.failures |= failures
         return answers
 
@@ -118,10 +118,10 @@ def prove(places: Places, services: Sequence[str], start: Start, faults: Faults,
     return proof
 
 
-def keep(places: Places, proof: Proof, by: str) -> None:
+def keep(topology: Topology, proof: Proof, by: str) -> None:
     """Let the next proof start where this one, which found nothing, ends. What cannot be kept is proved again."""
     ask(
-        places,
+        topology,
         [service for service, position in proof.settled.items() if position],
         lambda service, connection: mark.keep(connection, proof.settled[service], by),
     )

@@ -13,7 +13,7 @@ chosen for what happens when something does:
     message.timeout.ms=0        A record never expires in the queue; by default 5 minutes make 1, 4, 5 out of 1 to 5.
     linger.ms=0                 Waiting is the latency of every hop; with one request in flight batches form by
                                 themselves whenever there is more to send than the broker has acknowledged. They
-                                stay small, so a relay that catches up waits a little: pace.py.
+                                stay small, so a relay that catches up waits a little: kafka/linger.py.
     batch.size                  No batch exceeds the smallest `max.message.bytes` among the topics, for the broker
                                 refuses a batch as a whole, innocent keys included.
     partitioner=murmur2_random  The Java clients' choice: a key keeps its partition if Debezium takes the relay's place.
@@ -32,9 +32,9 @@ from typing import Final, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from outbox_relay.relay.cursor import Cursor
-from outbox_relay.relay.dead_letters import Parked
+from outbox_relay.relay.dead_letters import RefusedRow
 from outbox_relay.relay.kafka.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
-from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.records import KEY, TOPIC, Fetched, Records, Row
 
 QUEUE_RECORDS: Final = 1_000_000
@@ -59,7 +59,7 @@ class Batch:
 
     cursor: Cursor
     rows: int = 0
-    parked: list[Parked] = field(default_factory=list[Parked])
+    refused: list[RefusedRow] = field(default_factory=list[RefusedRow])
     released: Sequence[str] = ()  # ids of parked events that were redriven
     topics: Counter[str] = field(default_factory=Counter[str])
     oldest_epoch: float | None = None
@@ -93,11 +93,11 @@ class Sender:
         service: str,
         *,
         batch_bytes: int,
-        pace: Pace,
+        linger: Linger,
         transactional: bool = False,
     ) -> None:
         """Build the producer; does not wait for the broker, see `check`."""
-        self.batch_bytes, self.pace = batch_bytes, pace
+        self.batch_bytes, self.linger = batch_bytes, linger
         self._transactional = transactional
         self.last_error = ""
         self._fenced = False
@@ -111,7 +111,7 @@ class Sender:
                 "compression.type": "lz4",
                 "enable.gapless.guarantee": True,
                 "enable.idempotence": True,
-                "linger.ms": pace.linger_ms,
+                "linger.ms": linger.milliseconds,
                 "max.in.flight": 1,
                 "message.max.bytes": 1_000_000_000,  # each topic's own limit is held against every row before
                 "message.timeout.ms": 0,

@@ -8,9 +8,9 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from outbox_relay.relay.dead_letters import Parking
+from outbox_relay.relay.dead_letters import DeadLetters
 from outbox_relay.relay.kafka.broker import BrokerTrouble
-from outbox_relay.relay.kafka.linger import Pace
+from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.producer import RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.safety.positions import PositionsUnsafe, check_server, refuse_standby
@@ -40,8 +40,8 @@ class Program:
         self._settings = settings
         self._outbox = outbox
         self._stopping = stopping
-        self._parking = Parking(settings.kafka, settings.relay_topic_grace_seconds)
-        self._pace = Pace(fixed=settings.relay_transactions)  # a transaction waits for all it holds
+        self._dead_letters = DeadLetters(settings.kafka, settings.relay_topic_grace_seconds)
+        self._linger = Linger(fixed=settings.relay_transactions)  # a transaction waits for all it holds
         self._leads = False
         self._failures = 0
         self._recorded = 0  # the highest position that this process made durable
@@ -103,16 +103,16 @@ class Program:
         self.condition.recovered("paused")
 
     def _publish(self, leadership: Leadership, hint: Hint) -> None:
-        self._parking.ask_again()
+        self._dead_letters.ask_again()
         with Sender(
             self._settings.kafka,
             self.service,
-            batch_bytes=self._parking.smallest_limit,
-            pace=self._pace,
+            batch_bytes=self._dead_letters.smallest_limit,
+            linger=self._linger,
             transactional=self._settings.relay_transactions,
         ) as sender:
             sender.check()
-            session = PublishingSession(self._settings, leadership, sender, hint, self._parking, self.condition)
+            session = PublishingSession(self._settings, leadership, sender, hint, self._dead_letters, self.condition)
             started = time.monotonic()
             try:
                 session.publish(self._stopping)

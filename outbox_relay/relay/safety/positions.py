@@ -99,7 +99,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             "relay_cursor_went_back",
             recorded=recorded,
             found=position,
-            way_out="run outbox verify --full, and replay what it lists as lost",
+            remedy="run outbox verify --full, and replay what it lists as lost",
         )
     connection.execute(REMEMBER, (system_identifier, timeline))
     if known_server != [system_identifier, timeline] and known_server[0] is not None:
@@ -109,7 +109,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
             timeline=timeline,
             before=dict(zip(("system_identifier", "timeline"), known_server, strict=True)),
             meaning="restored, or a standby was promoted: events that were published and then lost here are ghosts",
-            way_out="run outbox verify --full; tell the subscribers of each ghost that it lists",
+            remedy="run outbox verify --full; tell the subscribers of each ghost that it lists",
         )
     return position
 

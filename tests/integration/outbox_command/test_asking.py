@@ -168,7 +168,7 @@ def test_a_database_that_does_not_answer_costs_its_own_answer_only(order_databas
     assert (away.code, away.out, len(away.err.splitlines())) == (4, "", 1)
 
 
-def test_nothing_to_ask_is_said_with_the_way_out(tmp_path):
+def test_nothing_to_ask_is_said_with_the_remedy(tmp_path):
     done = outbox("status", WAYBILL_HOME=str(tmp_path))
     assert (done.code, len(done.err.splitlines())) == (2, 1)
     assert "WAYBILL_OUTBOX_DATABASES" in done.err
@@ -180,7 +180,7 @@ def test_the_local_stack_is_found_by_its_folder(stack):
     assert {one["service"] for one in done.lines()} == {"order", "inventory", "payment", "notification"}
 
 
-def test_what_needs_attention_is_counted_and_listed_with_reason_and_way_out(order_database: ServiceDatabase):
+def test_what_needs_attention_is_counted_and_listed_with_reason_and_remediation(order_database: ServiceDatabase):
     place_orders(3)
     assert ask(order_database, "attention", "--json").lines() == []
     marked = "attention_since = clock_timestamp(), attempts = 7, last_error = 'no answer', way_out = 'ring them up'"
@@ -189,7 +189,7 @@ def test_what_needs_attention_is_counted_and_listed_with_reason_and_way_out(orde
     (order,) = execute(order_database, "SELECT aggregate_id FROM waybill_outbox WHERE position = 1")
     assert one["aggregate"] == f"order/{order[0]}"
     assert (one["service"], one["task"], one["attempts"]) == ("order", "expire_order", 7)
-    assert (one["reason"], one["way_out"]) == ("no answer", "ring them up")
+    assert (one["reason"], one["remediation"]) == ("no answer", "ring them up")
     assert ask(order_database, "status", "--json").lines()[0]["attention"] == 1
 
 

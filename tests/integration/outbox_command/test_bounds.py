@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from outbox_relay.operations.topology import Places, ask
+from outbox_relay.operations.topology import Topology, ask
 from tests.integration.outbox_command.parts import outbox, settings
 from tests.support.databases import Server, ServiceDatabase
 
@@ -28,14 +28,14 @@ def database(own_databases: Server) -> Iterator[ServiceDatabase]:
 
 
 def test_a_lock_that_is_not_granted_ends_every_short_verb_and_names_who_holds_it(database: ServiceDatabase):
-    places = settings(order=database.service_url)
+    topology = settings(order=database.service_url)
     with (
         psycopg.connect(database.superuser_url, application_name="a report") as holder,
         ThreadPoolExecutor(len(ASKING)) as threads,
     ):
         tables = "outbox, published, received, due, replay_job, relay_pause"
         holder.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
-        runs = {verb: threads.submit(outbox, verb, *arguments, **places) for verb, arguments in ASKING.items()}
+        runs = {verb: threads.submit(outbox, verb, *arguments, **topology) for verb, arguments in ASKING.items()}
         ended = {verb: run.result() for verb, run in runs.items()}
         held = f'held by process {holder.info.backend_pid} ("a report", user postgres, '
     for verb, one in ended.items():
@@ -45,8 +45,8 @@ def test_a_lock_that_is_not_granted_ends_every_short_verb_and_names_who_holds_it
 
 
 def test_a_statement_that_takes_too_long_is_ended_and_says_what_to_do(database: ServiceDatabase):
-    places = Places({"order": database.service_url}, None)
-    _, failures = ask(places, ["order"], lambda _, session: session.execute("SELECT pg_sleep(30)"), 1)
+    topology = Topology({"order": database.service_url}, None)
+    _, failures = ask(topology, ["order"], lambda _, session: session.execute("SELECT pg_sleep(30)"), 1)
     said = "canceling statement due to statement timeout; a statement may take 1 s here: choose fewer events (--since"
     assert failures["order"].startswith(said)
     assert "pg_stat_activity" in failures["order"]

@@ -114,9 +114,9 @@ def test_a_release_outlives_its_relay(outbox: Outbox):
 
 KILLED_BEFORE_IT_IS_DURABLE = """
 import os
-from outbox_relay.relay.dead_letters import Parking
+from outbox_relay.relay.dead_letters import DeadLetters
 from outbox_relay.relay.program.serving import main
-Parking.store = lambda *_: os.kill(os.getpid(), 9)
+DeadLetters.store = lambda *_: os.kill(os.getpid(), 9)
 main()
 """
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from outbox_relay.operations.events.listing import Filter
-from outbox_relay.operations.inbox_retention import ON_THE_WAY, Memory, forgotten
+from outbox_relay.operations.inbox_retention import ON_THE_WAY, InboxRetention, forgotten
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.sending import BATCH_ROWS, Throttle
 
@@ -61,8 +61,8 @@ def test_without_a_rate_nothing_waits():
 
 
 def test_only_what_a_service_reacts_to_must_be_remembered_and_with_time_to_spare():
-    memories = [Memory("inventory", frozenset({PLACED}), timedelta(days=3))]
+    retentions = [InboxRetention("inventory", frozenset({PLACED}), timedelta(days=3))]
     limit = datetime.now(UTC) - timedelta(days=3) + ON_THE_WAY
     before, after = limit - timedelta(minutes=1), limit + timedelta(minutes=1)
-    assert forgotten(memories, {PLACED: after, LISTED: before}) is None
-    assert "inbox of inventory forgets after 3 days" in (forgotten(memories, {PLACED: before}) or "")
+    assert forgotten(retentions, {PLACED: after, LISTED: before}) is None
+    assert "inbox of inventory forgets after 3 days" in (forgotten(retentions, {PLACED: before}) or "")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from outbox_relay.databases import database_urls
-from outbox_relay.operations.topology import find_places
+from outbox_relay.operations.topology import find_topology
 from outbox_relay.settings import RelaySettings
 from waybill.database.postgres_client import check_url, parameters
 
@@ -67,7 +67,7 @@ def test_relay_and_command_read_one_list_of_databases_in_either_spelling(spelt: 
     told = f"{spelt[0]}={SEVERAL_HOSTS}, {spelt[1]}=postgresql://u@c,d/e"
     relay = [(one.service, one.database_url) for one in RelaySettings(outbox_databases=told).outboxes]
     assert relay == [("order_service", SEVERAL_HOSTS), ("payment-x_service", "postgresql://u@c,d/e")]
-    command = find_places({"WAYBILL_OUTBOX_DATABASES": told}).databases
+    command = find_topology({"WAYBILL_OUTBOX_DATABASES": told}).databases
     assert command == {"order": SEVERAL_HOSTS, "payment-x": "postgresql://u@c,d/e"}
 
 
