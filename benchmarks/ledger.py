@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import closing
 from uuid import UUID
 
-from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.topics.topic import TopicRecord
 from outbox_relay.operations.verify.faults import Fault
 from outbox_relay.operations.verify.ledger import Committed, Ledger
 from outbox_relay.operations.verify.topics import judge_sequence
@@ -42,8 +42,8 @@ def _committed(n: int) -> Committed:
     return Committed(_id(n), n + 1, TOPIC, _key(n), n % 3 + 1, KIND, float(n), passed=True)
 
 
-def _record(n: int) -> Record:
-    return Record(
+def _record(n: int) -> TopicRecord:
+    return TopicRecord(
         TOPIC, n // 3 % 6, n, _key(n), UUID(bytes=_id(n)), n % 3 + 1, KIND, replayed=False, replay_target=None
     )
 

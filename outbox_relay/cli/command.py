@@ -8,22 +8,50 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
-from outbox_relay.cli import acting, asking, screen
+from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Once, Verb, text
+from outbox_relay.cli.verbs import (
+    acknowledge,
+    dead_letters,
+    events,
+    grow,
+    pause,
+    rebuild,
+    replay,
+    restore,
+    settle,
+    skip,
+    status,
+    verify,
+)
 from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
+from outbox_relay.printable import printable
 
 FINDS: Final = (
     "The databases are those of WAYBILL_OUTBOX_DATABASES (order_service=postgresql://…,payment_service=…), or of the "
     "local stack's state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
 )
-VERBS: Final[Mapping[str, Verb]] = {**asking.VERBS, **acting.VERBS}
+VERBS: Final[Mapping[str, Verb]] = {
+    **status.VERBS,
+    **events.VERBS,
+    **dead_letters.VERBS,
+    **skip.VERBS,
+    **settle.VERBS,
+    **acknowledge.VERBS,
+    **verify.VERBS,
+    **rebuild.VERBS,
+    **restore.VERBS,
+    **replay.VERBS,
+    **pause.VERBS,
+    **grow.VERBS,
+}
 
 
 class _Parser(argparse.ArgumentParser):
     """One line for what it cannot understand, in place of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {screen.plain(message)}; see {self.prog} --help\n")
+        self.exit(USAGE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
 class _VerbParser(_Parser):

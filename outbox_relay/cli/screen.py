@@ -5,6 +5,7 @@ is not printable: control characters (C0, DEL, C1), line separators, bidirection
 """
 # ruff: noqa: T201 - printing is what this module is for
 
+import argparse
 import json
 import re
 import sys
@@ -14,24 +15,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from outbox_relay.printable import printable
+
 Line = Mapping[str, Any]
 PROGRESS_SECONDS: Final = 10.0
 SPACE: Final = re.compile(r"[ \t\r\n]+")  # so that a cell stays in its line
-
-
-def plain(text: str) -> str:
-    """Return the text with all that is not printable escaped as in a Python string."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else _escape(one) for one in text)
 
 
 def in_json(value: Any) -> str:
     """Return the value as JSON with all that is not printable escaped; it parses to the same."""
     text = json.dumps(value, default=_default, ensure_ascii=False)
     return text if text.isprintable() else "".join(one if one.isprintable() else _escape_json(one) for one in text)
-
-
-def _escape(one: str) -> str:
-    return one.encode("unicode_escape").decode("ascii")
 
 
 def _escape_json(one: str) -> str:
@@ -41,7 +35,7 @@ def _escape_json(one: str) -> str:
 
 def tell(text: str) -> None:
     """Say something that is not data."""
-    print(f"outbox: {plain(text)}", file=sys.stderr)
+    print(f"outbox: {printable(text)}", file=sys.stderr)
 
 
 def checkpoint_unusable(service: str) -> Callable[[str], object]:
@@ -61,7 +55,7 @@ def progress(what: str) -> Generator[Callable[[int, int], object]]:
 
     # Data that is put meanwhile goes above the bar, where both are shown on a terminal, and else where it belongs.
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(escape(plain(what)), total=None)
+        task = bar.add_task(escape(printable(what)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -81,6 +75,11 @@ def put_json(objects: Iterable[Line]) -> None:
     """Print one object a line."""
     for one in objects:
         print(in_json(one), flush=True)
+
+
+def put(given: argparse.Namespace, rows: Sequence[Line]) -> None:
+    """Print rows as --json says: an object a line, or else a table."""
+    (put_json if given.json else put_table)(rows)
 
 
 def put_table(rows: Sequence[Line]) -> None:
@@ -103,15 +102,15 @@ def put_row(widths: Mapping[str, int], row: Line | None = None) -> None:
 
 def put_record(title: str, fields: Line) -> None:
     """Print one thing with a line a field; a mapping within it is set in."""
-    print(plain(title))
+    print(printable(title))
     for name, value in fields.items():
         if isinstance(value, dict):
             held = cast("dict[str, Any]", value)
-            print(f"  {plain(name)}:")
+            print(f"  {printable(name)}:")
             for inner, one in held.items():
-                print(f"    {plain(inner)}: {_cell(one)}")
+                print(f"    {printable(inner)}: {_cell(one)}")
         else:
-            print(f"  {plain(name)}: {_cell(value)}")
+            print(f"  {printable(name)}: {_cell(value)}")
 
 
 def _cell(value: Any) -> str:
@@ -123,8 +122,24 @@ def _cell(value: Any) -> str:
         case list() | tuple() | dict():
             return in_json(value)
         case _:
-            return plain(SPACE.sub(" ", str(value)).strip(" "))
+            return printable(SPACE.sub(" ", str(value)).strip(" "))
 
 
 def _default(value: Any) -> str:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def shower(given: argparse.Namespace, widths: Mapping[str, int]) -> Callable[[Line], object]:
+    """Return what prints one line at once: nobody knows how many there will be."""
+    if given.json:
+        return lambda line: put_json([line])
+    titled = False
+
+    def show(line: Line) -> None:
+        nonlocal titled
+        if not titled:
+            titled = True
+            put_row(widths)
+        put_row(widths, line)
+
+    return show

@@ -17,6 +17,7 @@ EXITS: Final = (
 
 Given = argparse.Namespace
 LARGEST_COUNT: Final = 2**31 - 1
+LARGEST_DIGITS: Final = 19
 
 
 class Verb(NamedTuple):
@@ -42,6 +43,14 @@ def named(given: Given, topology: Topology) -> list[str]:
     if not given.service:
         raise UsageError(f"say which service: --service {' --service '.join(topology.databases)}")
     return topology.chosen(given.service)
+
+
+def named_one(given: Given, topology: Topology, why: str) -> str:
+    """Return the one service that was named. Raises UsageError, which says why there is one."""
+    services = named(given, topology)
+    if len(services) > 1:
+        raise UsageError(f"{why}: give --service once; given are {', '.join(services)}")
+    return services[0]
 
 
 def refuse_silent_execution(given: Given) -> None:
@@ -88,6 +97,13 @@ def add_record(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--by", type=_told, metavar="NAME", default=audit.operator(), help="who acts (default: the login)"
     )
+
+
+def add_record_address(parser: argparse.ArgumentParser) -> None:
+    """Take where a record stands."""
+    parser.add_argument("--topic", required=True, help="the record's topic")
+    parser.add_argument("--partition", type=partition, required=True, metavar="N", help="its partition")
+    parser.add_argument("--offset", type=offset, required=True, metavar="N", help="its offset")
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
@@ -145,3 +161,19 @@ def count(text: str) -> int:
     if number > LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"{text} is above {LARGEST_COUNT}")
     return number
+
+
+def partition(given: str) -> int:
+    """Return a partition's number, for argparse."""
+    return _number(given, 2**31 - 1)
+
+
+def offset(given: str) -> int:
+    """Return a record's offset, for argparse."""
+    return _number(given, 2**63 - 1)
+
+
+def _number(given: str, largest: int) -> int:
+    if not given.isdecimal() or len(given) > LARGEST_DIGITS or int(given) > largest:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number from 0 to {largest}")
+    return int(given)

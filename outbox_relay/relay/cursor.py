@@ -44,7 +44,7 @@ from typing import NamedTuple
 Holders = frozenset[str]
 
 
-class Gap(NamedTuple):
+class PositionGap(NamedTuple):
     """Positions first..last, missing when a later one was seen, and who may still commit them."""
 
     first: int
@@ -58,13 +58,13 @@ class Cursor:
     """Everything up to `position` is passed or dead, except what lies in `gaps` (ascending, disjoint)."""
 
     position: int
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[PositionGap, ...] = ()
 
     @classmethod
     def restored(cls, position: int, missing: Sequence[int], now: float) -> "Cursor":
         """Return the cursor that `missing` describes; nobody is written down as a holder yet."""
         pairs = zip(missing[::2], missing[1::2], strict=True)
-        return cls(position, tuple(Gap(first, last, None, now) for first, last in pairs))
+        return cls(position, tuple(PositionGap(first, last, None, now) for first, last in pairs))
 
     @property
     def missing(self) -> list[int]:
@@ -91,11 +91,11 @@ class Cursor:
             return Cursor(visible[-1])
         gaps = [left for gap in self.gaps for left in _left_of(gap, visible, holders, seen_to)]
         above = visible[bisect_right(visible, self.position) :]
-        gaps += [Gap(first, last, None, now) for first, last in _holes(self.position, above)]
+        gaps += [PositionGap(first, last, None, now) for first, last in _holes(self.position, above)]
         return Cursor(above[-1] if above else self.position, tuple(gaps))
 
 
-def _left_of(gap: Gap, visible: Sequence[int], holders: Holders, seen_to: int | None) -> Iterator[Gap]:
+def _left_of(gap: PositionGap, visible: Sequence[int], holders: Holders, seen_to: int | None) -> Iterator[PositionGap]:
     inside = visible[bisect_left(visible, gap.first) : bisect_right(visible, gap.last)]
     dead = gap.holders is not None and gap.holders.isdisjoint(holders)
     for first, last in _holes(gap.first - 1, [*inside, gap.last + 1]):

@@ -72,7 +72,11 @@ class Watch:
     checkpoint_unusable: Callable[[str], object]
 
 
-UNWATCHED: Final = Watch(lambda *_: None, lambda _: None)
+def _ignore(*_: object) -> None:
+    pass
+
+
+UNWATCHED: Final = Watch(_ignore, _ignore)
 
 
 class Rows(Protocol):

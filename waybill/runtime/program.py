@@ -257,12 +257,12 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
             if request is None:
                 check(service, watch, show, given.checkpoint)
             else:
-                only = tuple(request.only) if request.only else None
+                only = (request.only[0], request.only[1]) if request.only else None
                 for one in mend(service, only, Record(request.by, request.reason), watch, given.checkpoint):
                     show(one)
         except (DatabaseError, sqlite3.Error) as error:
             where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
-            report(reports.Failed(f"{where}{str(error).strip().splitlines()[0]}"))
+            report(reports.ProgramFailed(f"{where}{str(error).strip().splitlines()[0]}"))
             sys.exit(reports.DEPENDENCY_DOWN)
     sys.exit(reports.DIFFERS if wrong else reports.DONE)
 
@@ -292,7 +292,7 @@ def settle(name: str, settings: Settings) -> None:
         try:
             report(settle.settle(service, request))
         except CommandRefused as error:
-            report(reports.Refused(error.refused.detail))
+            report(reports.SettlementRefused(error.refused.detail))
             sys.exit(reports.DIFFERS)
 
 
@@ -304,7 +304,7 @@ def _failures_reported(report: Callable[[reports.Report], None]) -> Generator[No
     except Exception as error:
         if not may_succeed_later(error):
             raise
-        report(reports.Failed(one_line(error)))
+        report(reports.ProgramFailed(one_line(error)))
         sys.exit(reports.DEPENDENCY_DOWN)
 
 

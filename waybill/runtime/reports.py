@@ -92,14 +92,14 @@ class TaskSettled:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class SettlementRefused:
     """The decider refuses what was asked; nothing is changed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class ProgramFailed:
     """The program ends without having done all that was asked."""
 
     reason: str
@@ -107,15 +107,17 @@ class Failed:
 
 Request = MendRequest | RedriveRequest | SettleRequest
 SomeRequest = TypeVar("SomeRequest", MendRequest, RedriveRequest, SettleRequest)
-Report = FoldProgress | CheckpointUnusable | RowDiffers | MessageRedriven | TaskSettled | Refused | Failed
+Report = (
+    FoldProgress | CheckpointUnusable | RowDiffers | MessageRedriven | TaskSettled | SettlementRefused | ProgramFailed
+)
 KINDS: Final[Mapping[str, type[Report]]] = {
     "fold_progress": FoldProgress,
     "checkpoint_unusable": CheckpointUnusable,
     "row_differs": RowDiffers,
     "message_redriven": MessageRedriven,
     "task_settled": TaskSettled,
-    "refused": Refused,
-    "failed": Failed,
+    "settlement_refused": SettlementRefused,
+    "program_failed": ProgramFailed,
 }
 KIND_OF: Final = {report: kind for kind, report in KINDS.items()}
 

@@ -10,7 +10,6 @@ others wait behind it. So a choice names dead letters, and two questions follow 
 A match that is not released would overtake an earlier dead letter of its key, which was not chosen: it stays.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +18,6 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
-
-from outbox_relay.operations.topology import UsageError
 
 # -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED.
 PUBLICATIONS: Final = """
@@ -110,24 +107,6 @@ class DeadLetter:
         hidden = {"row_id", "matches", "released", "redriven"}
         return {name: getattr(self, name) for name in self.__slots__ if name not in hidden} | {"place": self.place}
 
-    def told(self) -> dict[str, Any]:
-        """Return what a person needs to choose, and fits on a line."""
-        reason = self.reason if len(self.reason) <= REASON_CHARACTERS else f"{self.reason[:REASON_CHARACTERS]}…"
-        return {
-            "service": self.service,
-            "kind": self.kind,
-            "key": self.key,
-            "type": self.event_type and self.event_type.rpartition(".")[2],
-            "place": self.place,
-            "event_id": self.event_id,
-            "age": f"{self.age_seconds:.0f} s",
-            "reason": reason,
-        }
-
-
-REASON_CHARACTERS: Final = 120
-LARGEST_DIGITS: Final = 19
-
 
 class Choice(NamedTuple):
     """Which dead letters are meant: all conditions that are given must hold, any of a condition's values."""
@@ -159,66 +138,6 @@ def read(service: str, connection: psycopg.Connection, choice: Choice) -> list[D
         return cursor.execute(CHOSEN, choice.values() | {"service": service}).fetchall()
 
 
-def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Take the options that choose dead letters; all that are given must hold."""
-    sides = parser.add_mutually_exclusive_group()
-    sides.add_argument("--publications", action="store_true", help="only what the broker refused")
-    sides.add_argument("--messages", action="store_true", help="only what the service could not handle")
-    again = "may be given again"
-    parser.add_argument("--key", action="append", default=[], help=f"of this key, an aggregate's id; {again}")
-    parser.add_argument("--event", action="append", default=[], metavar="ID", help=f"this event; {again}")
-    parser.add_argument("--type", action="append", default=[], help=f"OrderPlaced or its full name; {again}")
-    parser.add_argument(
-        "--reason-contains",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help=f"whose reason has this text in it; {again}",
-    )
-    parser.add_argument("--topic", help="of this topic")
-    parser.add_argument("--partition", type=partition, metavar="N", help="of this partition; needs --topic")
-    parser.add_argument("--offset", type=offset, metavar="N", help="at this offset; needs --topic and --partition")
-
-
-def read_choice(given: argparse.Namespace) -> Choice:
-    """Return what the options of `add_choice` say; raises UsageError."""
-    if given.partition is not None and given.topic is None:
-        raise UsageError("--partition needs --topic")
-    if given.offset is not None and given.partition is None:
-        raise UsageError("--offset needs --topic and --partition")
-    if given.publications and given.partition is not None:
-        raise UsageError("--partition chooses among messages; a publication has not reached its topic")
-    kinds = ("publication",) if given.publications else ("message",) if given.messages else Choice().kinds
-    return Choice(
-        kinds,
-        given.topic,
-        given.partition,
-        given.offset,
-        *(tuple(values) for values in (given.key, given.event, given.type, given.reason_contains)),
-    )
-
-
-def tell_none(choice: Choice) -> str:
-    """Return what to say where nothing is meant."""
-    return "no dead letter matches; outbox parked lists them" if choice.filters else "there are no dead letters"
-
-
 def ids(letters: Sequence[DeadLetter], kind: str) -> list[UUID]:
     """Return the rows of one kind."""
     return [letter.row_id for letter in letters if letter.kind == kind]
-
-
-def partition(given: str) -> int:
-    """Return a partition's number, for argparse."""
-    return _number(given, 2**31 - 1)
-
-
-def offset(given: str) -> int:
-    """Return a record's offset, for argparse."""
-    return _number(given, 2**63 - 1)
-
-
-def _number(given: str, largest: int) -> int:
-    if not given.isdecimal() or len(given) > LARGEST_DIGITS or int(given) > largest:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number from 0 to {largest}")
-    return int(given)

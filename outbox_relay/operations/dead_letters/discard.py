@@ -1,4 +1,4 @@
-"""`outbox discard`: dead letters that nobody will ever handle or send, put aside for good, on record.
+"""Dead letters that nobody will ever handle or send, put aside for good, on record.
 
 Discarded is less than it sounds, and no event is lost by it:
 - A publication leaves `published`; its event stays in the outbox, and is part of the fold. Its topic never has it, so
@@ -10,58 +10,21 @@ What waits behind stays a dead letter: it may make no sense without the one befo
 it in turn. One that is being sent by a redrive is left alone. The relay notices with its next heartbeat.
 """
 
-import argparse
 from typing import Final, LiteralString
 from uuid import UUID
 
 import psycopg
 
-from outbox_relay.cli import screen
-from outbox_relay.cli.verb import (
-    DONE,
-    MISMATCH,
-    Given,
-    Verb,
-    add_execution,
-    code_of,
-    named,
-    refuse_silent_execution,
-)
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice, DeadLetter
 from outbox_relay.operations.decisions import Kind, Subject
-from outbox_relay.operations.topology import UNBOUNDED, Topology, UsageError, ask
 
 # -1 and 2 are django_outbox_pattern's StatusChoice.FAILED and SUCCEEDED. What was redriven meanwhile is not found.
 HOLD_PUBLICATIONS: Final = "SELECT id FROM published WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"
 HOLD_MESSAGES: Final = "SELECT id FROM received WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"
 FORGET_PUBLICATIONS: Final = "DELETE FROM published WHERE id = ANY(%s)"
 KEEP_AS_RECEIVED: Final = "UPDATE received SET status = 2, headers = NULL, body = NULL WHERE id = ANY(%s)"
-
-
-def _discard(given: Given, topology: Topology) -> int:
-    services = named(given, topology)
-    choice = dead_letters.read_choice(given)
-    if not choice.filters and not given.all:
-        raise UsageError("choose what to discard: --key, --event, --type, --reason-contains, --topic; or --all")
-    refuse_silent_execution(given)
-    answers, failures = ask(
-        topology,
-        services,
-        lambda name, open_: (
-            discard(name, open_, choice, given.by, given.reason) if given.execute else matching(name, open_, choice)
-        ),
-        UNBOUNDED,
-    )
-    found = [letter for letters in answers.values() for letter in letters]
-    if given.json:
-        screen.put_json(letter.shown() for letter in found)
-    else:
-        screen.put_table([letter.told() for letter in found])
-    if answers:
-        _tell(given, choice, found)
-    return code_of(answers, failures) or (DONE if found else MISMATCH)
 
 
 def matching(service: str, connection: psycopg.Connection, choice: Choice) -> list[DeadLetter]:
@@ -96,31 +59,3 @@ def _subject(one: DeadLetter) -> Subject:
     except ValueError:
         event_id = None
     return Subject(event_id, one.event_type, one.topic, one.partition, one.offset, one.key, one.reason)
-
-
-def _tell(given: Given, choice: Choice, found: list[DeadLetter]) -> None:
-    if not found:
-        screen.tell(dead_letters.tell_none(choice))
-        return
-    publications = sum(one.kind == "publication" for one in found)
-    counts = f"{publications} publications and {len(found) - publications} messages"
-    if given.execute:
-        screen.tell(f"{counts} discarded; what waits behind them stays: outbox redrive or discard --key KEY")
-    else:
-        screen.tell(f"dry run: {counts}; --execute --reason '…' discards them for good")
-
-
-def _discard_arguments(parser: argparse.ArgumentParser) -> None:
-    dead_letters.add_choice(parser)
-    parser.add_argument("--all", action="store_true", help="every dead letter of the service")
-    add_execution(parser)
-
-
-DISCARD: Final = Verb(
-    _discard,
-    "Discard dead letters for good: without --execute, list what would go. A message counts as received, a publication "
-    "never reaches its topic: subscribers see its key skip a version. What waits behind one stays: redrive or discard "
-    "it in turn.",
-    "outbox discard --service inventory --reason-contains 'not a UUID' --execute --reason 'a test wrote to the topic'",
-    _discard_arguments,
-)

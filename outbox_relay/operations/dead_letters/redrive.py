@@ -16,7 +16,9 @@ import psycopg
 from outbox_relay.operations import audit, pause, status
 from outbox_relay.operations.dead_letters import dead_letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice
+from outbox_relay.operations.service_programs import run, unexpected
 from outbox_relay.operations.topology import Topology, ask
+from waybill.runtime.reports import MessageRedriven, RedriveRequest, Report
 
 POLL_SECONDS: Final = 0.25
 SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second
@@ -41,11 +43,11 @@ class Begun(NamedTuple):
 
     publications: list[UUID]
     messages: list[UUID]
-    stays: "list[Outcome]"
+    stays: "list[RedriveOutcome]"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RedriveOutcome:
     """What came of one dead letter; `trouble` is None where it was sent, or handled."""
 
     service: str
@@ -75,17 +77,33 @@ def begin(service: str, connection: psycopg.Connection, choice: Choice, by: str,
             what = {"publications": len(publications), "messages": len(messages), **choice.filters}
             audit.record(connection, "redrive", reason, what, by)
     stays = [
-        Outcome(service, one.kind, one.topic, one.key, one.place, one.event_type, OVERTAKES)
+        RedriveOutcome(service, one.kind, one.topic, one.key, one.place, one.event_type, OVERTAKES)
         for one in found
         if not one.released
     ]
     return Begun(publications, messages, stays)
 
 
-def outcomes(service: str, connection: psycopg.Connection, publications: Sequence[UUID]) -> list[Outcome]:
+def handle_messages(
+    topology: Topology, service: str, messages: Sequence[UUID], took: Callable[[MessageRedriven], object]
+) -> str | None:
+    """Handle these dead letters of the service again; `took` gets what came of each. Returns why it broke off.
+
+    Blocks until it has ended.
+    """
+
+    def take(report: Report) -> None:
+        if not isinstance(report, MessageRedriven):
+            raise unexpected(report)
+        took(report)
+
+    return run(topology, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
+
+
+def outcomes(service: str, connection: psycopg.Connection, publications: Sequence[UUID]) -> list[RedriveOutcome]:
     """Return what has come of the publications until now, in the sequence of the outbox. Raises psycopg.Error."""
     return [
-        Outcome(service, "publication", topic, key, place, event_type, _trouble(state, said))
+        RedriveOutcome(service, "publication", topic, key, place, event_type, _trouble(state, said))
         for topic, key, place, event_type, state, said in connection.execute(OUTCOME, (list(publications),))
     ]
 
@@ -98,7 +116,7 @@ def _trouble(state: int, said: str) -> str | None:
 
 def wait(
     topology: Topology, released: Mapping[str, Sequence[UUID]], seconds: float, progress: Callable[[int, int], object]
-) -> tuple[dict[str, list[Outcome]], dict[str, str]]:
+) -> tuple[dict[str, list[RedriveOutcome]], dict[str, str]]:
     """Return what the relays made of the publications, by service, and which databases did not answer.
 
     Blocks until none waits any more, `seconds` are over, or all that wait belong to a paused relay.

@@ -81,7 +81,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ListedEvent:
     """One row of an outbox."""
 
     service: str
@@ -110,17 +110,17 @@ class Event:
         return plain | {"payload": self.fields(), "recorded_at": self.recorded_at.astimezone(UTC).isoformat()}
 
 
-def newest(service: str, connection: psycopg.Connection, wanted: Filter, limit: int) -> list[Event]:
+def newest(service: str, connection: psycopg.Connection, wanted: Filter, limit: int) -> list[ListedEvent]:
     """Return the newest events that are meant, lowest position first. Raises psycopg.Error."""
     values = narrowed(connection, wanted).values() | {"service": service, "limit": limit}
-    with connection.cursor(row_factory=class_row(Event)) as cursor:
+    with connection.cursor(row_factory=class_row(ListedEvent)) as cursor:
         return cursor.execute(NEWEST, values).fetchall()
 
 
-def among(service: str, connection: psycopg.Connection, wanted: Filter, positions: Sequence[int]) -> list[Event]:
+def among(service: str, connection: psycopg.Connection, wanted: Filter, positions: Sequence[int]) -> list[ListedEvent]:
     """Return the events at these positions that are meant, lowest first. Raises psycopg.Error."""
     values = wanted.values() | {"service": service, "among": positions}
-    with connection.cursor(row_factory=class_row(Event)) as cursor:
+    with connection.cursor(row_factory=class_row(ListedEvent)) as cursor:
         return cursor.execute(AMONG, values).fetchall()
 
 
@@ -162,7 +162,7 @@ def _reached(connection: psycopg.Connection, moment: datetime) -> int:
     return low
 
 
-def standing(connection: psycopg.Connection, event: Event) -> str:
+def standing(connection: psycopg.Connection, event: ListedEvent) -> str:
     """Return whether the event is published, waits, is parked, discarded or private. Raises psycopg.Error."""
     found = connection.execute(STANDING, (event.position,)).fetchone()
     return str(found[0]) if found else "gone"

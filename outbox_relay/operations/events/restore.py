@@ -1,4 +1,4 @@
-"""`outbox restore`: a row that was deleted from an outbox, put back from its record on the topic.
+"""A row that was deleted from an outbox, put back from its record on the topic.
 
 The record holds the event as it was: id, version, time, causes and the payload. What it does not hold is the position.
 The row gets a free one between the versions before and after it, the nearest in time: so its aggregate's versions rise
@@ -11,8 +11,8 @@ write to the outbox and holds back those to come, so a position that is missing 
 A private event never reached a topic: it comes back from a backup only.
 """
 
-import argparse
-import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -21,11 +21,8 @@ import psycopg
 from confluent_kafka import Message
 from psycopg.types.json import Jsonb
 
-from outbox_relay.cli import screen
-from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_execution, named, refuse_silent_execution
 from outbox_relay.databases import full_name
 from outbox_relay.operations import audit
-from outbox_relay.operations.dead_letters.dead_letters import offset, partition
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
 from waybill.contracts import codec
@@ -79,7 +76,7 @@ VALUES (%(position)s, %(event_id)s, %(topic)s, %(aggregate_type)s, %(key)s, %(ve
 """
 
 
-class Refused(Exception):
+class NotRestorable(Exception):
     """The row cannot be restored; the message says why."""
 
 
@@ -102,51 +99,57 @@ class Lost(NamedTuple):
         return self._asdict() | {"metadata": Jsonb(self.metadata)}
 
 
-def _restore(given: Given, topology: Topology) -> int:
-    refuse_silent_execution(given)
-    services = named(given, topology)
-    if len(services) > 1:
-        raise UsageError("a record has one service that wrote it; give --service once")
-    (service,) = services
-    url = _owner_url() if given.execute else topology.databases[service]
+def find(topology: Topology, service: str, name: str, partition: int, offset: int) -> tuple[Lost, int]:
+    """Return the row that a record was made from, and the position it would get.
+
+    Raises NotRestorable, UsageError, DependencyDown.
+    """
+    message = topic.at(topology.broker, name, partition, offset)
+    with _connected(topology, service) as connection:
+        lost = read(connection, service, message)
+        return lost, find_position(connection, lost)
+
+
+def restore(topology: Topology, service: str, owner_url: str, lost: Lost, by: str, reason: str) -> int:
+    """Put the row back as the database's owner, on record; returns its position. Writers wait meanwhile.
+
+    Raises NotRestorable, UsageError, DependencyDown.
+    """
+    with _connected(topology, service, owner_url) as owner:
+        return _insert(owner, lost, by, reason)
+
+
+@contextmanager
+def _connected(topology: Topology, service: str, owner_url: str | None = None) -> Generator[psycopg.Connection]:
+    """Connect to the service's database, as its owner where that one's URL is given and leads to the same."""
     try:
-        with session(topology.databases[service]) as connection, session(url) as owner:
-            _refuse_another(connection, owner)
-            message = topic.at(topology.broker, given.topic, given.partition, given.offset)
-            lost = read(connection, service, message)
-            position = (
-                restore(owner, lost, given.by, given.reason) if given.execute else find_position(connection, lost)
-            )
-    except Refused as refused:
-        screen.tell(f"{given.topic}/{given.partition}/{given.offset}: {refused}")
-        return MISMATCH
+        with session(topology.databases[service]) as connection:
+            if owner_url is None:
+                yield connection
+                return
+            with session(owner_url) as owner:
+                _refuse_another(connection, owner)
+                yield owner
     except psycopg.Error as error:
         raise DependencyDown(f"database {service}: {one_line(error)}") from None
-    line = {"service": service, "position": position, **lost._asdict(), "payload": f"{len(lost.payload)} bytes"}
-    (screen.put_json if given.json else screen.put_table)([line])
-    done = (
-        "restored; check it: outbox verify --full"
-        if given.execute
-        else f"dry run; --execute needs --reason and {OWNER}"
-    )
-    screen.tell(done)
-    return DONE
 
 
 def read(connection: psycopg.Connection, service: str, message: Message | None) -> Lost:
-    """Return the row that the record was made from; raises Refused where it is no event of this service."""
+    """Return the row that the record was made from; raises NotRestorable where it is no event of this service."""
     if message is None:
-        raise Refused("the topic has no such record")
+        raise NotRestorable("the topic has no such record")
     headers = _headers(message)
     source = f"/waybill/{full_name(service)}"
     if headers.get("ce_source") != source:
-        raise Refused(f"written by {headers.get('ce_source', 'nobody known')!r}, and not by {source}")
+        raise NotRestorable(f"written by {headers.get('ce_source', 'nobody known')!r}, and not by {source}")
     try:
         schema_id, payload = codec.unframe(bytes(message.value() or b""))
         found = connection.execute(MEANING, (schema_id,)).fetchone()
         event_type, schema_version, written_with = found or (None, 0, None)
         if event_type is None or event_type != headers.get("ce_type"):
-            raise Refused(f"schema id {schema_id} is {event_type or 'unknown'}, the record {headers.get('ce_type')!r}")
+            raise NotRestorable(
+                f"schema id {schema_id} is {event_type or 'unknown'}, the record {headers.get('ce_type')!r}"
+            )
         event = codec.decode(event_type, schema_version, payload, written_with)
         lost = Lost(
             UUID(headers["ce_id"]),
@@ -161,28 +164,31 @@ def read(connection: psycopg.Connection, service: str, message: Message | None) 
             datetime.fromisoformat(headers["ce_time"]),
         )
     except codec.UnreadableEvent as error:
-        raise Refused(f"no known event: {error.reason}") from None
+        raise NotRestorable(f"no known event: {error.reason}") from None
     except (KeyError, ValueError) as error:
-        raise Refused(f"its headers do not tell the row: {error}") from None
+        raise NotRestorable(f"its headers do not tell the row: {error}") from None
     if (lost.key, lost.topic) != (event.aggregate_id, event.topic):
-        raise Refused(f"the event is of {event.aggregate_id} on {event.topic}; the record has the key {lost.key!r}")
+        raise NotRestorable(
+            f"the event is of {event.aggregate_id} on {event.topic}; the record has the key {lost.key!r}"
+        )
     return lost
 
 
 def find_position(connection: psycopg.Connection, lost: Lost) -> int:
-    """Return the position that the row would get. Raises Refused, psycopg.Error."""
+    """Return the position that the row would get. Raises NotRestorable, psycopg.Error."""
     for event_id, position in connection.execute(TAKEN, lost.values()):
         if event_id == lost.event_id:
-            raise Refused(f"event {event_id} is in the outbox, at position {position}")
-        raise Refused(f"version {lost.version} of {lost.key} is taken by event {event_id}, at position {position}")
+            raise NotRestorable(f"event {event_id} is in the outbox, at position {position}")
+        raise NotRestorable(
+            f"version {lost.version} of {lost.key} is taken by event {event_id}, at position {position}"
+        )
     found = connection.execute(FREE, lost.values()).fetchone()
     if found is None:
-        raise Refused(f"no position is free between the versions before and after version {lost.version}")
+        raise NotRestorable(f"no position is free between the versions before and after version {lost.version}")
     return found[0]
 
 
-def restore(owner: psycopg.Connection, lost: Lost, by: str, reason: str) -> int:
-    """Insert the row, on record; returns its position. Writers wait meanwhile. Raises Refused, psycopg.Error."""
+def _insert(owner: psycopg.Connection, lost: Lost, by: str, reason: str) -> int:
     with owner.transaction():
         owner.execute("SET LOCAL lock_timeout = '10s'")
         owner.execute(LOCK)
@@ -191,13 +197,6 @@ def restore(owner: psycopg.Connection, lost: Lost, by: str, reason: str) -> int:
         what = {"position": position, "event_id": str(lost.event_id), "topic": lost.topic, "key": lost.key}
         audit.record(owner, "restore", reason, what | {"version": lost.version}, by)
     return position
-
-
-def _owner_url() -> str:
-    url = os.environ.get(OWNER)
-    if not url:
-        raise UsageError(f"{OWNER} is not set: only the owner of the outbox may choose a position, as for `migrate`")
-    return url
 
 
 def _refuse_another(connection: psycopg.Connection, owner: psycopg.Connection) -> None:
@@ -213,26 +212,10 @@ def _headers(message: Message) -> dict[str, str]:
             name: value.decode() if isinstance(value, bytes) else value or "" for name, value in message.headers() or ()
         }
     except UnicodeDecodeError as error:
-        raise Refused(f"a header is not UTF-8: {error}") from None
+        raise NotRestorable(f"a header is not UTF-8: {error}") from None
 
 
 def _version(given: str) -> int:
     if not given.isdecimal() or len(given) > LARGEST_DIGITS or not 0 < int(given) <= LARGEST_VERSION:
         raise ValueError(f"ce_sequence {given[:LARGEST_DIGITS]!r} is no version")
     return int(given)
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--topic", required=True, help="the topic that has the record")
-    parser.add_argument("--partition", type=partition, metavar="N", required=True, help="its partition")
-    parser.add_argument("--offset", type=offset, metavar="N", required=True, help="its offset")
-    add_execution(parser)
-
-
-RESTORE: Final = Verb(
-    _restore,
-    "Put a row that was deleted from an outbox back from its record: without --execute, show it. The database's owner "
-    f"writes it, by the URL in {OWNER}. Private events have no record and come back from a backup only.",
-    "outbox restore --service order --topic order.events.v1 --partition 0 --offset 1207",
-    _arguments,
-)

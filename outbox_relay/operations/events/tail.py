@@ -2,19 +2,19 @@
 
 Each outbox is followed by the relay's own rule (cursor.py): every visible row is shown at once, and what is missing
 below it is remembered until it is shown or proved dead. Nothing is left out and nothing waits, with or without a relay.
-A poll is one query, and one or two more while a position is missing. A database that goes away is said once; what was
+A poll is one query, and one or two more while a position is missing. A database that goes away is told once; what was
 committed meanwhile is shown when it is back.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
 
-from outbox_relay.cli import screen
 from outbox_relay.operations.events import listing
-from outbox_relay.operations.topology import DependencyDown, bounded, connect
+from outbox_relay.operations.topology import bounded, connect
 from outbox_relay.relay.cursor import Cursor, Holders
 from outbox_relay.relay.reading import HOLDERS
 from waybill.database.sqlstate import one_line
@@ -57,7 +57,7 @@ class Following:
         self._cursor: Cursor | None = None
         self._try_at = 0.0
 
-    def poll(self) -> list[listing.Event]:
+    def poll(self) -> list[listing.ListedEvent]:
         """Return the events committed since the last poll that are meant; none while the database is away."""
         if time.monotonic() < self._try_at:
             return []
@@ -90,7 +90,7 @@ class Following:
             return Cursor(self._wanted.first - 1)
         return _now(connection)
 
-    def _look(self, connection: psycopg.Connection) -> list[listing.Event]:
+    def _look(self, connection: psycopg.Connection) -> list[listing.ListedEvent]:
         cursor = self._cursor
         assert cursor is not None
         if cursor.needs_holders:
@@ -108,38 +108,31 @@ class Following:
         return events
 
 
-def follow(followed: Sequence[Following]) -> Iterator[list[listing.Event]]:
-    """Yield what each round of polls brought, twice a second, for ever; tells once which database is away.
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of polls brought: events, databases that went away, with the reason, and those that are back."""
 
-    Raises DependencyDown where none answers at the start.
-    """
+    events: list[listing.ListedEvent]
+    away: dict[str, str] = field(default_factory=dict[str, str])
+    back: list[str] = field(default_factory=list[str])
+
+
+def follow(followed: Sequence[Following]) -> Iterator[Round]:
+    """Yield what each round of polls brings, twice a second, for ever."""
     away: set[str] = set()
     try:
-        first = [event for one in followed for event in one.poll()]
-        if all(one.trouble for one in followed):
-            raise DependencyDown("; ".join(f"database {one.service}: {one.trouble}" for one in followed))
-        _tell(followed, away)
-        screen.tell(f"following {', '.join(one.service for one in followed if not one.trouble)}; Ctrl-C ends it")
-        yield first
         while True:
+            events = [event for one in followed for event in one.poll()]
+            troubles = {one.service: one.trouble for one in followed if one.trouble}
+            back = sorted(away - troubles.keys())
+            new = {service: trouble for service, trouble in troubles.items() if service not in away}
+            away = set(troubles)
+            yield Round(events, new, back)
             if not any(one.behind for one in followed):
                 time.sleep(POLL_SECONDS)
-            events = [event for one in followed for event in one.poll()]
-            _tell(followed, away)
-            yield events
     finally:
         for one in followed:
             one.close()
-
-
-def _tell(followed: Sequence[Following], away: set[str]) -> None:
-    for one in followed:
-        if one.trouble and one.service not in away:
-            away.add(one.service)
-            screen.tell(f"database {one.service}: {one.trouble}; trying again")
-        elif not one.trouble and one.service in away:
-            away.remove(one.service)
-            screen.tell(f"database {one.service}: is back")
 
 
 def _now(connection: psycopg.Connection) -> Cursor:

@@ -16,21 +16,20 @@ copies of what its successor sends in order.
 
 Not seen: a writer or reader that Kafka's groups and our tables do not show; a producer of somebody else's.
 
-Turned down: a partitioner of our own that keeps old keys where they are (every other producer, and Debezium in the
-relay's place, would have to know it); a new topic beside the old (every subscriber has to move).
+Rejected alternatives: a partitioner of our own that keeps old keys where they are (every other producer, and Debezium
+in the relay's place, would have to know it); a new topic beside the old (every subscriber has to move).
 """
 
-import argparse
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions  # pyright: ignore[reportPrivateImportUsage] - as documented
 
-from outbox_relay.cli import screen
-from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
 from outbox_relay.operations import audit
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.topics import groups
@@ -40,7 +39,6 @@ from outbox_relay.relay.kafka.broker import SILENT, BrokerTrouble, reason_of
 from outbox_relay.relay.leadership import LOCK, RESTING
 from waybill.database.sqlstate import one_line
 
-WAIT_SECONDS: Final = 30.0
 CALL_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.25
 
@@ -57,46 +55,30 @@ FROM (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
 RECENT_JOBS: Final = 1_000
 
 
-def _grow(given: Given, topology: Topology) -> int:
-    service = _writer(given, topology)
-    kafka = topology.broker
-    now = _partitions(kafka, given.topic, topology)
-    if given.to < now:
-        raise UsageError(f"{given.topic} has {now} partitions; Kafka takes none away, and {given.to} are fewer")
-    if given.to == now:
-        screen.tell(f"{given.topic} has {now} partitions; nothing is changed")
-        return DONE
-    refuse_silent_execution(given)
-    try:
-        with session(topology.databases[service]) as connection:
-            trouble = _wait_until_quiet(given, service, connection, kafka)
-            if not trouble and given.execute:
-                trouble = _change(given, service, connection, kafka, now)
-    except psycopg.Error as error:
-        raise DependencyDown(f"database {service}: {one_line(error)}") from None
-    for line in trouble:
-        screen.tell(line)
-    if trouble:
-        screen.tell(f"{given.topic} keeps its {now} partitions")
-        return MISMATCH
-    _tell_done(given, service, now)
-    return DONE
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A topic that shall have `to` partitions, whose relay writes it, and which groups need not have read it."""
+
+    topic: str
+    service: str
+    to: int
+    regardless: tuple[str, ...] = ()
 
 
-def _writer(given: Given, topology: Topology) -> str:
-    """Return the service whose relay writes the topic; raises UsageError."""
-    if len(given.service) > 1:
+def writer_of(topic: str, services: Collection[str], topology: Topology) -> str:
+    """Return the service whose relay writes the topic: the named one, or whose name it bears. Raises UsageError."""
+    if len(services) > 1:
         raise UsageError("a topic has one service that writes it; give --service once")
-    named = given.service or [given.topic.partition(".")[0]]
     try:
-        return topology.chosen(named)[0]
+        return topology.chosen([*services] or [topic.partition(".")[0]])[0]
     except UsageError as error:
-        raise UsageError(f"{error}; say which service writes {given.topic}: --service NAME") from None
+        raise UsageError(f"{error}; say which service writes {topic}: --service NAME") from None
 
 
-def _partitions(kafka: Mapping[str, str], topic: str, topology: Topology) -> int:
+def partitions_of(topic: str, topology: Topology) -> int:
+    """Return how many partitions the topic has. Raises UsageError where there is no such topic, DependencyDown."""
     try:
-        found = broker.describe(kafka, [topic])[topic]
+        found = broker.describe(topology.broker, [topic])[topic]
     except (BrokerTrouble, KafkaException) as error:
         raise DependencyDown(f"Kafka at {topology.kafka}: {reason_of(error)}") from None
     if not found.exists:
@@ -104,30 +86,53 @@ def _partitions(kafka: Mapping[str, str], topic: str, topology: Topology) -> int
     return found.partitions
 
 
-def _wait_until_quiet(
-    given: Given, service: str, connection: psycopg.Connection, kafka: Mapping[str, str]
-) -> list[str]:
-    """Return what stands in the way; waits for what ends by itself, and for nothing else."""
-    until = time.monotonic() + given.wait
+def wait_until_quiet(topology: Topology, growth: Growth, wait_seconds: float) -> list[str]:
+    """Return what stands in the way of growth; waits for what ends by itself, and for nothing else.
+
+    Raises DependencyDown.
+    """
+    with _connected(topology, growth.service) as connection:
+        return _wait(growth, connection, topology.broker, wait_seconds)
+
+
+def grow(topology: Topology, growth: Growth, wait_seconds: float, reason: str, by: str) -> list[str]:
+    """Add the partitions once nothing stands in the way, on record; returns what did, if anything.
+
+    Raises DependencyDown.
+    """
+    before = partitions_of(growth.topic, topology)
+    with _connected(topology, growth.service) as connection:
+        obstacles_left = _wait(growth, connection, topology.broker, wait_seconds)
+        if obstacles_left:
+            return obstacles_left
+        return _change(growth, before, connection, topology.broker, reason, by)
+
+
+@contextmanager
+def _connected(topology: Topology, service: str) -> Generator[psycopg.Connection]:
+    try:
+        with session(topology.databases[service]) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise DependencyDown(f"database {service}: {one_line(error)}") from None
+
+
+def _wait(growth: Growth, connection: psycopg.Connection, kafka: Mapping[str, str], wait_seconds: float) -> list[str]:
+    until = time.monotonic() + wait_seconds
     while True:
         with connection.transaction():
-            trouble, passes = obstacles(given.topic, service, connection, kafka, given.regardless)
-        if not trouble or not passes or time.monotonic() > until:
-            return trouble
+            found, passes = obstacles(growth, connection, kafka)
+        if not found or not passes or time.monotonic() > until:
+            return found
         time.sleep(LOOK_SECONDS)
 
 
-def obstacles(
-    topic: str,
-    service: str,
-    connection: psycopg.Connection,
-    kafka: Mapping[str, str],
-    regardless: Collection[str] = (),
-) -> tuple[list[str], bool]:
+def obstacles(growth: Growth, connection: psycopg.Connection, kafka: Mapping[str, str]) -> tuple[list[str], bool]:
     """Return why the topic may not grow now, a line each, and whether that may end by itself; locks the pause.
 
     Raises psycopg.Error and DependencyDown.
     """
+    service, topic = growth.service, growth.topic
     why = f"--reason '{topic} grows'"
     connection.execute(HOLD)
     if connection.execute(PAUSED).fetchone() is None:
@@ -139,21 +144,21 @@ def obstacles(
     running = [job for job in jobs.newest(service, connection, RECENT_JOBS) if job.state == "running"]
     if running:
         return [f"replay {job.id} is being sent: stop it, and resume it afterwards" for job in running], True
-    behind = [one for one in groups.read(kafka, topic) if one.left and one.group not in regardless]
+    behind = [one for one in groups.read(kafka, topic) if one.left and one.group not in growth.regardless]
     return [f"{one}; or leave it out: --regardless {one.group}" for one in behind], True
 
 
 def _change(
-    given: Given, service: str, connection: psycopg.Connection, kafka: Mapping[str, str], before: int
+    growth: Growth, before: int, connection: psycopg.Connection, kafka: Mapping[str, str], reason: str, by: str
 ) -> list[str]:
     with connection.transaction():
-        trouble, _ = obstacles(given.topic, service, connection, kafka, given.regardless)
-        if trouble:
-            return trouble
-        what = {"topic": given.topic, "from": before, "to": given.to, "regardless": given.regardless}
-        audit.record(connection, "grow", given.reason, what, given.by)
+        found, _ = obstacles(growth, connection, kafka)
+        if found:
+            return found
+        what = {"topic": growth.topic, "from": before, "to": growth.to, "regardless": growth.regardless}
+        audit.record(connection, "grow", reason, what, by)
         try:
-            _add(kafka, given.topic, given.to)
+            _add(kafka, growth.topic, growth.to)
         except KafkaException as error:
             raise DependencyDown(f"Kafka refused: {reason_of(error)}") from None
     return []
@@ -182,44 +187,3 @@ def _told_by(kafka: Mapping[str, str], address: str, topic: str) -> int:
 def _client(kafka: Mapping[str, str]) -> Any:
     options: Any = {**kafka, "client.id": "outbox", "logger": SILENT}
     return cast("Any", AdminClient(options))
-
-
-def _tell_done(given: Given, service: str, before: int) -> None:
-    line = {"topic": given.topic, "service": service, "partitions": before, "to": given.to, "grown": given.execute}
-    put: Callable[[list[dict[str, Any]]], None] = screen.put_json if given.json else screen.put_table
-    put([line])
-    if given.execute:
-        screen.tell(f"go on with: outbox resume --service {service} --reason '{given.topic} has grown'")
-    else:
-        screen.tell("dry run: nothing stands in the way; --execute --reason '…' grows it")
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("topic", metavar="TOPIC")
-    parser.add_argument("--to", type=count, required=True, metavar="N", help="how many partitions it shall have")
-    parser.add_argument("--execute", action="store_true", help="grow it; without it, say what stands in the way")
-    parser.add_argument(
-        "--regardless",
-        action="append",
-        default=[],
-        metavar="GROUP",
-        help="grow though this consumer group has not read to the end; it may see keys out of order; repeatable",
-    )
-    parser.add_argument(
-        "--wait",
-        type=seconds,
-        default=WAIT_SECONDS,
-        metavar="SECONDS",
-        help=f"how long to wait for relay and groups (default {WAIT_SECONDS:.0f})",
-    )
-    add_record(parser, required=False)
-    parser.set_defaults(reason=None)
-
-
-GROW: Final = Verb(
-    _grow,
-    "Give a topic more partitions while its relay is paused and every consumer group has read to its end, so that each "
-    "key keeps its order: without --execute, say what stands in the way.",
-    "outbox grow order.events.v1 --to 12 --execute --reason 'six consumers are not enough'",
-    _arguments,
-)

@@ -13,14 +13,12 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from outbox_relay.cli import screen
-from outbox_relay.cli.verb import DONE, MISMATCH, Given
 from outbox_relay.databases import full_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.events.listing import Filter
-from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Topology, UsageError, ask
-from outbox_relay.operations.verify.inboxes import reacts_to, read_topics
+from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Topology, ask
+from outbox_relay.operations.verify.inboxes import reacts_to
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 
 MEANT: Final = f"""
@@ -79,27 +77,21 @@ def _recorded(topology: Topology, service: str, gap: Gap) -> list[UUID]:
     return [event_id for found in _answers(topology, list(topology.databases), question).values() for event_id in found]
 
 
-def acknowledge(given: Given, topology: Topology, service: str) -> int:
-    """Run `outbox acknowledge --missing`: what is missing stays away, and the consumer is ready again."""
-    if given.offset is not None:
-        raise UsageError("--missing takes whole gaps: leave out --offset")
-    chosen = {"topic": given.topic, "partition": given.partition}
-    found = _answers(
-        topology,
-        [service],
-        lambda open_: _close(open_, chosen, given.reason, given.by) if given.execute else _meant(open_, chosen),
-    )[service]
-    lines = [shown(gap) for gap in found]
-    (screen.put_json if given.json else screen.put_table)(lines)
-    if not found:
-        where = f" on {given.topic!r}" if given.topic else ""
-        known = ", ".join(sorted(read_topics(service))) or "no topic"
-        screen.tell(f"the consumer of {service} misses no records{where} that are not acknowledged; it reads {known}")
-    elif given.execute:
-        screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")
-    else:
-        screen.tell(f"dry run: {len(found)} gaps; {found[0].remedy(full_name(service))} would send them again")
-    return DONE if found else MISMATCH
+def unacknowledged(topology: Topology, service: str, topic: str | None, partition: int | None) -> list[Gap]:
+    """Return the gaps of the service's consumer on this topic and partition, or on any. Raises DependencyDown."""
+    chosen = {"topic": topic, "partition": partition}
+    return _answers(topology, [service], lambda connection: _meant(connection, chosen))[service]
+
+
+def acknowledge(
+    topology: Topology, service: str, topic: str | None, partition: int | None, reason: str, by: str
+) -> list[Gap]:
+    """Let what is missing stay away, on record, so that the consumer is ready again; returns the gaps that this closes.
+
+    Raises DependencyDown.
+    """
+    chosen = {"topic": topic, "partition": partition}
+    return _answers(topology, [service], lambda connection: _close(connection, chosen, reason, by))[service]
 
 
 def shown(gap: Gap) -> dict[str, Any]:

@@ -31,7 +31,7 @@ SHOWN: Final = 250  # characters of a key or of a header that nobody can read
 BUFFER: Final = {"queued.max.messages.kbytes": 8 * 1024, "fetch.message.max.bytes": 512 * 1024}
 
 
-class Record(NamedTuple):
+class TopicRecord(NamedTuple):
     """One record; `event_id` is None, and `version` 0, where its headers do not say.
 
     `trouble` says which of its headers cannot be read. `replay_target` is the group that a replayed one is meant for,
@@ -56,7 +56,7 @@ Partition = tuple[str, int]
 
 def read(
     kafka: Mapping[str, str], topics: Mapping[str, datetime | None], progress: Callable[[int, int], object]
-) -> Iterator[list[Record]]:
+) -> Iterator[list[TopicRecord]]:
     """Yield the records of the topics that exist, some at a time, each partition in order; blocks up to 10 s a silence.
 
     A topic is read from a time on, less what clocks may differ, or from its beginning where that is None. `progress` is
@@ -82,7 +82,7 @@ def read(
         consumer.close()
 
 
-def tail(kafka: Mapping[str, str], topics: Collection[str], depth: int, deadline_seconds: float) -> list[Record]:
+def tail(kafka: Mapping[str, str], topics: Collection[str], depth: int, deadline_seconds: float) -> list[TopicRecord]:
     """Return the records at the last `depth` offsets of each partition of the topics that exist.
 
     Blocks `deadline_seconds`, and up to 10 s more for each request under way. Raises DependencyDown.
@@ -95,7 +95,7 @@ def tail(kafka: Mapping[str, str], topics: Collection[str], depth: int, deadline
             if bounds := _bounds(consumer, place):
                 start, ends[place] = bounds
                 consumer.incremental_assign([TopicPartition(*place, max(start, ends[place] - depth))])
-        found: list[Record] = []
+        found: list[TopicRecord] = []
         while ends:
             for message in _batch(consumer, until - time.monotonic()):
                 record = _record(message)
@@ -203,7 +203,7 @@ def _is_record(message: Message) -> bool:
     return error is None
 
 
-def _record(message: Message) -> Record | None:
+def _record(message: Message) -> TopicRecord | None:
     if not _is_record(message):
         return None
     headers, trouble = _headers(message)
@@ -214,7 +214,7 @@ def _record(message: Message) -> Record | None:
     version = _version(headers.get("ce_sequence", ""))
     if version is None:
         trouble = f"header ce_sequence is no version: {headers['ce_sequence'][:SHOWN]!r}"
-    return Record(
+    return TopicRecord(
         topic,
         partition,
         offset,

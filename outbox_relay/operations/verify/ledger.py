@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.topics.topic import TopicRecord
 
 CACHE_KIB: Final = 8 * 1024  # and as much again while it sorts
 BATCH: Final = 5_000
@@ -119,7 +119,7 @@ class Ledger:
         )
         self._file.execute("COMMIT")
 
-    def see(self, records: Iterable[Record]) -> None:
+    def see(self, records: Iterable[TopicRecord]) -> None:
         """Take records that name an event, in their sequence."""
         number = self._number
         self._file.execute("BEGIN")

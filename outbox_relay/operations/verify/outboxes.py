@@ -40,7 +40,7 @@ WHICH: Final = "SELECT event_id, position FROM waybill_outbox WHERE event_id = A
 RECORDED: Final = "SELECT recorded_at FROM waybill_outbox WHERE position > %s ORDER BY position LIMIT 1"
 
 
-class Outbox(NamedTuple):
+class OutboxState(NamedTuple):
     """Where a service's outbox stood before anything else was read; what is beyond `after` is proved.
 
     `since` is the time of the first such event, None for the beginning; `parked` the first parked position,
@@ -67,17 +67,17 @@ class Outbox(NamedTuple):
         return min(bounds if self.parked is None else [*bounds, self.parked - 1])
 
 
-def look(service: str, connection: psycopg.Connection, after: int) -> Outbox:
+def look(service: str, connection: psycopg.Connection, after: int) -> OutboxState:
     """Return where the outbox stands, to be read from `after` on. Raises psycopg.Error."""
     position, missing, last, parked = connection.execute(CURSOR).fetchone() or (0, [], 0, None)
     since: datetime | None = None
     if after:  # where nothing came later, nothing is to be read
         (since,) = connection.execute(RECORDED, (after,)).fetchone() or (datetime.now(UTC),)
     gaps = tuple(zip(missing[::2], missing[1::2], strict=True))
-    return Outbox(service, after, since, position, gaps, last, parked, count_discarded(connection))
+    return OutboxState(service, after, since, position, gaps, last, parked, count_discarded(connection))
 
 
-class Row(NamedTuple):
+class OutboxRow(NamedTuple):
     """A row of the piece; `unsent` where it is parked or discarded, `before` as in PIECE, `recorded` in seconds."""
 
     event_id: bytes
@@ -97,7 +97,9 @@ class Row(NamedTuple):
         return self.version == 1 or (self.before is not None and self.before < self.position)
 
 
-def read(connection: psycopg.Connection, outbox: Outbox, ledger: Ledger, faults: Faults, progress: Progress) -> None:
+def read(
+    connection: psycopg.Connection, outbox: OutboxState, ledger: Ledger, faults: Faults, progress: Progress
+) -> None:
     """Take the public events into the ledger; tell what the outbox shows by itself. Raises psycopg.Error."""
     if outbox.position > outbox.last:
         says = f"stands at {outbox.position}, and the outbox ends at {outbox.last}: rows were taken away"
@@ -125,12 +127,12 @@ def read(connection: psycopg.Connection, outbox: Outbox, ledger: Ledger, faults:
         )
 
 
-def _pieces(connection: psycopg.Connection, outbox: Outbox, progress: Progress) -> Iterator[Sequence[Row]]:
+def _pieces(connection: psycopg.Connection, outbox: OutboxState, progress: Progress) -> Iterator[Sequence[OutboxRow]]:
     after = outbox.after
     while after < outbox.last:
         with connection.cursor(binary=True) as cursor:
             values = {"after": after, "last": outbox.last, "rows": ROWS}
-            rows = [*map(Row._make, cursor.execute(PIECE, values, prepare=False))]
+            rows = [*map(OutboxRow._make, cursor.execute(PIECE, values, prepare=False))]
         if not rows:
             break
         yield rows
@@ -138,7 +140,7 @@ def _pieces(connection: psycopg.Connection, outbox: Outbox, progress: Progress) 
         progress(after - outbox.after, outbox.last - outbox.after)
 
 
-def _fault(service: str, row: Row) -> Fault:
+def _fault(service: str, row: OutboxRow) -> Fault:
     why = "is nowhere" if row.before is None else f"comes only at position {row.before}"
     return Fault(
         kind="versions",

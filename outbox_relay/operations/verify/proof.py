@@ -37,7 +37,7 @@ from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
 from outbox_relay.operations.verify import inboxes, mark, outboxes
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
-from outbox_relay.operations.verify.outboxes import Outbox, Progress
+from outbox_relay.operations.verify.outboxes import OutboxState, Progress
 from outbox_relay.operations.verify.topics import Topics, judge_sequence, kept_since
 from waybill.contracts.topics import topics as declared_topics
 
@@ -82,13 +82,13 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
 
     with closing(Ledger()) as ledger:
 
-        def read(service: str, connection: psycopg.Connection) -> Outbox:
+        def read(service: str, connection: psycopg.Connection) -> OutboxState:
             outbox = outboxes.look(service, connection, _after(connection, start))
             with bar(f"events of {service}") as progress:
                 outboxes.read(connection, outbox, ledger, faults, progress)
             return outbox
 
-        books: dict[str, Outbox] = asked(services, read)
+        books: dict[str, OutboxState] = asked(services, read)
         topics = Topics(ledger, faults)
         with bar("records") as progress:
             for records in topic.read(kafka, _topics(books, ledger), progress):
@@ -133,7 +133,7 @@ def _after(connection: psycopg.Connection, start: Start) -> int:
     return start if isinstance(start, int) else listing.before(connection, start)
 
 
-def _topics(books: Mapping[str, Outbox], ledger: Ledger) -> dict[str, datetime | None]:
+def _topics(books: Mapping[str, OutboxState], ledger: Ledger) -> dict[str, datetime | None]:
     """Name the topics that events went to, and those of an outbox that should have some and has none left.
 
     With the time from which on each is to be read.
@@ -166,7 +166,7 @@ def _ghost(entry: Entry) -> Fault:
     return Fault(kind="ghost", says=says, **entry.fields())
 
 
-def _settled(books: Mapping[str, Outbox], pending: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+def _settled(books: Mapping[str, OutboxState], pending: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     """Return, by service, the position up to which everything has arrived everywhere."""
     return {
         service: min([outbox.settled, *(first[service] - 1 for first in pending.values() if service in first)])

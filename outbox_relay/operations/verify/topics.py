@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.topics.topic import TopicRecord
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
 from waybill.contracts.topics import FOR_EVER, topics
@@ -27,12 +27,12 @@ class Topics:
         self._ledger, self._faults = ledger, faults
         self.records = self.replayed = self.first_or_copy = 0
 
-    def take(self, records: Collection[Record]) -> None:
+    def take(self, records: Collection[TopicRecord]) -> None:
         """Take records, in order within each partition."""
         self.records += len(records)
         self._ledger.see(self._naming_events(records))
 
-    def _naming_events(self, records: Iterable[Record]) -> Iterator[Record]:
+    def _naming_events(self, records: Iterable[TopicRecord]) -> Iterator[TopicRecord]:
         for record in records:
             if record.trouble or record.event_id is None:
                 self._faults.add(_nameless(record))
@@ -45,7 +45,7 @@ class Topics:
                     yield record
 
 
-def _nameless(record: Record) -> Fault:
+def _nameless(record: TopicRecord) -> Fault:
     reason = record.trouble or "a record without an event's id"
     return Fault(
         kind="unreadable" if record.trouble else "ghost",

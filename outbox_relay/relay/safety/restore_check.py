@@ -25,7 +25,7 @@ import psycopg
 import structlog
 
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.topics.topic import Record
+from outbox_relay.operations.topics.topic import TopicRecord
 from outbox_relay.operations.topology import DependencyDown
 from outbox_relay.relay.kafka.records import source_of
 from outbox_relay.relay.program.exposure import topics_of
@@ -36,7 +36,7 @@ from waybill.observability import metrics
 
 log: Any = structlog.get_logger()
 
-Question = Callable[[psycopg.Connection], list[Record]]
+Question = Callable[[psycopg.Connection], list[TopicRecord]]
 
 DEPTH: Final = 1_000
 READ_SECONDS: Final = 30.0
@@ -92,7 +92,7 @@ class RestoreCheck:
             found = self._answer(lambda connection: without_event(connection, asked))  # noqa: B023 - called at once
             self._show(len(found))
 
-    def _answer(self, question: Question) -> list[Record]:
+    def _answer(self, question: Question) -> list[TopicRecord]:
         """Ask until there is an answer; there is none when leadership is over."""
         failing = False
         while not self._over.is_set():
@@ -107,7 +107,7 @@ class RestoreCheck:
                 self._over.wait(RETRY_SECONDS)
         return []
 
-    def _look(self, connection: psycopg.Connection) -> list[Record]:
+    def _look(self, connection: psycopg.Connection) -> list[TopicRecord]:
         recent = {name for (name,) in connection.execute(RECENT_TOPICS)}
         topics = recent.union(topics_of(self._outbox.service))
         source = source_of(self._outbox.service)
@@ -117,7 +117,7 @@ class RestoreCheck:
         self._log.info("restore_checked", records=len(own), without_event=len(found))
         return found
 
-    def _tell(self, found: Sequence[Record]) -> None:
+    def _tell(self, found: Sequence[TopicRecord]) -> None:
         self._log.error(
             "records_without_event",
             count=len(found),
@@ -138,7 +138,7 @@ class RestoreCheck:
                 self._over.set()
 
 
-def without_event(connection: psycopg.Connection, records: Sequence[Record]) -> list[Record]:
+def without_event(connection: psycopg.Connection, records: Sequence[TopicRecord]) -> list[TopicRecord]:
     """Return the records whose event the outbox does not have and nobody has acknowledged. Raises psycopg.Error."""
     ids = [record.event_id for record in records if record.event_id is not None]
     missing = {event_id for (event_id,) in connection.execute(WITHOUT_EVENT, (ids,))}

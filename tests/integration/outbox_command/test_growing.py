@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from outbox_relay.operations.topics import groups
-from outbox_relay.operations.topics import grow as growth
+from outbox_relay.operations.topics.grow import Growth, obstacles
 from tests.integration.outbox_command.parts import AWAY, Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import jobs
 from tests.integration.outbox_command.test_replaying import running as replaying
@@ -255,7 +255,7 @@ def test_nobody_resumes_while_partitions_are_added(own_outbox: Outbox):
     pause(own)
     kafka = {"bootstrap.servers": own.kafka}
     with own.connect() as grower, own.connect() as other, grower.transaction():
-        assert growth.obstacles(own.topic, "order", grower, kafka) == ([], True)
+        assert obstacles(Growth(own.topic, "order", AFTER), grower, kafka) == ([], True)
         other.execute("SET lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("DELETE FROM waybill_relay_pause")

@@ -39,7 +39,7 @@ import os, signal, sys
 from outbox_relay.cli.entry import main
 class Finder:
     def find_spec(name, *_):
-        if name == "outbox_relay.cli.asking":
+        if name == "outbox_relay.cli.verbs":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder)
 main()

@@ -129,7 +129,7 @@ def test_the_row_gets_the_free_position_that_is_nearest_in_time(order_database: 
     rows = execute(order_database, "SELECT position, aggregate_id, recorded_at FROM waybill_outbox ORDER BY position")
     (_, first, _), *_ = rows
     with psycopg.connect(order_database.service_url, autocommit=True) as connection:
-        with pytest.raises(restore.Refused, match="no position is free"):
+        with pytest.raises(restore.NotRestorable, match="no position is free"):
             restore.find_position(connection, lost(first, 2, rows[1][2]))
         for position in (2, 4):
             execute(order_database, "DELETE FROM waybill_outbox WHERE position = %s", position)
@@ -137,7 +137,7 @@ def test_the_row_gets_the_free_position_that_is_nearest_in_time(order_database: 
             assert restore.find_position(connection, lost(key, 1, recorded_at)) == position
         execute(order_database, "DELETE FROM waybill_outbox WHERE position = 5")
         assert restore.find_position(connection, lost(last, 1, rows[4][2])) == 4
-        with pytest.raises(restore.Refused, match=r"version 1 of .* is taken by event"):
+        with pytest.raises(restore.NotRestorable, match=r"version 1 of .* is taken by event"):
             restore.find_position(connection, lost(first, 1, rows[0][2]))
 
 

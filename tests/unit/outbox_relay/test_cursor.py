@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox_relay.relay.cursor import Cursor, Gap, Holders
+from outbox_relay.relay.cursor import Cursor, Holders, PositionGap
 
 NOBODY: Holders = frozenset()
 WHOLE = None
@@ -67,7 +67,9 @@ def test_holders_are_written_down_once():
 
 def test_what_is_durable_comes_back_without_holders():
     cursor = passing(Cursor(0), 1, 3, 7).held_by(held("1/1"))
-    assert Cursor.restored(7, cursor.missing, 5.0) == Cursor(7, (Gap(2, 2, None, 5.0), Gap(4, 6, None, 5.0)))
+    assert Cursor.restored(7, cursor.missing, 5.0) == Cursor(
+        7, (PositionGap(2, 2, None, 5.0), PositionGap(4, 6, None, 5.0))
+    )
 
 
 @dataclass

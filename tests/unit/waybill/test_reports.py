@@ -6,7 +6,14 @@ import sys
 import pytest
 
 from waybill.runtime import reports
-from waybill.runtime.reports import CheckpointUnusable, Failed, FoldProgress, MessageRedriven, NotAReport, RowDiffers
+from waybill.runtime.reports import (
+    CheckpointUnusable,
+    FoldProgress,
+    MessageRedriven,
+    NotAReport,
+    ProgramFailed,
+    RowDiffers,
+)
 
 SAMPLES = [
     FoldProgress(5_000, 12_345),
@@ -14,19 +21,19 @@ SAMPLES = [
     RowDiffers("order", "0198", {"total": 1}, None),
     MessageRedriven("order.events.v1", "a\n\u2028", "order.events.v1/0/7", None, "ValueError: \x00"),
     reports.TaskSettled("order/0198", "refund", {"total": 1}, [{"type": "Refunded", "payload": {"amount": 1}}]),
-    reports.Refused("nothing is owed"),
-    Failed("the connection is lost"),
+    reports.SettlementRefused("nothing is owed"),
+    ProgramFailed("the connection is lost"),
 ]
 NOISY = """
 from waybill.observability.telemetry import configure_logging
-from waybill.runtime.reports import Failed, channel
+from waybill.runtime.reports import ProgramFailed, channel
 import structlog
 configure_logging("order_service.rebuild", "debug")
 print("before")
 with channel() as report:
     print("a decider prints")
     structlog.get_logger().warning("a log line")
-    report(Failed("why"))
+    report(ProgramFailed("why"))
 print("after")
 """
 
@@ -40,7 +47,16 @@ def test_every_kind_of_report_comes_back_as_it_was_written_on_one_line():
 
 
 @pytest.mark.parametrize(
-    "line", ["", "words", "7", "{}", '{"kind": "unheard_of"}', '{"kind": "refused"}', '{"kind": "refused", "why": 1}']
+    "line",
+    [
+        "",
+        "words",
+        "7",
+        "{}",
+        '{"kind": "unheard_of"}',
+        '{"kind": "settlement_refused"}',
+        '{"kind": "settlement_refused", "why": 1}',
+    ],
 )
 def test_a_line_that_is_no_report_is_refused(line: str):
     with pytest.raises(NotAReport, match="is no report"):
@@ -50,5 +66,5 @@ def test_a_line_that_is_no_report_is_refused(line: str):
 def test_nothing_but_reports_reaches_standard_output_while_the_channel_is_open():
     done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, timeout=60, check=True)
     before, *lines = done.stdout.splitlines()
-    assert (before, [reports.from_json(line) for line in lines]) == ("before", [Failed("why")])
+    assert (before, [reports.from_json(line) for line in lines]) == ("before", [ProgramFailed("why")])
     assert [word in done.stderr for word in ("a decider prints", "a log line", "after")] == [True] * 3

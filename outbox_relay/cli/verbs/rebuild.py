@@ -1,7 +1,7 @@
-"""`outbox rebuild --mend`: arguments, and what is printed. The service's own program folds, compares and writes."""
+"""`outbox rebuild`: rows held against the fold of their events, by the service's own program, or set to it."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,22 +11,62 @@ from outbox_relay.cli.verb import (
     DONE,
     MISMATCH,
     Given,
+    Verb,
     add_execution,
     code_of,
     named,
     refuse_silent_execution,
 )
-from outbox_relay.operations import service_programs
+from outbox_relay.operations import rebuild as operation
 from outbox_relay.operations.events import listing
-from outbox_relay.operations.service_programs import Folding
+from outbox_relay.operations.rebuild import Folding
 from outbox_relay.operations.topology import Topology, UsageError
 from waybill.runtime.reports import MendRequest, RowDiffers
 
 Line = dict[str, Any]
+ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
 ABSENT: Final = "(no row)"
 
 
-def run(given: Given, topology: Topology) -> int:
+def _rebuild(given: Given, topology: Topology) -> int:
+    if given.mend:
+        return _mend(given, topology)
+    if given.execute or given.aggregate is not None:
+        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
+    services = topology.chosen(given.service)
+    show = screen.shower(given, ROW_WIDTHS)
+    found = False
+
+    def take(difference: Line) -> None:
+        nonlocal found
+        found = True
+        show(difference)
+
+    failures = check(given, topology, services, take)
+    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
+    return MISMATCH if found else code
+
+
+def check(
+    given: Given, topology: Topology, services: Sequence[str], differs: Callable[[Line], object]
+) -> dict[str, str]:
+    """Tell of every row that differs, as it is found; returns which services could not compare, and why."""
+    failures: dict[str, str] = {}
+    checkpoints = read_checkpoints(given)
+    for service in services:
+
+        def take(difference: RowDiffers, service: str = service) -> None:
+            differs({"service": service, **asdict(difference)})
+
+        with screen.progress(f"events and rows of {service}") as progress:
+            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
+            trouble = operation.check(topology, service, folding)
+        if trouble:
+            failures[service] = trouble
+    return failures
+
+
+def _mend(given: Given, topology: Topology) -> int:
     """Set rows to the fold of their events, or say what would be set; returns the exit code. Raises UsageError."""
     refuse_silent_execution(given)
     services = named(given, topology)
@@ -43,9 +83,9 @@ def run(given: Given, topology: Topology) -> int:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
             if given.execute:
                 request = MendRequest(given.by, given.reason, only)
-                trouble = service_programs.mend(topology, service, request, folding)
+                trouble = operation.mend(topology, service, request, folding)
             else:
-                trouble = service_programs.check(topology, service, folding)
+                trouble = operation.check(topology, service, folding)
         if trouble:
             failures[service] = trouble
     found = [line for line in found if only in (None, (line["aggregate_type"], line["aggregate_id"]))]
@@ -112,7 +152,7 @@ def read_checkpoints(given: Given) -> Path | None:
     return folder
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _arguments(parser: argparse.ArgumentParser) -> None:
     """Take what chooses between comparing and mending, and what mending needs."""
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument("--check", action="store_true", help="compare, and write nothing")
@@ -120,3 +160,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --mend: only this row, as in order/0198…")
     add_checkpoints(parser)
     add_execution(parser)
+
+
+VERBS: Final = {
+    "rebuild": Verb(
+        _rebuild,
+        "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
+        "outbox rebuild --check --service inventory",
+        _arguments,
+    ),
+}

@@ -1,8 +1,4 @@
-"""`outbox settle`: an operator ends what no attempt can end, because it was paid elsewhere or is written off.
-
-Whether there is anything to settle is for the service's own program to decide; it records the events, the end of the
-due task and the operator's action in one transaction.
-"""
+"""`outbox settle`: end a due task that no attempt can end."""
 
 import argparse
 from dataclasses import asdict
@@ -16,25 +12,23 @@ from outbox_relay.cli.verb import (
     Verb,
     add_execution,
     code_of,
-    named,
+    named_one,
     refuse_silent_execution,
     text,
 )
-from outbox_relay.operations import service_programs
-from outbox_relay.operations.topology import Topology, UsageError
-from waybill.runtime.reports import Failed, Refused, SettleRequest, TaskSettled
+from outbox_relay.operations import settle
+from outbox_relay.operations.topology import Topology
+from waybill.runtime.reports import ProgramFailed, SettlementRefused, SettleRequest, TaskSettled
 
 
 def _settle(given: Given, topology: Topology) -> int:
-    services = named(given, topology)
-    if len(services) > 1:
-        raise UsageError(f"settle is for one key of one service; given are {', '.join(services)}")
+    service = named_one(given, topology, "settle is for one key of one service")
     refuse_silent_execution(given)
     request = SettleRequest(given.key, given.paid_elsewhere, given.execute, given.by, given.reason)
-    match service_programs.settle(topology, services[0], request):
-        case Failed(reason=reason):
-            return code_of({}, {services[0]: reason})
-        case Refused(reason=reason):
+    match settle.settle(topology, service, request):
+        case ProgramFailed(reason=reason):
+            return code_of({}, {service: reason})
+        case SettlementRefused(reason=reason):
             screen.tell(f"{reason}; nothing is changed")
             return MISMATCH
         case settled:
@@ -72,11 +66,13 @@ def _settle_arguments(parser: argparse.ArgumentParser) -> None:
     add_execution(parser)
 
 
-SETTLE: Final = Verb(
-    _settle,
-    "Settle a due task that no attempt can end: what it owed was paid elsewhere, or is written off. Without --execute, "
-    "show the row as it stands and what would be recorded.",
-    "outbox settle 0198c0de-7000-7000-8000-000000000001 --service payment --paid-elsewhere 'transfer 4711' --execute "
-    "--reason 'the card is closed; paid by bank transfer'",
-    _settle_arguments,
-)
+VERBS: Final = {
+    "settle": Verb(
+        _settle,
+        "Settle a due task that no attempt can end: what it owed was paid elsewhere, or is written off. Without "
+        "--execute, show the row as it stands and what would be recorded.",
+        "outbox settle 0198c0de-7000-7000-8000-000000000001 --service payment --paid-elsewhere 'transfer 4711' "
+        "--execute --reason 'the card is closed; paid by bank transfer'",
+        _settle_arguments,
+    ),
+}

@@ -1,23 +1,19 @@
-"""The verbs that change something; each leaves a row in `waybill_operator_action`: who, when, why, what."""
+"""`outbox pause` and `resume`."""
 
 import argparse
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
-from outbox_relay.cli import redriving, replaying, screen, settling
+from outbox_relay.cli import screen
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, add_record, code_of, named
 from outbox_relay.operations import pause
-from outbox_relay.operations.dead_letters import discard
-from outbox_relay.operations.events import restore
-from outbox_relay.operations.topics import acknowledge, grow, skip
 from outbox_relay.operations.topology import Topology, ask
 
 
 def _pause(given: Given, topology: Topology) -> int:
     services = named(given, topology)
     answers, failures = ask(topology, services, lambda name, open_: pause.begin(name, open_, given.by, given.reason))
-    _put(given, [asdict(stands) | {"made": made} for stands, made in answers.values()])
+    screen.put(given, [asdict(stands) | {"made": made} for stands, made in answers.values()])
     refused = [stands for stands, made in answers.values() if not made]
     for stands in refused:
         screen.tell(f"{stands.service}: paused already {stands}; nothing is changed")
@@ -27,15 +23,11 @@ def _pause(given: Given, topology: Topology) -> int:
 def _resume(given: Given, topology: Topology) -> int:
     services = named(given, topology)
     answers, failures = ask(topology, services, lambda name, open_: pause.end(name, open_, given.by, given.reason))
-    _put(given, [asdict(ended) for ended in answers.values() if ended is not None])
+    screen.put(given, [asdict(ended) for ended in answers.values() if ended is not None])
     for service, ended in answers.items():
         if ended is None:
             screen.tell(f"{service}: was not paused; nothing is changed")
     return code_of(answers, failures)
-
-
-def _put(given: Given, lines: Sequence[Mapping[str, Any]]) -> None:
-    (screen.put_json if given.json else screen.put_table)(lines)
 
 
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +38,7 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     add_record(parser, required=False)
 
 
-VERBS: Final[Mapping[str, Verb]] = {
-    "redrive": redriving.REDRIVE,
-    "discard": discard.DISCARD,
-    "skip": skip.SKIP,
-    "settle": settling.SETTLE,
-    "acknowledge": acknowledge.ACKNOWLEDGE,
-    "restore": restore.RESTORE,
-    "replay": replaying.REPLAY,
+VERBS: Final = {
     "pause": Verb(
         _pause,
         "Let a service's relay publish nothing until it is resumed; what is in flight arrives, what waits is kept.",
@@ -66,5 +51,4 @@ VERBS: Final[Mapping[str, Verb]] = {
         "outbox resume --service order --reason 'the broker has moved'",
         _resume_arguments,
     ),
-    "grow": grow.GROW,
 }

@@ -1,8 +1,8 @@
-"""The verbs `replay` and `jobs`: arguments, a stop in time, and what is printed."""
+"""`outbox replay` and `jobs`."""
 
 import argparse
 import signal
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -32,7 +32,7 @@ from outbox_relay.operations.topology import DependencyDown, Topology, UsageErro
 FILTERS: Final = ("aggregate", "type", "positions", "since", "until", "events")
 
 
-class _Stop:
+class _StopSignal:
     """Whether the operator has asked to stop; asked twice, the command ends at once."""
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class _Stop:
 
 
 @contextmanager
-def _stoppable() -> Generator[_Stop]:
-    stop = _Stop()
+def _stoppable() -> Generator[_StopSignal]:
+    stop = _StopSignal()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
@@ -67,7 +67,9 @@ def _replay(given: Given, topology: Topology) -> int:
     if not plans:
         return code_of(plans, failures)
     if not given.execute:
-        _put(given, [_slice_line(options, service, one) for service, plan in plans.items() for one in plan.slices])
+        screen.put(
+            given, [_slice_line(options, service, one) for service, plan in plans.items() for one in plan.slices]
+        )
     refusal = replay.refusal(topology, plans.values(), options)
     unknown = replay.unknown(topology, plans, options.events) if options.events else set[UUID]()
     for event_id in sorted(unknown):
@@ -145,13 +147,13 @@ def _abandon(given: Given, topology: Topology) -> int:
     found = replay.find(topology, topology.chosen(given.service), jobs.identifier(given.abandon))
     if found.finished_at is not None:
         return _tell_ended(given, found, "abandoned")
-    _put(given, [_job_line(replay.abandon(topology, found, given.reason, given.by))])
+    screen.put(given, [_job_line(replay.abandon(topology, found, given.reason, given.by))])
     return DONE
 
 
 def _tell_ended(given: Given, job: Job, wanted: jobs.State) -> int:
     screen.tell(f"job {job.id} is {job.state}: {job.sent} of {job.total} events were sent; nothing is changed")
-    _put(given, [_job_line(job)])
+    screen.put(given, [_job_line(job)])
     return DONE if job.state == wanted else MISMATCH
 
 
@@ -169,7 +171,7 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
                 break
             if stop.told:
                 break
-    _put(given, [_job_line(job) for job in ended])
+    screen.put(given, [_job_line(job) for job in ended])
     done = {job.id for job in ended if job.state == "done"}
     left = [str(job.id) for job in made if job.id not in done]
     how = "; ".join(f"outbox replay --resume {job_id}" for job_id in left)
@@ -207,10 +209,6 @@ def _job_line(job: Job) -> dict[str, Any]:
     }
 
 
-def _put(given: Given, lines: Collection[Mapping[str, Any]]) -> None:
-    (screen.put_json if given.json else screen.put_table)(list(lines))
-
-
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     add_filters(parser)
     parser.add_argument(
@@ -232,11 +230,13 @@ def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, default=20, help="jobs a service, the newest (default 20)")
 
 
-REPLAY: Final = Verb(
-    _replay,
-    "Send published events again: without --execute, say what would go where. Services drop what they have; "
-    "a job that stops is resumed without a hole.",
-    "outbox replay --service order --type OrderPlaced --since 2h --execute --reason 'the broker lost its tail'",
-    _replay_arguments,
-)
-JOBS: Final = Verb(_jobs, "List replays: how far they are, whose, and why.", "outbox jobs", _jobs_arguments)
+VERBS: Final = {
+    "replay": Verb(
+        _replay,
+        "Send published events again: without --execute, say what would go where. Services drop what they have; "
+        "a job that stops is resumed without a hole.",
+        "outbox replay --service order --type OrderPlaced --since 2h --execute --reason 'the broker lost its tail'",
+        _replay_arguments,
+    ),
+    "jobs": Verb(_jobs, "List replays: how far they are, whose, and why.", "outbox jobs", _jobs_arguments),
+}

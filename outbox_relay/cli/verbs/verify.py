@@ -1,31 +1,28 @@
-"""The verbs `verify` and `rebuild`: arguments, and what is printed of faults and differences as they are found."""
+"""`outbox verify`: faults are printed as they are found."""
 
 import argparse
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from outbox_relay.cli import mending, screen
+from outbox_relay.cli import screen
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of
-from outbox_relay.operations import audit, decisions, service_programs
+from outbox_relay.cli.verbs import rebuild
+from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import listing
-from outbox_relay.operations.service_programs import Folding
-from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
+from outbox_relay.operations.topology import DependencyDown, Topology, ask
 from outbox_relay.operations.verify import proof
 from outbox_relay.operations.verify.faults import Fault, Faults
-from waybill.runtime.reports import RowDiffers
 
 Line = Mapping[str, Any]
 FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
-ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
 
 
 def _verify(given: Given, topology: Topology) -> int:
     services = topology.chosen(given.service)
-    mending.read_checkpoints(given)
+    rebuild.read_checkpoints(given)
     faults = Faults(_teller(given), _decided(topology, services))
     try:
         proved = proof.prove(topology, services, _start(given), faults, screen.progress)
@@ -36,7 +33,7 @@ def _verify(given: Given, topology: Topology) -> int:
     if not faults.found and not failures and not given.service and given.since is None:
         proof.keep(topology, proved, audit.operator())
     if not given.no_rows:
-        failures |= _check(given, topology, answered, lambda difference: faults.add(_row_fault(difference)))
+        failures |= rebuild.check(given, topology, answered, lambda difference: faults.add(_row_fault(difference)))
     counts = proved.counts() | faults.counts()
     if given.json:
         screen.put_json([counts | {"after": proved.after}])
@@ -75,7 +72,7 @@ def _since(text: str) -> int | datetime:
 
 
 def _teller(given: Given) -> Callable[[Fault], object]:
-    show = _shower(given, FAULT_WIDTHS)
+    show = screen.shower(given, FAULT_WIDTHS)
 
     def tell(fault: Fault) -> None:
         shown = fault.shown()
@@ -84,22 +81,6 @@ def _teller(given: Given) -> Callable[[Fault], object]:
         show(shown)
 
     return tell
-
-
-def _shower(given: Given, widths: Mapping[str, int]) -> Callable[[Line], object]:
-    """Return what prints one line at once: nobody knows how many there will be."""
-    if given.json:
-        return lambda line: screen.put_json([line])
-    titled = False
-
-    def show(line: Line) -> None:
-        nonlocal titled
-        if not titled:
-            titled = True
-            screen.put_row(widths)
-        screen.put_row(widths, line)
-
-    return show
 
 
 def _row_fault(difference: Line) -> Fault:
@@ -114,46 +95,9 @@ def _row_fault(difference: Line) -> Fault:
     )
 
 
-def _rebuild(given: Given, topology: Topology) -> int:
-    if given.mend:
-        return mending.run(given, topology)
-    if given.execute or given.aggregate is not None:
-        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
-    services = topology.chosen(given.service)
-    show = _shower(given, ROW_WIDTHS)
-    found = False
-
-    def take(difference: Line) -> None:
-        nonlocal found
-        found = True
-        show(difference)
-
-    failures = _check(given, topology, services, take)
-    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
-    return MISMATCH if found else code
-
-
-def _check(
-    given: Given, topology: Topology, services: Sequence[str], differs: Callable[[Line], object]
-) -> dict[str, str]:
-    failures: dict[str, str] = {}
-    checkpoints = mending.read_checkpoints(given)
-    for service in services:
-
-        def take(difference: RowDiffers, service: str = service) -> None:
-            differs({"service": service, **asdict(difference)})
-
-        with screen.progress(f"events and rows of {service}") as progress:
-            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
-            trouble = service_programs.check(topology, service, folding)
-        if trouble:
-            failures[service] = trouble
-    return failures
-
-
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rows", action="store_true", help="leave out the fold of every event")
-    mending.add_checkpoints(parser)
+    rebuild.add_checkpoints(parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         "--since", metavar="START", help="from a position on, or a time (RFC 3339, or 15m for 15 minutes ago)"
@@ -161,16 +105,12 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--full", action="store_true", help="from the beginning, whatever was proved before")
 
 
-VERIFY: Final = Verb(
-    _verify,
-    "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered, a ghost or not "
-    "received. It starts where the last proof that found nothing ended; --since and --full start elsewhere.",
-    "outbox verify",
-    _verify_arguments,
-)
-REBUILD: Final = Verb(
-    _rebuild,
-    "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
-    "outbox rebuild --check --service inventory",
-    mending.add_arguments,
-)
+VERBS: Final = {
+    "verify": Verb(
+        _verify,
+        "Prove that outboxes, topics, inboxes and rows hold the same events; list what is lost, reordered, a ghost or "
+        "not received. It starts where the last proof that found nothing ended; --since and --full start elsewhere.",
+        "outbox verify",
+        _verify_arguments,
+    ),
+}

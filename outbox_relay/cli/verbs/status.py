@@ -1,0 +1,91 @@
+"""`outbox status` and `attention`: how each outbox does, and what needs an operator."""
+
+import argparse
+import textwrap
+from dataclasses import asdict
+from typing import Any, Final
+
+from outbox_relay.cli import screen
+from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of, no_arguments, seconds
+from outbox_relay.operations import attention, status
+from outbox_relay.operations.topics import missing
+from outbox_relay.operations.topology import Topology, ask
+
+REASON_WIDTH: Final = 48  # the whole of it goes to stderr; a line of the table fits 120 columns
+
+
+def _status(given: Given, topology: Topology) -> int:
+    answers, failures = ask(topology, topology.chosen(given.service), status.read_status)
+    if given.json:
+        screen.put_json(one.shown() for one in answers.values())
+    else:
+        screen.put_table([_status_line(one) for one in answers.values()])
+        screen.put_table([_program_line(name, one) for name, found in answers.items() for one in found.programs])
+    late = [one for one in answers.values() if (one.oldest_seconds or 0) > given.threshold]
+    for one in late:
+        screen.tell(f"{one.service}: the oldest unpublished event has waited {one.oldest_seconds} s")
+    faults = [f"{one.service}: {fault}" for one in answers.values() for fault in one.faults]
+    for fault in faults:
+        screen.tell(fault)
+    code = code_of(answers, failures)
+    return MISMATCH if late or faults else code
+
+
+def _status_line(one: status.Status) -> dict[str, Any]:
+    return {
+        "service": one.service,
+        "unpublished": one.unpublished,
+        "oldest": None if one.oldest_seconds is None else f"{one.oldest_seconds} s",
+        "rate": f"{one.events_a_second}/s",
+        "cursor": f"{one.position} of {one.last}",
+        "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
+        "parked": f"{one.parked_publications} + {one.parked_messages}",
+        "missing": missing.total(one.missing_records),
+        "jobs": one.jobs,
+        "attention": one.attention,
+        "paused": one.paused,
+    }
+
+
+def _program_line(service: str, one: status.ProgramState) -> dict[str, Any]:
+    return {
+        "service": service,
+        "program": one.program,
+        "instance": one.instance,
+        "state": "silent" if one.silent else one.state,
+        "for": f"{one.heartbeat_seconds if one.silent else one.state_seconds:.0f} s",
+        "reason": textwrap.shorten(one.reason, REASON_WIDTH, placeholder="…") if one.reason else None,
+    }
+
+
+def _attention(given: Given, topology: Topology) -> int:
+    answers, failures = ask(topology, topology.chosen(given.service), attention.read_attention)
+    found = [asdict(one) for marked in answers.values() for one in marked]
+    screen.put(given, found)
+    return code_of(answers, failures)
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=seconds,
+        default=float("inf"),
+        metavar="SECONDS",
+        help="exit 1 where an event has waited longer, too",
+    )
+
+
+VERBS: Final = {
+    "status": Verb(
+        _status,
+        "Show what waits, how fast events come, what is parked or needs attention, who paused it, and how programs do.",
+        "outbox status --threshold 60",
+        _status_arguments,
+    ),
+    "attention": Verb(
+        _attention,
+        "List what is due and needs an operator: since when, why, and the remediation. It is retried by itself.",
+        "outbox attention --service payment",
+        no_arguments,
+    ),
+}

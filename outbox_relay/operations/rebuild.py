@@ -1,0 +1,51 @@
+"""Rows compared with the fold of their events, or set to it, by the service's own program."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from outbox_relay.operations.service_programs import run, unexpected
+from outbox_relay.operations.topology import Topology
+from waybill.runtime.reports import CheckpointUnusable, FoldProgress, MendRequest, Report, Request, RowDiffers
+
+
+class Folding(NamedTuple):
+    """Who is told of a fold: of each row that differs, of how far it is, and why its checkpoint is not used.
+
+    With a folder, it starts at the checkpoint that stands there, and leaves one.
+    """
+
+    differs: Callable[[RowDiffers], object]
+    progress: Callable[[int, int], object]
+    checkpoint_unusable: Callable[[str], object]
+    checkpoints: Path | None = None
+
+
+def check(topology: Topology, service: str, folding: Folding) -> str | None:
+    """Compare rows with their events' fold; returns why they could not be compared, if so. Blocks until all are."""
+    return _fold(topology, service, ["rebuild"], folding)
+
+
+def mend(topology: Topology, service: str, request: MendRequest, folding: Folding) -> str | None:
+    """Set rows to their events' fold. Tells of those that differed, a fold of None where one was left."""
+    return _fold(topology, service, ["rebuild", "--mend"], folding, request)
+
+
+def _fold(
+    topology: Topology, service: str, program: Sequence[str], folding: Folding, request: Request | None = None
+) -> str | None:
+    if folding.checkpoints:
+        program = [*program, "--checkpoint", str(folding.checkpoints / f"{service}.fold")]
+
+    def take(report: Report) -> None:
+        match report:
+            case FoldProgress(done=done, total=total):
+                folding.progress(done, total)
+            case CheckpointUnusable(reason=reason):
+                folding.checkpoint_unusable(reason)
+            case RowDiffers():
+                folding.differs(report)
+            case _:
+                raise unexpected(report)
+
+    return run(topology, service, program, take, request)
