@@ -29,7 +29,7 @@ def main(events: int) -> None:
             ledger.commit("order", [_committed(n) for n in range(first, min(first + BATCH, events))])
         for first in range(0, events, BATCH):
             ledger.see([_record(n) for n in range(first, min(first + BATCH, events))])
-        deque(ledger.strangers(), 0)
+        deque(ledger.unmatched(), 0)
         deque(ledger.absent(), 0)
         deque(ledger.ghosts(), 0)
         deque(ledger.of_types([KIND]), 0)

@@ -66,7 +66,9 @@ class RelaySettings(KafkaEnvironment):
         default=30.0, ge=1, description="No acknowledgement for this long: throw the producer away and build a new one."
     )
     relay_topic_grace_seconds: float = Field(
-        default=10.0, ge=0, description="A topic unknown for this long is not to be created: its records are parked."
+        default=10.0,
+        ge=0,
+        description="A topic unknown for this long is not to be created: its records become dead letters.",
     )
 
     @field_validator("database_url")
@@ -88,8 +90,8 @@ class RelaySettings(KafkaEnvironment):
             return (Outbox(self.service, self.database_url, self.relay_hint),)
         urls = database_urls(self.outbox_databases)
         hints = values_by_service("WAYBILL_RELAY_HINT", self.relay_hint) if self.relay_hint else {}
-        if strangers := hints.keys() - urls.keys():
+        if unknown := hints.keys() - urls.keys():
             raise ValueError(
-                f"WAYBILL_RELAY_HINT: no database is given for {', '.join(map(short_name, sorted(strangers)))}"
+                f"WAYBILL_RELAY_HINT: no database is given for {', '.join(map(short_name, sorted(unknown)))}"
             )
         return tuple(Outbox(service, url, hints.get(service)) for service, url in urls.items())

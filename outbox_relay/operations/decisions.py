@@ -1,4 +1,4 @@
-"""What operators have decided for good (table `waybill_operator_decision`): what was discarded, acknowledged, skipped.
+"""What operators have decided (table `waybill_operator_decision`): what was discarded, acknowledged, skipped.
 
 A decision is written in the transaction that carries it out, and points to its audit row. `verify` reads them: what was
 decided on the record is counted apart and is no fault.

@@ -1,8 +1,8 @@
-"""How far back the services' inboxes remember: what was forgotten there would be applied a second time.
+"""How long the services' inboxes keep a message: an older one would be applied a second time.
 
 A message is remembered for WAYBILL_INBOX_DAYS of the service that received it. What that was is read off the rows
 themselves, the one that is kept shortest; an inbox without any tells nothing, and the setting's default is taken.
-Subscribers outside keep their own books, and a group that is told to handle events again means it.
+Other subscribers keep their own inbox, and a group that is told to handle events again means it.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ ON_THE_WAY: Final = timedelta(hours=1)  # until a copy that is sent now has been
 
 
 class InboxRetention(NamedTuple):
-    """What one service's inbox remembers of the types that it reacts to."""
+    """For how long one service's inbox keeps messages of the types that it reacts to."""
 
     service: str
     types: frozenset[str]

@@ -53,7 +53,7 @@ def begin(service: str, connection: psycopg.Connection, by: str, reason: str) ->
 
 
 def end(service: str, connection: psycopg.Connection, by: str, reason: str) -> Pause | None:
-    """Let the relay go on, on record; returns the pause that this ended, if any. Raises psycopg.Error."""
+    """End the pause, on record; returns the pause that this ended, if any. Raises psycopg.Error."""
     with connection.transaction():
         ended = _one(connection, RESUME, service)
         if ended is not None:

@@ -30,9 +30,9 @@ gives the lock back early, rightly: its positions are dead already.
 A gap is a range, not a set of positions: an import of a million rows under way, or rolled back, is one gap. The durable
 form is flat, first and last of each gap in turn: {7,7,10,14}.
 
-Turned down: a time-out (a slow transaction loses its event), a table lock (serialises the writers), the snapshot's xmin
-(an unrelated open transaction stops delivery), pg_snapshot_xmax (it is the highest *finished* transaction plus one: it
-lost 13 of 7,113 events), waiting behind a gap (a stranger's transaction delays everybody).
+Rejected alternatives: a time-out (a slow transaction loses its event), a table lock (serialises the writers), the
+snapshot's xmin (an unrelated open transaction stops delivery), pg_snapshot_xmax (it is the highest *finished*
+transaction plus one: it lost 13 of 7,113 events), waiting behind a gap (an unrelated transaction delays everybody).
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,26 +1,26 @@
-"""Which records the broker would refuse for their own sake, and where they wait.
+"""Which records the broker would refuse for their own sake, and how they are kept as dead letters.
 
-Failures are of two kinds, never mixed up. Where the world is broken (broker away, not enough replicas, throttled,
-registry or database down) nothing is published and nothing is parked, however long it lasts. Where one record is broken
-(larger than its topic takes, no such topic, no right to write there) that record is parked in `published`
-(django-outbox-pattern's table, status FAILED) with the reason, and every later one of the same aggregate is parked
-behind it: record n+1 never reaches the log while record n was refused. All other aggregates flow.
+Errors are of two kinds, never mixed up. On a transient error of the environment (broker away, not enough replicas,
+throttled, registry or database down) nothing is published and nothing becomes a dead letter, however long it lasts. On
+a permanent error of one record (larger than its topic takes, no such topic, no right to write there) that record is
+kept in `published` (django-outbox-pattern's table, status FAILED) with the reason, and so is every later one of the
+same aggregate, behind it: record n+1 never reaches the log while record n was refused. All other aggregates flow.
 
 A refusal must be known *before* producing. A producer that meets one has later records of the key in its queue, and
-where they share a batch the broker refuses innocent keys with it. So the broker is asked what a topic takes when the
-topic is first seen, when a producer is built, and again before a record is parked on older knowledge. Where it refuses
-all the same (a limit lowered meanwhile), the producer ends without letting anything past, and the rows in flight are
-sent again one by one, each awaited: what is refused then is parked as `refused`.
+where they are in one batch the broker refuses the others of that batch with it. So the broker is asked what a topic
+takes when the topic is first seen, when a producer is built, and again before a record is refused on older knowledge.
+Where it refuses all the same (a limit lowered meanwhile), the producer ends without letting anything past, and the rows
+in flight are sent again one by one, each awaited: what is refused then is kept as `refused`.
 
 A topic that does not exist is given a grace, in which the relay waits: topics are made by a deployment step, and one
 that is deleted and made again should not cost anybody a redrive.
 
-A parked row holds its position; the event itself stays in the outbox. RefusedRow rows and cursor are written in one
-transaction, so a position is passed only when its record was acknowledged or stands here.
+A dead letter has its position; the event itself stays in the outbox. Dead letters and cursor are written in one
+transaction, so a position is passed only when its record was acknowledged or is kept here.
 
-Release. An operator's redrive sets an aggregate's rows to SCHEDULE. With nothing else in flight, so that no follower is
-parked meanwhile, the relay sends all that is parked of such aggregates, in sequence, and notes SUCCEEDED once they are
-acknowledged; what is refused again is FAILED again, with those behind it.
+Release. An operator's redrive sets an aggregate's rows to SCHEDULE. With nothing else in flight, so that no follower
+becomes a dead letter meanwhile, the relay sends all dead letters of such aggregates, in sequence, and notes SUCCEEDED
+once they are acknowledged; what is refused again is FAILED again, with those behind it.
 """
 
 import json
@@ -61,7 +61,7 @@ BLOCKED: Final = """
 SELECT DISTINCT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status <> 2
 """
 
-# What the broker answers where it is the record's fault, and not the world's.
+# What the broker answers where it is the record's fault, and not the environment's.
 # A wrong timestamp is none: the client stamps a record as it sends it, so what is wrong is the clock of this machine.
 REFUSALS: Final = frozenset(
     {
@@ -76,7 +76,7 @@ REFUSALS: Final = frozenset(
 
 
 class Reason(StrEnum):
-    """Why a record is parked. All wait for an operator's `outbox redrive`, which sends an aggregate's in order."""
+    """Why a record is a dead letter. All wait for an `outbox redrive`, which sends those of an aggregate in order."""
 
     TOO_LARGE = "too_large"  # raise the topic's max.message.bytes, or accept that this event is not published
     UNKNOWN_TOPIC = "unknown_topic"  # create the topic (`python -m waybill contracts topics`)
@@ -101,7 +101,7 @@ class RefusedRow(NamedTuple):
 
 @dataclass(slots=True)
 class Division:
-    """What becomes of some rows, in order: sent, parked, or, from `held_from` on, left until the world is well."""
+    """What becomes of rows, in order: sent, refused, or, from `held_from` on, left until a transient error ends."""
 
     send: Sequence[Fetched] = ()
     refused: list[RefusedRow] = field(default_factory=list[RefusedRow])
@@ -110,7 +110,7 @@ class Division:
 
 
 class DeadLetters:
-    """Know the topics' limits and the aggregates that have a parked record."""
+    """Know the topics' limits and the aggregates that have a dead letter."""
 
     def __init__(self, kafka: Mapping[str, str], grace_seconds: float) -> None:
         """Know nothing yet."""
@@ -132,7 +132,7 @@ class DeadLetters:
         return self._topics[topic].partitions
 
     def load(self, connection: psycopg.Connection) -> None:
-        """Drop what is remembered of aggregates and read what is parked. Raises psycopg.Error."""
+        """Drop what is remembered of aggregates and read which have dead letters. Raises psycopg.Error."""
         rows = connection.execute(BLOCKED).fetchall()
         self._aggregates = set(rows)
 
@@ -149,13 +149,13 @@ class DeadLetters:
         self._ask([name for name in names if name not in self._topics])
 
     def divide(self, page: Page, records: Records) -> Division:
-        """Say what becomes of rows, whose topics were learnt; blocks up to 4 s before parking. Raises BrokerTrouble."""
+        """Say what becomes of rows whose topics were learnt; blocks up to 4 s before refusing. Raises BrokerTrouble."""
         if self._all_acceptable(page):
             return Division(page.public)
         return self._divide(page.rows, records, self._aggregates)
 
     def divide_released(self, page: Page, records: Records) -> Division:
-        """Say what becomes of parked rows, as `divide` does; what held them until now holds them no more."""
+        """Say what becomes of dead letters, as `divide` does; what held them until now holds them no more."""
         return self._divide(page.rows, records, set())
 
     def _divide(self, rows: Sequence[Fetched], records: Records, blocked: set[tuple[str, str]]) -> Division:
@@ -179,13 +179,13 @@ class DeadLetters:
                 division.refused.append(RefusedRow(row, refusal))
         return division
 
-    def store(self, connection: psycopg.Connection, parked: Sequence[RefusedRow], released: Sequence[str]) -> None:
-        """Write what was parked and released, in the transaction that moves the cursor. Raises psycopg.Error."""
+    def store(self, connection: psycopg.Connection, refused: Sequence[RefusedRow], released: Sequence[str]) -> None:
+        """Keep what was refused, note what was released; in the cursor's transaction. Raises psycopg.Error."""
         if released:
             connection.execute(SENT, (list(released),))
         with connection.cursor() as cursor:
-            cursor.executemany(KEEP, [_columns(row, refusal) for row, refusal in parked])
-        for row, refusal in parked:
+            cursor.executemany(KEEP, [_columns(row, refusal) for row, refusal in refused])
+        for row, refusal in refused:
             self._refused.pop(row.position, None)
             log.error(
                 "dead_lettered",

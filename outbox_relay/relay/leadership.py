@@ -1,4 +1,4 @@
-"""One leader a database, and how a frozen one is put out of the way.
+"""One leader a database, and how a frozen one is replaced.
 
 Model. Leadership is a session advisory lock: whoever's session holds it reads the outbox, produces and writes the
 cursor, all on that one session. PostgreSQL gives the lock back when the session ends, so a leader that dies is
@@ -22,13 +22,13 @@ What this fences, and what not. A leader whose session was ended can no longer w
 sits in its producer's queue when it wakes can still reach Kafka: copies of records that the next leader has sent again,
 behind newer ones of the same key. Services drop them by event id (the inbox); a plain subscriber must compare
 `ce_sequence`, which is the aggregate's version. The heartbeat doubles as the leader's own check: `beat` comes before
-every batch, and raises in one that was put out.
+every batch, and raises in one whose session was ended.
 
 Relied on: both sides connect with the same role (a role may end its own sessions, no further right is needed); the
 database's clock alone is compared. A connection pooler in transaction mode breaks session locks: connect past it.
 
-Turned down: a lease by time alone (a frozen leader wakes and writes), idle_session_timeout (see above), leadership by
-Kafka's consumer groups (says nothing about who may write the cursor).
+Rejected alternatives: a lease by time alone (a frozen leader wakes and writes), idle_session_timeout (see above),
+leadership by Kafka's consumer groups (says nothing about who may write the cursor).
 """
 
 import os
@@ -130,7 +130,7 @@ class Leadership:
         return False
 
     def beat(self) -> bool:
-        """Write the heartbeat if the last is a second old, and say so; raises psycopg.Error in one that was put out."""
+        """Write the heartbeat if the last is a second old; returns whether. Raises psycopg.Error once it is over."""
         watchdog.alive()
         now = time.monotonic()
         due = now - self._beaten_at >= BEAT_SECONDS

@@ -111,7 +111,7 @@ class _Ahead(NamedTuple):
 
 
 class Reader:
-    """Read one outbox on the leader's session; used by one thread, and closed with the shift."""
+    """Read one outbox on the leader's session; used by one thread, and closed with the publishing session."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         """Prepare; asks nothing yet."""
@@ -155,7 +155,7 @@ class Reader:
         return self._thread.submit(write)
 
     def read_released(self, limit: int) -> Page:
-        """Return parked rows that operators redrove. Raises psycopg.Error."""
+        """Return dead letters that operators redrove. Raises psycopg.Error."""
         self._forget(self._ahead)
         self._ahead = None
         self._fetching.execute(RELEASED, {"rows": limit})

@@ -108,14 +108,14 @@ def _tell_outcome(topology: Topology, found: Sequence[RedriveOutcome], choice: C
         screen.tell(_tell_none(choice))
     if publications:
         sent, unsent = sum(not one.trouble for one in publications), sum(one.waits for one in publications)
-        parked = len(publications) - sent - unsent
-        screen.tell(f"{sent} publications sent, {parked} parked again, {unsent} not sent yet")
+        failed = len(publications) - sent - unsent
+        screen.tell(f"{sent} publications sent, {failed} failed again, {unsent} not sent yet")
         waiting = sorted({one.service for one in publications if one.waits})
         for state in ask(topology, waiting, status.read_status)[0].values():
             screen.tell(f"{state.service}: {redrive.why_waiting(state)}")
     if messages:
         handled = sum(not one.trouble for one in messages)
-        screen.tell(f"{handled} messages handled, {len(messages) - handled} stay parked")
+        screen.tell(f"{handled} messages handled, {len(messages) - handled} stay dead letters")
     if stays:
         screen.tell(f"{stays} would overtake an earlier dead letter of their key and stay; choose the key: --key KEY")
 

@@ -47,7 +47,7 @@ VERBS: Final = {
     ),
     "resume": Verb(
         _resume,
-        "Let a paused relay go on.",
+        "Let a paused relay publish again.",
         "outbox resume --service order --reason 'the broker has moved'",
         _resume_arguments,
     ),

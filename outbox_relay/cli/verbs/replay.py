@@ -176,9 +176,9 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
     left = [str(job.id) for job in made if job.id not in done]
     how = "; ".join(f"outbox replay --resume {job_id}" for job_id in left)
     if trouble and not stop.told:
-        raise DependencyDown(f"{trouble}; go on with: {how}")
+        raise DependencyDown(f"{trouble}; resume with: {how}")
     if left:
-        screen.tell(f"stopped; go on with: {how}")
+        screen.tell(f"stopped; resume with: {how}")
     return INTERRUPTED if left else DONE
 
 
@@ -220,7 +220,7 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-effects", action="store_true", help="what follows may reach people: mail is sent")
     parser.add_argument("--rate", type=count, metavar="N", help="events a second at most")
     ended = parser.add_mutually_exclusive_group()
-    ended.add_argument("--resume", metavar="JOB", help="go on with a job that was stopped; outbox jobs lists them")
+    ended.add_argument("--resume", metavar="JOB", help="resume a job that was stopped; outbox jobs lists them")
     ended.add_argument("--abandon", metavar="JOB", help="give such a job up; what it has sent stays sent")
     add_record(parser, required=False)
     parser.set_defaults(event=None, reason=None)

@@ -78,7 +78,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final = {
     "status": Verb(
         _status,
-        "Show what waits, how fast events come, what is parked or needs attention, who paused it, and how programs do.",
+        "Show what waits, how fast events come, dead letters, what needs attention, who paused it, each program.",
         "outbox status --threshold 60",
         _status_arguments,
     ),

@@ -1,4 +1,4 @@
-"""Dead letters that nobody will ever handle or send, put aside for good, on record.
+"""Dead letters that nobody will ever handle or send, discarded for ever, with an audit row.
 
 Discarded is less than it sounds, and no event is lost by it:
 - A publication leaves `published`; its event stays in the outbox, and is part of the fold. Its topic never has it, so

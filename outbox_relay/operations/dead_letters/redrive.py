@@ -1,4 +1,4 @@
-"""Dead letters released again, key by key in sequence, once what stopped them is mended.
+"""Dead letters released again, key by key in sequence, once their cause is fixed.
 
 Publications are released by their status alone: this program sets SCHEDULE on everything unsent of an aggregate, in one
 transaction, and the relay that leads sends it in sequence and notes SUCCEEDED, or FAILED again with the new reason.

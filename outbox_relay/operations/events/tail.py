@@ -76,7 +76,7 @@ class Following:
         return events
 
     def close(self) -> None:
-        """End the session; the next poll makes a new one and goes on where this one stopped."""
+        """End the session; the next poll makes a new one and resumes where this one stopped."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None

@@ -168,7 +168,7 @@ def take(connection: psycopg.Connection, job_id: UUID) -> None:
 
 
 def resume(connection: psycopg.Connection, job: Job, rate: int | None, by: str) -> None:
-    """Put on record that an operator goes on with the job, with another rate if one is given. Raises psycopg.Error."""
+    """Put on record that an operator resumes the job, with another rate if one is given. Raises psycopg.Error."""
     with connection.transaction():
         if rate is not None:
             connection.execute(CHANGE_RATE, (rate, job.id))

@@ -2,7 +2,7 @@
 
 Published events only: at or below the cursor, not in one of its gaps, no dead letter, not private. The others are the
 relay's business, and a replay that sent them too would overtake it. The plan says which positions between its first and
-last are left out, so the set stays what it was while the relay goes on: what is published is never unpublished, and
+last are left out, so the set stays what it was while the relay publishes more: what is published stays published, and
 what was not is not sent. A job is made of the plan that the operator was shown and that was checked.
 """
 

@@ -22,7 +22,7 @@ from waybill.database.sqlstate import one_line
 
 
 class Resumption(NamedTuple):
-    """Who goes on with a job, and at which other rate, if one is given."""
+    """Who resumes a job, and at which other rate, if one is given."""
 
     rate: int | None
     by: str

@@ -3,7 +3,7 @@
 The consumer finds them and keeps them in its own database (waybill/consumer/starts.py). It cannot tell which events
 they were; the outboxes can: all of the topic that were recorded between the last event that it read and the moment at
 which it found the gap. When a replay is made, those that the inbox does not have are written beside the gap. Once it
-has them all, whichever way they came, the consumer closes the gap by itself.
+has them all, whichever way they came, the consumer closes the gap.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Events and records side by side, a row an event, on disk: memory holds some megabytes of it, whatever there is.
+"""Events and records side by side, a row an event, on disk: some megabytes of it are in memory, whatever there is.
 
 The file has no name and is gone with the process, however that ends; it stands in SQLITE_TMPDIR or TMPDIR, else in
 /var/tmp, and takes some 130 bytes an event, and as much again while keys are sorted. Ids are UUIDs that rise with time,
@@ -133,7 +133,7 @@ class Ledger:
         )
         self._file.execute("COMMIT")
 
-    def strangers(self) -> Iterator[list[UUID]]:
+    def unmatched(self) -> Iterator[list[UUID]]:
         """Yield the ids of records whose event no outbox showed, some at a time; they may be resolved meanwhile."""
         last = b""
         while found := [one for (one,) in self._file.execute(STRANGERS, (last, BATCH))]:

@@ -1,7 +1,7 @@
 """A service's outbox, read in pieces that each have a snapshot of their own.
 
-The cursor is read first. What it had passed then is on its topic or parked, whenever the row itself is read; rows that
-become visible after their piece was read are looked up when their record turns up.
+The cursor is read first. What it had passed then is on its topic or a dead letter, whenever the row itself is read;
+rows that become visible after their piece was read are looked up when their record turns up.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ RECORDED: Final = "SELECT recorded_at FROM waybill_outbox WHERE position > %s OR
 class OutboxState(NamedTuple):
     """Where a service's outbox stood before anything else was read; what is beyond `after` is proved.
 
-    `since` is the time of the first such event, None for the beginning; `parked` the first parked position,
+    `since` is the time of the first such event, None for the beginning; `parked` the first position of a dead letter,
     `discarded` how many publications operators have discarded, wherever they stand.
     """
 
@@ -62,7 +62,7 @@ class OutboxState(NamedTuple):
 
     @property
     def settled(self) -> int:
-        """Return the position up to which every event was published: nothing is missing, parked or on its way."""
+        """Return the position up to which every event was published: nothing is missing, a dead letter or in flight."""
         bounds = [self.position, self.last, *(first - 1 for first, _ in self.gaps)]
         return min(bounds if self.parked is None else [*bounds, self.parked - 1])
 
@@ -78,7 +78,7 @@ def look(service: str, connection: psycopg.Connection, after: int) -> OutboxStat
 
 
 class OutboxRow(NamedTuple):
-    """A row of the piece; `unsent` where it is parked or discarded, `before` as in PIECE, `recorded` in seconds."""
+    """A row of the piece; `unsent`: a dead letter or discarded; `before` as in PIECE, `recorded` in seconds."""
 
     event_id: bytes
     position: int
@@ -157,5 +157,5 @@ def _fault(service: str, row: OutboxRow) -> Fault:
 
 def resolve(service: str, connection: psycopg.Connection, ledger: Ledger) -> None:
     """Look up what no outbox showed: committed since, or before what is proved now. Raises psycopg.Error."""
-    for ids in ledger.strangers():
+    for ids in ledger.unmatched():
         ledger.resolve(service, connection.execute(WHICH, (ids,)).fetchall())

@@ -1,18 +1,18 @@
 """The completeness proof: outboxes, topics and inboxes hold the same events, in the same order.
 
-It may run while the system works. Each book is read at another moment, so the sequence of the readings decides what
+It may run while the system works. Each database is read at another moment, so the sequence of the readings decides what
 may be called a fault:
 
-    1. each outbox's cursor, then its rows, in pieces  what the cursor had passed must be on its topic, or be parked
+    1. each outbox's cursor, then its rows, in pieces  what the cursor had passed must be on its topic, or a dead letter
     2. the topics, to the ends that stood then         what came since is simply not asked for
     3. what the topics have and 1 did not show, again  committed since: no fault. Still unknown: a ghost
     4. each group's offsets, then its inbox            what lies below the offset must be in the inbox, because a
                                                        consumer commits its database first
 
 No transaction is open for longer than a piece takes. A row that becomes visible after its piece was read is found by 3;
-one that is parked or published meanwhile was so before the cursor passed it.
+one that becomes a dead letter or is published meanwhile was so before the cursor passed it.
 
-Left out with right: events older than their topic keeps, or than the inbox remembers. A record that came twice is
+Rightly left out: events older than their topic keeps, or than the inbox remembers. A record that came twice is
 counted and is no fault, since that is what the relay promises. A replay puts old versions behind newer ones on
 purpose: its records are counted apart and not held against the order; one that is for all mends what was lost.
 
@@ -88,22 +88,22 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
                 outboxes.read(connection, outbox, ledger, faults, progress)
             return outbox
 
-        books: dict[str, OutboxState] = asked(services, read)
+        states: dict[str, OutboxState] = asked(services, read)
         topics = Topics(ledger, faults)
         with bar("records") as progress:
-            for records in topic.read(kafka, _topics(books, ledger), progress):
+            for records in topic.read(kafka, _topics(states, ledger), progress):
                 topics.take(records)
-        asked(list(books), lambda service, connection: outboxes.resolve(service, connection, ledger))
+        asked(list(states), lambda service, connection: outboxes.resolve(service, connection, ledger))
         _judge_absent(ledger, faults, proof)
-        if books.keys().isdisjoint(proof.failures):  # else one that no longer answers may have them
+        if states.keys().isdisjoint(proof.failures):  # else one that no longer answers may have them
             for entry in ledger.ghosts():
                 faults.add(_ghost(entry))
         judge_sequence(ledger.standing(), faults.add)
         proof.events, seen = ledger.counts()
-        proof.discarded = sum(outbox.discarded for outbox in books.values())
+        proof.discarded = sum(outbox.discarded for outbox in states.values())
         proof.records, proof.replayed = topics.records, topics.replayed
         proof.repeated = topics.first_or_copy - seen
-        names = _topics(books, ledger)
+        names = _topics(states, ledger)
 
         def receipts(service: str, connection: psycopg.Connection) -> dict[str, int]:
             if not inboxes.reacts_to(service):
@@ -112,9 +112,9 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
             inbox = inboxes.open_inbox(service, connection, offsets, datetime.now(UTC))
             return inboxes.judge(connection, inbox, ledger, faults)
 
-        pending = asked(list(books), receipts)
-        proof.after = {service: outbox.after for service, outbox in books.items()}
-        proof.settled = _settled(books, pending)
+        pending = asked(list(states), receipts)
+        proof.after = {service: outbox.after for service, outbox in states.items()}
+        proof.settled = _settled(states, pending)
     return proof
 
 
@@ -133,15 +133,15 @@ def _after(connection: psycopg.Connection, start: Start) -> int:
     return start if isinstance(start, int) else listing.before(connection, start)
 
 
-def _topics(books: Mapping[str, OutboxState], ledger: Ledger) -> dict[str, datetime | None]:
+def _topics(states: Mapping[str, OutboxState], ledger: Ledger) -> dict[str, datetime | None]:
     """Name the topics that events went to, and those of an outbox that should have some and has none left.
 
     With the time from which on each is to be read.
     """
     found: dict[str, datetime | None] = {}
     for name, service in [*ledger.topics(), *((one.name, one.name.partition(".")[0]) for one in declared_topics())]:
-        if service in books:
-            found[name] = books[service].since
+        if service in states:
+            found[name] = states[service].since
     return found
 
 
@@ -166,9 +166,9 @@ def _ghost(entry: Entry) -> Fault:
     return Fault(kind="ghost", says=says, **entry.fields())
 
 
-def _settled(books: Mapping[str, OutboxState], pending: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+def _settled(states: Mapping[str, OutboxState], pending: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     """Return, by service, the position up to which everything has arrived everywhere."""
     return {
         service: min([outbox.settled, *(first[service] - 1 for first in pending.values() if service in first)])
-        for service, outbox in books.items()
+        for service, outbox in states.items()
     }

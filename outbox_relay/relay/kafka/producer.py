@@ -1,7 +1,7 @@
 """The producer's life: built, used for as long as it is sound, thrown away, built anew.
 
-librdkafka's idempotent producer keeps the order of a key for as long as nothing fails for good. Its settings here are
-chosen for what happens when something does:
+librdkafka's idempotent producer keeps the order of a key for as long as nothing fails permanently. Its settings here
+are chosen for what happens when something does:
 
     max.in.flight=1             A second request is sent only when the fate of the first is known. Costs nothing in
                                 rate: what waits for a request under way leaves as one larger batch (520,000 records/s
@@ -60,7 +60,7 @@ class Batch:
     cursor: Cursor
     rows: int = 0
     refused: list[RefusedRow] = field(default_factory=list[RefusedRow])
-    released: Sequence[str] = ()  # ids of parked events that were redriven
+    released: Sequence[str] = ()  # ids of dead letters that were redriven
     topics: Counter[str] = field(default_factory=Counter[str])
     oldest_epoch: float | None = None
     sent_at: float = field(default_factory=time.monotonic)

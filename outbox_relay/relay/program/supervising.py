@@ -31,7 +31,7 @@ STEADY_SECONDS: Final = 5.0
 
 
 class Program:
-    """Serve one database until told to stop; the world's failures never end it."""
+    """Serve one database until told to stop; no failure of the environment ends it."""
 
     def __init__(self, settings: RelaySettings, outbox: Outbox, stopping: Event) -> None:
         """Prepare; touches nothing yet."""

@@ -10,7 +10,7 @@ be seen. What could break that, and how it shows:
     a replica                               visibility there need not follow commits
     a restore, a promoted standby           another server identifier or timeline, or a cursor behind what this process
                                             made durable. No danger: the cursor came back with its outbox. Yet events
-                                            may be on the topics that no outbox has (ghosts), so it is said loudly
+                                            may be on the topics that no outbox has (ghosts), so it is logged at ERROR
 
 A crash with synchronous_commit=off belongs to the last line. WAL is written in sequence, so what survives is a
 beginning of what happened: a cursor never without the rows that it passed, a row never without the identity that

@@ -37,7 +37,7 @@ def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
     assert [(one["service"], one["kind"], one["key"], one["place"], one["trouble"]) for one in done.lines()] == [
         ("shop", "publication", "a", f"position {number}", None) for number in (1, 2, 3)
     ]
-    assert "3 publications sent, 0 parked again, 0 not sent yet" in done.err
+    assert "3 publications sent, 0 failed again, 0 not sent yet" in done.err
     assert versions(read_topic(own_outbox.kafka, own_outbox.topic)) == {"a": [1, 2, 3]}
     ((operator, verb, reason, what),) = own_outbox.execute(
         "SELECT operator, verb, reason, what FROM waybill_operator_action"
@@ -52,7 +52,7 @@ def test_what_is_refused_again_is_parked_again_with_its_reason(own_outbox: Outbo
         done = redrive(own_outbox)
     assert done.code == 1
     assert [one["trouble"].partition(":")[0] for one in done.lines()] == ["too_large", "behind", "behind"]
-    assert "0 publications sent, 3 parked again, 0 not sent yet" in done.err
+    assert "0 publications sent, 3 failed again, 0 not sent yet" in done.err
 
 
 def test_filters_choose_whole_aggregates(own_outbox: Outbox):
