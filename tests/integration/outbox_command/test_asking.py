@@ -107,7 +107,7 @@ def test_an_event_that_is_nowhere_is_said_to_be(order_database: ServiceDatabase)
     assert "no event 0198c0de" in done.err
 
 
-def test_both_kinds_of_parked_are_listed_with_the_reason(order_database: ServiceDatabase):
+def test_both_kinds_of_dead_letters_are_listed_with_the_reason(order_database: ServiceDatabase):
     publication = {
         "position": 7,
         "aggregate_id": "a",

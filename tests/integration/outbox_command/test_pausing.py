@@ -22,7 +22,7 @@ def on_record(database: ServiceDatabase) -> list[tuple[str, str, str]]:
     return execute(database, "SELECT verb, operator, reason FROM waybill_operator_action ORDER BY id")
 
 
-def test_a_paused_relay_publishes_nothing_and_goes_on_when_resumed(own_outbox: Outbox):
+def test_a_paused_relay_publishes_nothing_and_continues_when_resumed(own_outbox: Outbox):
     own, database = own_outbox, own_outbox.database
     with relay(own) as running, own.connect() as writer:
         append(writer, own.topic, "a", 1)

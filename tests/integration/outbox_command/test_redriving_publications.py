@@ -46,7 +46,7 @@ def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
     assert what == {"publications": 3, "messages": 0}
 
 
-def test_what_is_refused_again_is_parked_again_with_its_reason(own_outbox: Outbox):
+def test_what_is_refused_again_becomes_a_dead_letter_again_with_its_reason(own_outbox: Outbox):
     park(own_outbox, "a")
     with relay(own_outbox):
         done = redrive(own_outbox)
@@ -120,7 +120,7 @@ def test_nobody_waits_for_a_relay_that_is_paused(own_outbox: Outbox):
     assert "shop: the relay is paused by ana since 20" in done.err
 
 
-def test_nothing_parked_is_nothing_to_do_and_not_on_record(own_outbox: Outbox):
+def test_no_dead_letter_is_nothing_to_do_and_not_on_record(own_outbox: Outbox):
     done = redrive(own_outbox)
     assert (done.code, done.out) == (0, "")
     assert own_outbox.execute("SELECT count(*) FROM waybill_operator_action") == [(0,)]

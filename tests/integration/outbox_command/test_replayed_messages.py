@@ -120,7 +120,7 @@ def test_an_event_first_met_in_a_replay_is_not_handled_a_second_time_by_itself(p
     assert not price_is_there()
 
 
-def test_a_message_to_be_handled_again_is_parked_like_any_other_though_its_event_was_received(prices):
+def test_a_message_to_be_handled_again_becomes_a_dead_letter_like_any_other_though_its_event_was_received(prices):
     event_id, replay_id = new_id(), new_id()
     process(listed(event_id))
     broken = message(LISTED, event_id=event_id, value=b"no frame", **again(event_id, replay_id).headers)
@@ -128,7 +128,7 @@ def test_a_message_to_be_handled_again_is_parked_like_any_other_though_its_event
     assert [one["record"]["ce_replayid"] for one in parked()] == [replay_id]
 
 
-def test_one_to_be_handled_again_without_its_replay_is_parked(prices):
+def test_one_to_be_handled_again_without_its_replay_becomes_a_dead_letter(prices):
     process(listed(new_id(), ce_replayreprocess="true", ce_replayid="latest"))
     assert "ce_replayid" in parked()[0]["reason"]
 

@@ -10,7 +10,7 @@ from tests.integration.relay.parts import Outbox, append, relay
 from tests.support.wait import wait_until
 
 
-def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_goes_on_when_it_is_back(
+def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_continues_when_it_is_back(
     broker_outbox: Outbox, broker: Broker
 ):
     passed_over(broker_outbox, 60)

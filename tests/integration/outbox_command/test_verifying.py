@@ -127,7 +127,7 @@ def test_a_proof_starts_where_the_last_one_that_found_nothing_ended(own_outbox: 
     assert (newest["after"], newest["events"], newest["lost"]) == ({"shop": AGAIN + 1_999}, 2, 1)
 
 
-def test_what_waits_for_the_relay_or_is_parked_is_proved_again(own_outbox: Outbox):
+def test_what_waits_for_the_relay_or_becomes_a_dead_letter_is_proved_again(own_outbox: Outbox):
     published(own_outbox)
     with own_outbox.connect() as writer:
         append(writer, own_outbox.topic, "a", 4)

@@ -42,7 +42,9 @@ def last_said(running: RelayProcess, event: str) -> dict[str, object]:
     return running.wait_for(event, lambda: running.events(event), 20)[-1]
 
 
-def test_a_database_restored_to_yesterday_is_said_loudly_and_goes_on(outbox: Outbox, server: PostgresServer):
+def test_a_database_restored_to_yesterday_is_logged_at_error_and_publishing_resumes(
+    outbox: Outbox, server: PostgresServer
+):
     backup = server.data.with_name("yesterday")
     with relay(outbox) as running:
         publish(outbox, 1, 2, 3)
@@ -62,7 +64,9 @@ def test_a_database_restored_to_yesterday_is_said_loudly_and_goes_on(outbox: Out
     assert_nothing_committed_is_lost(outbox, ghosts=3)
 
 
-def test_a_lagging_standby_that_is_promoted_is_said_loudly_and_goes_on(outbox: Outbox, server: PostgresServer):
+def test_a_lagging_standby_that_is_promoted_is_logged_at_error_and_publishing_resumes(
+    outbox: Outbox, server: PostgresServer
+):
     with relay(outbox) as running:
         publish(outbox, 1, 2, 3)
         with server.standby() as standby:

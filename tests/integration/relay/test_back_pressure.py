@@ -44,13 +44,13 @@ def test_a_million_rows_that_wait_for_the_broker_cost_no_memory_and_no_reading(b
     before = broker_outbox.rows_read()
     broker.freeze()
     with relay(broker_outbox, **BOUNDS) as running:
-        running.wait_for("a shift given up", lambda: running.failures("broker") == 1, 30)
+        running.wait_for("a session given up", lambda: running.failures("broker") == 1, 30)
         assert broker_outbox.rows_read() - before <= HEARTBEATS
         broker.thaw()
         running.wait_for("the first rows", lambda: broker_outbox.cursor()[0] > 50_000, 30)
         broker.freeze()
         so_far = running.failures("broker")
-        running.wait_for("a shift given up", lambda: running.failures("broker") > so_far, 30)
+        running.wait_for("a session given up", lambda: running.failures("broker") > so_far, 30)
         position, _ = broker_outbox.cursor()
         assert position < WAITING
         ahead = ROWS * (BATCHES + 1) * running.failures("broker")  # one page, read again after each failure

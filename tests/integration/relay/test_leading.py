@@ -33,7 +33,7 @@ def test_a_standby_takes_over_at_once_from_a_leader_that_stops(outbox: Outbox):
             outbox.wait_for_cursor(1, deadline_seconds=3)
 
 
-def test_a_frozen_leader_is_put_out_within_15_seconds_and_harms_nothing_when_it_wakes(outbox: Outbox):
+def test_a_frozen_leader_is_replaced_within_15_seconds_and_harms_nothing_when_it_wakes(outbox: Outbox):
     with outbox.connect() as writer, relay(outbox) as leader:
         leader.wait_until_leading()
         with relay(outbox) as standby:

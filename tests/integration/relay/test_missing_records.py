@@ -118,7 +118,7 @@ def test_a_partition_waits_while_what_is_missing_of_it_cannot_be_kept(broker: Br
     assert gaps(own_inventory) == [(topic, 0, 4, 9)]
 
 
-def test_a_group_whose_offsets_expired_goes_on_where_it_was(broker: Broker, own_inventory: ServiceDatabase):
+def test_a_group_whose_offsets_expired_continues_where_it_was(broker: Broker, own_inventory: ServiceDatabase):
     topic = make_topic(broker.bootstrap, partitions=1)
     own = on_topic(inventory, topic)
     produce(broker, topic, 10)

@@ -44,7 +44,7 @@ def of_old(outbox: Outbox) -> list[tuple[str, int, str]]:
     return [parked for parked in outbox.parked() if not parked[0].startswith("new-")]
 
 
-def test_records_of_a_topic_closed_to_the_relay_are_parked_until_it_is_opened_and_others_flow(
+def test_records_of_a_topic_closed_to_the_relay_become_dead_letters_until_it_is_opened_and_others_flow(
     broker: Broker, broker_outbox: Outbox, other: str
 ):
     topic = broker_outbox.topic

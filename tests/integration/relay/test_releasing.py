@@ -41,7 +41,7 @@ def test_too_large_fine_fine_arrive_as_1_2_3_after_the_fix(outbox: Outbox):
     assert (versions(records), repeated(records)) == ({"a": [1, 2, 3, 4], "b": [1]}, 0)
 
 
-def test_what_is_refused_again_is_parked_again_with_those_behind_it(outbox: Outbox):
+def test_what_is_refused_again_becomes_a_dead_letter_again_with_those_behind_it(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
         _park_the_second_of_three(outbox, writer)
         outbox.execute("UPDATE published SET status = 1 WHERE body->>'aggregate_version' = '1'")
@@ -51,7 +51,7 @@ def test_what_is_refused_again_is_parked_again_with_those_behind_it(outbox: Outb
     assert outbox.parked() == [("a", 1, "too_large"), ("a", 2, "behind"), ("a", 3, "behind")]
 
 
-def test_a_release_that_only_the_broker_refuses_is_parked_by_its_answer(outbox: Outbox):
+def test_a_release_that_only_the_broker_refuses_becomes_a_dead_letter_by_its_answer(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
         _park_the_second_of_three(outbox, writer)
         append(writer, outbox.topic, "b", 2)
@@ -67,7 +67,7 @@ def test_a_release_that_only_the_broker_refuses_is_parked_by_its_answer(outbox: 
     assert outbox.parked()[0][2] == "refused"
 
 
-def test_a_release_keeps_the_order_while_its_aggregate_goes_on(outbox: Outbox):
+def test_a_release_keeps_the_order_while_its_aggregate_continues(outbox: Outbox):
     stop = threading.Event()
     with relay(outbox) as running, outbox.connect() as writer:
         _park_the_second_of_three(outbox, writer)

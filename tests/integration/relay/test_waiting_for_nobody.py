@@ -126,7 +126,7 @@ def test_large_payloads_arrive_whole(outbox: Outbox):
     assert sizes == [100_000, 8_192, 8_193, 900_000]
 
 
-def test_an_event_without_a_schema_id_waits_and_is_not_parked(outbox: Outbox):
+def test_an_event_without_a_schema_id_waits_and_becomes_no_dead_letter(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         append(writer, outbox.topic, "a", 2, event_type="waybill.order.Unheard")

@@ -63,7 +63,7 @@ def test_a_limit_lowered_behind_the_relays_back_costs_no_order(outbox: Outbox):
     assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 3), ("a", 4)]
 
 
-def test_a_record_that_only_the_broker_finds_fault_with_is_parked_by_its_answer(outbox: Outbox):
+def test_a_record_that_only_the_broker_finds_fault_with_becomes_a_dead_letter_by_its_answer(outbox: Outbox):
     set_limit(outbox.kafka, outbox.topic, LIMIT)
     with outbox.connect() as writer:
         for number in range(1, 6):
@@ -100,7 +100,7 @@ def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
         assert versions(read_topic(outbox.kafka, late)) == {"a": [1]}
 
 
-def test_an_unknown_topic_is_parked_after_the_grace_and_others_flow(outbox: Outbox):
+def test_an_unknown_topic_becomes_a_dead_letter_after_the_grace_and_others_flow(outbox: Outbox):
     with relay(outbox, WAYBILL_RELAY_TOPIC_GRACE_SECONDS="0.5") as running, outbox.connect() as writer:
         append(writer, "test.never.v1", "a", 1)
         append(writer, outbox.topic, "b", 1)
