@@ -65,9 +65,9 @@ from outbox_relay.relay.settling import InFlight
 from outbox_relay.relay.waiting import Schedule
 from outbox_relay.settings import RelaySettings
 from waybill.observability import metrics
-from waybill.runtime.hint import Hint
 from waybill.runtime import failpoint
 from waybill.runtime.condition import Condition
+from waybill.runtime.hint import Hint
 
 log: Any = structlog.get_logger()
 
