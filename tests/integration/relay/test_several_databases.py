@@ -68,7 +68,9 @@ def test_an_outbox_is_found_in_the_schema_that_the_url_names(other: Outbox):
         append(writer, other.topic, "a", 1)
         other.wait_for_cursor(1)
         with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/metrics", timeout=5) as answer:
-            assert 'waybill_table_bytes{service="inventory_service",table="outbox"} ' in answer.read().decode()
+            size = 'waybill_table_bytes{service="inventory_service",table="waybill_outbox"} '
+            (told,) = (line for line in answer.read().decode().splitlines() if line.startswith(size))
+        assert float(told.removeprefix(size)) > 0
     assert versions(read_topic(other.kafka, other.topic)) == {"a": [1]}
 
 
