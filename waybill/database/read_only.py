@@ -6,7 +6,7 @@ from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest
 
 
-class ReadOnlyAdmin(ModelAdmin[Any]):
+class ReadOnlyAdmin(ModelAdmin):  # pyright: ignore[reportMissingTypeArgument] - only its stubs are generic
     """A page without a button that writes; whoever may view the model sees it."""
 
     show_full_result_count = False  # counting a long table reads all of it
