@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from django.apps import apps
 from django.db import connection
 
 from waybill.database.sqlstate import may_succeed_later, one_line
@@ -16,13 +17,12 @@ FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 
 def clean(settings: Settings) -> float:
     """Remove what is old, at most FORGET_ROWS of each kind; returns the seconds until it is worth while again."""
-    from waybill.rest import idempotency  # brings what only the web program needs at its start
-
     try:
-        removed = {
-            "inbox": inbox.forget(settings.inbox_days, FORGET_ROWS),
-            "idempotency_keys": idempotency.forget(FORGET_ROWS),
-        }
+        removed = {"inbox": inbox.forget(settings.inbox_days, FORGET_ROWS)}
+        if apps.is_installed("waybill.rest"):
+            from waybill.rest import idempotency  # brings what only the web program needs at its start
+
+            removed["idempotency_keys"] = idempotency.forget(FORGET_ROWS)
     except Exception as error:
         if not may_succeed_later(error):
             raise

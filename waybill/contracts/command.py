@@ -37,9 +37,9 @@ class _Usage(Exception):
     """The command cannot run as it was called."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, program: str = "python -m waybill contracts") -> int:
     """Run one step and give its exit code; raises SystemExit(2) on unknown arguments, as argparse does."""
-    chosen = _parser().parse_args(arguments)
+    chosen = _parser(program).parse_args(arguments)
     try:
         return int(chosen.step(chosen))
     except _Usage as error:
@@ -52,9 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m waybill contracts",
+        prog=program,
         description="The contracts: .avsc files are the source, classes, topics and registry follow from them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -32,10 +32,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
-from uuid import UUID
-
+{uuid}
 from waybill.contracts.event import Event
 '''
+_UUID = "from uuid import UUID\n"
 _PYTHON_NAMES = {"boolean": "bool", "int": "int", "long": "int", "string": "str", "uuid": "UUID"}
 _TAKEN = {*Event.__annotations__, *vars(Event)}
 _LINE_LENGTH = 120
@@ -50,10 +50,11 @@ def generate(contracts: Sequence[Contract]) -> str:
     """
     current = [versions[-1] for versions in by_event(contracts).values()]
     records = {contract.event_type: read_record(contract.schema) for contract in current}
-    blocks = [_HEADER, *(_class(record, None) for record in _shared_records(records.values()))]
+    blocks = [*(_class(record, None) for record in _shared_records(records.values()))]
     blocks += [_class(records[contract.event_type], contract) for contract in current]
     blocks += [_tables(contracts, current)]
-    return "\n\n".join(blocks)
+    header = _HEADER.format(uuid=_UUID if any(": UUID" in block for block in blocks) else "")
+    return "\n\n".join([header, *blocks])
 
 
 def stale() -> dict[Path, str]:

@@ -3,18 +3,35 @@
 import signal
 from threading import Event as Flag
 from types import FrameType
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.management.base import CommandError
+from django.db import connection
 
 from waybill.consumer import loop
 from waybill.database.side_session import SideSession
-from waybill.inbox.handlers import Handlers
+from waybill.database.urls import url_of
+from waybill.inbox.handlers import MODULE, Handlers, discover
 from waybill.observability import health
 from waybill.observability.exposure import expose_consumer
 from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
 from waybill.observability.readiness import Readiness
 from waybill.runtime.condition import Condition
-from waybill.runtime.settings import Settings
+from waybill.runtime.settings import Settings, read
 from waybill.runtime.watchdog import watched
+
+
+def told(**given: Any) -> tuple[Handlers, Settings]:
+    """Return the project's handlers, and the settings of the environment with the project's own database.
+
+    Raises CommandError where nothing is handled, SystemExit where a setting is malformed.
+    """
+    handlers = discover(django_settings.WAYBILL["SERVICE"])
+    if not handlers.marked:
+        raise CommandError(f"no handler: mark a function of the module {MODULE!r} of an installed app with @on(Event)")
+    return handlers, read(Settings, database_url=url_of(connection.settings_dict), **given)
 
 
 def run(handlers: Handlers, settings: Settings) -> None:

@@ -3,14 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings as django_settings
-from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.core.management.base import BaseCommand
 
-from waybill.database.urls import url_of
-from waybill.inbox.consuming import run
-from waybill.inbox.handlers import MODULE, discover
-from waybill.runtime.settings import Settings, read
+from waybill.inbox import consuming
 
 
 class Command(BaseCommand):
@@ -26,12 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="answer /livez, /readyz and /metrics here (default: nowhere)")
         parser.add_argument("--host", help="the address of that (default: 127.0.0.1)")
 
-    def handle(self, *_: str, **given: Any) -> None:
+    def handle(self, *_: str, host: str | None, port: int | None, **__: Any) -> None:
         """Consume until told to stop."""
-        handlers = discover(django_settings.WAYBILL["SERVICE"])
-        if not handlers.marked:
-            raise CommandError(
-                f"no handler: mark a function in a module {MODULE!r} of an installed app with @on(Event)"
-            )
-        told = {name: given[name] for name in ("host", "port") if given[name] is not None}
-        run(handlers, read(Settings, database_url=url_of(connection.settings_dict), **told))
+        given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+        consuming.run(*consuming.told(**given))
