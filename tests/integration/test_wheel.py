@@ -16,7 +16,6 @@ NOT_FOR_THE_OUTBOX = {
     "circuitbreaker",
     "confluent-kafka",
     "django-ninja",
-    "django-outbox-pattern",
     "granian",
     "httpx2",
     "prometheus-client",

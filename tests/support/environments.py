@@ -53,7 +53,7 @@ class Environment:
 
 def surroundings(**more: str) -> dict[str, str]:
     """The variables of a user's shell, and nothing of this run's."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ} | {"PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | more
 
 
 def build_wheel(folder: Path) -> Path:
@@ -88,6 +88,11 @@ def make(folder: Path, *requirements: str, python: str = sys.executable, oldest:
     resolution = "lowest-direct" if oldest else "highest"
     _uv("pip", "install", "--python", str(environment.python), "--resolution", resolution, *requirements)
     return environment
+
+
+def install(environment: Environment, *requirements: str) -> None:
+    """Add requirements to an environment, as `pip install` does."""
+    _uv("pip", "install", "--python", str(environment.python), *requirements)
 
 
 def _uv(*arguments: str) -> str:

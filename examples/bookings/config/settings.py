@@ -17,7 +17,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "bookings",
+    "django_outbox_pattern",
+    "waybill.outbox",
 ]
+WAYBILL = {"SERVICE": "bookings", "EVENTS": "bookings.events", "SCHEMAS": BASE_DIR / "schemas"}
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

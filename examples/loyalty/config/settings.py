@@ -17,7 +17,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "loyalty",
+    "django_outbox_pattern",
+    "waybill.outbox",
+    "waybill.inbox",
 ]
+WAYBILL = {"SERVICE": "loyalty", "EVENTS": "loyalty.events", "SCHEMAS": BASE_DIR / "schemas"}
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

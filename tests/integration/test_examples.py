@@ -1,0 +1,275 @@
+"""Two ordinary Django projects on the built wheel: one tells what happens, the other acts on it, whatever is killed.
+
+The tutorial is followed line by line, from the project as it was before to the record on the topic.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.support import environments, topics
+from tests.support.environments import Environment
+from tests.support.projects import Project, project
+from tests.support.providers.process import free_port
+from tests.support.stack import CHECKOUT, Stack
+from tests.support.wait import wait_until
+
+PAGE = CHECKOUT / "docs" / "tutorial.md"
+STEP = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"`(schemas/[\w./]+\.avsc)`")
+LINKED = re.compile(r"\(\.\./examples/bookings/(schemas/[\w./]+\.avsc)\)")
+MOST_LINES = 25
+
+DRIVER = "psycopg[binary]>=3.2"
+TOPIC = "bookings.events.v1"
+WRITERS = 3
+ENDLESS = str(10**6)
+MORE = 20
+POINTS_A_NIGHT = 10
+DEADLINE_SECONDS = 120
+
+OUTBOX = "SELECT event_id::text, aggregate_id, aggregate_version FROM waybill_outbox ORDER BY position"
+WRITING = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = '' AND pid <> pg_backend_pid()
+"""
+ENTRIES = "SELECT reason FROM loyalty_entry ORDER BY id"
+POINTS_MEANT = """
+SELECT guest_id, sum(leaves - arrives) FROM bookings_booking WHERE cancelled_at IS NULL GROUP BY guest_id
+"""
+POINTS_GIVEN = "SELECT guest, points FROM loyalty_account WHERE points <> 0"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return environments.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Environment:
+    """The wheel on the newest Django, and no checkout."""
+    wanted = (f"waybill[contracts,relay,inbox] @ {wheel.as_uri()}", DRIVER)
+    return environments.make(
+        tmp_path_factory.mktemp("installed") / "venv", *wanted, python=environments.newest_python()
+    )
+
+
+@pytest.fixture
+def bookings(stack: Stack, installed, tmp_path) -> Iterator[Project]:
+    """Migrated and registered, with a topic that has no record yet."""
+    delete_topic(stack.kafka)
+    with project(stack, "bookings", tmp_path, installed) as made:
+        prepare(made)
+        yield made
+
+
+@pytest.fixture
+def loyalty(stack: Stack, installed, tmp_path) -> Iterator[Project]:
+    with project(stack, "loyalty", tmp_path, installed) as made:
+        prepare(made)
+        yield made
+
+
+def prepare(made: Project) -> None:
+    made.manage("migrate", "--verbosity", "0")
+    made.manage("contracts", "topics")
+    made.manage("contracts", "register")
+
+
+def delete_topic(bootstrap: str) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    deleted = admin.delete_topics([TOPIC])
+    try:
+        deleted[TOPIC].result(30)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+    wait_until(
+        lambda: TOPIC not in admin.list_topics(timeout=10).topics, deadline_seconds=30, what=f"{TOPIC} is deleted"
+    )
+
+
+def records(bootstrap: str) -> list[tuple[str, str, int]]:
+    """Event id, key and version of every record, partition by partition."""
+    found = []
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "examples", "enable.auto.commit": False})
+    try:
+        for end in topics.ends(bootstrap, TOPIC):
+            consumer.assign([TopicPartition(TOPIC, end.partition, 0)])
+            read = 0
+            while read < end.offset:
+                record = consumer.poll(10)
+                assert record is not None, f"{TOPIC}/{end.partition} ends at {end.offset}"
+                assert record.error() is None, record.error()
+                headers = {name: value.decode() for name, value in record.headers()}
+                found.append((headers["ce_id"], record.key().decode(), int(headers["ce_sequence"])))
+                read = record.offset() + 1
+    finally:
+        consumer.close()
+    return found
+
+
+def by_key(versions: list[tuple[str, int]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for key, version in versions:
+        found[key].append(version)
+    return found
+
+
+def applied(loyalty: Project) -> list[tuple[str, int]]:
+    """Booking and version of every entry, in the order in which they were applied."""
+    told = [re.fullmatch(r"\w+ (\d+) version (\d+)", reason) for (reason,) in loyalty.rows(ENTRIES)]
+    return [(one[1], int(one[2])) for one in told if one]
+
+
+def progress(project: Project, count: str, more: int, what: str) -> None:
+    """Wait until the project's database has so many rows more."""
+    (now,) = project.rows(count)[0]
+    wait_until(lambda: project.rows(count)[0][0] >= now + more, deadline_seconds=DEADLINE_SECONDS, what=what)
+
+
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_and_all_is_applied_once_in_order_whatever_is_killed(stack: Stack, bookings, loyalty):
+    events, entries = "SELECT count(*) FROM waybill_outbox", "SELECT count(*) FROM loyalty_entry"
+    bookings.variables["WAYBILL_PORT"] = str(free_port())
+    writers = [bookings.start("guests", "--actions", ENDLESS, "--seed", str(n)) for n in range(WRITERS)]
+    relay, consumer = bookings.start("relay"), loyalty.start("consume")
+    progress(loyalty, entries, 1, "an event reaches loyalty")
+
+    writers.pop().kill()
+    progress(bookings, events, MORE, "the other writers go on")
+    consumer.kill()
+    progress(bookings, events, MORE, "bookings are made without loyalty")
+    loyalty.start("consume")
+    progress(loyalty, entries, MORE, "the new consumer goes on")
+    relay.kill()
+    progress(bookings, events, MORE, "bookings are made without a relay")
+    for writer in writers:
+        writer.kill()
+    bookings.start("relay")
+    wait_until(lambda: not bookings.rows(WRITING), deadline_seconds=30, what="what the writers had begun has ended")
+
+    committed = bookings.rows(OUTBOX)
+    wait_until(
+        lambda: loyalty.rows(entries)[0][0] >= len(committed),
+        deadline_seconds=DEADLINE_SECONDS,
+        what=f"all {len(committed)} events are applied",
+        seen=[bookings.log("relay"), loyalty.log("consume")],
+    )
+    versions = by_key([(key, version) for _, key, version in committed])
+    assert all(found == list(range(1, len(found) + 1)) for found in versions.values()), "contiguous in commit order"
+    assert by_key(applied(loyalty)) == versions
+    published = records(stack.kafka)
+    assert {event_id for event_id, _, _ in published} == {event_id for event_id, _, _ in committed}
+    assert_in_order(published)
+    points = {guest: int(nights) * POINTS_A_NIGHT for guest, nights in bookings.rows(POINTS_MEANT)}
+    assert dict(loyalty.rows(POINTS_GIVEN)) == points
+    assert loyalty.manage("redrive") == "", "no dead letter was left"
+
+
+def assert_in_order(published: list[tuple[str, str, int]]) -> None:
+    """The first copy of each record stands behind the versions before its own."""
+    seen: dict[str, int] = defaultdict(int)
+    for _, key, version in published:
+        assert version <= seen[key] + 1, f"{key}: version {version} after {seen[key]}"
+        seen[key] = max(seen[key], version)
+
+
+def steps() -> list[tuple[str, str, str]]:
+    """Language, text, and what the page says before it, of every block of the tutorial."""
+    page = PAGE.read_text()
+    return [(found[1], found[2], page[: found.start()]) for found in STEP.finditer(page)]
+
+
+def test_the_diff_that_adds_the_outbox_is_short_and_is_that_of_the_example():
+    diffs = [text for language, text, _ in steps() if language == "diff"]
+    lines = "".join(diffs).splitlines()
+    assert 0 < sum(re.match(r"[+-](?![+-]{2} )", line) is not None for line in lines) <= MOST_LINES
+    for diff in diffs:
+        apply(diff, CHECKOUT / "examples" / "bookings", "--check", "--reverse")
+
+
+@pytest.fixture
+def before(stack: Stack, wheel, tmp_path) -> Iterator[Project]:
+    """The project without Waybill, in an environment without it."""
+    delete_topic(stack.kafka)
+    alone = environments.make(tmp_path / "venv", "django", DRIVER, python=environments.newest_python())
+    with project(stack, "bookings", tmp_path, alone) as made:
+        for language, text, _ in steps():
+            if language == "diff":
+                apply(text, made.folder, "--reverse")
+        (made.folder / "bookings" / "events.py").unlink()
+        shutil.rmtree(made.folder / "schemas")
+        left = [path for path in made.folder.rglob("*.py") if "waybill" in path.read_text()]
+        assert left == []
+        yield made
+
+
+@pytest.mark.timeout(400)
+def test_the_tutorial_leads_from_the_project_to_a_record_on_the_topic(stack: Stack, before, wheel):
+    assert "OK" in run(before, wheel, "python manage.py test 2>&1")
+    for path in LINKED.findall(PAGE.read_text()):
+        write(before.folder / path, (CHECKOUT / "examples" / "bookings" / path).read_text())
+    said = ""
+    for language, text, above in steps():
+        match language:
+            case "diff":
+                apply(text, before.folder)
+            case "json":
+                write(before.folder / FILE.findall(above)[-1], text)
+            case "python":
+                write(before.folder / "read.py", text)
+            case "console":
+                program, *arguments = shlex.split(text)[1:]
+                assert (program, arguments[0]) == ("python", "manage.py")
+                before.variables["WAYBILL_PORT"] = str(free_port())
+                before.start(*arguments[1:])
+            case "sh":
+                for line in text.splitlines():
+                    if "read.py" in line:
+                        wait_until(lambda: records(stack.kafka), deadline_seconds=DEADLINE_SECONDS, what="a record")
+                    said = run(before, wheel, line)
+            case "text":
+                assert re.match(re.sub(r"\d+", r"\\d+", re.escape(text.strip())), said), said
+
+
+def run(project: Project, wheel: Path, line: str) -> str:
+    """What a line of a shell prints in the project's folder; fails where it does."""
+    if line.startswith("export "):
+        return ""  # the addresses of the tutorial's reader
+    if line.startswith("pip install "):
+        (wanted,) = shlex.split(line)[2:]
+        environments.install(project.environment, f"{wanted} @ {wheel.as_uri()}")
+        return ""
+    path = f"{project.environment.python.parent}:{environments.surroundings()['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=project.folder,
+        env=environments.surroundings(**project.variables) | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def apply(diff: str, folder: Path, *options: str) -> None:
+    done = subprocess.run(
+        ["git", "apply", "-p1", *options], cwd=folder, input=diff, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
