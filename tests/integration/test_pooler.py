@@ -154,4 +154,4 @@ def test_a_server_without_a_setting_that_sessions_rely_on_is_called_too_old(serv
     with pytest.raises(psycopg.OperationalError) as refused:
         connect(server.superuser_url, "test", {"not_in_this_release": "0"})
     assert classify(refused.value) is ErrorClass.ENVIRONMENT
-    assert "PostgreSQL 18 or newer is needed" in one_line(refused.value)
+    assert "PostgreSQL 14 or newer is needed" in one_line(refused.value)

@@ -36,6 +36,8 @@ RELIED_ON: Final = {
 }
 """Setting → value. Not among them: default_transaction_read_only, by which hosters protect a disk that is full."""
 
+SINCE_17: Final = "transaction_timeout"
+
 # A server that vanished is noticed within seconds, and a standby or read-only server is refused: a name may still lead
 # there after a failover. libpq is told both at the start of a session, so it costs no round trip.
 DEFAULTS: Final[Mapping[str, object]] = {
@@ -118,10 +120,21 @@ def connect(
 
 def open_session(told: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
     """Connect in autocommit by `parameters`, and make sure of what stands between. Raises psycopg.Error."""
-    connection = psycopg.connect(**told, autocommit=True)
+    connection = _connect(told)
     try:
         pooler.check(connection, RELIED_ON, pooled=pooled)
     except psycopg.Error:
         connection.close()
         raise
     return connection
+
+
+def _connect(told: Mapping[str, Any]) -> psycopg.Connection:
+    """Connect; a server before PostgreSQL 17 does not know SINCE_17, and then needs nothing in its place."""
+    try:
+        return psycopg.connect(**told, autocommit=True)
+    except psycopg.OperationalError as error:
+        setting = f"-c {SINCE_17}={RELIED_ON[SINCE_17]}"
+        if f'"{SINCE_17}"' not in str(error) or setting not in str(told.get("options", "")):
+            raise
+        return psycopg.connect(**{**told, "options": told["options"].replace(setting, "")}, autocommit=True)

@@ -79,7 +79,7 @@ REFUSED_AT_START: Final = re.compile(
     r"|no password supplied|root certificate|certificate verify failed|does not support SSL"
 )
 REMEDIES_AT_START: Final = {
-    "unrecognized configuration parameter": "the server is too old: PostgreSQL 18 or newer is needed",
+    "unrecognized configuration parameter": "the server is too old: PostgreSQL 14 or newer is needed",
     "unsupported startup parameter": pooler.BETWEEN,
 }
 WRONG_AT_START: Final = re.compile(r"session is read-only|server is in hot standby mode")
