@@ -14,7 +14,7 @@ PICTURE = re.compile(r"^    [1-7]  .+? ([\w/]+\.py) ", re.MULTILINE)
 # What stands in a stop's file, by which it hands over to the next.
 HANDS_OVER = [
     ("order_service/api.py", "handle(service, [Caused(command"),
-    ("waybill/deciders/unit_of_work.py", "service.domain.decide(command, state)"),
+    ("waybill/deciders/unit_of_work.py", "decision.decide(service, caused.command, rows)"),
     ("order_service/domain.py", "return [\n        OrderPlaced("),
     ("waybill/outbox/outbox.py", "INSERT INTO waybill_outbox"),
     ("outbox_relay/relay/session.py", "FROM waybill_outbox"),

@@ -5,9 +5,7 @@ rows is looked up. Every new decision also goes through the fold of `outbox rebu
 its fold is a fault.
 """
 
-import copy
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,14 +13,14 @@ from inventory_service.service import service as inventory
 from notification_service.service import service as notification
 from order_service.service import service as orders
 from payment_service.service import service as payment
-from waybill.deciders import rebuild
+from waybill.deciders import decision, rebuild
+from waybill.deciders.decision import RowId
 from waybill.deciders.outcomes import Ignored, Refused
 from waybill.deciders.service import Command, Service
 
 SERVICES = (orders, inventory, payment, notification)
 NO_ROW = 0
 Thing = TypeVar("Thing")
-Place = tuple[str, str]
 
 
 class Fault(Exception):
@@ -55,7 +53,7 @@ class Outcome(NamedTuple):
     """What came of a command: rows that changed, events, and it all in words."""
 
     says: str
-    changed: tuple[tuple[Place, int], ...] = ()
+    changed: tuple[tuple[RowId, int], ...] = ()
     events: tuple[int, ...] = ()
     refused: bool = False
 
@@ -77,7 +75,7 @@ class Corridor:
         command = None if found is None else found[1](self.events[event])
         return None if command is None else self.commands(command)
 
-    def handle(self, service: str, command: int, rows: tuple[tuple[Place, int], ...]) -> Outcome:
+    def handle(self, service: str, command: int, rows: tuple[tuple[RowId, int], ...]) -> Outcome:
         """Decide on the command, given every row that it names."""
         key = (service, command, rows)
         outcome = self._decided.get(key)
@@ -85,14 +83,10 @@ class Corridor:
             outcome = self._decided[key] = self._handle(self.services[service], self.commands[command], rows)
         return outcome
 
-    def state(self, service: str, place: Place, row: int) -> Any:
+    def state(self, service: str, row_id: RowId, row: int) -> Any:
         """Return what a worker is given for a row."""
-        of = self.copy(row)
-        return self.services[service].models.to_state({place[0]: {of.pk: of}})
-
-    def copy(self, row: int) -> Any:
-        """Return a row that may be changed; None for no row."""
-        return copy.copy(self.rows[row])
+        of = self.rows[row]
+        return self.services[service].models.to_state({row_id[0]: {of.pk: of}})
 
     def number(self, row: Any) -> int:
         """Return a row's number."""
@@ -100,45 +94,29 @@ class Corridor:
         kept = {name: value for name, value in columns.items() if name not in rebuild.TIMES}
         return self.rows(row, json.dumps([row.aggregate_type, kept], default=str, sort_keys=True))
 
-    def _handle(self, service: Service, command: Command, numbers: tuple[tuple[Place, int], ...]) -> Outcome:
-        """Do what `unit_of_work._decide` does."""
-        rows = {place: self.copy(number) for place, number in numbers if number != NO_ROW}
-        wanted = command.rows().items()
-        state = service.models.to_state({t: {key: rows.get((t, str(key))) for key in keys} for t, keys in wanted})
-        decision = service.domain.decide(command, state)
-        if isinstance(decision, Refused):
-            return Outcome(f"refused ({decision.detail})", refused=True)
-        if isinstance(decision, Ignored):
-            return Outcome(f"ignored ({decision.reason})")
-        for event in decision:
-            state = service.domain.evolve(state, event)
-        after = self._after(service, rows, decision, state)
-        self._same_as_fold(service, rows, decision, after)
-        return Outcome(
-            ", ".join(type(event).__name__ for event in decision),
-            tuple((place, self.number(row)) for place, row in after.items()),
-            tuple(self.events(event) for event in decision),
-        )
+    def _handle(self, service: Service, command: Command, numbers: tuple[tuple[RowId, int], ...]) -> Outcome:
+        rows = {row_id: self.rows[number] for row_id, number in numbers if number != NO_ROW}
+        decided = decision.decide(service, command, rows)
+        match decided.outcome:
+            case Refused(detail=detail):
+                return Outcome(f"refused ({detail})", refused=True)
+            case Ignored(reason=reason):
+                return Outcome(f"ignored ({reason})")
+            case events:
+                self._same_as_fold(service, rows, decided)
+                return Outcome(
+                    ", ".join(type(event).__name__ for event in events),
+                    tuple((row_id, self.number(row)) for row_id, row in decided.rows.items()),
+                    tuple(self.events(event) for event in events),
+                )
 
-    def _after(self, service: Service, before: dict[Place, Any], events: Sequence[Any], state: Any) -> dict[Place, Any]:
-        after = {}
-        for row in service.models.to_rows(state):
-            place = (row.aggregate_type, str(row.pk))
-            row.version = before[place].version if place in before else 0
-            row.version += sum((event.aggregate_type, event.aggregate_id) == place for event in events)
-            after[place] = row
-        return after
-
-    def _same_as_fold(
-        self, service: Service, rows: dict[Place, Any], events: Sequence[Any], after: dict[Place, Any]
-    ) -> None:
-        fold = rebuild.Fold(service)
-        fold.rows = rows
+    def _same_as_fold(self, service: Service, rows: dict[RowId, Any], decided: decision.Decided) -> None:
+        fold = rebuild.Fold(service, dict(rows))
         try:
-            for event in events:
-                fold.take(event, after[event.aggregate_type, event.aggregate_id].version)
+            for event, version in zip(decided.outcome, decided.versions, strict=True):
+                fold.take(event, version)
         except KeyError as error:
             raise Fault(f"a row is not the fold of its events: an event does not name {error}") from error
-        for place, row in after.items():
-            if self.number(row) != self.number(fold.rows[place]):
-                raise Fault(f"{place[0]} is not the fold of its events")
+        for row_id, row in decided.rows.items():
+            if self.number(row) != self.number(fold.rows.get(row_id)):
+                raise Fault(f"{row_id[0]} is not the fold of its events")

@@ -17,6 +17,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from waybill.deciders.decision import RowId
+
 CACHE_KIB: Final = 32 * 1024
 ROWS_IN_MEMORY: Final = 10_000
 BATCH: Final = 1_000
@@ -30,8 +32,6 @@ GET: Final = "SELECT data FROM folded WHERE kind = ? AND key = ?"
 PUT: Final = "INSERT INTO folded VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET data = excluded.data"
 KEYS: Final = "SELECT key FROM folded WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
 SUSPECTS: Final = "SELECT key FROM temp.suspect WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
-
-Place = tuple[str, str]
 
 
 class Checkpoint(NamedTuple):
@@ -62,8 +62,8 @@ class KeptRows:
             kind: [field for field in model._meta.concrete_fields if field.name not in times]
             for kind, model in models.items()
         }
-        self._cache: dict[Place, Any] = {}
-        self._changed: set[Place] = set()
+        self._cache: dict[RowId, Any] = {}
+        self._changed: set[RowId] = set()
 
     def __enter__(self) -> Self:
         """Return the rows."""
@@ -73,22 +73,24 @@ class KeptRows:
         """Take back what is beyond the checkpoint, and close."""
         self._file.close()
 
-    def get(self, place: Place) -> Any:
+    def get(self, row_id: RowId) -> Any:
         """Return a row, None where there is none; whoever changes it puts it back."""
-        if place not in self._cache:
-            found = self._file.execute(GET, place).fetchone()
-            self._cache[place] = self._row(place[0], found[0]) if found else None
-        return self._cache[place]
+        if row_id not in self._cache:
+            found = self._file.execute(GET, row_id).fetchone()
+            self._cache[row_id] = self._row(row_id[0], found[0]) if found else None
+        return self._cache[row_id]
 
-    def __setitem__(self, place: Place, row: Any) -> None:
+    def __setitem__(self, row_id: RowId, row: Any) -> None:
         """Keep a row."""
-        self._cache[place] = row
-        self._changed.add(place)
+        self._cache[row_id] = row
+        self._changed.add(row_id)
 
-    def flush(self) -> set[Place]:
+    def flush(self) -> set[RowId]:
         """Write what changed since the last time to the file; returns where."""
         changed, self._changed = self._changed, set()
-        self._file.executemany(PUT, ((*place, self._data(place[0], self._cache[place])) for place in sorted(changed)))
+        self._file.executemany(
+            PUT, ((*row_id, self._data(row_id[0], self._cache[row_id])) for row_id in sorted(changed))
+        )
         if len(self._cache) > ROWS_IN_MEMORY:
             self._cache.clear()
         return changed
@@ -121,9 +123,9 @@ class KeptRows:
         """Yield the keys of a type, some at a time."""
         return self._keys(KEYS, kind)
 
-    def suspect(self, places: Collection[Place]) -> None:
-        """Note places to be looked at again."""
-        self._file.executemany("INSERT INTO temp.suspect VALUES (?, ?) ON CONFLICT DO NOTHING", places)
+    def suspect(self, row_ids: Collection[RowId]) -> None:
+        """Note rows to be looked at again."""
+        self._file.executemany("INSERT INTO temp.suspect VALUES (?, ?) ON CONFLICT DO NOTHING", row_ids)
 
     def suspects(self, kind: str) -> Iterator[list[str]]:
         """Yield the keys of a type that were noted, some at a time."""

@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from waybill.consumer import schema_ids
 from waybill.database import rows
-from waybill.deciders.kept_rows import KeptRows, Place
+from waybill.deciders.decision import RowId
+from waybill.deciders.kept_rows import KeptRows
 from waybill.deciders.rebuild import TIMES, Difference, Fold, Watch, differences
 from waybill.deciders.service import Service
 
@@ -47,7 +48,7 @@ class Record(NamedTuple):
 
 def mend(
     service: Service,
-    only: Place | None,
+    only: RowId | None,
     record: Record,
     watch: Watch,
     checkpoint: Path | None = None,
@@ -58,7 +59,7 @@ def mend(
     """
     with KeptRows(service.tables, TIMES, checkpoint) as kept:
         fold = Fold(service, kept)
-        found = [one for one in differences(fold, kept, watch) if only in {None, one.place}]
+        found = [one for one in differences(fold, kept, watch) if only in {None, one.row_id}]
         return _write(fold, found, record) if any(one.fold for one in found) else found
 
 
@@ -69,11 +70,11 @@ def _write(fold: Fold, found: Sequence[Difference], record: Record) -> list[Diff
             cursor.execute(LOCK_TIMEOUT)
         locked = _lock(service, found)
         _take_unseen(fold)
-        still = [again for one in found if (again := fold.compare(one.place, locked.get(one.place)))]
+        still = [again for one in found if (again := fold.compare(one.row_id, locked.get(one.row_id)))]
         mended = [one for one in still if one.fold]
         for kind in sorted({one.aggregate_type for one in mended}):
-            places = sorted(one.place for one in mended if one.aggregate_type == kind)
-            rows.save(service.tables[kind], [_row(fold, place, locked.get(place)) for place in places])
+            row_ids = sorted(one.row_id for one in mended if one.aggregate_type == kind)
+            rows.save(service.tables[kind], [_row(fold, row_id, locked.get(row_id)) for row_id in row_ids])
         if mended:
             what = json.dumps({"rows": [asdict(one) for one in mended]}, default=str)
             with connection.cursor() as cursor:
@@ -81,8 +82,8 @@ def _write(fold: Fold, found: Sequence[Difference], record: Record) -> list[Diff
     return still
 
 
-def _lock(service: Service, found: Sequence[Difference]) -> Mapping[Place, Any]:
-    locked: dict[Place, Any] = {}
+def _lock(service: Service, found: Sequence[Difference]) -> Mapping[RowId, Any]:
+    locked: dict[RowId, Any] = {}
     for kind in sorted({one.aggregate_type for one in found}):
         keys = [one.aggregate_id for one in found if one.aggregate_type == kind]
         locked |= {(kind, str(row.pk)): row for row in rows.load(service.tables[kind], keys, lock=True)}
@@ -96,15 +97,15 @@ def _take_unseen(fold: Fold) -> None:
             fold.take(schema_ids.decode(event_type, schema_version, bytes(payload)), version)
 
 
-def _row(fold: Fold, place: Place, stands: Any) -> Any:
-    row = fold.rows.get(place)
+def _row(fold: Fold, row_id: RowId, stands: Any) -> Any:
+    row = fold.rows.get(row_id)
     row.updated_at = timezone.now()
-    row.created_at = stands.created_at if stands else _began(place)
+    row.created_at = stands.created_at if stands else _began(row_id)
     return row
 
 
-def _began(place: Place) -> Any:
+def _began(row_id: RowId) -> Any:
     with connection.cursor() as cursor:
-        cursor.execute(BEGAN, place)
+        cursor.execute(BEGAN, row_id)
         (moment,) = cursor.fetchone() or (None,)
     return moment or timezone.now()  # a row that only other aggregates' events name

@@ -1,9 +1,8 @@
 """The row of every aggregate against the fold of its events.
 
 Every event of the service is folded again, in the sequence of positions, through the service's own `evolve`, on rows
-that are kept beside the database. An event moves the row of its own aggregate, and every other row of the service whose
-primary key it names: StockReserved stands in a reservation's log and names a `sku`, so it also moves that product.
-Positions are taken while those rows are locked, so their sequence is the one in which the rows were moved.
+that are kept beside the database (`decision.fold`). Positions are taken while the rows that an event moves are locked,
+so their sequence is the one in which the rows were moved.
 
 It may run while the service works, and no transaction is open for long:
 
@@ -17,18 +16,19 @@ Step 1 may begin at a checkpoint, and leaves one. Memory: the rows used last, se
 # ruff: noqa: SLF001 - Django's documented _meta
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from django.db import connection, transaction
 
 from waybill.application import application
 from waybill.consumer import schema_ids
 from waybill.contracts.event import Event
-from waybill.deciders import kept_rows
-from waybill.deciders.kept_rows import Checkpoint, KeptRows, Place
+from waybill.deciders import decision, kept_rows
+from waybill.deciders.decision import RowId
+from waybill.deciders.kept_rows import Checkpoint, KeptRows
 from waybill.deciders.service import Service
 
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -59,7 +59,7 @@ class Difference:
     fold: dict[str, Any] | None
 
     @property
-    def place(self) -> tuple[str, str]:
+    def row_id(self) -> tuple[str, str]:
         """Return type and id."""
         return self.aggregate_type, self.aggregate_id
 
@@ -82,11 +82,11 @@ UNWATCHED: Final = Watch(_ignore, _ignore)
 class Rows(Protocol):
     """Rows by type and key."""
 
-    def get(self, place: Place, /) -> Any:
+    def get(self, row_id: RowId, /) -> Any:
         """Return a row, None where there is none."""
         ...
 
-    def __setitem__(self, place: Place, row: Any, /) -> None:
+    def __setitem__(self, row_id: RowId, row: Any, /) -> None:
         """Keep a row."""
         ...
 
@@ -99,7 +99,7 @@ class Fold:
     """
 
     service: Service
-    rows: Rows = field(default_factory=dict[Place, Any])
+    rows: Rows = field(default_factory=dict[RowId, Any])
     events: int = 0
     last: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -112,25 +112,13 @@ class Fold:
 
     def take(self, event: Event, version: int) -> None:
         """Let one more event have happened."""
-        before: dict[str, dict[Any, Any]] = {kind: {} for kind in self.service.tables}
-        for kind, key in self._named(event):
-            before[kind][key] = self.rows.get((kind, str(key)))
-        state = self.service.domain.evolve(self.service.models.to_state(before), event)
-        for row in self.service.models.to_rows(state):
-            place = (row.aggregate_type, str(row.pk))
-            old = self.rows.get(place)
-            row.version = old.version if old else 0
-            self.rows[place] = row
-        place = (event.aggregate_type, event.aggregate_id)
-        own = self.rows.get(place)
-        if own is not None:
-            own.version = version
-            self.rows[place] = own
+        for row_id, row in decision.fold(self.service, event, version, self.rows).items():
+            self.rows[row_id] = row
         self.events += 1
 
-    def compare(self, place: tuple[str, str], row: Any) -> Difference | None:
+    def compare(self, row_id: RowId, row: Any) -> Difference | None:
         """Compare one row, or none, with its fold."""
-        fold = self.rows.get(place)
+        fold = self.rows.get(row_id)
         has = _columns(row) if row is not None else None
         wants = _columns(fold) if fold is not None else None
         if has == wants:
@@ -138,15 +126,7 @@ class Fold:
         if has is not None and wants is not None:
             apart = [name for name in has if has[name] != wants[name]]
             has, wants = {name: has[name] for name in apart}, {name: wants[name] for name in apart}
-        return Difference(*place, has, wants)
-
-    def _named(self, event: Event) -> Iterator[tuple[str, Any]]:
-        own = self.service.tables[event.aggregate_type]
-        yield event.aggregate_type, own._meta.pk.to_python(event.aggregate_id)
-        for kind, model in self.service.tables.items():
-            if model is not own:
-                for key in _values(event.to_avro(), model._meta.pk.name):
-                    yield kind, key
+        return Difference(*row_id, has, wants)
 
 
 def check(
@@ -223,7 +203,7 @@ def _code_of(service: Service) -> str:
     """Return what changes with the code that the fold, or the file of its rows, depends on."""
     paths = [
         Path(module.__file__ or "")
-        for module in (service.domain, service.models, application().events_module(), kept_rows)
+        for module in (service.domain, service.models, application().events_module(), decision, kept_rows)
     ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in [*paths, Path(__file__)])).hexdigest()
 
@@ -249,9 +229,9 @@ def _note_suspects(fold: Fold, kept: KeptRows, kind: str, model: Any) -> Iterato
     """Note the rows of a type that differ, and those that are not there; yields how many were read, piece by piece."""
     known, rows = 0, list(model.objects.order_by("pk")[:PIECE_ROWS])
     while rows:
-        places = [(kind, str(row.pk)) for row in rows]
-        known += sum(kept.get(place) is not None for place in places)
-        kept.suspect([place for place, row in zip(places, rows, strict=True) if fold.compare(place, row)])
+        row_ids = [(kind, str(row.pk)) for row in rows]
+        known += sum(kept.get(row_id) is not None for row_id in row_ids)
+        kept.suspect([row_id for row_id, row in zip(row_ids, rows, strict=True) if fold.compare(row_id, row)])
         kept.flush()
         yield len(rows)
         rows = list(model.objects.filter(pk__gt=rows[-1].pk).order_by("pk")[:PIECE_ROWS])
@@ -265,17 +245,6 @@ def _ask(statement: str, *values: int) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchone() or (0,)
-
-
-def _values(datum: Mapping[str, Any], name: str) -> Iterator[Any]:
-    for field_name, value in datum.items():
-        if field_name == name:
-            yield value
-        elif isinstance(value, list):
-            items = cast("Sequence[object]", value)
-            for item in items:
-                if isinstance(item, Mapping):
-                    yield from _values(cast("Mapping[str, Any]", item), name)
 
 
 def _columns(row: Any) -> dict[str, Any]:
