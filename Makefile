@@ -30,8 +30,12 @@ reset: .venv/.synced ## Stop everything and wipe the data
 	@exec $(RUN) devstack reset
 
 .PHONY: test
-test: .venv/.synced ## Run all tests, in two processes, each on a stack of its own (ARGS="-n0 -k cancel")
+test: .venv/.synced ## Run the tests but the slow ones, in two processes, each on a stack of its own (ARGS="-n0 -k cancel")
 	@exec $(RUN) pytest -n 2 --dist loadfile --durations 20 $(ARGS)
+
+.PHONY: test-all
+test-all: .venv/.synced ## Run every test, the slow ones too
+	@exec $(RUN) pytest --slow -n 2 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 .PHONY: lint
 lint: .venv/.synced ## Check format, style, types, who imports whom, and the contracts

@@ -1,9 +1,11 @@
 """Fixtures on real parts. One stack a session: PostgreSQL, Kafka, registry and every program of the system.
 
+Tests marked `slow` run with `--slow` (`make test-all`), and where they are asked for by file, by id or with `-m`.
 `WAYBILL_TEST_STACK=containers` takes PostgreSQL, Kafka and the registry from testcontainers instead of local parts.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,35 @@ else:
     end_tidily()
 
 WORKERS: list[Any] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run have every test."""
+    parser.addoption("--slow", action="store_true", help="run the tests that are marked slow too")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say that a run has not every test."""
+    return None if takes_slow(config) else "without slow tests (--slow runs them too)"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests that nobody asked for; of a whole run, files with many slow ones come first."""
+    slow = {item for item in items if item.get_closest_marker("slow")}
+    if takes_slow(config):
+        slow_of = Counter(item.path for item in slow)
+        items.sort(key=lambda item: -slow_of[item.path])
+        return
+    named = {file.resolve() for file in (Path(given.partition("::")[0]) for given in config.args) if file.is_file()}
+    left_out = {item for item in slow if item.path not in named}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+
+
+def takes_slow(config: pytest.Config) -> bool:
+    """Tell whether slow tests run wherever they are."""
+    return bool(config.getoption("--slow") or config.getoption("-m"))
 
 
 @pytest.hookimpl(optionalhook=True)

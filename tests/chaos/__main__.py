@@ -20,6 +20,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--duration", type=float, default=180, metavar="SECONDS", help="of the faults (default: 180)")
     top.add_argument("--seed", type=int, default=None, help="of everything random (default: a new one, which is said)")
     top.add_argument("--rate", type=float, default=8, help="orders a second (default: 8)")
+    top.add_argument(
+        "--reach", type=float, default=120, metavar="SECONDS", help="to see what was not seen by then (default: 120)"
+    )
     top.add_argument("--rest", type=float, default=180, metavar="SECONDS", help="to come to rest in (default: 180)")
     top.add_argument("--only", default="", metavar="WORDS", help="only faults whose name has one of these, by comma")
     top.add_argument("--liveness", action="store_true", help="keep one part down for good at a time in place of faults")

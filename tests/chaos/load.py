@@ -24,8 +24,8 @@ MIX = (
     ("tok_timeout_then_ok", "plenty", 1),
     ("tok_error_then_ok", "plenty", 2),
 )
-# Method, product, units, cancelled once RESERVED: what each customer asks for first, so that even a short run on a
-# slow machine goes through every transition.
+# Method, product, units, cancelled once RESERVED: what each customer asks for first, and again for as long as a run
+# has not seen every transition.
 OPENING = (
     ("tok_slow", "plenty", 1, True),
     ("tok_declined", "plenty", 1, False),
@@ -53,6 +53,7 @@ class Load:
     wrong: list[str] = field(default_factory=list)
     unavailable: list[float] = field(default_factory=list)  # when the answer was 503, by time.monotonic()
     cancelled: int = 0
+    incomplete: threading.Event = field(default_factory=threading.Event)  # set while a transition has not been seen
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self) -> None:
@@ -141,25 +142,38 @@ def flowing(load: Load, seed: int, orders_per_second: float) -> Iterator[None]:
 
 
 def _customer(
-    load: Load, rng: random.Random, stop: threading.Event, pause: float, first: tuple[str, str, int, bool]
+    load: Load, rng: random.Random, stop: threading.Event, pause: float, opening: tuple[str, str, int, bool]
 ) -> None:
     with load.stack.client("order") as client:
-        method, wanted, units, is_cancelled = first
-        order_id = load.place(client, _key(rng), _body(method, {load.skus[wanted]: units}))
-        if order_id is not None and is_cancelled:
-            _await_reserved(client, order_id, stop)
-            _cancel(load, client, order_id, _key(rng))
+        _order_as_opening(load, client, rng, stop, opening)
         while not stop.wait(rng.uniform(0.5, 1.5) * pause):
-            method, wanted, _ = rng.choices(MIX, [weight for *_, weight in MIX])[0]
-            skus = list(load.skus.values()) if wanted == "both" else [load.skus[wanted]]
-            key, body = _key(rng), _body(method, {sku: rng.randint(1, 3) for sku in skus})
-            order_id = load.place(client, key, body)
-            if rng.random() < TWICE:
-                load.place(client, key, body)
-            cancels = rng.random() < (SLOW_CANCELS if method.startswith(("tok_slow", "tok_timeout")) else CANCELS)
-            if order_id is not None and cancels:
-                stop.wait(rng.choice((0.0, 0.05, 0.2, 0.5, 1.0)))
-                _cancel(load, client, order_id, _key(rng))
+            if load.incomplete.is_set():
+                _order_as_opening(load, client, rng, stop, opening)
+            else:
+                _order_at_random(load, client, rng, stop)
+
+
+def _order_as_opening(
+    load: Load, client: httpx.Client, rng: random.Random, stop: threading.Event, opening: tuple[str, str, int, bool]
+) -> None:
+    method, wanted, units, is_cancelled = opening
+    order_id = load.place(client, _key(rng), _body(method, {load.skus[wanted]: units}))
+    if order_id is not None and is_cancelled:
+        _await_reserved(client, order_id, stop)
+        _cancel(load, client, order_id, _key(rng))
+
+
+def _order_at_random(load: Load, client: httpx.Client, rng: random.Random, stop: threading.Event) -> None:
+    method, wanted, _ = rng.choices(MIX, [weight for *_, weight in MIX])[0]
+    skus = list(load.skus.values()) if wanted == "both" else [load.skus[wanted]]
+    key, body = _key(rng), _body(method, {sku: rng.randint(1, 3) for sku in skus})
+    order_id = load.place(client, key, body)
+    if rng.random() < TWICE:
+        load.place(client, key, body)
+    cancels = rng.random() < (SLOW_CANCELS if method.startswith(("tok_slow", "tok_timeout")) else CANCELS)
+    if order_id is not None and cancels:
+        stop.wait(rng.choice((0.0, 0.05, 0.2, 0.5, 1.0)))
+        _cancel(load, client, order_id, _key(rng))
 
 
 def _body(method: str, units: dict[str, int]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.support.wait import wait_until
 
 Say = Callable[[str], None]
 REST_SECONDS = 180
-REACH_SECONDS = 120  # beyond the faults' time, for what a slow machine has not come to in it
+REACH_SECONDS = 120  # after the planned faults, for what a slow machine has not come to by then
 # After a fault, until whoever lost the database has found it again.
 GRACE_SECONDS = 20
 ORDERS_SECONDS = 5
@@ -92,15 +92,23 @@ class Outcome:
         return not (self.found or self.never or self.troubles)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Deadlines:
+    """How many seconds a run may take for what ends as soon as it is done."""
+
+    reach: float = REACH_SECONDS
+    rest: float = REST_SECONDS
+
+
 def run(
     stage: Stage,
     steps: Sequence[Step],
     seed: int,
     orders_per_second: float,
     say: Say,
-    rest_seconds: float = REST_SECONDS,
+    deadlines: Deadlines,
 ) -> Outcome:
-    """Inject the steps under load, heal, wait for rest and judge."""
+    """Inject the steps under load, go on until everything was seen, heal, wait for rest and judge."""
     load = Load(stage.stack)
     load.prepare()
     outcome = Outcome()
@@ -112,11 +120,11 @@ def run(
             say(f"{time.monotonic() - began:6.1f} s  {n}/{len(steps)}  {names}")
             _inject_together(stage, step, Random(f"{seed}/{n}"), load, outcome)
             stage.hold(BREATH_SECONDS)
-        _reach_all(stage, steps, load, outcome, say)
+        _reach_all(stage, steps, load, outcome, say, deadlines.reach)
     say(f"{time.monotonic() - began:6.1f} s  healing")
     stage.heal()
     load.finish()
-    settle(stage, load, outcome, say, rest_seconds)
+    settle(stage, load, outcome, say, deadlines.rest)
     return outcome
 
 
@@ -144,9 +152,11 @@ def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, rest_seconds: f
             outcome.found.append(Finding("wrong_answers", f"503 at {at:.1f} while the database was well"))
 
 
-def _reach_all(stage: Stage, steps: Sequence[Step], load: Load, outcome: Outcome, say: Say) -> None:
+def _reach_all(
+    stage: Stage, steps: Sequence[Step], load: Load, outcome: Outcome, say: Say, deadline_seconds: float
+) -> None:
     """Go on until every transition was seen and every fault met an order, within a deadline."""
-    until = time.monotonic() + REACH_SECONDS
+    until = time.monotonic() + deadline_seconds
     rng = Random(len(steps))
     while time.monotonic() < until:
         with suppress(psycopg.Error):  # a database may still be recovering from the last fault
@@ -154,6 +164,7 @@ def _reach_all(stage: Stage, steps: Sequence[Step], load: Load, outcome: Outcome
         missing = set(outcome.never)
         if not missing:
             return
+        load.incomplete.set()
         again = next((step for step in steps if any(fault.name in missing for fault in step)), ())
         say(f"not reached yet: {', '.join(sorted(missing))}")
         _inject_together(stage, again, rng, load, outcome)

@@ -37,7 +37,8 @@ def session(home: Path, given: argparse.Namespace, seed: int, rng: Random, say: 
         left = sorted({fault.name for fault in chosen} - {fault.name for step in steps for fault in step})
         if left:
             say(f"not in a run of {given.duration:.0f} s: {', '.join(left)}")
-        return _kept(running, run.run(running, steps, seed, given.rate, say, given.rest), say)
+        deadlines = run.Deadlines(reach=given.reach, rest=given.rest)
+        return _kept(running, run.run(running, steps, seed, given.rate, say, deadlines), say)
 
 
 def _kept(running: stage.Stage, outcome: Outcome, say: Callable[[str], None]) -> Outcome:

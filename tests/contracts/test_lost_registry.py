@@ -23,6 +23,8 @@ from waybill.contracts.contracts import Contract, load
 from waybill.registry.register import RegistrationRefused, register
 from waybill.registry.restore import restore
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 30.0
 Ids = dict[tuple[str, int], int]
 

@@ -223,6 +223,7 @@ def _reasons(reader: Subscriber) -> None:
         assert behind == "behind one of its key that was set aside"
 
 
+@pytest.mark.slow
 @each_language
 def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(world: World, language):
     with world.subscriber(language) as reader:
@@ -244,6 +245,7 @@ def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(wo
         ]
 
 
+@pytest.mark.slow
 def test_subscribers_go_on_after_the_broker_was_away(world: World):
     with ExitStack() as all_of_them:
         readers: list[Subscriber] = []

@@ -11,13 +11,20 @@ from tests.support.load import orders_flowing
 from tests.support.stack import order_at_rest
 from tests.support.wait import wait_until
 
+# One of each kind; the services' other programs of a kind are the same code.
+ONE_OF_EACH = {"postgres", "kafka", "registry", "provider"}
+ONE_OF_EACH |= {"order.web", "inventory.consumer", "order.relay", "payment.worker"}
+
 
 @pytest.fixture(scope="module")
 def sku(shop):
     return shop.product(1_000_000)
 
 
-@pytest.mark.parametrize("process", names())
+@pytest.mark.parametrize(
+    "process",
+    [pytest.param(name, marks=() if name in ONE_OF_EACH else pytest.mark.slow) for name in names()],
+)
 def test_orders_end_well_when_a_process_is_killed(shop, sku, process):
     pid = shop.stack.pid(process)
     with orders_flowing(shop.stack, sku) as load:

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.support.stack import Stack
 from tests.support.wait import wait_until
@@ -57,6 +58,7 @@ def not_json(log: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_line_of_every_program_is_json(stack: Stack):
     names = programs(stack)
     assert len(names) == 15

@@ -69,6 +69,7 @@ def _started_again(stack: Stack, name: str, killed: int) -> bool:
     return stack.pid(name) not in {killed, 0}
 
 
+@pytest.mark.slow
 def test_programs_that_start_while_the_registry_is_away_miss_nothing(shop):
     sku = shop.product(1)
     with away(shop.stack, "registry"):
@@ -88,6 +89,7 @@ def test_programs_that_start_while_the_registry_is_away_miss_nothing(shop):
     until_they_agree(shop.stack)
 
 
+@pytest.mark.slow
 def test_status_says_which_programs_miss_the_broker_and_which_are_silent(shop):
     sku = shop.product(1)
 

@@ -74,6 +74,7 @@ def status(shop: Shop, order: dict[str, Any]) -> str:
     return sent(shop.customer.get(f"/v1/orders/{order['id']}"), 200)["status"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "refund_id", "settled_by", "mails"),
     [
@@ -119,6 +120,7 @@ def test_a_refund_that_cannot_be_paid_is_settled_and_the_books_agree(shop, owed,
     until_they_agree(shop.stack)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_settled_is_refused_by_name(shop):
     paid = shop.at_rest(shop.order(shop.product(1)))
     nobody = str(uuid.uuid4())

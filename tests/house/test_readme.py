@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -101,6 +102,16 @@ def test_every_promise_names_tests_that_exist():
         assert tests, f"promise {number} names no test"
         for file, function in tests:
             assert function in functions(CHECKOUT / file), f"{file}::{function}"
+
+
+def test_make_test_runs_every_test_that_shows_a_promise():
+    named = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README.read_text())))
+    assert named
+    folders = sorted({str(Path(file).parent) for file, _ in named})
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:randomly", *folders]
+    done = subprocess.run(collect, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
+    run = {line.partition("[")[0] for line in done.stdout.splitlines()}
+    assert [f"{file}::{test}" for file, test in named if f"{file}::{test}" not in run] == []
 
 
 def functions(path: Path) -> set[str]:

@@ -84,6 +84,7 @@ def reserved(database: ServiceDatabase) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_arbitrary_records_are_handled_or_kept_and_a_good_one_behind_them_is_applied(
     kafka: str, topic: str, inventory_database: ServiceDatabase
 ):
@@ -126,6 +127,7 @@ def test_a_header_name_that_is_not_utf_8_makes_a_dead_letter_that_says_so(
     assert "the name of a header is not UTF-8" in reason
 
 
+@pytest.mark.slow
 def test_what_can_be_neither_handled_nor_kept_is_waited_for_and_named(
     kafka: str, topic: str, inventory_database: ServiceDatabase
 ):

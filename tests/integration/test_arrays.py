@@ -42,6 +42,7 @@ def read(kind, items):
         return [bytes(item) if isinstance(item, memoryview) else item for (item,) in cursor.fetchall()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_list_arrives_as_it_is(order_database, kind):
     @given(st.lists(st.none() | KINDS[kind]))

@@ -59,6 +59,7 @@ def listed(database: ServiceDatabase, *, host: str | None = None, query: str = "
     return outbox("list", **settings(order=url_of(database, "command", host=host, query=query)))
 
 
+@pytest.mark.slow
 def test_ssl_that_is_required_and_not_there_lets_no_program_in(database: ServiceDatabase) -> None:
     with all_programs(database, query="?sslmode=require") as running:
         for one in running.values():
@@ -67,6 +68,7 @@ def test_ssl_that_is_required_and_not_there_lets_no_program_in(database: Service
     assert (done.code, "server does not support SSL" in done.err) == (4, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["several hosts, the first dead", "a socket", "IPv6"])
 def test_every_program_finds_its_server_as_libpq_does(
     database: ServiceDatabase, server: PostgresServer, way: str
@@ -83,6 +85,7 @@ def test_every_program_finds_its_server_as_libpq_does(
     assert listed(database, host=host, query=query).code == 0
 
 
+@pytest.mark.slow
 def test_every_program_shows_the_application_name_of_its_url(database: ServiceDatabase, server: PostgresServer) -> None:
     for kind in LOOPS:
         name = f"chosen-{kind}"

@@ -166,6 +166,7 @@ def kill_supervisor(stack: Devstack) -> list[psutil.Process]:
     return stack.living()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_stops_everything_at_a_signal(stack, number):
     stack.run("down")
@@ -213,6 +214,7 @@ def test_a_taken_port_is_one_line_and_leaves_nothing(make):
     assert stack.living() == []
 
 
+@pytest.mark.slow
 def test_a_program_that_cannot_start_is_named_with_its_last_words_and_leaves_nothing(make):
     stack = make()
     stack.up()
@@ -234,6 +236,7 @@ def test_two_starts_at_once_make_one_stack(stack):
     assert sum("already running" in err for err in said) == 1
 
 
+@pytest.mark.slow
 def test_two_stacks_run_side_by_side(make):
     one, two = make("one"), make("two")
     states = [one.up(), two.up()]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
 
+import pytest
+
 from tests.integration.relay.broker import Broker
 from tests.integration.relay.parts import read_topic
 from tests.integration.relay.postgres import PostgresServer, postgres_server
@@ -17,6 +19,8 @@ from tests.integration.shop import Shop, open_shop
 from tests.support.databases import Server
 from tests.support.forwarder import Forwarder, forwarder
 from tests.support.programs import Program
+
+pytestmark = pytest.mark.slow
 
 AT_ONCE = 16
 CLIENTS = 4

@@ -36,6 +36,7 @@ def hostile(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.mark.slow
 def test_defaults_of_role_and_database_change_nothing_in_any_program(hostile: Shop) -> None:
     with (
         hostile.run("web") as web,

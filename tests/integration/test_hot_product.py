@@ -43,6 +43,7 @@ def changed(command) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_no_unit_is_sold_twice_while_the_product_is_restocked_and_counted(inventory):  # noqa: F811
     messages = [message(placed(quantity=1)) for _ in range(ORDERS)]
     third = ORDERS // PROCESSES

@@ -24,6 +24,7 @@ def report(url: str) -> psycopg.Connection:
     return psycopg.connect(url, application_name="a report")
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_not_granted_ends_with_4_and_names_who_holds_it(database: ServiceDatabase) -> None:
     with report(database.owner_url) as holder:
         holder.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
@@ -36,6 +37,7 @@ def test_a_lock_that_is_not_granted_ends_with_4_and_names_who_holds_it(database:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_holder_of_another_role_is_named_as_far_as_rights_go(database: ServiceDatabase) -> None:
     with report(database.superuser_url) as holder:
         holder.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
@@ -54,6 +56,7 @@ def test_a_lock_that_is_given_back_meanwhile_is_waited_for(database: ServiceData
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_an_index_that_is_built_concurrently_outwaits_an_old_transaction(database: ServiceDatabase) -> None:
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
         owner.execute("DROP INDEX orders_open")

@@ -142,6 +142,7 @@ def machine(service: Service) -> type[Machine]:
     return type("ServiceMachine", (Machine,), {"service": service, "handled": batches(Machine.a_batch)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_the_unit_of_work_does_what_the_model_does(service, database_server):
     with database_server.fresh(service.name) as database, in_use(database.service_url):

@@ -57,6 +57,7 @@ def charged_by_an_earlier_release(database: ServiceDatabase) -> None:
         session.execute(MOVED, [ID])
 
 
+@pytest.mark.slow
 def test_a_charge_that_names_no_provider_folds_and_is_given_back(payments):
     do(RequestPayment(**TERMS, payment_method="tok_ok"))
     charged_by_an_earlier_release(payments)

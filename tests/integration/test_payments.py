@@ -138,6 +138,7 @@ def test_calls_that_drip_hold_up_a_healthy_charge_no_longer_than_their_deadline(
     assert all(world.charges(order_id) == [4200] for order_id in [healthy, *slow])
 
 
+@pytest.mark.slow
 def test_a_worker_ends_within_its_bound_though_a_call_drips(world, tmp_path):
     order_id = ask("tok_drip")
     environment = {

@@ -98,6 +98,7 @@ def placed(web: Program) -> Counter[int]:
         return Counter(status for status, _ in threads.map(lambda _: web.order(), range(ORDERS)))
 
 
+@pytest.mark.slow
 def test_web_consumer_and_worker_work_behind_a_pooler_and_the_relay_beside_it(
     set_by_role: Shop, server: PostgresServer
 ) -> None:
@@ -121,6 +122,7 @@ def test_web_consumer_and_worker_work_behind_a_pooler_and_the_relay_beside_it(
         assert shop.dead_letters() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", [(), ("ignore_startup_parameters = options",)], ids=["refused", "ignored"])
 def test_a_program_that_was_not_told_of_the_pooler_or_needs_a_session_refuses_it(
     shop: Shop, server: PostgresServer, ignored: tuple[str, ...]

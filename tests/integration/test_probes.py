@@ -35,6 +35,7 @@ def reached(running: Program) -> None:
     running.wait_for("an answer", lambda: running.ask("/livez")[0] == 200, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_number_of_probes_costs_one_session(kind: str, server: PostgresServer, database: ServiceDatabase) -> None:
     with program(kind, database.service_url) as running:
@@ -62,6 +63,7 @@ def test_readiness_tells_of_a_server_that_became_read_only(server: PostgresServe
         running.wait_for("readiness", lambda: running.unready() is None)
 
 
+@pytest.mark.slow
 def test_who_hangs_up_leaves_no_traceback_and_who_says_nothing_holds_no_thread(database: ServiceDatabase) -> None:
     with program("worker", database.service_url) as running:
         reached(running)
@@ -82,6 +84,7 @@ def test_who_hangs_up_leaves_no_traceback_and_who_says_nothing_holds_no_thread(d
         assert "Exception" not in running.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, "relay"])
 def test_every_program_answers_on_ipv6(kind: str, database: ServiceDatabase) -> None:
     url = database.relay_url if kind == "relay" else database.service_url
@@ -91,6 +94,7 @@ def test_every_program_answers_on_ipv6(kind: str, database: ServiceDatabase) -> 
         assert not running.events("hears_no_hints")
 
 
+@pytest.mark.slow
 def test_hints_reach_running_programs_over_ipv6(database: ServiceDatabase) -> None:
     """The worker looks once a minute, so that what it does within seconds it does for a hint."""
     port = free_port()

@@ -44,6 +44,7 @@ def not_received(shop: Shop) -> int:
     return outbox("verify", "--no-rows", "--json", **where).lines()[-1]["not_received"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_consumer_passes_over_a_skipped_record_without_a_restart_and_verify_does_not_miss_it(shop: Shop):
     event_id = str(uuid4())
@@ -79,6 +80,7 @@ def test_a_consumer_passes_over_a_skipped_record_without_a_restart_and_verify_do
     assert not_received(shop) == 1
 
 
+@pytest.mark.slow
 def test_a_record_that_the_inbox_has_or_that_is_skipped_already_is_refused(shop: Shop):
     event_id = str(uuid4())
     at = refused_record(shop, event_id)

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__, epilog=EPILOG)
-    parser.add_argument("scope", nargs="*", help="worlds to go through (default: those of `make test`)")
+    parser.add_argument("scope", nargs="*", help="worlds to go through (default: those of `make test-all`)")
     parser.add_argument("--deep", action="store_true", help="the deeper worlds too: some minutes, 1 GB")
     parser.add_argument("--mutants", action="store_true", help="instead, show the shortest way to each seeded slip")
     parser.add_argument("--most-states", type=int, default=50_000_000, metavar="N", help="give up at N (%(default)s)")

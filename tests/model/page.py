@@ -18,7 +18,7 @@ from payment_service import domain as payment
 from schemas.events import OrderLine, StockLine
 from tests.house import CHECKOUT
 from tests.model.corridor import SERVICES
-from tests.model.scopes import BOUND, DEEP
+from tests.model.scopes import BOUND, DEEP, SMALL
 from waybill.deciders.outcomes import Ignored, Refused
 from waybill.deciders.service import command_of
 
@@ -305,9 +305,10 @@ def _line(function: Any) -> str:
 
 def scopes() -> Iterator[str]:
     """Yield what is explored."""
-    yield "| World | In it | |\n|---|---|---|"
+    yield "| World | In it | Explored by |\n|---|---|---|"
     for scope in (*BOUND, *DEEP):
-        yield f"| `{scope.name}` | {scope.says} | {'by `make test` too' if scope in BOUND else 'deep'} |"
+        run_by = "`make test`" if scope.name in SMALL else "`make test-all`" if scope in BOUND else "`--deep`"
+        yield f"| `{scope.name}` | {scope.says} | {run_by} |"
 
 
 def page() -> str:

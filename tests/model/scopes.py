@@ -148,6 +148,8 @@ BOUND = (
         lost=False,
     ),
 )
+# Thousands of states, seconds each; the others have a hundred thousand and more.
+SMALL = frozenset({"again", "provider", "free", "two", "three", "parked", "lines"})
 _named = {scope.name: scope for scope in BOUND}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.model.__main__ import main
-from tests.model.scopes import BOUND
+from tests.model.scopes import BOUND, SMALL
 from tests.model.search import explore
 
 ENDS = {
@@ -15,7 +15,10 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("scope", BOUND, ids=lambda scope: scope.name)
+@pytest.mark.parametrize(
+    "scope",
+    [pytest.param(scope, id=scope.name, marks=() if scope.name in SMALL else pytest.mark.slow) for scope in BOUND],
+)
 def test_every_interleaving_keeps_the_promises_and_reaches_an_end(scope):
     found = explore(scope)
     assert found.fault is None, "\n".join([found.fault or "", *found.trace])

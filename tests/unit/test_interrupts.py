@@ -33,6 +33,7 @@ def test_what_is_being_stopped_is_stopped_to_its_end_whoever_interrupts_it(numbe
     assert done == ["stopped"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_tests_that_are_told_to_end_clear_up(number):
     command = [sys.executable, "-c", NOT_UNDER_NOHUP, "tests/unit/waybill/test_watchdog.py"]

@@ -27,6 +27,7 @@ def database(own_databases: Server) -> Iterator[ServiceDatabase]:
         yield fresh
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_not_granted_ends_every_short_verb_and_names_who_holds_it(database: ServiceDatabase):
     topology = settings(order=database.service_url)
     with (

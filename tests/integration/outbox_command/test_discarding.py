@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.outbox_command.test_redriving import BROKEN, park_pair, redrive
@@ -90,6 +91,7 @@ def test_execution_needs_a_reason_and_a_service():
         assert says in done.err
 
 
+@pytest.mark.slow
 def test_a_discarded_publication_is_not_lost_and_its_followers_are_sent_after_a_redrive(own_outbox: Outbox):
     refused(own_outbox, "a")
     url, kafka = own_outbox.database.service_url, own_outbox.kafka
@@ -111,6 +113,7 @@ def test_a_discarded_publication_is_not_lost_and_its_followers_are_sent_after_a_
     assert {line["goes"]: line["events"] for line in planned} == {"to all": 3, "nowhere: discarded": 1}
 
 
+@pytest.mark.slow
 def test_a_relay_that_runs_sends_what_follows_once_all_of_a_key_is_discarded(own_outbox: Outbox):
     refused(own_outbox, "a")
     with relay(own_outbox), own_outbox.connect() as writer:

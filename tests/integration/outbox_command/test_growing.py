@@ -183,6 +183,7 @@ def test_every_key_keeps_its_order_while_a_topic_grows_under_traffic(own_outbox:
     assert (operator, what) == ("ana", {"topic": own.topic, "from": BEFORE, "to": AFTER, "regardless": []})
 
 
+@pytest.mark.slow
 def test_what_was_a_dead_letter_and_what_is_replayed_keep_their_order_across_it(own_outbox: Outbox):
     own = own_outbox
     with relay(own) as running, Subscriber(own) as group, own.connect() as writer:

@@ -87,6 +87,7 @@ def test_it_is_installed_as_outbox():
     assert done.stdout.startswith("usage: outbox status ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["list", "status", "verify", "rebuild", "redrive"])
 def test_ctrl_c_ends_it_at_once_with_130(order_database: ServiceDatabase, tmp_path: Path, verb: str):
     places = settings(order=order_database.service_url)
@@ -125,6 +126,7 @@ def test_a_redrive_shows_how_far_it_is(own_outbox: Outbox):
     assert (code, len(out.splitlines()), "publications" in shown, "100%" in shown) == (1, 1, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [verb for verb in command.VERBS if verb != "tail"])
 def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
     order_database: ServiceDatabase, verb: str
@@ -136,6 +138,7 @@ def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
     done.lines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", command.VERBS)
 def test_a_database_that_does_not_answer_is_one_line_and_4(verb: str):
     done = outbox(verb, *NEEDS.get(verb, []), **settings(**{ASKED.get(verb, "order"): AWAY}))

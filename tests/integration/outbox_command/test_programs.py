@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+import pytest
+
 from outbox_relay.operations.status import READ_ONLY
 from tests.integration.outbox_command.parts import Ended, execute, outbox, settings
 from tests.integration.relay.parts import Outbox, append, relay
@@ -34,6 +36,7 @@ def another_password(of: Outbox):
         execute(of.database, f"ALTER ROLE test_relay PASSWORD '{PASSWORD}'")
 
 
+@pytest.mark.slow
 def test_a_relay_that_cannot_log_in_is_said_to_have_no_session(own_outbox: Outbox):
     with relay(own_outbox) as leader:
         leader.wait_until_leading()
@@ -52,6 +55,7 @@ def test_a_relay_that_cannot_log_in_is_said_to_have_no_session(own_outbox: Outbo
         assert (status(own_outbox).code, status(own_outbox).err) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_standby_is_shown_and_one_that_was_killed_is_silent_until_another_replaces_it(own_outbox: Outbox):
     with relay(own_outbox) as leader:
         leader.wait_until_leading()
@@ -67,6 +71,7 @@ def test_a_standby_is_shown_and_one_that_was_killed_is_silent_until_another_repl
         assert states(own_outbox) == {leader.name: "leading"}
 
 
+@pytest.mark.slow
 def test_what_a_relay_waits_for_is_said_with_its_age_and_the_table_fits_120_columns(own_outbox: Outbox):
     with own_outbox.connect() as writer, relay(own_outbox) as leader:
         append(writer, own_outbox.topic, "a", 1, event_type="waybill.order.OrderUnregistered")
@@ -84,6 +89,7 @@ def test_a_database_that_takes_no_writes_is_said_to(own_outbox: Outbox):
     assert (told.code, READ_ONLY in told.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_row_without_a_heartbeat_for_an_hour_is_removed(own_outbox: Outbox):
     add = """
     INSERT INTO waybill_program_state (program, instance, state, started_at, heartbeat_at)

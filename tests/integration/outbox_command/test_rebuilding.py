@@ -43,6 +43,7 @@ def place_elsewhere() -> list[UUID]:
         return pool.submit(one).result(30)
 
 
+@pytest.mark.slow
 def test_rows_that_differ_are_set_to_the_fold_on_record_and_a_dry_run_writes_nothing(order_database: ServiceDatabase):
     ids = place_orders(3)
     before = rows(order_database)

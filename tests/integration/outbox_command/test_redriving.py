@@ -5,6 +5,7 @@ import threading
 from uuid import uuid4
 
 import psycopg
+import pytest
 from django.db import connection
 
 from schemas.events import OrderPlaced
@@ -52,6 +53,7 @@ def park_pair(quantity: int = 2) -> OrderPlaced:
     return event
 
 
+@pytest.mark.slow
 def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):  # noqa: F811
     event = park_pair()
     other = park_pair()

@@ -28,6 +28,7 @@ def park(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
         running.wait_for("the cursor", lambda: own.cursor()[0] == last)
 
 
+@pytest.mark.slow
 def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
     park(own_outbox, "a")
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)

@@ -268,6 +268,7 @@ def inventory(database_server) -> Iterator[ServiceDatabase]:
         yield database
 
 
+@pytest.mark.slow
 def test_a_replay_beyond_an_inbox_memory_is_refused_unless_it_is_meant(own_outbox: Outbox, inventory: ServiceDatabase):
     passed_over(own_outbox, 2)
     join(own_outbox.kafka, "billing", own_outbox.topic)
@@ -361,6 +362,7 @@ def test_what_makes_no_sense_is_one_line_that_names_it(arguments: Sequence[str],
     assert says in done.err
 
 
+@pytest.mark.slow
 def test_a_group_that_nobody_has_is_refused_with_those_that_are_near(own_outbox: Outbox):
     passed_over(own_outbox, 1)
     join(own_outbox.kafka, "warehouse-feed", own_outbox.topic)

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from outbox_relay.cli.verb import DEPENDENCY_DOWN
 from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.outbox_command.test_replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
@@ -10,6 +12,7 @@ from tests.integration.relay.parts import Outbox, append, relay
 from tests.support.wait import wait_until
 
 
+@pytest.mark.slow
 def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_continues_when_it_is_back(
     broker_outbox: Outbox, broker: Broker
 ):
@@ -30,6 +33,7 @@ def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_continues_when_it_i
     assert len(found) <= 62
 
 
+@pytest.mark.slow
 def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_replay(
     broker_outbox: Outbox, broker: Broker
 ):

@@ -78,6 +78,7 @@ def in_the_record(row: tuple[Any, ...] | None) -> list[Any]:
     return [{n: v for n, v in one.items() if n not in hidden} if isinstance(one, dict) else one for one in row or ()]
 
 
+@pytest.mark.slow
 def test_a_deleted_row_is_named_restored_and_then_nothing_is_wrong(orders: Orders):
     first, second = orders.ids
 

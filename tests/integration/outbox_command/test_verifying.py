@@ -85,6 +85,7 @@ def test_a_record_that_no_database_committed_is_a_ghost(own_outbox: Outbox):
 
 
 # A header's value that no program of ours writes: too long for Python, too large for a column, no number, no text.
+@pytest.mark.slow
 @pytest.mark.parametrize("sequence", ["9" * 5_000, str(2**63), "-1", "0", "²", b"\xff\x00", "\x1b[2J"])
 def test_a_version_that_nobody_can_read_is_named_and_ends_nothing(own_outbox: Outbox, sequence: str | bytes):
     published(own_outbox)
@@ -109,6 +110,7 @@ def test_whatever_bytes_stand_in_key_headers_and_id_are_survived(own_outbox: Out
     assert {fault["kind"] for fault in faults} == {"unreadable", "ghost"}
 
 
+@pytest.mark.slow
 def test_a_proof_starts_where_the_last_one_that_found_nothing_ended(own_outbox: Outbox):
     with own_outbox.connect() as writer:
         append_many(writer, own_outbox.topic, AGAIN + 2_000)
@@ -173,6 +175,7 @@ def test_a_version_that_is_missing_and_a_cursor_beyond_the_end_are_found(own_out
     assert counts["ghost"] == 2
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_leaves_with_4(order_database: ServiceDatabase):
     done = outbox("verify", **settings(order=order_database.service_url))
     assert (done.code, done.out, len(done.err.splitlines())) == (4, "", 1)
@@ -210,6 +213,7 @@ def orders_at_rest(stack: Stack) -> Stack:
     return stack
 
 
+@pytest.mark.slow
 def test_the_whole_system_is_proved_and_a_hole_in_an_inbox_is_found(orders_at_rest: Stack):
     stack = orders_at_rest
     home = {"WAYBILL_HOME": str(stack.home)}

@@ -42,6 +42,7 @@ def last_said(running: RelayProcess, event: str) -> dict[str, object]:
     return running.wait_for(event, lambda: running.events(event), 20)[-1]
 
 
+@pytest.mark.slow
 def test_a_database_restored_to_yesterday_is_logged_at_error_and_publishing_resumes(
     outbox: Outbox, server: PostgresServer
 ):
@@ -64,6 +65,7 @@ def test_a_database_restored_to_yesterday_is_logged_at_error_and_publishing_resu
     assert_nothing_committed_is_lost(outbox, ghosts=3)
 
 
+@pytest.mark.slow
 def test_a_lagging_standby_that_is_promoted_is_logged_at_error_and_publishing_resumes(
     outbox: Outbox, server: PostgresServer
 ):

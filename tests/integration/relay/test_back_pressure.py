@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import psutil
+import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
@@ -38,6 +39,7 @@ def on_topic(broker: Broker, topic: str, partitions: int = 3) -> int:
     return sum(future.result(10).offset for future in admin.list_offsets(wanted).values())
 
 
+@pytest.mark.slow
 def test_a_million_rows_that_wait_for_the_broker_cost_no_memory_and_no_reading(broker: Broker, broker_outbox: Outbox):
     with broker_outbox.connect() as writer:
         append_many(writer, broker_outbox.topic, WAITING, size=250)

@@ -1,5 +1,7 @@
 """A long backlog is sent in larger requests, and what comes after it waits for nothing again."""
 
+import pytest
+
 from tests.integration.relay.parts import (
     Outbox,
     RelayProcess,
@@ -18,6 +20,7 @@ def paces(running: RelayProcess) -> list[str]:
     return [event["reason"] for event in running.events("relay_renews_producer")]
 
 
+@pytest.mark.slow
 def test_a_change_of_pace_repeats_and_reorders_nothing(outbox: Outbox):
     with outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)

@@ -35,6 +35,7 @@ def about_the_broker(condition: Condition) -> bool:
     return "broker: " in (condition.unready() or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_consumer_without_its_broker_is_unready_and_ready_again_without_a_record(
     broker: Broker, inventory_database, name: str

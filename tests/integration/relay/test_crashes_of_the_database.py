@@ -56,6 +56,7 @@ def crash(server: PostgresServer, running: RelayProcess) -> None:
     running.wait_for("a new session", lambda: len(running.events("relay_leads")) > led)
 
 
+@pytest.mark.slow
 def test_a_prepared_transaction_that_outlives_a_crash_is_published_when_it_commits(
     outbox: Outbox, server: PostgresServer
 ):
@@ -107,6 +108,7 @@ def test_holders_that_are_kept_over_a_crash_lose_the_prepared_event(outbox: Outb
 GHOSTS = 40  # an identity is logged 32 ahead: the last of these positions are handed out a second time
 
 
+@pytest.mark.slow
 def test_ghosts_of_synchronous_commit_off_cost_no_later_event_and_are_named_by_verify(
     outbox: Outbox, server: PostgresServer
 ):
@@ -207,6 +209,7 @@ class Writers:
         assert repeated(records) <= most_repeated
 
 
+@pytest.mark.slow
 def test_sessions_that_are_ended_at_random_lose_nothing(outbox: Outbox):
     rng = random.Random(7)
     with relay(outbox, **BATCH) as running:

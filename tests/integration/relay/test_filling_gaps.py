@@ -51,6 +51,7 @@ def command(shop: Shop, inventory: ServiceDatabase, *arguments: str) -> Ended:
     return outbox(*arguments, **where)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_gap_is_shown_with_its_remedy_and_closes_once_a_replay_has_filled_it(
     shop: Shop, broker: Broker, own_inventory: ServiceDatabase
@@ -79,6 +80,7 @@ def test_a_gap_is_shown_with_its_remedy_and_closes_once_a_replay_has_filled_it(
         assert [shop.priced(sku) for sku in ("LOST-1", "LOST-2")] == [True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_gap_that_is_acknowledged_is_on_record_and_the_consumer_ready(shop: Shop, own_inventory: ServiceDatabase):
     gap = 'INSERT INTO waybill_offset_gap (topic, "partition", first_offset, last_offset) VALUES (%s, %s, 4, 9)'

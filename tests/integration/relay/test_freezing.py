@@ -3,6 +3,7 @@
 import signal
 
 import psycopg
+import pytest
 
 from tests.integration.relay.parts import (
     EVENT_TYPE,
@@ -70,6 +71,7 @@ def wake(leader: RelayProcess) -> None:
     leader.wait_for("standing by", lambda: leader.events("relay_stands_by"))
 
 
+@pytest.mark.slow
 def test_a_leader_frozen_in_the_middle_of_a_large_fetch_is_followed_within_15_seconds(outbox: Outbox):
     with relay(outbox) as leader:
         leader.wait_until_leading()
@@ -89,6 +91,7 @@ def test_a_leader_frozen_in_the_middle_of_a_large_fetch_is_followed_within_15_se
     assert repeated(records) <= BATCH_ROWS * IN_FLIGHT
 
 
+@pytest.mark.slow
 def test_a_leader_frozen_in_a_transaction_is_followed_and_parks_nothing_twice(outbox: Outbox):
     narrow = Outbox(outbox.database, outbox.kafka, make_topic(outbox.kafka, **{"max.message.bytes": "10000"}))
     with relay(narrow, **SOON) as leader, psycopg.connect(outbox.database.superuser_url) as locking:

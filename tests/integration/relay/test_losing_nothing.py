@@ -94,6 +94,7 @@ def test_nothing_is_lost_repeated_or_reordered(outbox: Outbox):
     assert lost_repeated_reordered(outbox, ("-m", "outbox_relay")) == (0, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", [FORGETS_GAPS, FORGETS_HOLDERS], ids=["forgets gaps", "forgets holders"])
 def test_the_experiment_finds_a_cursor_that_loses_events(outbox: Outbox, mutant: str):
     lost, _, _ = lost_repeated_reordered(outbox, ("-c", mutant))

@@ -58,6 +58,7 @@ def committed(broker: Broker, group: str, topic: str) -> int:
     return found.offset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "left_at", "after", "missing"),
     [(10, 4, 3, (4, 9)), (10, 15, 3, (15, None)), (10, None, 3, None), (0, None, 3, None)],
@@ -101,6 +102,7 @@ def create_anew(broker: Broker, topic: str) -> None:
     admin.create_topics([NewTopic(topic, 1)])[topic].result(10)
 
 
+@pytest.mark.slow
 def test_a_partition_waits_while_what_is_missing_of_it_cannot_be_kept(broker: Broker, own_inventory: ServiceDatabase):
     topic = make_topic(broker.bootstrap, partitions=1)
     own = on_topic(inventory, topic)
@@ -118,6 +120,7 @@ def test_a_partition_waits_while_what_is_missing_of_it_cannot_be_kept(broker: Br
     assert gaps(own_inventory) == [(topic, 0, 4, 9)]
 
 
+@pytest.mark.slow
 def test_a_group_whose_offsets_expired_continues_where_it_was(broker: Broker, own_inventory: ServiceDatabase):
     topic = make_topic(broker.bootstrap, partitions=1)
     own = on_topic(inventory, topic)
@@ -155,6 +158,7 @@ def forget(broker: Broker, group: str) -> None:
     wait_until(forgotten, deadline_seconds=30, what="the group forgotten")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [True, False], ids=["while it runs", "while it is down"])
 def test_a_topic_that_is_created_anew_with_more_records_is_read_from_its_start(
     broker: Broker, own_inventory: ServiceDatabase, runs: bool

@@ -40,6 +40,7 @@ def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[],
     written.assert_all_in_order()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [Broker.kill, Broker.freeze])
 def test_a_broker_away_for_longer_than_every_time_out_parks_nothing_and_costs_no_order(
     broker: Broker, broker_outbox: Outbox, away: Callable[[Broker], None]
@@ -47,6 +48,7 @@ def test_a_broker_away_for_longer_than_every_time_out_parks_nothing_and_costs_no
     outlives(broker_outbox, partial(away, broker), broker.mend)
 
 
+@pytest.mark.slow
 def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_and_cost_no_order(
     broker: Broker, broker_outbox: Outbox
 ):
@@ -56,6 +58,7 @@ def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_an
     outlives(replace(broker_outbox, topic=topic), partial(wanted, 2), partial(wanted, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noticed", "partitions"), [("broker", 3), ("does not exist", 1)])
 def test_a_topic_deleted_and_made_again_within_the_grace_parks_nothing_and_costs_no_order(
     broker: Broker, broker_outbox: Outbox, noticed: str, partitions: int
@@ -93,6 +96,7 @@ def test_records_deleted_past_the_producers_last_one_cost_nothing_more(broker: B
     written.assert_all_in_order(since=before)
 
 
+@pytest.mark.slow
 def test_a_cut_tail_does_not_stop_the_relay_and_verify_names_exactly_what_is_lost(
     broker: Broker, broker_outbox: Outbox
 ):

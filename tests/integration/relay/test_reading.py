@@ -23,6 +23,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_leader_does_not_take_its_own_cursor_for_somebody_elses(outbox: Outbox):
     with outbox.connect() as writer:
         append_many(writer, outbox.topic, IN_THE_LOG * 3)

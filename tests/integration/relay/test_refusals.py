@@ -71,6 +71,7 @@ def test_records_of_a_topic_closed_to_the_relay_become_dead_letters_until_it_is_
     ]
 
 
+@pytest.mark.slow
 def test_a_topic_deleted_for_longer_than_the_grace_parks_its_records_and_others_flow(
     broker: Broker, broker_outbox: Outbox, other: str
 ):

@@ -3,6 +3,8 @@
 import signal
 import threading
 
+import pytest
+
 from tests.integration.relay.parts import Outbox, append, make_topic, read_topic, relay, repeated, set_limit, versions
 from tests.support.wait import wait_until
 
@@ -121,6 +123,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_paused_relay_sends_nothing_and_says_so_until_it_is_resumed(outbox: Outbox):
     other = make_topic(outbox.kafka)
     with relay(outbox) as running, outbox.connect() as writer:

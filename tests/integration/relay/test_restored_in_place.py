@@ -17,6 +17,8 @@ from tests.integration.relay.parts import Outbox, RelayProcess, append, empty, r
 from tests.integration.relay.test_transactions import TRANSACTIONS
 from tests.support.databases import Server
 
+pytestmark = pytest.mark.slow
+
 ANOTHER = {"WAYBILL_SERVICE": "inventory_service"}
 
 

@@ -38,6 +38,7 @@ def test_a_relay_that_cannot_log_in_has_all_its_series(outbox: Outbox):
         assert value(running, "outbox_publish_failures_total", reason="broker") == 0
 
 
+@pytest.mark.slow
 def test_a_deposed_leader_and_the_one_that_follows_show_the_same_age(outbox: Outbox):
     with outbox.connect() as writer, relay(outbox) as first:
         first.wait_until_leading()
@@ -73,6 +74,7 @@ def test_a_dead_letter_is_logged_with_its_event_and_counted(outbox: Outbox):
         running.wait_for("the count", lambda: value(running, "outbox_parked", reason="unknown_topic") == 1)
 
 
+@pytest.mark.slow
 def test_a_scrape_answers_while_the_database_is_away_or_locked(outbox: Outbox):
     with relay(outbox) as running:
         running.wait_until_leading()

@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated, set_limit, versions
 
 TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
@@ -35,6 +37,7 @@ def test_everything_arrives_in_order(outbox: Outbox):
     assert versions(records)["a"] == list(range(1, 201))
 
 
+@pytest.mark.slow
 def test_a_leader_that_wakes_up_is_fenced_by_the_broker(outbox: Outbox):
     with outbox.connect() as writer:
         for version in range(1, 101):

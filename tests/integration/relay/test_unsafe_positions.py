@@ -85,6 +85,7 @@ def lost(outbox: Outbox) -> list[str]:
     return [f"position {fault['position']}" for fault in faults if fault["kind"] == "lost"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "reason"), IDENTITIES.items(), ids=IDENTITIES)
 def test_an_identity_that_could_hand_out_positions_without_a_lock_is_refused(outbox: Outbox, change: str, reason: str):
     outbox.execute(f"ALTER TABLE waybill_outbox ALTER COLUMN position {change}")
@@ -102,6 +103,7 @@ def test_an_identity_that_was_set_back_is_refused_until_it_is_set_right(outbox: 
     assert lost(outbox) == []
 
 
+@pytest.mark.slow
 def test_what_was_written_into_a_hole_by_an_identity_set_back_is_found_and_brought_by_setting_the_cursor_back(
     outbox: Outbox,
 ):
@@ -139,6 +141,7 @@ def test_an_explicit_position_below_the_cursor_is_found_by_verify(outbox: Outbox
     assert lost(outbox) == [f"position {hole}"]
 
 
+@pytest.mark.slow
 def test_an_explicit_position_above_the_identity_is_refused(outbox: Outbox):
     publish(outbox, 10)
     outbox.execute(EXPLICIT, 1_000, outbox.topic, "far")
@@ -150,6 +153,7 @@ def test_an_explicit_position_above_the_identity_is_refused(outbox: Outbox):
     assert lost(outbox) == []
 
 
+@pytest.mark.slow
 def test_a_truncated_outbox_is_refused_even_when_it_has_grown_past_its_cursor(outbox: Outbox):
     publish(outbox, 10)
     with relay(outbox) as running:  # knows the tenth event from now on

@@ -55,6 +55,7 @@ def test_a_million_positions_under_way_are_one_gap(outbox: Outbox):
         assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1], "b": [1]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [RelayProcess.kill, RelayProcess.stop], ids=["kill", "stop"])
 def test_a_session_that_wrote_and_idles_delays_nobody_and_a_restart_behind_it_repeats_nothing(
     outbox: Outbox, end: Callable[[RelayProcess], object]
@@ -74,6 +75,7 @@ def test_a_session_that_wrote_and_idles_delays_nobody_and_a_restart_behind_it_re
     assert (len(records), repeated(records)) == (5_002, 0)
 
 
+@pytest.mark.slow
 def test_a_kill_repeats_no_more_than_the_batches_in_flight(outbox: Outbox):
     rows, in_flight = 500, 2
     bounds = {"WAYBILL_RELAY_BATCH_ROWS": str(rows), "WAYBILL_RELAY_BATCHES_IN_FLIGHT": str(in_flight)}

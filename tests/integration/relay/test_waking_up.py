@@ -29,6 +29,7 @@ def append_versions(writer: psycopg.Connection, outbox: Outbox, first: int, last
     writer.execute(INSERT, (outbox.topic, EVENT_TYPE, SCHEMA_VERSION, first, last, KEYS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "queue", "most_copies"),
     [({}, ROWS * BATCHES, ROWS * BATCHES), ({"WAYBILL_RELAY_TRANSACTIONS": "true"}, ROWS, 0)],

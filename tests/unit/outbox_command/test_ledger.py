@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.house import CHECKOUT
 
 
@@ -13,6 +15,7 @@ def grown_mb(events: int) -> float:
     return json.loads(done.stdout)["grown_mb"]
 
 
+@pytest.mark.slow
 def test_memory_has_a_bound_that_the_number_of_events_does_not_move():
     # A fraction of what as many events took as objects: 850 bytes each at least.
     assert grown_mb(200_000) < 100 < 200_000 * 850 / 1_000_000

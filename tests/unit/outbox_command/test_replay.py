@@ -14,6 +14,7 @@ from outbox_relay.operations.replay.sending import BATCH_ROWS, Throttle
 PLACED, LISTED = "waybill.order.OrderPlaced", "waybill.inventory.ProductListed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1, 7, 10, 19, 25, 99, 500, 1_999, 100_000])
 def test_no_second_has_more_events_than_the_rate_and_most_have_nearly_as_many(rate: int):
     throttle = Throttle(rate)

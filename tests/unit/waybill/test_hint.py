@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.house import CHECKOUT
 
 GIVES_HINTS = """
@@ -12,6 +14,7 @@ hint.give("255.255.255.255:9")  # broadcasts are refused
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_gave_hints_leaves_no_socket_open():
     program = [sys.executable, "-X", "dev", "-W", "error", "-c", GIVES_HINTS]
     done = subprocess.run(program, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)

@@ -25,6 +25,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("does", "said"), CASES.values(), ids=CASES)
 def test_every_line_is_json(does, said):
     program = f"from waybill.observability.output import json_lines\nwith json_lines('test'):\n    exec({does!r}, {{}})"

@@ -75,6 +75,7 @@ HANGING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HANGING)
 def test_a_consumer_a_worker_and_a_relay_are_watched(kind):
     hangs, module, *arguments = HANGING[kind]
