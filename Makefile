@@ -78,6 +78,10 @@ bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Tempor
 bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARGS="--quick --events 20000 --repeats 1")
 	@exec $(RUN) benchmarks.relay $(ARGS)
 
+.PHONY: bench-start
+bench-start: .venv/.synced ## Measure how long `make up` takes to be ready: the median of five first starts
+	@exec $(RUN) benchmarks.start $(ARGS)
+
 .venv/.synced: pyproject.toml uv.lock devstack/environment.py
 	@command -v "$(PYTHON)" >/dev/null || { \
 		echo 'waybill: no python3 found; install Python 3.11 or newer, or make PYTHON=/path/to/it' >&2; exit 1; }

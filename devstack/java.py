@@ -1,13 +1,17 @@
 """The two Java programs: Kafka, one broker that is its own controller, and the Apicurio schema registry.
 
-Both are set for a small, quick start. Kafka keeps its second compiler, since benchmarks lean on it; the registry is
-asked a few times in its life and does without.
+Both are set for a small, quick start: Java's second compiler takes half the CPU of a start and pays after minutes.
+Benchmarks give it back to Kafka with WAYBILL_KAFKA_JAVA_OPTIONS, which come last and so override what stands here.
 """
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
+import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +34,7 @@ appender.out.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
 rootLogger.level = info
 rootLogger.appenderRef.out.ref = out
 """
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
 
 
 def java() -> str:
@@ -42,7 +47,7 @@ def kafka(site: Site, folder: Folder, libraries: Path, *options: str) -> Part:
     return Part(
         name="kafka",
         command=(
-            *kafka_java(folder, libraries, "-Xms256m", "-Xmx256m", *options),
+            *kafka_java(folder, libraries, "-Xms256m", "-Xmx256m", *options, FIRST_COMPILER, *site.kafka_options),
             "kafka.Kafka",
             str(kafka_config(folder)),
         ),
@@ -105,15 +110,47 @@ def prepare_kafka(site: Site, folder: Folder, libraries: Path) -> None:
 
 
 def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
-    """Run Kafka's own formatting tool; what an interrupted one left is thrown away."""
-    shutil.rmtree(folder.data / "kafka" / "log", ignore_errors=True)
-    tool = kafka_java(folder, libraries, "-XX:TieredStopAtLevel=1")
-    identity = f"--cluster-id={site.secrets['kafka']}"  # in one word: it may begin with a dash
-    command = [*tool, "kafka.tools.StorageTool", "format", identity, "-c", str(kafka_config(folder))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = (done.stderr + done.stdout).strip().splitlines() or ["the formatting tool said nothing"]
-        raise Trouble(f"Kafka could not format {folder.data / 'kafka'}: {lines[-1]}", tuple(lines[-10:]))
+    """Copy a formatted storage, and give it identities of its own; what an interrupted start left is thrown away.
+
+    Kafka's formatting tool is a Java program that takes seconds, and writes the same for every cluster but two lines.
+    """
+    log = folder.data / "kafka" / "log"
+    shutil.rmtree(log, ignore_errors=True)
+    template = libraries.with_name(f"{libraries.name}-formatted")
+    if not template.exists():
+        make_template(folder, libraries, template)
+    shutil.copytree(template, log)
+    own = {"cluster.id": site.secrets["kafka"], "directory.id": identity()}
+    properties = log / "meta.properties"
+    lines = [line.partition("=") for line in properties.read_text().splitlines()]
+    properties.write_text("".join(f"{name}{sign}{own.get(name, value)}\n" for name, sign, value in lines))
+
+
+def make_template(folder: Folder, libraries: Path, template: Path) -> None:
+    """Run Kafka's own formatting tool, once for each download.
+
+    Raises:
+        Trouble: the storage cannot be formatted.
+
+    """
+    with tempfile.TemporaryDirectory(dir=template.parent, prefix=".fetch-") as scratch:
+        config = Path(scratch, "server.properties")
+        log = Path(scratch, "log")
+        config.write_text(f"{kafka_config(folder).read_text()}log.dirs={log}\n")
+        tool = kafka_java(folder, libraries, FIRST_COMPILER)
+        # The id in one word: it may begin with a dash.
+        command = [*tool, "kafka.tools.StorageTool", "format", f"--cluster-id={identity()}", "-c", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            lines = (done.stderr + done.stdout).strip().splitlines() or ["the formatting tool said nothing"]
+            raise Trouble(f"Kafka could not format {log}: {lines[-1]}", tuple(lines[-10:]))
+        with suppress(OSError):  # a stack that started at the same time was first
+            log.rename(template)
+
+
+def identity() -> str:
+    """Return a new id as Kafka writes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
 def registry(site: Site, folder: Folder, home: Path, *options: str) -> Part:
@@ -135,7 +172,7 @@ def registry(site: Site, folder: Folder, home: Path, *options: str) -> Part:
     return Part(
         name="registry",
         command=(
-            *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", FIRST_COMPILER),
             *(*options, *properties, "-jar", str(home / "quarkus-run.jar")),
         ),
         probe=f"{site.http('registry')}{CONFLUENT_API}/subjects",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -52,6 +52,8 @@ class Launch:
         self.report = report
         self.cancelled = threading.Event()
         self.futures: dict[str, Future[None]] = {}
+        self.starts: dict[str, set[int]] = defaultdict(set)  # when each program was started
+        self.looked_at = 0.0
 
     def run(self) -> None:
         """Return once everything is ready. May block for minutes; a signal's exception passes through.
@@ -69,11 +71,20 @@ class Launch:
                 # Short waits, so that a signal is seen at once on every system.
                 pending = set(self.futures.values())
                 while pending and not self.failed():
+                    self.look_at_starts()
                     _, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancelled.set()
         if failure := self.failed():
             raise failure
+
+    def look_at_starts(self) -> None:
+        """See which programs were started anew; one call for all of them, since each costs the supervisor its turn."""
+        if time.monotonic() - self.looked_at > DEATHS_POLL_SECONDS:
+            self.looked_at = time.monotonic()
+            for name, info in supervisor.processes(self.folder).items():
+                if info["start"]:
+                    self.starts[name].add(info["start"])
 
     def failed(self) -> BaseException | None:
         """Return what went wrong first, as far as is known."""
@@ -105,16 +116,10 @@ class Launch:
             prepare()
         supervisor.call(self.folder, "startProcess", part.name, supervisor.NO_WAIT)
         deadline = time.monotonic() + part.deadline_seconds
-        starts: set[int] = set()
-        asked_at = time.monotonic()
         while not probes.is_ready(part.probe):
-            now = time.monotonic()
-            if now - asked_at > DEATHS_POLL_SECONDS:
-                asked_at = now
-                starts.add(supervisor.call(self.folder, "getProcessInfo", part.name)["start"])
-            if len(starts) > DEATHS_ALLOWED:
+            if len(self.starts[part.name]) > DEATHS_ALLOWED:
                 raise self.trouble(part.name, f"{part.name} keeps ending while it starts")
-            if now > deadline:
+            if time.monotonic() > deadline:
                 raise self.trouble(part.name, f"{part.name} was not ready within {part.deadline_seconds:.0f} s")
             self.pause()
 

@@ -71,6 +71,7 @@ class Site:
     data: Path
     given: Mapping[str, str] = field(default_factory=dict)  # postgres, kafka, registry → URL of one not ours
     log_level: str = "info"
+    kafka_options: tuple[str, ...] = ()  # of Java, after ours
 
     def http(self, part: str) -> str:
         """Return the base URL of a part."""

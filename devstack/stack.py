@@ -8,11 +8,10 @@ reset  down, then remove the data
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
+import shlex
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -148,7 +147,7 @@ def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> S
     ports = choose(needed, kept.get("ports", {}), os.environ)
     roles = [f"{service}_{role}" for service in parts.SERVICES for role in postgres.ROLES]
     fresh = {name: secrets.token_hex(16) for name in ("postgres", *roles)}
-    fresh["kafka"] = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    fresh["kafka"] = java.identity()
     content = {**kept, "ports": {**kept.get("ports", {}), **ports}, "secrets": {**fresh, **kept.get("secrets", {})}}
     write_json(folder.stack_file, content)
     tokens.prepare(folder.data)
@@ -164,6 +163,7 @@ def make_site(folder: Folder, ports: Mapping[str, int], known: Mapping[str, str]
         data=folder.data,
         jwks_file=tokens.jwks_file(folder.data),
         log_level=os.environ.get("WAYBILL_LOG_LEVEL", "info"),
+        kafka_options=tuple(shlex.split(os.environ.get("WAYBILL_KAFKA_JAVA_OPTIONS", ""))),
     )
 
 
