@@ -18,7 +18,7 @@ from benchmarks.peers.published import Published
 from benchmarks.rows import Writer, lay_out
 from benchmarks.same_records import check
 from benchmarks.stage import Stage, Topic, database, execute
-from tests.support.databases import ServiceDatabase
+from devstack.harness.databases import ServiceDatabase
 
 T = TypeVar("T")
 ROWS_A_TRANSACTION: Final = 10

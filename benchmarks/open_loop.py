@@ -21,9 +21,9 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.peers.process import Peer
 from benchmarks.rows import pool
 from benchmarks.stage import PARTITIONS, Stage, Topic
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.stack import CHECKOUT
 from schemas.events import OrderPlaced
-from tests.support.databases import ServiceDatabase
-from tests.support.stack import CHECKOUT
 
 FIRST_SECONDS: Final = 1.0  # before the first event, for both programs to come up
 MISSING_SECONDS: Final = 30.0

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import confluent_kafka
 
-from tests.support.stack import Stack
+from devstack.harness.stack import Stack
 
 TOPIC = "order.events.v1"
 ORDER_SECONDS = 120

@@ -18,7 +18,7 @@ from benchmarks.ratios import (
     runs_of,
     spread,
 )
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 RESULTS: Final = Path(__file__).parent / "results" / "relay.json"
 PAGE: Final = CHECKOUT / "docs" / "benchmarks.md"

@@ -31,7 +31,7 @@ from benchmarks.cases import (
 from benchmarks.peers import settings
 from benchmarks.ratios import ratios
 from benchmarks.stage import SERVER_SETTINGS, Stage, running, versions
-from tests.support.interrupts import end_tidily
+from devstack.harness.interrupts import end_tidily
 
 RESULTS: Final = Path(__file__).parent / "results" / "relay.json"
 OUTAGE_SECONDS: Final = 900

@@ -14,8 +14,8 @@ from typing import Any, Final
 import psycopg
 
 from benchmarks.stage import execute
+from devstack.harness.databases import ServiceDatabase
 from schemas.events import OrderLine, OrderPlaced
-from tests.support.databases import ServiceDatabase
 from waybill.contracts import codec
 
 SCHEMA_ID: Final = 77

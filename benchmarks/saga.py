@@ -27,9 +27,9 @@ from benchmarks.meter import p50_and_p99
 from benchmarks.orders import place_all
 from benchmarks.peers.dbos import dbos
 from benchmarks.peers.temporal import temporal
-from tests.support.interrupts import end_tidily
-from tests.support.stack import Stack, running, sent
-from tests.support.wait import wait_until
+from devstack.harness.interrupts import end_tidily
+from devstack.harness.stack import Stack, running, sent
+from devstack.harness.wait import wait_until
 
 PRODUCTS = 50
 UNITS = 10_000_000

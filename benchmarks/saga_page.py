@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psutil
 
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 RESULTS: Final = Path(__file__).parent / "results" / "saga.json"
 PAGE: Final = CHECKOUT / "docs" / "benchmarks.md"

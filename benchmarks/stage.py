@@ -20,9 +20,9 @@ import psycopg
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from tests.support.databases import Server, ServiceDatabase
-from tests.support.stack import CHECKOUT, Stack
-from tests.support.wait import wait_until
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.stack import CHECKOUT, Stack
+from devstack.harness.wait import wait_until
 
 ANSWER_SECONDS: Final = 20
 PARTITIONS: Final = 6  # as topics.toml has them

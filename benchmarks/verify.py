@@ -23,9 +23,9 @@ import psycopg
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.stage import CHECKOUT, PARTITIONS, Stage, Topic, database, execute, running
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.interrupts import end_tidily
 from schemas.events import Event, OrderConfirmed, OrderLine, OrderPlaced, OrderReserved
-from tests.support.databases import ServiceDatabase
-from tests.support.interrupts import end_tidily
 from waybill.contracts import codec
 
 RESULTS: Final = Path(__file__).parent / "results" / "verify.json"

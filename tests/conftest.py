@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.support import containers, databases, services, workers
-from tests.support import stack as stacks
-from tests.support.interrupts import end_tidily
+from devstack.harness import databases
+from devstack.harness import stack as stacks
+from devstack.harness.interrupts import end_tidily
+from tests.support import containers, services, workers
+from tests.support.databases import in_use
 
 if workers.is_worker():
     workers.end_with_the_run()
@@ -105,12 +107,12 @@ def service_database(database_server: databases.Server) -> Iterator[databases.Se
 @pytest.fixture
 def order_database(service_database: databases.ServiceDatabase) -> Iterator[databases.ServiceDatabase]:
     """The same, as this process's Django database."""
-    with databases.in_use(service_database.service_url):
+    with in_use(service_database.service_url):
         yield service_database
 
 
 @pytest.fixture
 def inventory_database(database_server: databases.Server) -> Iterator[databases.ServiceDatabase]:
     """A fresh, migrated database of the inventory service, as this process's Django database."""
-    with database_server.fresh("inventory_service") as database, databases.in_use(database.service_url):
+    with database_server.fresh("inventory_service") as database, in_use(database.service_url):
         yield database

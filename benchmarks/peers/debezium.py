@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, execute
 from devstack.download import fetch, read_lock
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from devstack.java import LOGGING, java
 from devstack.ports import choose
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
 
 HERE: Final = Path(__file__).parent
 CONNECTOR: Final = HERE / "debezium.properties"

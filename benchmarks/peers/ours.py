@@ -5,9 +5,9 @@ from typing import Final
 
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, execute
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from devstack.ports import choose
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
 
 SERVICE: Final = "order_service"
 BEHIND: Final = """

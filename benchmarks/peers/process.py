@@ -9,7 +9,7 @@ from typing import Self
 
 import psutil
 
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 
 class Peer:

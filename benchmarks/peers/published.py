@@ -4,8 +4,8 @@ import sys
 
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, execute
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 
 # As its Published.save writes them; the body is JSON of as many bytes as the other peers' payload has.
 FILL = """

@@ -9,8 +9,8 @@ from typing import Final
 
 from benchmarks.peers.workflows import HERE, Engine, environment
 from devstack.download import cache
+from devstack.harness.wait import wait_until
 from devstack.ports import HOST, choose
-from tests.support.wait import wait_until
 
 VERSION: Final = "1.1.2"
 MODULE: Final = f"github.com/temporalio/cli/cmd/temporal@v{VERSION}"

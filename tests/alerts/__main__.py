@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2 as httpx
 import psutil
 
+from devstack.harness.interrupts import end_tidily
 from tests.support import services
-from tests.support.interrupts import end_tidily
 
 BEFORE_SECONDS = 40
 ORDER_SECONDS = 5

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from devstack.harness.stack import CHECKOUT
 from tests.alerts.recording import FOLDER, INTERVAL_SECONDS, read
 from tests.support.alerts import ALERTS, FILES, promtool, selectors
-from tests.support.stack import CHECKOUT
 
 TABLE = re.search(
     r"^## Which alerts an outage raises$(.+?)^## ", (CHECKOUT / "docs/runbook.md").read_text(), re.MULTILINE | re.DOTALL

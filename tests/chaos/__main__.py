@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from devstack.harness.interrupts import end_tidily
 from devstack.trouble import Trouble
 from tests.support import services
-from tests.support.interrupts import end_tidily
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,9 +17,9 @@ import psutil
 import psycopg
 
 from devstack import parts
+from devstack.harness.wait import wait_until
 from tests.chaos import disk, remedied
 from tests.chaos.stage import MAX_POLL_SECONDS, SERVICES, Stage
-from tests.support.wait import wait_until
 
 Inject = Callable[[Stage, Random], bool]
 KINDS = ("web", "consumer", "worker", "relay", "provider", "registry", "kafka", "postgres")

@@ -11,12 +11,12 @@ from random import Random
 import psycopg
 
 from devstack import parts
+from devstack.harness.wait import wait_until
 from tests.chaos import oracle
 from tests.chaos.load import Load, flowing
 from tests.chaos.run import Outcome, Record, Say, in_flight, settle
 from tests.chaos.stage import Stage
 from tests.support.books import Finding
-from tests.support.wait import wait_until
 
 # Part → services whose own work may wait with it, and states that an order may wait in.
 DOWN = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx2 as httpx
 
-from tests.support.stack import Stack, sent
-from tests.support.wait import wait_until
+from devstack.harness.stack import Stack, sent
+from devstack.harness.wait import wait_until
 
 # Payment method, whether the plentiful product is asked for, weight.
 MIX = (

@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx2 as httpx
 
+from devstack.harness.stack import CHECKOUT, Stack
 from tests.chaos.load import Load
 from tests.support.books import SERVICES, Books, examine, reader
-from tests.support.stack import CHECKOUT, Stack
 from waybill.contracts import codec
 
 # What the last line counts; all of it has to be 0.

@@ -11,15 +11,15 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from devstack import parts, postgres, supervisor
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 from outbox_relay.cli.verb import DEPENDENCY_DOWN
 from outbox_relay.operations.topics.topic import committed
 from schemas.events import EVENTS
 from tests.chaos.stage import BACK_SECONDS, SERVICES, Stage
 from tests.chaos.standby import standby
-from tests.integration.relay.postgres import run_as_user
 from tests.support import topics
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
+from tests.support.postgres import run_as_user
 from waybill.contracts.topics import topics as declared_topics
 
 # The table that a service's programs write with every order, beside its inbox and outbox.

@@ -9,13 +9,13 @@ from random import Random
 
 import psycopg
 
+from devstack.harness.wait import wait_until
 from tests.chaos import oracle
 from tests.chaos.faults import Fault
 from tests.chaos.load import Load, flowing
 from tests.chaos.plan import BREATH_SECONDS, Step
 from tests.chaos.stage import Stage
 from tests.support.books import Books, Finding
-from tests.support.wait import wait_until
 
 Say = Callable[[str], None]
 REST_SECONDS = 180

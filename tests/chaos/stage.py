@@ -21,15 +21,15 @@ from devstack import download, leftovers, parts, postgres, rehearsal, supervisor
 from devstack import stack as devstack
 from devstack import state as states
 from devstack.folder import Folder
+from devstack.harness.interrupts import undisturbed
+from devstack.harness.stack import CHECKOUT, Stack
+from devstack.harness.wait import wait_until
 from devstack.launch import Launch
 from devstack.parts import Part, Site, Step
 from devstack.ports import HOST, choose
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.links import Links, server
-from tests.support.interrupts import undisturbed
-from tests.support.stack import CHECKOUT, Stack
-from tests.support.wait import wait_until
 
 SERVICES = parts.SERVICES
 # Longer than twenty seconds, so that one freeze is within it and the longest is not.

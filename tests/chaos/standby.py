@@ -9,7 +9,7 @@ from pathlib import Path
 from devstack import postgres
 from devstack.ports import HOST, choose
 from tests.chaos.stage import CONNECTIONS, Stage
-from tests.integration.relay.postgres import PostgresServer, run_as_user
+from tests.support.postgres import PostgresServer, run_as_user
 
 TABLESPACES = "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from devstack.harness.stack import CHECKOUT
 from tests.chaos.mutants import MUTANTS
-from tests.support.stack import CHECKOUT
 
 RUN_SECONDS = 800
 STOP_SECONDS = 90

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.databases import Server
-from tests.support.stack import Stack
+from devstack.harness.databases import Server
+from devstack.harness.stack import Stack
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.unit.schemas.edits import EDITS, REGISTRY_LETS_PASS
-from tests.unit.schemas.samples import write_versions
+from tests.support.schema_edits import EDITS, REGISTRY_LETS_PASS
+from tests.support.schema_samples import write_versions
 from waybill.contracts.compatibility import problems
 from waybill.contracts.contracts import load
 from waybill.contracts.fields import ContractError

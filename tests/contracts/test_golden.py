@@ -9,8 +9,8 @@ import pytest
 from fastavro import parse_schema, schemaless_reader
 
 from schemas.events import EVENTS
-from tests.contracts.golden import FOLDER, METADATA, Golden, path, plain, record
-from tests.unit.schemas.samples import CURRENT, sample
+from tests.support.golden import FOLDER, METADATA, Golden, path, plain, record
+from tests.support.schema_samples import CURRENT, sample
 from waybill.consumer.message import Message
 from waybill.contracts import codec
 from waybill.contracts.contracts import Contract, by_event, load
@@ -28,7 +28,7 @@ every_public_event = pytest.mark.parametrize("event_type", by_event(c for c in C
 
 def test_every_version_is_kept_and_nothing_else() -> None:
     kept = {file.name for file in FOLDER.glob("*.json")}
-    assert kept == {path(contract).name for contract in CONTRACTS}, "run `python -m tests.contracts.golden`"
+    assert kept == {path(contract).name for contract in CONTRACTS}, "run `python -m tests.support.golden`"
 
 
 @every_version

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
+from devstack.harness.databases import ServiceDatabase
 from outbox_relay.relay.kafka.records import Records
-from tests.support.databases import ServiceDatabase
 from tests.support.orders import placed
 from tests.support.registry import OwnRegistry, own_registry
 from waybill.consumer import schema_ids

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from fastavro import parse_schema, schemaless_reader
 
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "contracts.md").read_text()
 BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -25,7 +25,7 @@ NEEDED = (
     "pyproject.toml",
     "tests/__init__.py",
     "tests/contracts/__init__.py",
-    "tests/contracts/golden.py",
+    "tests/support/golden.py",
     "tests/unit/__init__.py",
 )
 COMMAND_SECONDS = 60
@@ -135,7 +135,7 @@ def test_adding_a_field(copy: Copy) -> None:
     first, second = (copy.golden(f"waybill.order.OrderCancelled.v{version}")["fields"] for version in (1, 2))
     assert second.keys() - first.keys() == {"cancelled_by"}
     decoded = (
-        "from waybill.contracts import codec; from tests.contracts.golden import *\n"
+        "from waybill.contracts import codec; from tests.support.golden import *\n"
         "c = next(c for c in load() if c.source.endswith('OrderCancelled.v1.avsc'))\n"
         "print(codec.decode(c.event_type, 1, Golden.read(c).payload).cancelled_by)"
     )

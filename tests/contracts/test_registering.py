@@ -9,7 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.unit.schemas.samples import add, remove, write_versions
+from tests.support.schema_samples import add, remove, write_versions
 from waybill.contracts.contracts import Contract, load
 from waybill.registry.register import COMPATIBILITY, RegistrationRefused, register
 

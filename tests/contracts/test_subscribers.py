@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.contracts.golden import Golden
-from tests.integration.relay.broker import Broker, own_broker
-from tests.integration.relay.parts import Outbox, Record, read_topic, relay
+from devstack.harness.databases import Server
+from devstack.harness.stack import CHECKOUT, Stack
 from tests.support import subscribers
-from tests.support.databases import Server
-from tests.support.stack import CHECKOUT, Stack
+from tests.support.broker import Broker, own_broker
+from tests.support.golden import Golden
+from tests.support.relays import Outbox, Record, read_topic, relay
 from tests.support.subscribers import Subscriber, subscriber
 from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded
 from waybill.contracts.contracts import load

@@ -25,10 +25,10 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from devstack.harness.stack import Stack, order_at_rest, sent
+from devstack.harness.wait import wait_until
 from schemas.events import EVENTS
-from tests.support.stack import Stack, order_at_rest, sent
-from tests.support.wait import wait_until
-from tests.unit.schemas.samples import CURRENT
+from tests.support.schema_samples import CURRENT
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = re.compile(rf"00-{TRACE_ID}-[0-9a-f]{{16}}-[0-9a-f]{{2}}")

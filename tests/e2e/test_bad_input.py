@@ -6,8 +6,8 @@ import uuid
 import psycopg
 import pytest
 
-from tests.e2e.conftest import key
-from tests.support.stack import sent
+from devstack.harness.stack import sent
+from tests.support.shop import key
 
 
 @pytest.fixture(scope="session")

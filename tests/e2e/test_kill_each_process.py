@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
+from devstack.harness.stack import order_at_rest
+from devstack.harness.wait import wait_until
 from devstack.parts import names
 from tests.support.books import until_they_agree
 from tests.support.load import orders_flowing
-from tests.support.stack import order_at_rest
-from tests.support.wait import wait_until
 
 # One of each kind; the services' other programs of a kind are the same code.
 ONE_OF_EACH = {"postgres", "kafka", "registry", "provider"}

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.stack import Stack
-from tests.support.wait import wait_until
+from devstack.harness.stack import Stack
+from devstack.harness.wait import wait_until
 
 KINDS = ("web", "consumer", "relay", "worker")
 

@@ -11,10 +11,10 @@ import psutil
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import Ended, outbox
+from devstack.harness.stack import Stack, sent
+from devstack.harness.wait import wait_until
 from tests.support.books import until_they_agree
-from tests.support.stack import Stack, sent
-from tests.support.wait import wait_until
+from tests.support.outbox_command import Ended, outbox
 
 
 @contextmanager

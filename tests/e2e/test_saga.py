@@ -2,10 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.e2e.conftest import key
+from devstack.harness.stack import sent
+from devstack.harness.wait import wait_until
 from tests.support.books import until_they_agree
-from tests.support.stack import sent
-from tests.support.wait import wait_until
+from tests.support.shop import key
 
 
 def test_an_order_is_confirmed(shop):

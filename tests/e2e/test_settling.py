@@ -12,9 +12,9 @@ import httpx2 as httpx
 import psycopg
 import pytest
 
-from tests.e2e.conftest import Shop, key
+from devstack.harness.stack import CHECKOUT, sent
 from tests.support.books import until_they_agree
-from tests.support.stack import CHECKOUT, sent
+from tests.support.shop import Shop, key
 
 PART = 600
 AUDIT = "SELECT operator, reason, what FROM waybill_operator_action WHERE verb = 'settle' AND what->>'aggregate' = %s"

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.relay.broker import Broker, own_broker
-from tests.integration.relay.parts import Outbox, empty
-from tests.integration.relay.postgres import PostgresServer, postgres_server
-from tests.integration.shop import Shop, open_shop
-from tests.support.databases import Server, ServiceDatabase, in_use
+from devstack.harness.databases import Server, ServiceDatabase
+from tests.support.broker import Broker, own_broker
+from tests.support.databases import in_use
+from tests.support.own_shop import Shop, open_shop
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.relays import Outbox, empty
 
 
 @pytest.fixture(scope="session")

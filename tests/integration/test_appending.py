@@ -10,8 +10,8 @@ from django.core import checks
 from django.db import connection, transaction
 
 from order_service.models import OrderRow
-from tests.integration.outbox_command.parts import execute
 from tests.support.orders import placed
+from tests.support.outbox_command import execute
 from waybill.outbox import AppendRefused, append
 from waybill.testing import captured_events
 

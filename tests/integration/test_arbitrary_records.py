@@ -8,15 +8,15 @@ from confluent_kafka import Producer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from inventory_service.service import service as inventory
 from schemas.events import OrderPlaced
-from tests.integration.relay.parts import make_topic
 from tests.integration.test_unit_of_work import stocked
 from tests.support import raw_producer
 from tests.support.consuming import consuming, on_topic
-from tests.support.databases import ServiceDatabase
 from tests.support.orders import placed
-from tests.support.wait import wait_until
+from tests.support.relays import make_topic
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
 

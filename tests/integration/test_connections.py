@@ -10,12 +10,12 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.integration.outbox_command.parts import Ended, outbox, settings
-from tests.integration.relay.postgres import PostgresServer
-from tests.support.databases import Server, ServiceDatabase
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.stack import CHECKOUT
+from tests.support.outbox_command import Ended, outbox, settings
+from tests.support.postgres import PostgresServer
 from tests.support.programs import Program, program
 from tests.support.providers.process import free_port
-from tests.support.stack import CHECKOUT
 from waybill.database.postgres_client import EXAMPLE
 
 LOOPS = ("web", "consumer", "worker", "relay")

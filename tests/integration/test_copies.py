@@ -7,15 +7,15 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from order_service import api
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import Event, ProductDelisted, ProductListed, ProductRepriced
-from tests.integration.relay.parts import make_topic
 from tests.integration.test_bad_records import consuming
 from tests.integration.test_consumer import parked
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
+from tests.support.relays import make_topic
 from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message
 from waybill.contracts import codec

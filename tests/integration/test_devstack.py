@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from devstack import leftovers
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 
 SMALL = ("--only", "postgres,provider")
 

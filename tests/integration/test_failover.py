@@ -12,13 +12,13 @@ from threading import Event
 
 import pytest
 
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import read_topic
-from tests.integration.relay.postgres import PostgresServer, postgres_server
-from tests.integration.shop import Shop, open_shop
-from tests.support.databases import Server
+from devstack.harness.databases import Server
+from tests.support.broker import Broker
 from tests.support.forwarder import Forwarder, forwarder
+from tests.support.own_shop import Shop, open_shop
+from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.programs import Program
+from tests.support.relays import read_topic
 
 pytestmark = pytest.mark.slow
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.integration.outbox_command.parts import outbox, settings
-from tests.integration.shop import Shop
+from tests.support.outbox_command import outbox, settings
+from tests.support.own_shop import Shop
 
 HOSTILE = {
     "DateStyle": "'SQL, DMY'",

@@ -6,13 +6,13 @@ from multiprocessing import get_context
 import pytest
 
 import tests.conftest  # noqa: F401 - configures Django in the processes too
+from devstack.harness.wait import wait_until
 from inventory_service.domain import CorrectStock, ReceiveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
 from tests.integration.test_consumer import inventory, message  # noqa: F401 - the fixture
 from tests.support.databases import in_use
 from tests.support.orders import cause, placed
-from tests.support.wait import wait_until
 from waybill.consumer import handling
 from waybill.consumer.message import Message
 from waybill.deciders import rebuild

@@ -6,12 +6,12 @@ import pytest
 from aiosmtpd.controller import Controller
 from pydantic import ValidationError
 
+from devstack.harness.wait import wait_until
 from devstack.ports import choose
 from notification_service import api, mailer
 from notification_service.domain import Kind
 from notification_service.settings import NotificationSettings
 from schemas.events import NotificationRequested
-from tests.support.wait import wait_until
 from waybill.deciders.outcomes import Unavailable
 
 

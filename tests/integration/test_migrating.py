@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.support.databases import Server, ServiceDatabase
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.wait import wait_until
 from tests.support.migrating import migrate
-from tests.support.wait import wait_until
 
 MIGRATING = "FROM pg_stat_activity WHERE application_name = 'order_service.migrate' AND wait_event_type = 'Lock'"
 FORGET = "DELETE FROM django_migrations WHERE app = 'order_service' AND name LIKE '0003%'"

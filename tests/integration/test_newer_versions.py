@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from fastavro import schemaless_writer
 
+from devstack.harness.databases import Server, ServiceDatabase
 from order_service.service import service
 from schemas.events import SOURCES, OrderPlaced
-from tests.integration.outbox_command.parts import outbox as command
-from tests.integration.outbox_command.parts import settings
-from tests.support.databases import Server, ServiceDatabase, in_use
+from tests.support.databases import in_use
 from tests.support.orders import place
+from tests.support.outbox_command import outbox as command
+from tests.support.outbox_command import settings
 from waybill.application import application
 from waybill.deciders import rebuild
 from waybill.deciders.unit_of_work import handle

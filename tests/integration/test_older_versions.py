@@ -9,11 +9,12 @@ import psycopg
 import pytest
 from fastavro import schemaless_writer
 
+from devstack.harness.databases import Server, ServiceDatabase
 from payment_service.domain import RecordCharge, RecordRefund, RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
 from payment_service.service import service
 from schemas.events import SOURCES, PaymentCharged
-from tests.support.databases import Server, ServiceDatabase, in_use
+from tests.support.databases import in_use
 from tests.support.orders import cause
 from waybill.application import application
 from waybill.deciders import rebuild

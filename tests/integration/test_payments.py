@@ -17,18 +17,18 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 from payment_service import api
 from payment_service.domain import RequestPayment, ReturnPayment
 from payment_service.models import PaymentRow
 from payment_service.service import service as payments
-from tests.integration.outbox_command.parts import outbox, settings
-from tests.support import databases
+from tests.support.databases import in_use
 from tests.support.orders import cause
+from tests.support.outbox_command import outbox, settings
 from tests.support.providers import worlds
 from tests.support.providers.process import free_port
 from tests.support.providers.worlds import World
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.rest.auth import Caller
 from waybill.runtime.condition import Condition
@@ -52,7 +52,7 @@ def world(running, database_server) -> Iterator[World]:
     with (
         worlds.in_use(running),
         database_server.fresh("payment_service") as database,
-        databases.in_use(database.service_url),
+        in_use(database.service_url),
     ):
         running.database_url = database.service_url
         yield running

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import outbox, settings
-from tests.integration.relay.postgres import PostgresServer, as_user, server_folder
-from tests.integration.shop import Shop
+from devstack.harness.databases import ROLES
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 from tests.integration.test_migrating import migrate
-from tests.support.databases import ROLES
+from tests.support.outbox_command import outbox, settings
+from tests.support.own_shop import Shop
+from tests.support.postgres import PostgresServer, as_user, server_folder
 from tests.support.programs import Program
 from tests.support.providers.process import free_port
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
 from waybill.database.pooler import SETTING
 from waybill.database.postgres_client import RELIED_ON, connect
 from waybill.database.sqlstate import ErrorClass, classify, one_line

@@ -8,11 +8,11 @@ import psutil
 import psycopg
 import pytest
 
-from tests.integration.relay.postgres import PostgresServer
-from tests.support.databases import Server, ServiceDatabase
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.wait import wait_until
+from tests.support.postgres import PostgresServer
 from tests.support.programs import Program, program
 from tests.support.providers.process import free_port
-from tests.support.wait import wait_until
 
 PROBES = 300
 KINDS = ("web", "consumer", "worker")

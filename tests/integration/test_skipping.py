@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.events import ProductListed
-from tests.integration.outbox_command.parts import Ended, outbox, settings
-from tests.integration.shop import Shop
+from tests.support.outbox_command import Ended, outbox, settings
+from tests.support.own_shop import Shop
 
 TOPIC = "inventory.events.v1"
 REFUSE = "ALTER TABLE received ADD CONSTRAINT refuse CHECK (headers->>'key' <> 'refused')"

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 from django.db import Error, connection, transaction
 
+from devstack.harness.databases import ServiceDatabase
 from order_service.domain import CancelOrder
 from order_service.models import OrderRow
 from order_service.service import service as orders
-from tests.support.databases import ServiceDatabase
 from tests.support.orders import cause, place
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_at_once, may_succeed_later
 from waybill.deciders import unit_of_work

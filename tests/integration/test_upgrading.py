@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support.databases import Server, ServiceDatabase
+from devstack.harness.databases import Server, ServiceDatabase
 from tests.support.migrating import migrate
 
 BEFORE = (Path(__file__).parents[1] / "support" / "version_0_1.sql").read_text()

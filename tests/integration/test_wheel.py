@@ -6,9 +6,9 @@ from zipfile import ZipFile
 
 import pytest
 
+from devstack.harness.stack import CHECKOUT
 from tests.support import environments
 from tests.support.environments import Environment
-from tests.support.stack import CHECKOUT
 
 # Of a depth that a project did not ask for.
 NOT_FOR_THE_OUTBOX = {

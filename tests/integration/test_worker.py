@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from django.db import connection
 
+from devstack.harness.wait import wait_until
 from order_service import domain, models, reactions
 from schemas.events import OrderPlaced
 from tests.support.orders import place
-from tests.support.wait import wait_until
 from waybill.database.side_session import SideSession
 from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
 from waybill.deciders.service import Service, after

@@ -16,7 +16,7 @@ from notification_service import domain as notification
 from order_service import domain as orders
 from payment_service import domain as payment
 from schemas.events import OrderLine, StockLine
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 from tests.model.corridor import SERVICES
 from tests.model.scopes import BOUND, DEEP, SMALL
 from waybill.deciders.outcomes import Ignored, Refused

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from devstack.download import cache as cache_folder
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 from waybill.observability.metrics import METRICS
 
 FILES = sorted((CHECKOUT / "deploy" / "alerts").glob("*.yml"))

@@ -11,9 +11,9 @@ import httpx2 as httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from devstack.harness.stack import Stack
+from devstack.harness.wait import wait_until
 from tests.support import topics as real_topics
-from tests.support.stack import Stack
-from tests.support.wait import wait_until
 from waybill.contracts.topics import topics
 
 SERVICES = ("order", "inventory", "payment", "notification")

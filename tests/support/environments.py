@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 UV = Path(sys.executable).with_name("uv")
 INSTALL_SECONDS = 180

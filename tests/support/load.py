@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx2 as httpx
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from tests.support.stack import Stack
+from devstack.harness.stack import Stack
 
 METHODS = ("tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_error_then_ok")
 PAUSE_SECONDS = 0.05

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from tests.support.databases import ServiceDatabase
-from tests.support.stack import CHECKOUT
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.stack import CHECKOUT
 
 
 def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subprocess.CompletedProcess[str]:

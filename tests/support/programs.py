@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from devstack import tokens
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 from tests.support.providers.process import free_port
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
 
 NOWHERE = "127.0.0.1:1"
 

@@ -12,9 +12,9 @@ import httpx2
 from devstack import java, rehearsal
 from devstack.download import fetch
 from devstack.folder import Folder
+from devstack.harness.wait import wait_until
 from devstack.parts import CONFLUENT_API, Site, inherited, port_names
 from devstack.ports import choose
-from tests.support.wait import wait_until
 
 
 class OwnRegistry:

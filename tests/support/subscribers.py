@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 from tests.support import toolchains
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
 
 EXAMPLES: Final = CHECKOUT / "examples"
 PIPE_BYTES: Final = 4096

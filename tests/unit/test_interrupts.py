@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.support.interrupts import undisturbed
-from tests.support.stack import CHECKOUT
+from devstack.harness.interrupts import undisturbed
+from devstack.harness.stack import CHECKOUT
 
 INTERRUPTED = 2
 DEADLINE_SECONDS = 60

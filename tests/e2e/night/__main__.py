@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from devstack.harness.interrupts import end_tidily
 from tests.support import services
-from tests.support.interrupts import end_tidily
 
 
 def main(arguments: Sequence[str]) -> int:

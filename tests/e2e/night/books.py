@@ -8,7 +8,7 @@ import httpx2 as httpx
 from devstack import parts, postgres
 from tests.e2e.night.operator import Operator, until
 from tests.e2e.night.situations import Look, situation
-from tests.integration.relay.postgres import run_as_user
+from tests.support.postgres import run_as_user
 
 WHY = ("--reason", "as the runbook says")
 

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Generator
 
 from devstack import parts
+from devstack.harness.stack import CHECKOUT
 from tests.chaos.standby import standby
 from tests.e2e.night.operator import MEND_SECONDS, Operator, key
 from tests.e2e.night.situations import Look, situation
-from tests.support.stack import CHECKOUT
 
 
 def dead_letters(op: Operator) -> int:

@@ -13,9 +13,9 @@ from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from devstack import parts, supervisor
+from devstack.harness.stack import CHECKOUT, order_at_rest, sent
+from devstack.harness.wait import wait_until
 from tests.chaos.stage import Stage
-from tests.support.stack import CHECKOUT, order_at_rest, sent
-from tests.support.wait import wait_until
 
 KNOW_SECONDS = 90
 MEND_SECONDS = 120

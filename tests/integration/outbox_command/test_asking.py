@@ -5,11 +5,11 @@ import json
 import psycopg
 import pytest
 
+from devstack.harness.databases import ServiceDatabase
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.status import NEWEST
-from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, place_orders, settings
-from tests.integration.relay.parts import append_many
-from tests.support.databases import ServiceDatabase
+from tests.support.outbox_command import AWAY, Ended, execute, outbox, place_orders, settings
+from tests.support.relays import append_many
 
 
 def ask(database: ServiceDatabase, *arguments: str) -> Ended:

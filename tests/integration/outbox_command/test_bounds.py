@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from devstack.harness.databases import Server, ServiceDatabase
 from outbox_relay.operations.topology import Topology, ask
-from tests.integration.outbox_command.parts import outbox, settings
-from tests.support.databases import Server, ServiceDatabase
+from tests.support.outbox_command import outbox, settings
 
 ASKING = {
     "status": (),

@@ -5,9 +5,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.outbox_command.test_redriving import BROKEN, park_pair, redrive
-from tests.integration.relay.parts import Outbox, append, read_topic, relay, set_limit, versions
 from tests.integration.test_consumer import (  # noqa: F401 - a fixture
     inventory,
     message,
@@ -16,6 +14,8 @@ from tests.integration.test_consumer import (  # noqa: F401 - a fixture
     process,
     reserved,
 )
+from tests.support.outbox_command import Ended, outbox, settings
+from tests.support.relays import Outbox, append, read_topic, relay, set_limit, versions
 
 EXECUTE = ["--execute", "--reason", "a test wrote to the topic", "--by", "ana"]
 DECISIONS = "SELECT kind, key, event_type, topic, reason FROM waybill_operator_decision ORDER BY id"

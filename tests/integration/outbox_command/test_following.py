@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import AWAY, Running, execute, outbox, place_orders, settings
-from tests.integration.relay.parts import EVENT_TYPE, append
-from tests.support.databases import ServiceDatabase
+from devstack.harness.databases import ServiceDatabase
+from tests.support.outbox_command import AWAY, Running, execute, outbox, place_orders, settings
+from tests.support.relays import EVENT_TYPE, append
 
 AGED = f"""
 INSERT INTO waybill_outbox (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,

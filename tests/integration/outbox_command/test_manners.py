@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from devstack.harness.databases import ServiceDatabase
 from outbox_relay.cli import command
-from tests.integration.outbox_command.parts import AWAY, COMMAND, Running, execute, outbox, place_orders, settings
-from tests.integration.relay.parts import CHECKOUT, Outbox, append, relay, set_limit
-from tests.support.databases import ServiceDatabase
+from tests.support.outbox_command import AWAY, COMMAND, Running, execute, outbox, place_orders, settings
+from tests.support.relays import CHECKOUT, Outbox, append, relay, set_limit
 
 ESCAPE = "\x1b"
 NEEDS = {

@@ -5,11 +5,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.e2e.conftest import Shop
-from tests.integration.outbox_command.parts import join, outbox, settings
-from tests.integration.relay.parts import Outbox, append, relay
-from tests.support.stack import Stack
-from tests.support.wait import wait_until
+from devstack.harness.stack import Stack
+from devstack.harness.wait import wait_until
+from tests.support.outbox_command import join, outbox, settings
+from tests.support.relays import Outbox, append, relay
+from tests.support.shop import Shop
 
 WHY = ["--execute", "--reason", "the broker lost its tail"]
 

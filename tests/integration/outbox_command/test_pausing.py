@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, settings
-from tests.integration.relay.parts import Outbox, append, read_topic, relay
-from tests.support.databases import ServiceDatabase
+from devstack.harness.databases import ServiceDatabase
+from tests.support.outbox_command import AWAY, Ended, execute, outbox, settings
+from tests.support.relays import Outbox, append, read_topic, relay
 
 WHY = ["--reason", "the broker moves", "--by", "ana"]
 

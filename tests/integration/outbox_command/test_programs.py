@@ -4,11 +4,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from devstack.harness.databases import PASSWORD
+from devstack.harness.wait import wait_until
 from outbox_relay.operations.status import READ_ONLY
-from tests.integration.outbox_command.parts import Ended, execute, outbox, settings
-from tests.integration.relay.parts import Outbox, append, relay
-from tests.support.databases import PASSWORD
-from tests.support.wait import wait_until
+from tests.support.outbox_command import Ended, execute, outbox, settings
+from tests.support.relays import Outbox, append, relay
 
 SILENT = 40  # seconds for three missed heartbeats, on a busy machine
 

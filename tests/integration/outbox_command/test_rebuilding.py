@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
+from devstack.harness.databases import ServiceDatabase
 from order_service.domain import CancelOrder
 from order_service.service import service
-from tests.integration.outbox_command.parts import Running, execute, outbox, place_orders, settings
-from tests.support.databases import ServiceDatabase
 from tests.support.orders import cause
+from tests.support.outbox_command import Running, execute, outbox, place_orders, settings
 from waybill.deciders import unit_of_work
 from waybill.deciders.rebuild import UNWATCHED, Difference, check
 from waybill.deciders.unit_of_work import Caused

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from django.db import connection
 
+from devstack.harness.wait import wait_until
 from schemas.events import OrderPlaced
-from tests.integration.outbox_command.parts import Ended, outbox, settings
 from tests.integration.test_consumer import inventory, message, parked, process, reserved  # noqa: F401 - a fixture
 from tests.support.orders import placed
-from tests.support.wait import wait_until
+from tests.support.outbox_command import Ended, outbox, settings
 from waybill.consumer.message import Message
 from waybill.contracts import codec
 

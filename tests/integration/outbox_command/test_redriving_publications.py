@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.integration.outbox_command.parts import AWAY, Ended, execute, outbox, settings
-from tests.integration.relay.parts import Outbox, append, make_topic, read_topic, relay, set_limit, versions
+from tests.support.outbox_command import AWAY, Ended, execute, outbox, settings
+from tests.support.relays import Outbox, append, make_topic, read_topic, relay, set_limit, versions
 
 LIMIT, ROOMY = 10_000, 1_000_000
 UNSENT = "SELECT body->>'aggregate_id', status FROM published WHERE status <> 2 ORDER BY (body->>'position')::bigint"

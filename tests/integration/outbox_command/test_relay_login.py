@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import execute, outbox, settings
-from tests.support.databases import Server, ServiceDatabase
+from devstack.harness.databases import Server, ServiceDatabase
+from tests.support.outbox_command import execute, outbox, settings
 
 ROLE = "test_relay"
 

@@ -12,18 +12,19 @@ import psycopg
 import pytest
 from django_outbox_pattern.models import Received
 
+from devstack.harness import databases
+from devstack.harness.stack import CHECKOUT, Stack
+from devstack.harness.wait import wait_until
 from notification_service.models import ContactRow, NotificationRow
 from notification_service.service import service as notifications
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import OrderConfirmed, ProductListed
-from tests.integration.outbox_command.parts import execute
-from tests.integration.relay.parts import _free_port as free_port
 from tests.integration.test_consumer import WRITERS, message, parked
-from tests.support import databases
+from tests.support.databases import in_use
 from tests.support.orders import placed
-from tests.support.stack import CHECKOUT, Stack
-from tests.support.wait import wait_until
+from tests.support.outbox_command import execute
+from tests.support.relays import _free_port as free_port
 from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message
 from waybill.observability import metrics
@@ -51,7 +52,7 @@ def prices(order_database):
 @pytest.fixture
 def notification_database(database_server):
     """A fresh database of the notification service, as this process's Django database."""
-    with database_server.fresh("notification_service") as database, databases.in_use(database.service_url):
+    with database_server.fresh("notification_service") as database, in_use(database.service_url):
         register(database)
         yield database
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import AWAY, Ended, join, outbox, settings
-from tests.integration.relay.parts import CHECKOUT, Outbox, Record, append, append_many, read_topic, relay
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
+from tests.support.outbox_command import AWAY, Ended, join, outbox, settings
+from tests.support.relays import CHECKOUT, Outbox, Record, append, append_many, read_topic, relay
 
 WHY = ["--execute", "--reason", "the broker lost its tail"]
 EVERYTHING = ["--positions", "1.."]

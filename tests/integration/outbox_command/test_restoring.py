@@ -11,13 +11,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.stack import Stack
+from devstack.harness.wait import wait_until
 from outbox_relay.operations.events import restore
-from tests.e2e.conftest import Shop
-from tests.integration.outbox_command.parts import Ended, execute, outbox, place_orders
-from tests.integration.relay.parts import read_topic
-from tests.support.databases import ServiceDatabase
-from tests.support.stack import Stack
-from tests.support.wait import wait_until
+from tests.support.outbox_command import Ended, execute, outbox, place_orders
+from tests.support.relays import read_topic
+from tests.support.shop import Shop
 
 TOPIC = "order.events.v1"
 ROW = """

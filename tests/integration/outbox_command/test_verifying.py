@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.stack import Stack
+from devstack.harness.wait import wait_until
 from outbox_relay.operations.verify.mark import AGAIN
-from tests.e2e.conftest import Shop
-from tests.integration.outbox_command.parts import Ended, execute, outbox, place_orders, settings
-from tests.integration.relay.parts import Outbox, append, append_many, relay
-from tests.support.databases import Server, ServiceDatabase
-from tests.support.stack import Stack
-from tests.support.wait import wait_until
+from tests.support.outbox_command import Ended, execute, outbox, place_orders, settings
+from tests.support.relays import Outbox, append, append_many, relay
+from tests.support.shop import Shop
 
 
 def verify(own: Outbox, *arguments: str) -> tuple[Ended, dict[str, Any], list[dict[str, Any]]]:

@@ -1,7 +1,7 @@
 import pytest
 
-from tests.integration.relay.parts import Outbox, empty
-from tests.support.databases import ServiceDatabase
+from devstack.harness.databases import ServiceDatabase
+from tests.support.relays import Outbox, empty
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ written afterwards, and `verify` names them.
 
 import pytest
 
-from tests.integration.outbox_command.parts import outbox as command
-from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated
-from tests.integration.relay.postgres import PostgresServer
+from tests.support.outbox_command import outbox as command
+from tests.support.outbox_command import settings
+from tests.support.postgres import PostgresServer
+from tests.support.relays import Outbox, RelayProcess, append, read_topic, relay, repeated
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from outbox_relay.relay.safety import restore_check
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import Outbox, append_many, relay
+from tests.support.broker import Broker
+from tests.support.relays import Outbox, append_many, relay
 
 WAITING = 1_000_000
 ROWS, BATCHES = 2_000, 2

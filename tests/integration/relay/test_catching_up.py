@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.relay.parts import (
+from tests.support.relays import (
     Outbox,
     RelayProcess,
     append,

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
+from devstack.harness.wait import wait_until
 from inventory_service.service import service as inventory
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import make_topic
+from tests.support.broker import Broker
 from tests.support.consuming import consuming, on_topic
-from tests.support.wait import wait_until
+from tests.support.relays import make_topic
 from waybill.observability import metrics
 from waybill.runtime.condition import Condition
 

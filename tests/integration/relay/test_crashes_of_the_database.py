@@ -8,12 +8,12 @@ from typing import Self
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.parts import outbox as command
-from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.parts import Outbox, RelayProcess, append, read_topic, relay, repeated, versions
-from tests.integration.relay.postgres import PostgresServer
+from devstack.harness.wait import wait_until
 from tests.integration.relay.test_losing_nothing import AGGREGATES, write
-from tests.support.wait import wait_until
+from tests.support.outbox_command import outbox as command
+from tests.support.outbox_command import settings
+from tests.support.postgres import PostgresServer
+from tests.support.relays import Outbox, RelayProcess, append, read_topic, relay, repeated, versions
 
 SESSIONS = 6
 BATCH = {"WAYBILL_RELAY_BATCH_ROWS": "100", "WAYBILL_RELAY_BATCHES_IN_FLIGHT": "2"}

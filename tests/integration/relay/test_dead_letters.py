@@ -3,7 +3,7 @@
 from django_outbox_pattern.choices import StatusChoice
 
 from outbox_relay.relay.dead_letters import BLOCKED, KEEP
-from tests.integration.relay.parts import (
+from tests.support.relays import (
     Outbox,
     append,
     append_many,

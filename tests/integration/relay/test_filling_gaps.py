@@ -5,11 +5,11 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Producer
 
+from devstack.harness.databases import ServiceDatabase
 from schemas.events import ProductListed
-from tests.integration.outbox_command.parts import Ended, execute, outbox, settings
-from tests.integration.relay.broker import Broker
-from tests.integration.shop import Shop
-from tests.support.databases import ServiceDatabase
+from tests.support.broker import Broker
+from tests.support.outbox_command import Ended, execute, outbox, settings
+from tests.support.own_shop import Shop
 from tests.support.programs import Program
 from tests.support.scrape import parse
 from waybill.contracts import codec

@@ -5,7 +5,8 @@ import signal
 import psycopg
 import pytest
 
-from tests.integration.relay.parts import (
+from devstack.harness.wait import wait_until
+from tests.support.relays import (
     EVENT_TYPE,
     SCHEMA_VERSION,
     Outbox,
@@ -17,7 +18,6 @@ from tests.integration.relay.parts import (
     repeated,
     versions,
 )
-from tests.support.wait import wait_until
 
 TAKEOVER_SECONDS = 15
 BATCH_ROWS, IN_FLIGHT = 2_000, 2  # as by default

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from tests.integration.relay.parts import Outbox, append, read_topic, relay, versions
+from tests.support.relays import Outbox, append, read_topic, relay, versions
 
 
 def test_a_standby_takes_over_from_a_killed_leader_within_3_seconds(outbox: Outbox):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
-from tests.integration.relay.parts import Outbox, append, read_topic, relay, repeated
-from tests.support.wait import wait_until
+from devstack.harness.wait import wait_until
+from tests.support.relays import Outbox, append, read_topic, relay, repeated
 
 WRITERS, AGGREGATES, SECONDS, COMMITTED = 8, 50, 2.0, 500
 

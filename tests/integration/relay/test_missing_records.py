@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from inventory_service.service import service as inventory
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import make_topic
+from tests.support.broker import Broker
 from tests.support.consuming import consuming, on_topic
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
+from tests.support.relays import make_topic
 from waybill.consumer.gap import Gap
 from waybill.consumer.starts import choose_start
 from waybill.deciders.service import Service

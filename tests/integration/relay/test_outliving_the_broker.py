@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from tests.integration.outbox_command.parts import outbox as command
-from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.broker import Broker, own_broker
-from tests.integration.relay.parts import Outbox, RelayProcess, make_topic, read_topic, relay, versions
-from tests.integration.relay.traffic import KEYS, Traffic
+from tests.support.broker import Broker, own_broker
+from tests.support.outbox_command import outbox as command
+from tests.support.outbox_command import settings
+from tests.support.relays import Outbox, RelayProcess, make_topic, read_topic, relay, versions
+from tests.support.traffic import KEYS, Traffic
 
 STALL = {"WAYBILL_RELAY_STALL_SECONDS": "1"}
 IMPATIENT = STALL | {"WAYBILL_RELAY_TOPIC_GRACE_SECONDS": "0"}

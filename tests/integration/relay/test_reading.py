@@ -10,7 +10,7 @@ from outbox_relay.operations.events.tail import VISIBLE
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.leadership import SESSION
 from outbox_relay.relay.reading import FETCH_WITH_GAPS, Reader
-from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated
+from tests.support.relays import Outbox, append, append_many, read_topic, relay, repeated
 from waybill.database.postgres_client import connect, parameters
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100

@@ -5,8 +5,8 @@ import itertools
 import psycopg
 import pytest
 
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import (
+from tests.support.broker import Broker
+from tests.support.relays import (
     Outbox,
     RelayProcess,
     append,

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from tests.integration.relay.parts import Outbox, append, make_topic, read_topic, relay, repeated, set_limit, versions
-from tests.support.wait import wait_until
+from devstack.harness.wait import wait_until
+from tests.support.relays import Outbox, append, make_topic, read_topic, relay, repeated, set_limit, versions
 
 LIMIT, ROOMY = 10_000, 1_000_000
 REDRIVE = "UPDATE published SET status = 1 WHERE status = -1"

@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka import Producer
 from psycopg import sql
 
+from devstack.harness.databases import Server
 from outbox_relay.operations import audit, decisions
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import Outbox, RelayProcess, append, empty, read_topic, relay
 from tests.integration.relay.test_transactions import TRANSACTIONS
-from tests.support.databases import Server
+from tests.support.broker import Broker
+from tests.support.relays import Outbox, RelayProcess, append, empty, read_topic, relay
 
 pytestmark = pytest.mark.slow
 

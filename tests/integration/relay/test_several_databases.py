@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.relay.parts import Outbox, append, make_topic, read_topic, relay, versions
-from tests.support.databases import Server
+from devstack.harness.databases import Server
+from tests.support.relays import Outbox, append, make_topic, read_topic, relay, versions
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from outbox_relay.relay.dead_letters import Reason
-from tests.integration.relay.parts import Outbox, RelayProcess, append, relay
+from tests.support.relays import Outbox, RelayProcess, append, relay
 from tests.support.scrape import scrape, scraped_text
 from waybill.observability.metrics import METRICS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.relay.parts import Outbox, append, append_many, read_topic, relay, repeated, set_limit, versions
+from tests.support.relays import Outbox, append, append_many, read_topic, relay, repeated, set_limit, versions
 
 TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
 FROZEN_BEFORE_IT_COMMITS = """

@@ -5,9 +5,9 @@ The service's role can do none of this (tests/integration/test_outbox.py); the s
 
 import pytest
 
-from tests.integration.outbox_command.parts import outbox as command
-from tests.integration.outbox_command.parts import settings
-from tests.integration.relay.parts import (
+from tests.support.outbox_command import outbox as command
+from tests.support.outbox_command import settings
+from tests.support.relays import (
     Outbox,
     RelayProcess,
     append,

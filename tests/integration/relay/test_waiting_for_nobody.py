@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.integration.relay.parts import (
+from tests.support.relays import (
     EVENT_TYPE,
     Outbox,
     RelayProcess,

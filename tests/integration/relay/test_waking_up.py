@@ -6,8 +6,8 @@ import time
 import psycopg
 import pytest
 
-from tests.integration.relay.broker import Broker
-from tests.integration.relay.parts import EVENT_TYPE, SCHEMA_VERSION, Outbox, read_topic, relay, repeated, versions
+from tests.support.broker import Broker
+from tests.support.relays import EVENT_TYPE, SCHEMA_VERSION, Outbox, read_topic, relay, repeated, versions
 
 KEYS, VERSIONS = 200, 200
 ROWS, BATCHES = 5_000, 4

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.stack import CHECKOUT
-from tests.support.wait import wait_until
+from devstack.harness.stack import CHECKOUT
+from devstack.harness.wait import wait_until
 
 
 def free_port() -> int:

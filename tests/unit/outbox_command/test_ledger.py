@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 
 
 def grown_mb(events: int) -> float:

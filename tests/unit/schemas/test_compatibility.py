@@ -7,8 +7,8 @@ import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import parse
 
-from tests.unit.schemas.edits import EDITS, NOTE
-from tests.unit.schemas.samples import add, remove, retype, write_versions
+from tests.support.schema_edits import EDITS, NOTE
+from tests.support.schema_samples import add, remove, retype, write_versions
 from waybill.contracts.compatibility import problems
 from waybill.contracts.contracts import load
 from waybill.contracts.fields import ContractError

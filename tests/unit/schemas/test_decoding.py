@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import EVENTS
-from tests.unit.schemas.samples import CURRENT, add, remove, sample, write_versions
+from tests.support.schema_samples import CURRENT, add, remove, sample, write_versions
 from waybill import application
 from waybill.contracts import codec
 from waybill.contracts.contracts import load

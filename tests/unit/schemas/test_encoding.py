@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from schemas.events import EVENTS, NotificationRequested, OrderCancelled, OrderLine, OrderPlaced, ProductListed
-from tests.unit.schemas.samples import sample
+from tests.support.schema_samples import sample
 from waybill.contracts import codec
 
 PLACED = sample("waybill.order.OrderPlaced")

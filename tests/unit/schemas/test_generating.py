@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from schemas.events import EVENTS, OrderLine, OrderPlaced, PaymentRequested, ProductListed
-from tests.unit.schemas.samples import Change, add, remove, retype, write_versions
+from tests.support.schema_samples import Change, add, remove, retype, write_versions
 from waybill.contracts.contracts import load
 from waybill.contracts.fields import ContractError
 from waybill.contracts.generate import generate, stale

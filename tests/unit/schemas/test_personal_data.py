@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.unit.schemas.samples import CURRENT, Schema, add
+from tests.support.schema_samples import CURRENT, Schema, add
 from waybill.contracts.contracts import Contract, load
 from waybill.contracts.fields import Array, FieldType, Nullable, Record, Scalar, read_record
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.schemas.edits import NOTE
-from tests.unit.schemas.samples import add, write_versions
+from tests.support.schema_edits import NOTE
+from tests.support.schema_samples import add, write_versions
 from waybill.application import application
 from waybill.contracts import released
 from waybill.contracts.contracts import load

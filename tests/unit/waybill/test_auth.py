@@ -7,7 +7,7 @@ import pytest
 from django.test import RequestFactory
 
 from devstack import tokens
-from tests.support.wait import wait_until
+from devstack.harness.wait import wait_until
 from waybill.rest import auth
 from waybill.rest.problem import Problem
 from waybill.runtime.settings import Settings

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 
 GIVES_HINTS = """
 from waybill.runtime import hint

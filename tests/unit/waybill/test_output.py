@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.stack import CHECKOUT
+from devstack.harness.stack import CHECKOUT
 
 CASES = {
     "a traceback of the main thread": ("raise ValueError('broken')", "crashed"),

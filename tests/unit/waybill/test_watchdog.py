@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from devstack.harness.stack import CHECKOUT
 from tests.support.providers.process import free_port
-from tests.support.stack import CHECKOUT
 from waybill.runtime.watchdog import EXIT_CODE
 
 PATIENCE_SECONDS = 2

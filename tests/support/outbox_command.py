@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 from order_service.service import service
-from tests.integration.relay.parts import CHECKOUT
-from tests.support.databases import ServiceDatabase
 from tests.support.forked import run_outbox
 from tests.support.orders import place
-from tests.support.wait import wait_until
+from tests.support.relays import CHECKOUT
 from waybill.deciders import unit_of_work
 
 COMMAND = [sys.executable, "-m", "outbox_relay"]  # of this checkout, whichever is installed

@@ -1,6 +1,6 @@
 """The glossary explains each of its entries in a sentence, and none twice."""
 
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 
 GLOSSARY = CHECKOUT / "docs" / "glossary.md"
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from outbox_relay.cli.command import VERBS
-from tests.house import CHECKOUT, SERVICES
+from tests.architecture import CHECKOUT, SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 ASK = (

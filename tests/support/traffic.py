@@ -4,7 +4,7 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
-from tests.integration.relay.parts import Outbox, append, read_topic, versions
+from tests.support.relays import Outbox, append, read_topic, versions
 
 KEYS: Final = tuple("abcdefghij")
 PACE_SECONDS: Final = 0.005

@@ -15,7 +15,7 @@ import yaml
 from devstack import parts, postgres
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 from tests.support import containers
 from waybill.contracts.topics import topics
 from waybill.runtime.settings import Environment, Settings

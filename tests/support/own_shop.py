@@ -11,11 +11,11 @@ import psycopg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.wait import wait_until
 from schemas.events import ProductListed
-from tests.integration.relay.broker import Broker
-from tests.support.databases import Server, ServiceDatabase
+from tests.support.broker import Broker
 from tests.support.programs import Program, program
-from tests.support.wait import wait_until
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
 from waybill.contracts.topics import topics

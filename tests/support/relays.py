@@ -23,10 +23,10 @@ import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from tests.support.databases import ServiceDatabase
-from tests.support.wait import wait_until
+from devstack.folder import CHECKOUT
+from devstack.harness.databases import ServiceDatabase
+from devstack.harness.wait import wait_until
 
-CHECKOUT = Path(__file__).parents[3]
 EVENT_TYPE, SCHEMA_VERSION, SCHEMA_ID = "waybill.order.OrderPlaced", 1, 77
 
 INSERT = """

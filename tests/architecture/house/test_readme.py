@@ -13,7 +13,7 @@ import pytest
 
 from devstack.demo import CATALOGUE
 from devstack.provider import FIELDS
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 
 README = CHECKOUT / "README.md"
 BOOKINGS = CHECKOUT / "examples" / "bookings"  # whose files the tutorial writes

@@ -16,7 +16,7 @@ from fastavro import parse_schema, schemaless_writer
 
 from catalogue import asyncapi, book, examples, pages
 from schemas.events import EVENTS
-from tests.house import CHECKOUT, SERVICES
+from tests.architecture import CHECKOUT, SERVICES
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
 from waybill.contracts.document import flatten

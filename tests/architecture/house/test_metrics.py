@@ -10,7 +10,7 @@ from typing import get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from outbox_relay.relay.program import exposure as relay_exposure
-from tests.house import CHECKOUT, SERVICES
+from tests.architecture import CHECKOUT, SERVICES
 from waybill.observability import exposure, metrics
 from waybill.observability.metrics import METRICS, Name
 

@@ -28,11 +28,11 @@ from confluent_kafka.admin import (
 from devstack import java, rehearsal
 from devstack.download import fetch
 from devstack.folder import Folder
+from devstack.harness.interrupts import undisturbed
+from devstack.harness.wait import wait_until
 from devstack.parts import Site, inherited, port_names
 from devstack.ports import HOST, choose
 from outbox_relay.relay.kafka.broker import SILENT
-from tests.support.interrupts import undisturbed
-from tests.support.wait import wait_until
 
 CLUSTER: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
 SETTINGS: Final = {

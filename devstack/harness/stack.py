@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 
-from tests.support.interrupts import undisturbed
-from tests.support.wait import wait_until
+from devstack.folder import CHECKOUT
+from devstack.harness.interrupts import undisturbed
+from devstack.harness.wait import wait_until
 
-CHECKOUT = Path(__file__).parents[2]
-START_SECONDS = 120
+START_SECONDS = 400  # a deadline only: a loaded machine takes minutes
 
 
 class StartFailed(Exception):
@@ -32,19 +33,22 @@ class Stack:
 
     @property
     def state(self) -> dict[str, Any]:
+        """Return what state.json says now."""
         return json.loads((self.home / "state.json").read_text())
 
     @property
     def urls(self) -> dict[str, str]:
+        """Return the base URL of each part."""
         return self.state["urls"]
 
     @property
     def kafka(self) -> str:
+        """Return Kafka's bootstrap address."""
         return self.state["kafka"]
 
     @property
     def superuser_url(self) -> str:
-        """The database server as its superuser."""
+        """Return the URL of the database server as its superuser."""
         given = self.environment.get("WAYBILL_POSTGRES_URL")
         if given:
             return given
@@ -52,24 +56,25 @@ class Stack:
         return f"postgresql://postgres:{kept['secrets']['postgres']}@127.0.0.1:{kept['ports']['postgres']}/postgres"
 
     def database(self, name: str) -> str:
-        """One of the server's databases, as superuser."""
+        """Return the URL of one of the server's databases, as superuser."""
         return urlunsplit(urlsplit(self.superuser_url)._replace(path=f"/{name}"))
 
     def pid(self, process: str) -> int:
-        """The process's id; 0 while it is not running."""
+        """Return the process's id; 0 while it is not running."""
         return self.state["processes"].get(process, 0)
 
     def token(self, subject: str, scope: str = "orders") -> str:
-        """A token of the stack's development issuer."""
-        return self._run("token", "--sub", subject, "--scope", scope).strip()
+        """Return a token of the stack's development issuer."""
+        return self.devstack("token", "--sub", subject, "--scope", scope).strip()
 
     def client(self, service: str, token: str | None = None) -> httpx.Client:
-        """A client of one service; the demo customer's unless another token is given."""
+        """Return a client of one service; the demo customer's unless another token is given."""
         token = token or self.state["tokens"]["customer"]
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.Client(base_url=self.urls[service], headers=headers, timeout=10, trust_env=False)
 
-    def _run(self, *arguments: str) -> str:
+    def devstack(self, *arguments: str) -> str:
+        """Run one of the devstack's commands on this stack, and return what it prints."""
         done = subprocess.run(
             [sys.executable, "-m", "devstack", *arguments],
             cwd=CHECKOUT,
@@ -86,25 +91,25 @@ class Stack:
 
 
 @contextmanager
-def running(home: Path, **environment: str):
-    """Start a stack in a folder; stops it and wipes its data whatever happens."""
+def running(home: Path, **environment: str) -> Iterator[Stack]:
+    """Start a stack in a folder; stop it and wipe its data whatever happens."""
     stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment})
     try:
-        stack._run("up")
+        stack.devstack("up")
         yield stack
     finally:
         with undisturbed():
-            stack._run("reset")
+            stack.devstack("reset")
 
 
 def sent(response: httpx.Response, status: int) -> Any:
-    """The answer's JSON; fails with the whole answer where the status is another."""
+    """Return the answer's JSON; fail with the whole answer where the status is another."""
     assert response.status_code == status, (response.status_code, response.text)
     return response.json() if response.content else None
 
 
 def order_at_rest(client: httpx.Client, order_id: str, *, deadline_seconds: float = 60) -> dict[str, Any]:
-    """The order once it is CONFIRMED or CANCELLED."""
+    """Return the order once it is CONFIRMED or CANCELLED."""
     seen: list[str] = []
 
     def look() -> dict[str, Any] | None:

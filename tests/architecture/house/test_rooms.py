@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.house import CHECKOUT, SERVICES
+from tests.architecture import CHECKOUT, SERVICES
 
 ROOMS = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
 WITH_WORKER = {"order_service", "payment_service", "notification_service"}

@@ -18,9 +18,9 @@ import psycopg
 
 from devstack import postgres as local
 from devstack.folder import ROOT_DATA
+from devstack.harness.interrupts import undisturbed
+from devstack.harness.wait import wait_until
 from devstack.ports import HOST, choose
-from tests.support.interrupts import undisturbed
-from tests.support.wait import wait_until
 
 SETTINGS = {
     "listen_addresses": f"{HOST},::1",

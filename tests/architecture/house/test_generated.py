@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 from waybill.contracts import generate
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import CHECKOUT, PACKAGES, SERVICES
+from tests.architecture import CHECKOUT, PACKAGES, SERVICES
 
 PURE = ("domain", "reactions")
 LINT = Path(sys.executable).with_name("lint-imports")

@@ -1,6 +1,6 @@
 """What each event version looked like on the wire when it was made, kept for as long as a topic or outbox may hold it.
 
-`python -m tests.contracts.golden` writes the file of each version that has none, in the commit that adds the version.
+`python -m tests.support.golden` writes the file of each version that has none, in the commit that adds the version.
 A kept file is never written again. To change a version that nobody has deployed, delete its file first.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from outbox_relay.relay.kafka.records import Records, Row
 from schemas.events import EVENTS
-from tests.unit.schemas.samples import sample
+from tests.support.schema_samples import sample
 from waybill.contracts import codec
 from waybill.contracts.contracts import Contract, load
 from waybill.contracts.event import Event

@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from schemas.events import EVENTS
-from tests.house import CHECKOUT
+from tests.architecture import CHECKOUT
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
 from waybill.runtime.settings import Environment, Settings

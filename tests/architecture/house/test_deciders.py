@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import CHECKOUT, SERVICES
+from tests.architecture import CHECKOUT, SERVICES
 
 DOMAINS = [CHECKOUT / service / "domain.py" for service in SERVICES]
 PURE = [CHECKOUT / service / room for service in SERVICES for room in ("domain.py", "reactions.py")]

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from tests.unit.schemas.samples import Change, Schema, add, remove, retype
+from tests.support.schema_samples import Change, Schema, add, remove, retype
 
 
 class Edit(NamedTuple):

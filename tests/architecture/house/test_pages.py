@@ -9,7 +9,7 @@ from ninja import Schema
 from pydantic import ValidationError
 
 from outbox_relay.settings import RelaySettings
-from tests.house import CHECKOUT, pages
+from tests.architecture import CHECKOUT, pages
 from waybill.observability import metrics
 from waybill.registry.registry import Access
 
