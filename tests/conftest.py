@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import structlog
 
+import tests.support.configured  # noqa: F401 - configures Django
 from devstack.harness import databases
 from devstack.harness import stack as stacks
 from devstack.harness.interrupts import end_tidily
-from tests.support import containers, services, workers
+from tests.support import containers, workers
 from tests.support.databases import in_use
 
 if workers.is_worker():
@@ -66,8 +67,6 @@ def pytest_keyboard_interrupt() -> None:
     """Let them end as this one does."""
     workers.interrupt(WORKERS)
 
-
-services.configure()
 
 # A traceback with every frame's locals, the default, takes seconds each where they hold a batch of messages.
 plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

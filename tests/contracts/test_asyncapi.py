@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 from tests.support import toolchains
 
 HERE = Path(__file__).parent / "asyncapi"

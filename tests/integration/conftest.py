@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from devstack.harness.databases import Server, ServiceDatabase
 from tests.support.broker import Broker, own_broker
 from tests.support.databases import in_use
+from tests.support.inbox import WRITERS
 from tests.support.own_shop import Shop, open_shop
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.relays import Outbox, empty
+from tests.support.stock import stocked
+from waybill.consumer import schema_ids
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +69,14 @@ def shop(own_databases: Server, server: PostgresServer, broker: Broker) -> Itera
     with open_shop(own_databases, broker) as opened:
         yield opened
         server.ensure_running()
+
+
+@pytest.fixture
+def inventory(inventory_database):
+    """A stock of lamps, and the schema ids as registration leaves them."""
+    with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
+        for schema_id, event in WRITERS.items():
+            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
+    schema_ids._writers.cache_clear()
+    stocked("LAMP", 10)
+    return inventory_database

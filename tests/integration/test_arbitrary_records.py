@@ -12,11 +12,11 @@ from devstack.harness.databases import ServiceDatabase
 from devstack.harness.wait import wait_until
 from inventory_service.service import service as inventory
 from schemas.events import OrderPlaced
-from tests.integration.test_unit_of_work import stocked
 from tests.support import raw_producer
 from tests.support.consuming import consuming, on_topic
 from tests.support.orders import placed
 from tests.support.relays import make_topic
+from tests.support.stock import stocked
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
 

@@ -17,11 +17,11 @@ from devstack.harness.databases import Server, ServiceDatabase
 from devstack.harness.wait import wait_until
 from inventory_service.service import service as inventory
 from schemas.events import SOURCES, OrderPlaced
-from tests.integration.test_unit_of_work import stocked
 from tests.support.consuming import consuming, on_topic
 from tests.support.databases import in_use
 from tests.support.orders import placed
 from tests.support.relays import make_topic
+from tests.support.stock import stocked
 from waybill.application import application
 from waybill.consumer import schema_ids
 from waybill.contracts import codec

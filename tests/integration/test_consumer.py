@@ -1,6 +1,5 @@
 """Every event is applied exactly once; one that cannot be is parked, and all other keys flow."""
 
-import itertools
 import json
 from io import BytesIO
 from uuid import uuid4
@@ -11,60 +10,21 @@ from django.db import OperationalError, connection
 from django_outbox_pattern.models import Received
 from fastavro import schemaless_writer
 
-from inventory_service.models import ProductRow, ReservationRow
+from inventory_service.models import ReservationRow
 from inventory_service.service import service
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import SOURCES, OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
-from tests.integration.test_unit_of_work import stocked
+from tests.support.inbox import FAILED, SUCCEEDED, WRITERS, message, parked, process, record, reserved
 from tests.support.orders import placed
 from waybill.application import application
 from waybill.consumer import handling, housekeeping, registered, schema_ids
-from waybill.consumer.message import Message
 from waybill.contracts import codec
 from waybill.deciders.outcomes import ParkingStopped
 from waybill.inbox import inbox, redrive
-from waybill.observability.telemetry import new_id
 from waybill.runtime.settings import settings
 
-FAILED, SUCCEEDED = -1, 2
 UNREGISTERED = 998
-WRITERS = {1: OrderPlaced, 2: OrderConfirmed, 3: ProductListed, 4: ProductRepriced}
-offsets = itertools.count()
-
-
-@pytest.fixture
-def inventory(inventory_database):
-    """A stock of lamps, and the schema ids as registration leaves them."""
-    with psycopg.connect(inventory_database.owner_url, autocommit=True) as owner:
-        for schema_id, event in WRITERS.items():
-            owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 1, %s)", [event.event_type, schema_id])
-    schema_ids._writers.cache_clear()
-    stocked("LAMP", 10)
-    return inventory_database
-
-
-def message(event, *, event_id=None, value=None, **headers):
-    schema_id = next(n for n, kind in WRITERS.items() if isinstance(event, kind))
-    framed = codec.frame(schema_id, codec.encode(event)) if value is None else value
-    given = {"ce_id": event_id or new_id(), "ce_type": event.event_type, "ce_sequence": "1", **headers}
-    return record(event, tuple((name, said.encode()) for name, said in given.items()), framed)
-
-
-def record(event, headers, value):
-    return Message(event.topic, 0, next(offsets), event.aggregate_id.encode(), headers, value, 0)
-
-
-def process(*messages):
-    handling.process(service, messages, settings())
-
-
-def parked():
-    return [row.headers for row in Received.objects.filter(status=FAILED).order_by("id")]
-
-
-def reserved():
-    return ProductRow.objects.get(pk="LAMP").reserved
 
 
 def test_the_same_event_twice_is_applied_once(inventory):

@@ -13,8 +13,8 @@ from order_service import api
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import Event, ProductDelisted, ProductListed, ProductRepriced
-from tests.integration.test_bad_records import consuming
-from tests.integration.test_consumer import parked
+from tests.support.consuming import consuming
+from tests.support.inbox import parked
 from tests.support.relays import make_topic
 from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message

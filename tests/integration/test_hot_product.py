@@ -5,13 +5,13 @@ from multiprocessing import get_context
 
 import pytest
 
-import tests.conftest  # noqa: F401 - configures Django in the processes too
+import tests.support.configured  # noqa: F401 - configures Django in the processes too
 from devstack.harness.wait import wait_until
 from inventory_service.domain import CorrectStock, ReceiveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
-from tests.integration.test_consumer import inventory, message  # noqa: F401 - the fixture
 from tests.support.databases import in_use
+from tests.support.inbox import message
 from tests.support.orders import cause, placed
 from waybill.consumer import handling
 from waybill.consumer.message import Message
@@ -44,7 +44,7 @@ def changed(command) -> bool:
 
 
 @pytest.mark.slow
-def test_no_unit_is_sold_twice_while_the_product_is_restocked_and_counted(inventory):  # noqa: F811
+def test_no_unit_is_sold_twice_while_the_product_is_restocked_and_counted(inventory):
     messages = [message(placed(quantity=1)) for _ in range(ORDERS)]
     third = ORDERS // PROCESSES
     # After a rebalance two consumers may have the same messages for a moment.
@@ -69,7 +69,7 @@ def test_no_unit_is_sold_twice_while_the_product_is_restocked_and_counted(invent
     assert different == []
 
 
-def test_a_count_below_what_is_held_is_refused_and_changes_nothing(inventory):  # noqa: F811
+def test_a_count_below_what_is_held_is_refused_and_changes_nothing(inventory):
     handling.process(service, [message(placed(quantity=8))], settings())
     assert changed(CorrectStock(sku="LAMP", change=-2, reason="count", limit=LIMIT))
     with pytest.raises(CommandRefused, match="7 units would be left and 8 are held"):

@@ -15,7 +15,7 @@ import pytest
 from devstack.harness.databases import ROLES
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
-from tests.integration.test_migrating import migrate
+from tests.support.migrating import migrate
 from tests.support.outbox_command import outbox, settings
 from tests.support.own_shop import Shop
 from tests.support.postgres import PostgresServer, as_user, server_folder

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from inventory_service.domain import ListProduct, ReceiveStock, ReserveStock
+from inventory_service.domain import ReserveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.models import to_state as stock_of
 from inventory_service.service import service as inventory
@@ -16,6 +16,7 @@ from order_service.models import OrderRow, to_state
 from order_service.service import service as orders
 from schemas.events import StockLine
 from tests.support.orders import cause, place
+from tests.support.stock import stocked
 from waybill.deciders.outcomes import CommandRefused, Ignored
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.outbox import outbox
@@ -60,16 +61,6 @@ def test_the_row_is_the_fold_of_its_events(order_database):
 
 def reserve(sku, quantity=1):
     return Caused(ReserveStock(order_id=uuid4(), lines=(StockLine(sku=sku, quantity=quantity),)), cause())
-
-
-def stocked(sku, units):
-    handle(
-        inventory,
-        [
-            Caused(ListProduct(sku=sku, name=sku, unit_price=1, currency="EUR"), cause()),
-            Caused(ReceiveStock(sku=sku, quantity=units, reason="delivery", limit=10**9), cause()),
-        ],
-    )
 
 
 def test_nothing_is_sold_twice_by_many_at_once(inventory_database):

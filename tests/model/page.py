@@ -10,13 +10,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import tests.conftest  # noqa: F401 - configures Django, which the services' plans need
+import tests.support.configured  # noqa: F401 - configures Django, which the services' plans need
+from devstack.folder import CHECKOUT
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
 from payment_service import domain as payment
 from schemas.events import OrderLine, StockLine
-from tests.architecture import CHECKOUT
 from tests.model.corridor import SERVICES
 from tests.model.scopes import BOUND, DEEP, SMALL
 from waybill.deciders.outcomes import Ignored, Refused

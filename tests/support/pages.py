@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from devstack.folder import CHECKOUT
 from schemas.events import EVENTS
-from tests.architecture import CHECKOUT
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
 from waybill.runtime.settings import Environment, Settings

@@ -301,3 +301,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}

@@ -1,10 +1,11 @@
-"""The services' modules in a process of its own: they read their settings when imported."""
+"""The services' packages, and their modules in a process of its own: they read their settings when imported."""
 
 import os
 
 from waybill.runtime.django_settings import configure_django
 
 SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
+PACKAGES = ("schemas", "waybill", *SERVICES, "outbox_relay", "devstack", "catalogue")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # nothing connects to this address
 
 

@@ -4,9 +4,9 @@ import uuid
 
 from confluent_kafka import Producer
 
-from tests.integration.outbox_command.test_verifying import published, send, verify
 from tests.support.outbox_command import Ended, outbox, settings
 from tests.support.relays import Outbox, append, relay
+from tests.support.verifying import published, send, verify
 
 EXECUTE = ["--execute", "--reason", "subscribers were told", "--by", "ana"]
 

@@ -5,15 +5,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.integration.outbox_command.test_redriving import BROKEN, park_pair, redrive
-from tests.integration.test_consumer import (  # noqa: F401 - a fixture
-    inventory,
-    message,
-    parked,
-    placed,
-    process,
-    reserved,
-)
+from tests.support.dead_letters import BROKEN, park_pair, redrive
+from tests.support.inbox import message, parked, process, reserved
+from tests.support.orders import placed
 from tests.support.outbox_command import Ended, outbox, settings
 from tests.support.relays import Outbox, append, read_topic, relay, set_limit, versions
 
@@ -36,7 +30,7 @@ def refused(own: Outbox, *aggregates: str) -> None:
         own.wait_for_cursor(last)
 
 
-def test_without_execute_it_only_lists_what_would_go(inventory):  # noqa: F811
+def test_without_execute_it_only_lists_what_would_go(inventory):
     event = park_pair()
     done = discard("inventory", inventory.service_url, "--reason-contains", "Unreadable")
     assert (done.code, [one["key"] for one in done.lines()]) == (0, [event.aggregate_id])
@@ -44,7 +38,7 @@ def test_without_execute_it_only_lists_what_would_go(inventory):  # noqa: F811
     assert len(parked()) == 2
 
 
-def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redriven(inventory):  # noqa: F811
+def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redriven(inventory):
     event = placed()
     rubbish, good = message(event, value=BROKEN), message(event)
     process(rubbish)
@@ -66,7 +60,7 @@ def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redrive
     assert audit == ("ana", "discard", "a test wrote to the topic", what)
 
 
-def test_one_is_chosen_by_its_place_many_by_key_or_type_and_all_only_by_that_word(inventory):  # noqa: F811
+def test_one_is_chosen_by_its_place_many_by_key_or_type_and_all_only_by_that_word(inventory):
     first, second, third = park_pair(), park_pair(), park_pair()
     url = inventory.service_url
     assert "choose what to discard" in discard("inventory", url, *EXECUTE).err

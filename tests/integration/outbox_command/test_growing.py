@@ -15,10 +15,10 @@ from confluent_kafka.admin import AdminClient
 from devstack.harness.wait import wait_until
 from outbox_relay.operations.topics import groups
 from outbox_relay.operations.topics.grow import Growth, obstacles
-from tests.integration.outbox_command.test_replaying import jobs
-from tests.integration.outbox_command.test_replaying import running as replaying
 from tests.support.outbox_command import AWAY, Ended, outbox, settings
 from tests.support.relays import Outbox, append, append_many, relay, set_limit
+from tests.support.replaying import jobs
+from tests.support.replaying import running as replaying
 
 KEYS = [f"key-{number}" for number in range(40)]
 BEFORE, AFTER = 3, 8

@@ -10,19 +10,11 @@ from django.db import connection
 
 from devstack.harness.wait import wait_until
 from schemas.events import OrderPlaced
-from tests.integration.test_consumer import inventory, message, parked, process, reserved  # noqa: F401 - a fixture
+from tests.support.dead_letters import BROKEN, park_pair, redrive
+from tests.support.inbox import message, parked, process, reserved
 from tests.support.orders import placed
-from tests.support.outbox_command import Ended, outbox, settings
 from waybill.consumer.message import Message
 from waybill.contracts import codec
-
-BROKEN = b"no frame"
-
-
-def redrive(database, *arguments: str) -> Ended:
-    """Redrive one database's messages."""
-    told = ["--service", "inventory", "--reason", "mended", *arguments]
-    return outbox("redrive", "--json", *told, **settings(inventory=database.service_url))
 
 
 def mend(database, event: OrderPlaced) -> None:
@@ -44,17 +36,8 @@ def process_apart(one: Message) -> None:
         connection.close()
 
 
-def park_pair(quantity: int = 2) -> OrderPlaced:
-    """Park an order's first event for its bytes, and the same order's next one behind it."""
-    event = placed(uuid4(), quantity=quantity)
-    process(message(event, value=BROKEN))
-    process(message(event))
-    assert [one["key"] for one in parked()].count(event.aggregate_id) == 2
-    return event
-
-
 @pytest.mark.slow
-def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):  # noqa: F811
+def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):
     event = park_pair()
     other = park_pair()
     mend(inventory, event)
@@ -69,7 +52,7 @@ def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory
     assert redrive(inventory).code == 1
 
 
-def test_nothing_is_handled_twice(inventory):  # noqa: F811
+def test_nothing_is_handled_twice(inventory):
     event = park_pair()
     mend(inventory, event)
     assert redrive(inventory).code == 0
@@ -78,7 +61,7 @@ def test_nothing_is_handled_twice(inventory):  # noqa: F811
     assert parked() == []
 
 
-def test_a_message_that_comes_during_a_release_waits_for_it(inventory):  # noqa: F811
+def test_a_message_that_comes_during_a_release_waits_for_it(inventory):
     event = placed(uuid4())
     process(message(event, value=BROKEN))
     with psycopg.connect(inventory.service_url) as releasing:
@@ -92,7 +75,7 @@ def test_a_message_that_comes_during_a_release_waits_for_it(inventory):  # noqa:
     assert (parked(), reserved()) == ([], 2)
 
 
-def test_a_message_that_fails_again_keeps_the_new_reason(inventory):  # noqa: F811
+def test_a_message_that_fails_again_keeps_the_new_reason(inventory):
     event = park_pair()
     with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
         session.execute("UPDATE received SET headers = jsonb_set(headers, '{reason}', '\"old\"') WHERE status = -1")
@@ -101,7 +84,7 @@ def test_a_message_that_fails_again_keeps_the_new_reason(inventory):  # noqa: F8
     assert sorted(reason.partition(":")[0] for reason in reasons.values()) == ["Unreadable", "old"]
 
 
-def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):  # noqa: F811
+def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):
     event, other = park_pair(), park_pair()
     for one in (event, other):
         mend(inventory, one)
@@ -111,7 +94,7 @@ def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):  # noqa: F8
     assert {one["key"] for one in parked()} == {other.aggregate_id}
 
 
-def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(inventory):  # noqa: F811
+def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(inventory):
     event = park_pair()
     mend(inventory, event)
     assert redrive(inventory, "--reason-contains", "no such text").code == 1
@@ -126,7 +109,7 @@ def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(invent
     assert what == {"publications": 0, "messages": 2, "reasons": ["Unreadable"]}
 
 
-def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inventory):  # noqa: F811
+def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inventory):
     event = park_pair()
     mend(inventory, event)
     last = [one["place"] for one in parked()][-1]
@@ -139,7 +122,7 @@ def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inven
     assert "1 would overtake an earlier dead letter of their key and stay; choose the key: --key KEY" in done.err
 
 
-def test_in_a_topic_that_has_grown_the_old_partition_goes_first(inventory):  # noqa: F811
+def test_in_a_topic_that_has_grown_the_old_partition_goes_first(inventory):
     event = park_pair()
     with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
         session.execute(

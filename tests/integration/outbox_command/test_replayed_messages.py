@@ -20,8 +20,8 @@ from notification_service.service import service as notifications
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import OrderConfirmed, ProductListed
-from tests.integration.test_consumer import WRITERS, message, parked
 from tests.support.databases import in_use
+from tests.support.inbox import WRITERS, message, parked
 from tests.support.orders import placed
 from tests.support.outbox_command import execute
 from tests.support.relays import _free_port as free_port

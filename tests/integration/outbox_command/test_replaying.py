@@ -1,11 +1,7 @@
 """Published events are sent again, on record, by a job that survives whatever ends its process."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -13,23 +9,14 @@ import pytest
 from devstack.harness.databases import ServiceDatabase
 from devstack.harness.wait import wait_until
 from tests.support.outbox_command import AWAY, Ended, join, outbox, settings
-from tests.support.relays import CHECKOUT, Outbox, Record, append, append_many, read_topic, relay
+from tests.support.relays import Outbox, Record, append, read_topic, relay
+from tests.support.replaying import EVERYTHING, WHY, copies, here, jobs, passed_over, running, sent
 
-WHY = ["--execute", "--reason", "the broker lost its tail"]
-EVERYTHING = ["--positions", "1.."]
 REPLAY_HEADERS = {"ce_replayid", "ce_replaytarget", "ce_replayreprocess", "ce_replayeffects"}
-
-
-def here(own: Outbox, **more: str) -> dict[str, str]:
-    return settings(own.kafka, order=own.database.service_url, **more)
 
 
 def replay(own: Outbox, *arguments: str, **databases: str) -> Ended:
     return outbox("replay", "--json", *arguments, **here(own, **databases))
-
-
-def jobs(own: Outbox) -> list[dict]:
-    return outbox("jobs", "--json", **here(own)).lines()
 
 
 def published(own: Outbox, count: int = 6) -> list[str]:
@@ -41,17 +28,6 @@ def published(own: Outbox, count: int = 6) -> list[str]:
     return [str(event_id) for (event_id,) in own.execute("SELECT event_id FROM waybill_outbox ORDER BY position")]
 
 
-def passed_over(own: Outbox, count: int) -> None:
-    """Write so many events, an aggregate each, as if the relay had published them."""
-    with own.connect() as writer:
-        append_many(writer, own.topic, count)
-    own.execute("UPDATE waybill_outbox_cursor SET position = %s", count)
-
-
-def copies(own: Outbox) -> list[Record]:
-    return [record for record in read_topic(own.kafka, own.topic) if "ce_replayid" in record.headers]
-
-
 def plain(record: Record) -> tuple[str, bytes, dict[str, str]]:
     """The record but for what a replay adds."""
     kept = {name: value for name, value in record.headers.items() if name not in REPLAY_HEADERS}
@@ -60,28 +36,6 @@ def plain(record: Record) -> tuple[str, bytes, dict[str, str]]:
 
 def actions(own: Outbox) -> list[tuple]:
     return own.execute("SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id")
-
-
-@contextmanager
-def running(own: Outbox, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a replay beside the test, and see to it that none is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "outbox_relay", "replay", "--json", *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, **here(own)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def sent(own: Outbox) -> int:
-    return sum(job for (job,) in own.execute("SELECT sent FROM waybill_replay_job"))
 
 
 def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothing(own_outbox: Outbox):

@@ -6,10 +6,10 @@ import pytest
 
 from devstack.harness.wait import wait_until
 from outbox_relay.cli.verb import DEPENDENCY_DOWN
-from tests.integration.outbox_command.test_replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
 from tests.support.broker import Broker
 from tests.support.outbox_command import Ended, outbox, settings
 from tests.support.relays import Outbox, append, relay
+from tests.support.replaying import EVERYTHING, WHY, copies, jobs, passed_over, running, sent
 
 
 @pytest.mark.slow

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from devstack.harness.wait import wait_until
-from tests.integration.relay.test_losing_nothing import AGGREGATES, write
 from tests.support.outbox_command import outbox as command
 from tests.support.outbox_command import settings
 from tests.support.postgres import PostgresServer
 from tests.support.relays import Outbox, RelayProcess, append, read_topic, relay, repeated, versions
+from tests.support.writing import AGGREGATES, write
 
 SESSIONS = 6
 BATCH = {"WAYBILL_RELAY_BATCH_ROWS": "100", "WAYBILL_RELAY_BATCHES_IN_FLIGHT": "2"}

@@ -1,17 +1,14 @@
 """The experiment that the cursor comes from, on the real relay: nothing lost, repeated or out of order."""
 
-import random
 import threading
 import time
 from collections.abc import Sequence
 
-import psycopg
 import pytest
 
 from devstack.harness.wait import wait_until
-from tests.support.relays import Outbox, append, read_topic, relay, repeated
-
-WRITERS, AGGREGATES, SECONDS, COMMITTED = 8, 50, 2.0, 500
+from tests.support.relays import Outbox, read_topic, relay, repeated
+from tests.support.writing import AGGREGATES, COMMITTED, SECONDS, WRITERS, write
 
 FORGETS_GAPS = """
 from outbox_relay.relay.program.serving import main
@@ -28,33 +25,6 @@ honest = Cursor.held_by
 Cursor.held_by = lambda self, holders: honest(self, frozenset())
 main()
 """
-
-
-def write(outbox: Outbox, seed: int, stop: threading.Event, committed: set[tuple[str, int]]) -> None:
-    """Take positions while an aggregate is locked, stall, use savepoints, commit or roll back."""
-    rng = random.Random(seed)
-    with outbox.connect(autocommit=False) as connection:
-        while not stop.is_set():
-            aggregate = rng.randint(1, AGGREGATES)
-            (last,) = connection.execute(
-                "UPDATE proof_aggregate SET version = version + 10 WHERE id = %s RETURNING version", (aggregate,)
-            ).fetchone()
-            written = []
-            for step in range(rng.choice([1, 1, 1, 2, 3])):
-                version = last + step
-                if rng.random() < 0.1:
-                    with connection.transaction() as savepoint:
-                        append(connection, outbox.topic, str(aggregate), version)
-                        raise psycopg.Rollback(savepoint)
-                append(connection, outbox.topic, str(aggregate), version)
-                written.append((str(aggregate), version))
-            if rng.random() < 0.1:
-                stop.wait(rng.random() * 0.2)
-            if rng.random() < 0.15:
-                connection.rollback()
-            else:
-                connection.commit()
-                committed.update(written)
 
 
 def lost_repeated_reordered(outbox: Outbox, program: Sequence[str]) -> tuple[int, int, int]:

@@ -13,9 +13,8 @@ from psycopg import sql
 
 from devstack.harness.databases import Server
 from outbox_relay.operations import audit, decisions
-from tests.integration.relay.test_transactions import TRANSACTIONS
 from tests.support.broker import Broker
-from tests.support.relays import Outbox, RelayProcess, append, empty, read_topic, relay
+from tests.support.relays import TRANSACTIONS, Outbox, RelayProcess, append, empty, read_topic, relay
 
 pytestmark = pytest.mark.slow
 

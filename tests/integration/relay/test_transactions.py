@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.relays import Outbox, append, append_many, read_topic, relay, repeated, set_limit, versions
+from tests.support.relays import (
+    TRANSACTIONS,
+    Outbox,
+    append,
+    append_many,
+    read_topic,
+    relay,
+    repeated,
+    set_limit,
+    versions,
+)
 
-TRANSACTIONS = {"WAYBILL_RELAY_TRANSACTIONS": "true"}
 FROZEN_BEFORE_IT_COMMITS = """
 import os, signal
 from outbox_relay.relay.kafka.producer import Sender

@@ -6,11 +6,11 @@ import shlex
 
 import pytest
 
+from devstack.folder import CHECKOUT
 from outbox_relay.cli import command
 from outbox_relay.cli.verb import read_filter
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.topology import UsageError
-from tests.architecture import CHECKOUT
 
 PAGES = ("docs/outbox-command.md", "docs/runbook.md", "docs/relay.md", "README.md")
 TEXT = "\n".join((CHECKOUT / page).read_text() for page in PAGES)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 
 
 def grown_mb(events: int) -> float:

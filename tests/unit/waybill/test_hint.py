@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 
 GIVES_HINTS = """
 from waybill.runtime import hint

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.architecture import CHECKOUT, SERVICES
+from devstack.folder import CHECKOUT
+from tests.support.services import SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 

@@ -9,8 +9,9 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from devstack.folder import CHECKOUT
 from outbox_relay.relay.program import exposure as relay_exposure
-from tests.architecture import CHECKOUT, SERVICES
+from tests.support.services import SERVICES
 from waybill.observability import exposure, metrics
 from waybill.observability.metrics import METRICS, Name
 

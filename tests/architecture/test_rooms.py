@@ -7,7 +7,8 @@ from collections import defaultdict
 
 import pytest
 
-from tests.architecture import CHECKOUT, SERVICES
+from devstack.folder import CHECKOUT
+from tests.support.services import SERVICES
 
 ROOMS = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
 WITH_WORKER = {"order_service", "payment_service", "notification_service"}

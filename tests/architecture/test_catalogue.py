@@ -15,8 +15,9 @@ import yaml
 from fastavro import parse_schema, schemaless_writer
 
 from catalogue import asyncapi, book, examples, pages
+from devstack.folder import CHECKOUT
 from schemas.events import EVENTS
-from tests.architecture import CHECKOUT, SERVICES
+from tests.support.services import SERVICES
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
 from waybill.contracts.document import flatten

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from devstack.demo import CATALOGUE
+from devstack.folder import CHECKOUT
 from devstack.provider import FIELDS
-from tests.architecture import CHECKOUT
 
 README = CHECKOUT / "README.md"
 BOOKINGS = CHECKOUT / "examples" / "bookings"  # whose files the tutorial writes

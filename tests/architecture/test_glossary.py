@@ -1,6 +1,6 @@
 """The glossary explains each of its entries in a sentence, and none twice."""
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 
 GLOSSARY = CHECKOUT / "docs" / "glossary.md"
 

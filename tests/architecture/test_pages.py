@@ -8,8 +8,9 @@ import pytest
 from ninja import Schema
 from pydantic import ValidationError
 
+from devstack.folder import CHECKOUT
 from outbox_relay.settings import RelaySettings
-from tests.architecture import CHECKOUT, pages
+from tests.support import pages
 from waybill.observability import metrics
 from waybill.registry.registry import Access
 

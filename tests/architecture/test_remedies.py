@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from devstack.folder import CHECKOUT
 from outbox_relay.cli.command import VERBS
-from tests.architecture import CHECKOUT, SERVICES
+from tests.support.services import SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 ASK = (

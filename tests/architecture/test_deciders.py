@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture import CHECKOUT, SERVICES
+from devstack.folder import CHECKOUT
+from tests.support.services import SERVICES
 
 DOMAINS = [CHECKOUT / service / "domain.py" for service in SERVICES]
 PURE = [CHECKOUT / service / room for service in SERVICES for room in ("domain.py", "reactions.py")]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 from waybill.contracts import generate
 
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from devstack import parts, postgres
+from devstack.folder import CHECKOUT
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
-from tests.architecture import CHECKOUT
 from tests.support import containers
 from waybill.contracts.topics import topics
 from waybill.runtime.settings import Environment, Settings

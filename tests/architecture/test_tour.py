@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 
 TOUR = (CHECKOUT / "docs" / "tour.md").read_text()
 README = (CHECKOUT / "README.md").read_text()

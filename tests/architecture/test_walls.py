@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.architecture import CHECKOUT, PACKAGES, SERVICES
+from devstack.folder import CHECKOUT
+from tests.support.services import PACKAGES, SERVICES
 
 PURE = ("domain", "reactions")
 LINT = Path(sys.executable).with_name("lint-imports")

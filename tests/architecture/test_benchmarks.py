@@ -9,7 +9,7 @@ from benchmarks import page, saga_page
 from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
 from devstack.download import read_lock
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 
 RESULT = json.loads(page.RESULTS.read_text())
 RELAY_PAGE = (CHECKOUT / "docs" / "relay.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture import CHECKOUT
+from devstack.folder import CHECKOUT
 from tests.support.alerts import ALERTS, FILES, known_series, promtool
 from waybill.observability.metrics import METRICS
 
