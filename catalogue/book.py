@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
+from devstack import services
 from waybill.contracts.contracts import Contract, by_event, load
 from waybill.contracts.document import flatten, type_text
 from waybill.contracts.fields import Field, Record, read_record
@@ -17,7 +18,7 @@ from waybill.contracts.topics import Topic, topics
 from waybill.deciders.service import Service, command_of
 from waybill.runtime.django_settings import configure_django
 
-SERVICES: Final = ("order_service", "inventory_service", "payment_service", "notification_service")
+SERVICES: Final = tuple(service.package for service in services.SERVICES.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ create_role() { # role; its password stands in the variable of its name, in capi
     --username="$POSTGRES_USER" --dbname=postgres <<<'CREATE ROLE :"role" LOGIN PASSWORD :'"'password';"
 }
 
+# services.toml: names
 for service in order inventory payment notification; do
+# services.toml: end
   for role in owner service relay; do
     create_role "${service}_${role}"
   done

@@ -14,8 +14,9 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from devstack import demo, download, rehearsal, screen, stack, supervisor, tokens
+from devstack import demo, download, manifests, rehearsal, screen, stack, supervisor, tokens
 from devstack.folder import CHECKOUT, Folder
+from devstack.services import SERVICES
 from devstack.trouble import Interrupted, Trouble
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TITLES = {
-    "order": "Orders, API docs",
-    "inventory": "Inventory, API docs",
-    "payment": "Payments, API docs",
-    "notification": "Notifications, API docs",
+    **{service.name: f"{service.title}, API docs" for service in SERVICES.values()},
     "provider": "Payment provider (simulated)",
     "mailbox": "Mailbox",
     "registry": "Schema registry",
@@ -51,6 +49,10 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="show the programs; exit 1 unless all of them run")
     verbs.add_parser("download", help="fetch Kafka and the registry, start nothing")
     verbs.add_parser("lock", help="resolve Kafka's and the registry's versions anew (for maintainers)")
+    written = verbs.add_parser(
+        "manifests", help="write what follows from services.toml into compose, deploy/ and pyproject"
+    )
+    written.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     token = verbs.add_parser("token", help="print a bearer token of this stack")
     token.add_argument("--sub", required=True, help="who it speaks for")
     token.add_argument("--scope", default="orders", help="space-separated (default: orders)")
@@ -188,6 +190,19 @@ def lock(_folder: Folder, _given: argparse.Namespace) -> int:
     return 0
 
 
+def write_manifests(_folder: Folder, given: argparse.Namespace) -> int:
+    """Write what follows from services.toml."""
+    stale = manifests.stale()
+    for path, text in stale.items():
+        name = path.relative_to(CHECKOUT)
+        if given.check:
+            screen.complain(f"{name} differs from services.toml; run make docs and commit it")
+        else:
+            path.write_text(text)
+            screen.say(f"wrote {name}")
+    return 1 if given.check and stale else 0
+
+
 def token(folder: Folder, given: argparse.Namespace) -> int:
     """Print a token."""
     if not tokens.jwks_file(folder.data).exists():
@@ -211,6 +226,7 @@ VERBS = {
     "status": status,
     "download": fetch,
     "lock": lock,
+    "manifests": write_manifests,
     "token": token,
     "env": print_environment,
 }

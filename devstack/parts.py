@@ -19,17 +19,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 from devstack.folder import CHECKOUT
 from devstack.ports import HOST
+from devstack.services import OUTSIDE, SERVICES
 from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-SERVICES = ("order", "inventory", "payment", "notification")
-WITH_WORKER = ("order", "payment", "notification")
-INFRASTRUCTURE = ("postgres", "kafka", "registry", "provider", "mailbox")
+INFRASTRUCTURE = ("postgres", "kafka", "registry", *OUTSIDE)
 CONFLUENT_API = "/apis/ccompat/v7"
-OUTSIDE = {"payment.worker": "provider", "notification.worker": "mailbox"}
+CALLED = {f"{service.name}.worker": service.calls for service in SERVICES.values() if service.calls}
 ISSUER, AUDIENCE = "waybill-devstack", "waybill"
 
 
@@ -112,12 +111,7 @@ def port_names(chosen: Iterable[str]) -> list[str]:
 
 def names() -> tuple[str, ...]:
     """Return the name of every part."""
-    programs = [
-        f"{service}.{kind}"
-        for service in SERVICES
-        for kind in ("web", "consumer", "relay", "worker")
-        if kind != "worker" or service in WITH_WORKER
-    ]
+    programs = [f"{service.name}.{kind}" for service in SERVICES.values() for kind in service.programs]
     return (*INFRASTRUCTURE, *programs)
 
 
@@ -138,7 +132,7 @@ def select(only: str) -> tuple[str, ...]:
         chosen |= matching
     if services_of(chosen):
         chosen |= {"postgres", "kafka", "registry"}
-    chosen |= {OUTSIDE[name] for name in chosen & OUTSIDE.keys()}
+    chosen |= {CALLED[name] for name in chosen & CALLED.keys()}
     return tuple(part for part in names() if part in chosen or not chosen)
 
 
@@ -163,10 +157,11 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         environment["WAYBILL_RELAY_HINT"] = f"{HOST}:{hint}"
     if hint := site.ports.get(f"{service}.worker.hint"):
         environment |= {"WAYBILL_WORKER_HINT": f"{HOST}:{hint}", "WAYBILL_WORKER_POLL_SECONDS": "0.2"}
-    if service == "payment" and "provider" in site.ports:
-        environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
-    if service == "notification" and "mailbox.smtp" in site.ports:
-        environment |= {"WAYBILL_SMTP_HOST": HOST, "WAYBILL_SMTP_PORT": str(site.ports["mailbox.smtp"])}
+    match SERVICES[service].calls:
+        case "provider" if "provider" in site.ports:
+            environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
+        case "mailbox" if "mailbox.smtp" in site.ports:
+            environment |= {"WAYBILL_SMTP_HOST": HOST, "WAYBILL_SMTP_PORT": str(site.ports["mailbox.smtp"])}
     if kind == "migrate":
         environment |= {
             "WAYBILL_DATABASE_URL": site.database(service, "owner"),

@@ -24,8 +24,9 @@ import psycopg
 from psycopg import sql
 
 from devstack.folder import ROOT_DATA, Folder
-from devstack.parts import SERVICES, Part
+from devstack.parts import Part
 from devstack.ports import HOST
+from devstack.services import SERVICES
 from devstack.trouble import Trouble
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ from devstack.folder import Folder, read_json, remove_orphaned_data, write_json
 from devstack.launch import Launch
 from devstack.parts import Part, Site, Step
 from devstack.ports import choose
+from devstack.services import SERVICES
 from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> S
     kept = read_json(folder.stack_file)
     needed = parts.port_names(chosen)
     ports = choose(needed, kept.get("ports", {}), os.environ)
-    roles = [f"{service}_{role}" for service in parts.SERVICES for role in postgres.ROLES]
+    roles = [f"{service}_{role}" for service in SERVICES for role in postgres.ROLES]
     fresh = {name: secrets.token_hex(16) for name in ("postgres", *roles)}
     fresh["kafka"] = java.identity()
     content = {**kept, "ports": {**kept.get("ports", {}), **ports}, "secrets": {**fresh, **kept.get("secrets", {})}}
@@ -219,7 +220,7 @@ def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any
     return {
         "urls": urls,
         "kafka": site.kafka if "kafka" in (*chosen, *site.given) else "",
-        "databases": {name: site.database(name, "service") for name in parts.SERVICES} if has_databases else {},
+        "databases": {name: site.database(name, "service") for name in SERVICES} if has_databases else {},
         "processes": {},
         "tokens": tokens.demo(folder.data),
     }

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
 )
 
 from devstack import parts
+from devstack.services import SERVICES
 from tests.e2e.night import books, brokers, databases, outside, records
 from tests.e2e.night.operator import KNOW_SECONDS, Operator, until
 from tests.e2e.night.situations import Look, Story
@@ -71,7 +72,7 @@ def program_ended(op: Operator) -> Generator[Look]:
 
 
 def every_relay_ended(op: Operator) -> Generator[Look]:
-    relays = [f"{service}.relay" for service in parts.SERVICES]
+    relays = [f"{service}.relay" for service in tuple(SERVICES)]
     op.stop(*relays)
     yield lambda: all(op.ready(relay) for relay in relays)
     op.start(*relays)

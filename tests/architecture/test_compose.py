@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from devstack import parts, postgres
+from devstack import parts, postgres, services
 from devstack.folder import CHECKOUT
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
@@ -20,7 +20,7 @@ from tests.support import containers
 from waybill.contracts.topics import topics
 from waybill.runtime.settings import Environment, Settings
 
-SERVICES = parts.SERVICES
+SERVICES = tuple(services.SERVICES)
 COMPOSE = CHECKOUT / "docker-compose.kafka.yml"
 READY = ["CMD", "python", "deploy/ready.py"]
 

@@ -9,13 +9,14 @@ from ninja import Schema
 from pydantic import ValidationError
 
 from devstack.folder import CHECKOUT
+from devstack.services import SERVICES
 from outbox_relay.settings import RelaySettings
 from tests.support import pages
 from waybill.observability import metrics
 from waybill.registry.registry import Access
 
 DOCS = CHECKOUT / "docs"
-NAMES = ("order", "inventory", "payment", "notification")
+NAMES = tuple(SERVICES)
 
 
 def text(service: str) -> str:

@@ -7,11 +7,12 @@ from collections import defaultdict
 
 import pytest
 
+from devstack import services
 from devstack.folder import CHECKOUT
 from tests.support.services import SERVICES
 
 ROOMS = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
-WITH_WORKER = {"order_service", "payment_service", "notification_service"}
+WITH_WORKER = {one.package for one in services.SERVICES.values() if "worker" in one.programs}
 # What a service has beside the rooms, and why.
 OWN_ROOMS = {
     "payment_service": {"provider"},  # the only outside call: the payment providers, one module each

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.parts import SERVICES
+from devstack.services import SERVICES
 
 SOURCE = Path(__file__).with_name("clock.c")
 LONG_BYTES = 8

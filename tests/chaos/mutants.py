@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from devstack import services
+
 
 class Case(NamedTuple):
     """A mutant, the programs it is in, the fault under which it shows, and the counts of which one must not be 0."""
@@ -104,7 +106,7 @@ def refund_dropped() -> None:
     httpx.Client.send = send  # type: ignore[method-assign]
 
 
-SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
+SERVICES = tuple(service.package for service in services.SERVICES.values())
 MUTANTS = {
     "publish-before-commit": Case(
         publish_before_commit, SERVICES, "kill -9 at unit_of_work.appended", frozenset({"ghosts"})

@@ -17,7 +17,7 @@ from xmlrpc.client import Fault
 import psutil
 import psycopg
 
-from devstack import download, leftovers, parts, postgres, rehearsal, supervisor
+from devstack import download, leftovers, parts, postgres, rehearsal, services, supervisor
 from devstack import stack as devstack
 from devstack import state as states
 from devstack.folder import Folder
@@ -31,7 +31,7 @@ from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.links import Links, server
 
-SERVICES = parts.SERVICES
+SERVICES = tuple(services.SERVICES)
 # Longer than twenty seconds, so that one freeze is within it and the longest is not.
 MAX_POLL_SECONDS = 25
 CONNECTIONS = 400  # room for 300 idle ones beside everybody

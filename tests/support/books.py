@@ -11,12 +11,13 @@ import httpx2 as httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from devstack import services
 from devstack.harness.stack import Stack
 from devstack.harness.wait import wait_until
 from tests.support import topics as real_topics
 from waybill.contracts.topics import topics
 
-SERVICES = ("order", "inventory", "payment", "notification")
+SERVICES = tuple(services.SERVICES)
 
 
 class Finding(NamedTuple):

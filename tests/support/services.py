@@ -2,9 +2,10 @@
 
 import os
 
+from devstack import services
 from waybill.runtime.django_settings import configure_django
 
-SERVICES = ("order_service", "inventory_service", "payment_service", "notification_service")
+SERVICES = tuple(service.package for service in services.SERVICES.values())
 PACKAGES = ("schemas", "waybill", *SERVICES, "outbox_relay", "devstack", "catalogue")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # nothing connects to this address
 

@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 from devstack import parts
 from devstack.harness.stack import CHECKOUT
+from devstack.services import SERVICES
 from tests.chaos.standby import standby
 from tests.e2e.night.operator import MEND_SECONDS, Operator, key
 from tests.e2e.night.situations import Look, situation
@@ -13,7 +14,7 @@ from tests.e2e.night.situations import Look, situation
 
 def dead_letters(op: Operator) -> int:
     return sum(
-        n for service in parts.SERVICES for (n,) in op.sql(service, "SELECT count(*) FROM received WHERE status = -1")
+        n for service in tuple(SERVICES) for (n,) in op.sql(service, "SELECT count(*) FROM received WHERE status = -1")
     )
 
 
@@ -67,14 +68,14 @@ def hostile_defaults(op: Operator) -> Generator[Look]:
     sku = op.product()
     settings = {"DateStyle": "'SQL, DMY'", "IntervalStyle": "'sql_standard'", "TimeZone": "'Asia/Kathmandu'"}
     try:
-        for service in parts.SERVICES:
+        for service in tuple(SERVICES):
             for name, value in settings.items():
                 op.sql(service, f'ALTER DATABASE "{service}" SET {name} = {value}')
         op.sql("order", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE '%\\_service'")
         yield lambda: op.confirmed(sku)
         yield lambda: op.outbox("list", "--service", "order", "--limit", "1").code == 0
     finally:
-        for service in parts.SERVICES:
+        for service in tuple(SERVICES):
             op.sql(service, f'ALTER DATABASE "{service}" RESET ALL')
 
 

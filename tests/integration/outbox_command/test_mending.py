@@ -7,6 +7,7 @@ import pytest
 
 from devstack.harness.stack import Stack
 from devstack.harness.wait import wait_until
+from devstack.services import SERVICES
 from tests.support.outbox_command import join, outbox, settings
 from tests.support.relays import Outbox, append, relay
 from tests.support.shop import Shop
@@ -76,7 +77,7 @@ def test_an_order_replayed_to_all_and_again_to_one_group_changes_nothing(shop: S
     assert shop.at_rest(order)["status"] == "CONFIRMED"
     shop.settled(sku, 1)
     shop.until(lambda: len(shop.mails(order)) == 1, "the customer is told")
-    services = ("order", "inventory", "payment", "notification")
+    services = tuple(SERVICES)
     before = positions(stack, order["id"], services)
     to_all = outbox("replay", "--aggregate", order["id"], "--json", *WHY, **home)
     assert to_all.code == 0, to_all.err

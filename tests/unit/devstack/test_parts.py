@@ -8,6 +8,7 @@ from devstack import parts, stack
 from devstack.folder import Folder
 from devstack.parts import Part, Site, Step
 from devstack.postgres import ROLES
+from devstack.services import SERVICES
 from devstack.trouble import Trouble
 
 
@@ -18,7 +19,7 @@ def folder(tmp_path: Path) -> Folder:
 
 def site_of(folder: Folder, chosen: tuple[str, ...], **given: str) -> Site:
     ports = {name: 20_000 + n for n, name in enumerate(parts.port_names(chosen))}
-    roles = [f"{service}_{role}" for service in parts.SERVICES for role in ROLES]
+    roles = [f"{service}_{role}" for service in tuple(SERVICES) for role in ROLES]
     secrets = {name: f"secret-of-{name}" for name in ("postgres", "kafka", *roles)}
     return stack.make_site(folder, ports, secrets, given)
 
@@ -60,11 +61,11 @@ def test_the_programs_have_the_names_that_tools_know():
 def test_a_program_knows_the_password_of_its_own_role_only(folder):
     for name, task in plan_of(folder).items():
         service, _, kind = name.partition(".")
-        if service not in parts.SERVICES:
+        if service not in tuple(SERVICES):
             continue
         role = {"migrate": "owner", "relay": "relay"}.get(kind, "service")
         told = "\n".join(task.environment.values())
-        passwords = {f"secret-of-{each}_{own}" for each in parts.SERVICES for own in ROLES}
+        passwords = {f"secret-of-{each}_{own}" for each in tuple(SERVICES) for own in ROLES}
         assert {password for password in passwords if password in told} == {f"secret-of-{service}_{role}"}, name
 
 
