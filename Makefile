@@ -48,10 +48,10 @@ lint: .venv/.synced ## Check format, style, types, who imports whom, and the con
 .PHONY: contracts
 contracts: .venv/.synced ## Refuse an event's change that would break a subscriber (docs/contracts.md)
 	@$(RUN) waybill contracts check
-	@$(RUN) waybill contracts generate --check
+	@$(RUN) catalogue --check
 
 .PHONY: docs
-docs: .venv/.synced ## Write docs/asyncapi/ anew, and the event catalogue: open docs/catalogue/index.html
+docs: .venv/.synced ## Write everything that follows from the code, and the event catalogue: docs/catalogue/index.html
 	@$(RUN) catalogue
 
 .PHONY: chaos

@@ -1,28 +1,42 @@
-"""`make docs`: writes the AsyncAPI documents and the pages of the event catalogue."""
+"""`make docs`: writes what follows from the code, in pages and in other files, and the pages of the event catalogue."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, pages
+from catalogue import asyncapi, book, pages, saga, tables
+from devstack import manifests
+from devstack.folder import CHECKOUT
+from waybill.contracts import generate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write what is stale; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m catalogue", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when docs/asyncapi is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     chosen = parser.parse_args(arguments)
-    told = book.read()
-    stale = {path: text for path, text in asyncapi.documents(told).items() if _text_of(path) != text}
+    stale = {path: text for path, text in committed().items() if _text_of(path) != text}
     if chosen.check:
         for path in stale:
-            sys.stderr.write(f"catalogue: docs/asyncapi/{path.name} is stale; run `make docs` and commit it\n")
+            sys.stderr.write(f"{path.relative_to(CHECKOUT)} is stale; run `make docs` and commit it\n")
         return 1 if stale else 0
     _write(stale)
-    _write(pages.pages(told))
-    sys.stdout.write(f"docs/asyncapi: {len(stale)} written; open {pages.FOLDER / 'index.html'}\n")
+    _write(pages.pages(book.read()))
+    names = ", ".join(str(path.relative_to(CHECKOUT)) for path in stale) or "nothing was stale"
+    sys.stdout.write(f"written: {names}; open {pages.FOLDER / 'index.html'}\n")
     return 0
+
+
+def committed() -> dict[Path, str]:
+    """Return every generated text that is committed, as it should be."""
+    return {
+        **generate.stale(),
+        **manifests.stale(),
+        **asyncapi.documents(book.read()),
+        **tables.pages(),
+        saga.PAGE: saga.page(),
+    }
 
 
 def _text_of(path: Path) -> str | None:

@@ -10,13 +10,13 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
+import catalogue.configured  # noqa: F401 - the services' rows want Django
 from devstack import services
 from waybill.contracts.contracts import Contract, by_event, load
 from waybill.contracts.document import flatten, type_text
 from waybill.contracts.fields import Field, Record, read_record
 from waybill.contracts.topics import Topic, topics
 from waybill.deciders.service import Service, command_of
-from waybill.runtime.django_settings import configure_django
 
 SERVICES: Final = tuple(service.package for service in services.SERVICES.values())
 
@@ -103,11 +103,7 @@ class Book:
 
 @cache
 def plan(service: str) -> Service:
-    """Load the plan of a service; its rows want Django configured, with any database."""
-    from django.conf import settings
-
-    if not settings.configured:
-        configure_django(SERVICES, "postgresql://nobody@127.0.0.1:1/nothing")
+    """Load the plan of a service."""
     return import_module(f"{service}.service").service
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-import tests.support.configured  # noqa: F401 - configures Django
+import catalogue.configured  # noqa: F401 - configures Django
 from devstack.harness import databases
 from devstack.harness import stack as stacks
 from devstack.harness.interrupts import end_tidily

@@ -5,7 +5,7 @@ from multiprocessing import get_context
 
 import pytest
 
-import tests.support.configured  # noqa: F401 - configures Django in the processes too
+import catalogue.configured  # noqa: F401 - configures Django in the processes too
 from devstack.harness.wait import wait_until
 from inventory_service.domain import CorrectStock, ReceiveStock
 from inventory_service.models import ProductRow, ReservationRow

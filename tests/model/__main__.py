@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import tests.support.configured  # noqa: F401 - configures Django, whose rows the deciders' states come from
+import catalogue.configured  # noqa: F401 - configures Django, whose rows the deciders' states come from
 from tests.model.mutants import MUTANTS
 from tests.model.scopes import BOUND, DEEP, Scope
 from tests.model.search import Found, TooManyStates, explore, memory_mib

@@ -1,30 +1,72 @@
-"""The tables of docs/services/*.md and docs/settings.md, as the code has them; the tests compare, an author pastes."""
+"""The tables of docs/services/*.md, docs/settings.md and docs/metrics.md, as the code has them.
+
+A page has each table once; the text around it is written by hand.
+"""
 
 import ast
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+import catalogue.configured  # noqa: F401 - the services read their settings when imported
 from devstack.folder import CHECKOUT
+from devstack.services import SERVICES
 from schemas.events import EVENTS
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
+from waybill.registry.registry import Access
 from waybill.runtime.settings import Environment, Settings
+
+DOCS: Final = CHECKOUT / "docs"
+TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every page that has such tables, as it should be."""
+    wanted = {
+        DOCS / "services" / f"{name}.md": [table(name, mark) for mark in ("ENDPOINTS", "IN", "OUT", "SETTINGS")]
+        for name in SERVICES
+    }
+    wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
+    wanted[DOCS / "metrics.md"] = [metrics_table()]
+    return {path: renewed(path, tables) for path, tables in wanted.items()}
+
+
+def renewed(path: Path, tables: Sequence[str]) -> str:
+    """Return the page with these tables in the place of those that they renew: same head, most rows in common.
+
+    Raises:
+        ValueError: The page has no table with that head.
+
+    """
+    text = path.read_text(encoding="utf-8")
+    for fresh in tables:
+        head, _, *rows = fresh.splitlines()
+        old = [found for found in TABLE.findall(text) if found.splitlines()[0] == head]
+        if not old:
+            raise ValueError(f"{path}: no table begins with {head!r}; put one where it shall stand")
+        firsts = {row.split("|")[1] for row in rows}
+        place = max(old, key=lambda found: len(firsts & {row.split("|")[1] for row in found.splitlines()[2:]}))
+        text = text.replace(place, f"{fresh}\n")
+    return text
 
 
 def table(service: str, mark: str) -> str:
-    """One of a service's tables; `service` as in docs/services/<service>.md, or `settings` for what all share."""
+    """Return one of a service's tables; `service` as in docs/services/<service>.md, or `settings` for what all share."""
     return {"SETTINGS": settings, "ENDPOINTS": endpoints, "IN": events_in, "OUT": events_out}[mark](service)
 
 
 def settings(service: str) -> str:
+    """Return the variables that configure a service, or all of them."""
     if service == "settings":
         kinds: Iterable[Any] = [Settings]
     else:
@@ -34,6 +76,7 @@ def settings(service: str) -> str:
 
 
 def variables(*kinds: type[BaseSettings]) -> str:
+    """Return the variables of these classes."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for kind in kinds:
         prefix = kind.model_config.get("env_prefix")
@@ -54,6 +97,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def endpoints(service: str) -> str:
+    """Return what the API offers."""
     router = import_module(f"{service}_service.api").router
     lines = ["| Endpoint | Does |", "|---|---|"]
     for path, view in router.path_operations.items():
@@ -64,6 +108,7 @@ def endpoints(service: str) -> str:
 
 
 def events_in(service: str) -> str:
+    """Return the events that a service reacts to."""
     plan = import_module(f"{service}_service.service").service
     lines = ["| Event | From | Becomes | |", "|---|---|---|---|"]
     for event, reaction in plan.reaction_to.values():
@@ -73,6 +118,7 @@ def events_in(service: str) -> str:
 
 
 def events_out(service: str) -> str:
+    """Return the events that a service writes."""
     plan = import_module(f"{service}_service.service").service
     lines = ["| Event | On | Key |", "|---|---|---|"]
     own = [kind for kind in EVENTS.values() if kind.aggregate_type in plan.tables]
@@ -83,7 +129,7 @@ def events_out(service: str) -> str:
 
 
 def metrics_table() -> str:
-    """Every metric, with its labels and the programs that show it."""
+    """Return every metric, with its labels and the programs that show it."""
     lines = ["| Metric | Kind | Shown by | Means |", "|---|---|---|---|"]
     for name, metric in METRICS.items():
         labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
@@ -93,7 +139,7 @@ def metrics_table() -> str:
 
 
 def statuses(service: str) -> dict[str, list[str]]:
-    """Each `…Status` enum of the domain → its values but NONE, in the sequence of the source."""
+    """Return each `…Status` enum of the domain → its values but NONE, in the sequence of the source."""
     tree = ast.parse((CHECKOUT / f"{service}_service" / "domain.py").read_text())
     return {
         node.name: [s.targets[0].id for s in node.body if isinstance(s, ast.Assign) and s.targets[0].id != "NONE"]

@@ -1,8 +1,7 @@
-"""Writes docs/saga.md, by deciding every command in every state: `python -m tests.model.page`."""
+"""The text of docs/saga.md, by deciding every command in every state."""
 
 import dataclasses
 import re
-import sys
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -10,19 +9,18 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import tests.support.configured  # noqa: F401 - configures Django, which the services' plans need
+from catalogue.book import SERVICES, plan
 from devstack.folder import CHECKOUT
 from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
 from payment_service import domain as payment
 from schemas.events import OrderLine, StockLine
-from tests.model.corridor import SERVICES
-from tests.model.scopes import BOUND, DEEP, SMALL
 from waybill.deciders.outcomes import Ignored, Refused
 from waybill.deciders.service import command_of
 
 PAGE = CHECKOUT / "docs" / "saga.md"
+HOUR = 60  # minutes
 ID = UUID(int=1)
 LINES = {orders: (OrderLine(sku="LAMP", quantity=1, unit_price=5),), inventory: (StockLine(sku="LAMP", quantity=1),)}
 # What a command's field is, unless a variant says otherwise.
@@ -58,8 +56,8 @@ VARIANTS: dict[type, list[dict[str, Any]]] = {
 HEAD = """\
 # The saga
 
-Generated from the code by `python -m tests.model.page`; do not edit. The tables are what `decide` says of every command
-in every state that can be reached, the diagrams what `evolve` makes of the events.
+Generated from the code by `make docs`; do not edit. The tables are what `decide` says of every command in every state
+that can be reached, the diagrams what `evolve` makes of the events.
 
 An order is carried to exactly one end by four services that tell each other what happened. Nobody conducts: inventory
 and payment react to the order's events only, the order reacts to theirs. So the order's own log is the one place
@@ -103,7 +101,7 @@ tried on.
 SEARCH = """\
 ## How this is shown
 
-`make model` goes through every state of the small worlds below, breadth first, over the real `decide`, `evolve`,
+`make model` goes through every state of small worlds, which it names, breadth first, over the real `decide`, `evolve`,
 reactions and workers' attempts; only database, broker and the outside are left out. Messages of one topic and key stay
 in sequence, everything else happens in any. The provider follows the rules of `devstack/provider.py`, and
 `tests/model/test_outside.py` holds both against each other. `tests/model/test_mutants.py` changes one transition at a
@@ -181,7 +179,7 @@ def samples(domain: ModuleType) -> list[Any]:
         known = {**VALUES, "lines": LINES.get(domain)}
         unknown = [n for n, f in fields.items() if n not in known and f.default is dataclasses.MISSING]
         if unknown:
-            raise SystemExit(f"tests/model/page.py: say a value for {kind.__name__}.{unknown[0]} in VALUES")
+            raise SystemExit(f"catalogue/saga.py: say a value for {kind.__name__}.{unknown[0]} in VALUES")
         given = {n: known[n] for n, f in fields.items() if n in known and f.default is dataclasses.MISSING}
         made += [kind(**{**given, **variant}) for variant in ({}, *VARIANTS.get(kind, []))]
     return made
@@ -276,7 +274,7 @@ def _node(name: str) -> str:
 def reactions() -> Iterator[str]:
     """Yield who reacts to what, from the docstrings of the reactions."""
     yield "| Service | On | Becomes | |\n|---|---|---|---|"
-    for service in SERVICES:
+    for service in map(plan, SERVICES):
         for event, reaction in service.reaction_to.values():
             yield f"| {_short(service)} | {event.__name__} | `{command_of(reaction).__name__}` | {_line(reaction)} |"
 
@@ -284,7 +282,7 @@ def reactions() -> Iterator[str]:
 def due() -> Iterator[str]:
     """Yield what falls due, and when."""
     yield "| Service | Asked for by | Due | Does |\n|---|---|---|---|"
-    for service in SERVICES:
+    for service in map(plan, SERVICES):
         for name, task in service.tasks.items():
             when = _after(task.delay) if task.delay else "at once"
             yield f"| {_short(service)} | {task.event.__name__} | {when} | `{name}`: {_line(task.attempt)} |"
@@ -292,7 +290,7 @@ def due() -> Iterator[str]:
 
 def _after(delay: timedelta) -> str:
     minutes = int(delay.total_seconds()) // 60
-    return f"after {minutes} minutes, or as set" if minutes < 120 else f"after {minutes // 60} hours, or as set"
+    return f"after {minutes} minutes, or as set" if minutes < 2 * HOUR else f"after {minutes // HOUR} hours, or as set"
 
 
 def _short(service: Any) -> str:
@@ -303,25 +301,10 @@ def _line(function: Any) -> str:
     return (function.__doc__ or "").splitlines()[0]
 
 
-def scopes() -> Iterator[str]:
-    """Yield what is explored."""
-    yield "| World | In it | Explored by |\n|---|---|---|"
-    for scope in (*BOUND, *DEEP):
-        run_by = "`make test`" if scope.name in SMALL else "`make test-all`" if scope in BOUND else "`--deep`"
-        yield f"| `{scope.name}` | {scope.says} | {run_by} |"
-
-
 def page() -> str:
     """Return the text of docs/saga.md."""
     parts = [HEAD, INVARIANTS, "## Who reacts to what\n", *reactions(), "", DEADLINES, *due(), ""]
     for aggregate in aggregates():
         decided = taken(aggregate)
         parts += [f"## {aggregate.title}\n", *diagram(decided), "", *table(aggregate, decided), ""]
-    return "\n".join([*parts, SEARCH.rstrip("\n"), "", *scopes()]) + "\n"
-
-
-if __name__ == "__main__":
-    fresh = PAGE.exists() and PAGE.read_text() == page()
-    if not fresh:
-        PAGE.write_text(page())
-    sys.stdout.write("docs/saga.md is fresh\n" if fresh else "docs/saga.md: written\n")
+    return "\n".join([*parts, SEARCH.rstrip("\n")]) + "\n"
