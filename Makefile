@@ -78,6 +78,10 @@ bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Tempor
 bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARGS="--quick --events 20000 --repeats 1")
 	@exec $(RUN) benchmarks.relay $(ARGS)
 
+.PHONY: yardsticks
+yardsticks: .venv/.synced ## Measure how the code reads (ARGS="v0.1.0 ." for a commit beside the working tree)
+	@$(RUN) tests.support.yardsticks $(ARGS)
+
 .PHONY: bench-start
 bench-start: .venv/.synced ## Measure how long `make up` takes to be ready: the median of five first starts
 	@exec $(RUN) benchmarks.start $(ARGS)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-import catalogue.configured  # noqa: F401 - the services' rows want Django
+import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] - the services' rows want Django
 from devstack import services
 from waybill.contracts.contracts import Contract, by_event, load
 from waybill.contracts.document import flatten, type_text

@@ -5,6 +5,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from enum import Enum
 from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -136,7 +137,7 @@ class Aggregate(NamedTuple):
 
     title: str
     domain: ModuleType
-    statuses: type
+    statuses: type[Enum]
     commands: Sequence[type]
     start: Any
     kind: str
@@ -173,7 +174,7 @@ def aggregates() -> list[Aggregate]:
 
 def samples(domain: ModuleType) -> list[Any]:
     """Return every command of a service, once for each difference that it can make."""
-    made = []
+    made: list[Any] = []
     for kind in typing.get_args(domain.Command):
         fields = {field.name: field for field in dataclasses.fields(kind)}
         known = {**VALUES, "lines": LINES.get(domain)}
@@ -193,7 +194,8 @@ def taken(aggregate: Aggregate) -> list[Taken]:
     for state in todo:
         for command in commands:
             decision = aggregate.domain.decide(command, state)
-            before, path = status(aggregate, state), []
+            before = status(aggregate, state)
+            path: list[tuple[str, str, str]] = []
             if isinstance(decision, Ignored):
                 said = f"ignored: {decision.reason}"
             elif isinstance(decision, Refused):

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-import catalogue.configured  # noqa: F401 - the services read their settings when imported
+import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] - the services read their settings when imported
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES
 from schemas.events import EVENTS
@@ -61,7 +61,7 @@ def renewed(path: Path, tables: Sequence[str]) -> str:
 
 
 def table(service: str, mark: str) -> str:
-    """Return one of a service's tables; `service` as in docs/services/<service>.md, or `settings` for what all share."""
+    """Return one of a service's tables; `settings` in place of a service for what all share."""
     return {"SETTINGS": settings, "ENDPOINTS": endpoints, "IN": events_in, "OUT": events_out}[mark](service)
 
 
@@ -86,7 +86,7 @@ def variables(*kinds: type[BaseSettings]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value: Any = field.default
     if value is PydanticUndefined:
         return "required"
     if value in (None, ""):
@@ -142,7 +142,12 @@ def statuses(service: str) -> dict[str, list[str]]:
     """Return each `…Status` enum of the domain → its values but NONE, in the sequence of the source."""
     tree = ast.parse((CHECKOUT / f"{service}_service" / "domain.py").read_text())
     return {
-        node.name: [s.targets[0].id for s in node.body if isinstance(s, ast.Assign) and s.targets[0].id != "NONE"]
+        node.name: [name for each in node.body for name in _assigned(each) if name != "NONE"]
         for node in tree.body
         if isinstance(node, ast.ClassDef) and node.name.endswith("Status")
     }
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -7,7 +7,7 @@ import psycopg
 
 from tests.support.relays import Outbox, append
 
-WRITERS, AGGREGATES, SECONDS, COMMITTED = 8, 50, 2.0, 500
+WRITERS, AGGREGATES, ENOUGH = 8, 50, 500
 
 
 def write(outbox: Outbox, seed: int, stop: threading.Event, committed: set[tuple[str, int]]) -> None:
