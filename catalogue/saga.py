@@ -5,7 +5,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from enum import Enum
+from enum import StrEnum
 from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -137,7 +137,7 @@ class Aggregate(NamedTuple):
 
     title: str
     domain: ModuleType
-    statuses: type[Enum]
+    statuses: type[StrEnum]
     commands: Sequence[type]
     start: Any
     kind: str

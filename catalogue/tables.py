@@ -93,7 +93,7 @@ def _default(field: FieldInfo) -> str:
         return "none"
     if isinstance(value, timedelta):
         return f"`{TypeAdapter(timedelta).dump_python(value, mode='json')}`"
-    return f"`{json.dumps(list(value)) if isinstance(value, tuple) else value}`"
+    return f"`{json.dumps(value) if isinstance(value, tuple) else value}`"
 
 
 def endpoints(service: str) -> str:

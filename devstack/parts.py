@@ -42,7 +42,7 @@ class Part:
     tier: int
     needs: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
-    deadline_seconds: float = 120
+    deadline_seconds: float = 300
     stop_signal: str = "TERM"
     user: str = ""  # whom it runs as where that is not ourselves
     directory: Path = CHECKOUT
@@ -56,7 +56,7 @@ class Step:
     needs: frozenset[str]
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    deadline_seconds: float = 120
+    deadline_seconds: float = 300
     kept_by_data: tuple[str, ...] = ()  # packages: while they and the lock are unchanged, once is enough
 
 

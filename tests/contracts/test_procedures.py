@@ -24,9 +24,9 @@ FILE = re.compile(r"In `(schemas/\S+/)`, (?:write|copy) `(\S+\.avsc)`(?: to `(\S
 NEEDED = (
     "pyproject.toml",
     "tests/__init__.py",
-    "tests/contracts/__init__.py",
+    "tests/support/__init__.py",
     "tests/support/golden.py",
-    "tests/unit/__init__.py",
+    "tests/support/schema_samples.py",
 )
 COMMAND_SECONDS = 60
 
@@ -97,9 +97,10 @@ class Copy:
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
     without = shutil.ignore_patterns("__pycache__", "decisions", "*.svg")
-    for folder in ("schemas", "docs", "tests/contracts/golden", "tests/unit/schemas"):
+    for folder in ("schemas", "docs", "tests/contracts/golden"):
         shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=without)
     for name in NEEDED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(CHECKOUT / name, tmp_path / name)
     return Copy(tmp_path)
 

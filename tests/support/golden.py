@@ -18,7 +18,7 @@ from waybill.contracts import codec
 from waybill.contracts.contracts import Contract, load
 from waybill.contracts.event import Event
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parents[1] / "contracts" / "golden"
 SCHEMA_ID = 1  # what a registry made of it says nothing about the contract
 METADATA = {
     "correlation_id": "0199b2c4-0000-7000-8000-000000000001",
