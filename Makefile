@@ -55,15 +55,15 @@ docs: .venv/.synced ## Write everything that follows from the code, and the even
 	@$(RUN) catalogue
 
 .PHONY: chaos
-chaos: .venv/.synced ## Break everything under load, heal, compare the books (DURATION=180 SEED= ARGS="--liveness")
+chaos: .venv/.synced ## Inject faults under load, recover, compare the records (DURATION=180 SEED= ARGS="--liveness")
 	@exec $(RUN) tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: night
-night: .venv/.synced ## Go through what goes wrong at night: time to know, time to mend (ARGS="--only Kafka")
+night: .venv/.synced ## Go through operational incidents: time to detect, time to repair (ARGS="--only Kafka")
 	@exec $(RUN) tests.e2e.night $(ARGS)
 
 .PHONY: record-alerts
-record-alerts: .venv/.synced ## Record anew what is exported in outages, for the alerts' tests: an hour (ARGS="--only Kafka")
+record-alerts: .venv/.synced ## Record again what is exported in outages, for the alerts' tests: an hour (ARGS="--only Kafka")
 	@exec $(RUN) tests.alerts $(ARGS)
 
 .PHONY: model

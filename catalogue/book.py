@@ -153,7 +153,7 @@ def changed(before: Contract, after: Contract) -> Iterator[str]:
     """Say what differs between two versions of an event, a sentence each."""
     old, new = read_record(before.schema), read_record(after.schema)
     if old.doc != new.doc:
-        yield f"Its meaning is told anew; before: {old.doc}"
+        yield f"Its meaning is described differently; before: {old.doc}"
     if new.deprecated and not old.deprecated:
         yield f"Deprecated. {new.deprecated}"
     was, now = _by_path(old), _by_path(new)
@@ -170,7 +170,7 @@ def _changed_field(name: str, was: Field, field: Field) -> Iterator[str]:
     if type_text(was) != type_text(field):
         yield f"{name} is {type_text(field)}; before: {type_text(was)}."
     if was.doc != field.doc:
-        yield f"{name} is told anew; before: {was.doc}"
+        yield f"{name} is described differently; before: {was.doc}"
     if field.deprecated and not was.deprecated:
         yield f"{name} is deprecated. {field.deprecated}"
 

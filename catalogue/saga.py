@@ -111,8 +111,8 @@ the unit of work. No fault of the saga itself was found. What the search showed 
 
 - A refund that the provider answered with a stored error, and did not pay, can be paid once the provider has forgotten
   the key, a day later. Until then it needs attention, and the order stays CANCELLING.
-- A void has to look into the provider's books: under the key alone, a charge older than the provider's memory is voided
-  on paper and stays charged.
+- A void has to look up the provider's charges: under the key alone, a charge older than the provider's key retention
+  is voided on paper and stays charged.
 - To cancel an order after one half of its compensation breaks nothing that is seen at rest, and still tells a customer
   that nothing is charged while it is. So the promises above hold at every moment, and are searched for at every moment.
 - What is parked delays its key and does no more: a reader that parks reaches the same ends as one that is slow.

@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("reset", help="stop everything and remove the data")
     verbs.add_parser("status", help="show the programs; exit 1 unless all of them run")
     verbs.add_parser("download", help="fetch Kafka and the registry, start nothing")
-    verbs.add_parser("lock", help="resolve Kafka's and the registry's versions anew (for maintainers)")
+    verbs.add_parser("lock", help="resolve Kafka's and the registry's versions again (for maintainers)")
     written = verbs.add_parser(
         "manifests", help="write what follows from services.toml into compose, deploy/ and pyproject"
     )
@@ -184,7 +184,7 @@ def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
 
 
 def lock(_folder: Folder, _given: argparse.Namespace) -> int:
-    """Write the lock anew."""
+    """Rewrite the lock."""
     download.write_lock()
     screen.say(f"wrote {download.LOCK.relative_to(CHECKOUT)}")
     return 0

@@ -1,7 +1,7 @@
 """Kafka and the registry from Maven Central, by jgo: pinned, checked, and kept outside the checkout.
 
 `artifacts.toml` is the lock: every file with its SHA-256, so that nothing is resolved when a stack starts.
-`python -m devstack lock` writes it anew after a version below was changed. What was fetched is unpacked into a scratch
+`python -m devstack lock` rewrites it after a version below was changed. What was fetched is unpacked into a scratch
 folder and renamed into the cache whole; a file that was cut short there since then is noticed by its size.
 """
 
@@ -240,13 +240,13 @@ def fetch_file(context: MavenContext, artifact: Artifact) -> Path:
             file.cached_path.unlink(missing_ok=True)
         return file.resolve()
 
-    way_out = "check the network (or set HTTPS_PROXY, or WAYBILL_MAVEN_URL to a mirror) and run this again"
+    remedy = "check the network (or set HTTPS_PROXY, or WAYBILL_MAVEN_URL to a mirror) and run this again"
     try:
         path: Path = retrying(attempt)
     except requests.RequestException as error:
-        raise Trouble(f"cannot fetch {artifact.file}: {reason(error)}; {way_out}") from error
+        raise Trouble(f"cannot fetch {artifact.file}: {reason(error)}; {remedy}") from error
     except RuntimeError as error:
-        raise Trouble(f"cannot fetch {artifact.file}: the repository does not have it; {way_out}") from error
+        raise Trouble(f"cannot fetch {artifact.file}: the repository does not have it; {remedy}") from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != artifact.sha256:
         raise Trouble(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 DEATHS_POLL_SECONDS = 0.5
-# A program may die once or twice on its way up, say while a killed server's memory is still being given back.
+# A program may end once or twice while it starts, as while a killed server's memory is still being given back.
 DEATHS_ALLOWED = 2
 LOG_LINES = 12
 
@@ -79,7 +79,7 @@ class Launch:
             raise failure
 
     def look_at_starts(self) -> None:
-        """See which programs were started anew; one call for all of them, since each costs the supervisor its turn."""
+        """See which programs were restarted; one call for all of them, since each call takes time of the supervisor."""
         if time.monotonic() - self.looked_at > DEATHS_POLL_SECONDS:
             self.looked_at = time.monotonic()
             for name, info in supervisor.processes(self.folder).items():

@@ -24,11 +24,11 @@ KILL_SECONDS = 5
 def find(stack: Path) -> list[psutil.Process]:
     """Return this stack's living processes, ourselves and our ancestors left out."""
     me = psutil.Process()
-    spared = {me.pid, *(process.pid for process in me.parents())}
+    kept = {me.pid, *(process.pid for process in me.parents())}
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.pid in spared or os.getuid() not in {0, process.uids().real}:
+            if process.pid in kept or os.getuid() not in {0, process.uids().real}:
                 continue
             if process.environ().get(MARK) == str(stack) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)

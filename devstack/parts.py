@@ -5,7 +5,8 @@
     registry ── schemas (needs migrate) ┴─ *.relay
     provider, mailbox                      need nothing
 
-Nothing here starts anything. `tier` is the order of stopping, highest first: doors, then relays, then what they use.
+Nothing here starts anything. `tier` is the order of stopping, highest first: the services' programs, then relays, then
+what they use.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def program(site: Site, service: str, kind: str) -> Part:
 
 
 def simulator(site: Site, name: str) -> Part:
-    """Return a piece of the outside world: the payment provider, or the customers' mailbox."""
+    """Return a simulated external system: the payment provider, or the customers' mailbox."""
     file = site.data / f"{name}.sqlite"
     environment = {"STACK_HOST": HOST, "STACK_PORT": str(site.ports[name]), "STACK_FILE": str(file)}
     if name == "mailbox":

@@ -207,8 +207,8 @@ def create_databases(site: Site) -> None:
         create_missing(site)
     except psycopg.Error as error:
         said = str(error).strip().splitlines()[0]
-        way_out = f"; is {GIVEN_BY} right?" if "postgres" in site.given else ""
-        raise Trouble(f"PostgreSQL does not let us make roles and databases: {said}{way_out}") from error
+        remedy = f"; is {GIVEN_BY} right?" if "postgres" in site.given else ""
+        raise Trouble(f"PostgreSQL does not let us make roles and databases: {said}{remedy}") from error
 
 
 def create_missing(site: Site) -> None:

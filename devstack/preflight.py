@@ -1,4 +1,4 @@
-"""Is there memory enough? Asked before anything starts, since a JVM that is killed half-way says nothing useful."""
+"""Check for enough free memory before anything starts: a JVM that is killed half-way says nothing useful."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def linked(home: Path) -> Path:
 
 def options(home: Path) -> tuple[str, ...]:
     """Return what makes Java use the file, nothing where there is none."""
-    # It warns of each stub that it makes anew, which is of no use to anybody.
+    # It warns of each stub that it generates again, which helps nobody.
     return (f"-XX:AOTCache={linked(home)}", "-Xlog:aot*=error") if linked(home).exists() else ()
 
 

@@ -1,7 +1,7 @@
 """Supervisor (supervisord.org) keeps the programs running; this module writes what it reads and talks to it.
 
 It restarts what ends, after one second more each time a start fails. Nothing starts by itself: `stack.py` starts each
-program once what it needs is there. The socket is the only door, a unix one with no rights for others.
+program once what it needs is there. It is reached by a unix socket only, to which others have no rights.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def end_tidily() -> None:
-    """Make an exception of each signal that ends a program, so that everything started is stopped on the way out.
+    """Make an exception of each signal that ends a program, so that everything started is stopped first.
 
     SIGINT too: a shell's background job ignores it, and would hand that down. SIGHUP stays ignored where it is (nohup).
     """

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: arguments, printing and the exit code only. 0 all is well, 1 it is not, 2 usage."""
+"""`python -m tests.chaos`: arguments, printing and the exit code only. 0 every check passed, 1 one failed, 2 usage."""
 
 import argparse
 import json

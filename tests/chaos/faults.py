@@ -105,7 +105,7 @@ def _arrived(stage: Stage, service: str, point: str, action: str) -> bool:
 
 
 def freeze_relay_in_fetch(stage: Stage, rng: Random) -> bool:
-    """Freeze a leading relay between fetch and produce, until a second one has taken over; then let it go on."""
+    """Freeze a leading relay between fetch and produce, until a second one has taken over; then continue it."""
     service = rng.choice(SERVICES)
     with stage.beside(f"{service}.relay", 2):
         reached = _arrived(stage, service, "relay.fetched", "stop")
@@ -116,7 +116,7 @@ def freeze_relay_in_fetch(stage: Stage, rng: Random) -> bool:
 
 
 def freeze_before_commit(stage: Stage, rng: Random) -> bool:
-    """Freeze a program that has taken positions in the outbox and not committed them, while others go on."""
+    """Freeze a program that has taken positions in the outbox and not committed them, while others continue."""
     service = rng.choice(("order", "inventory", "payment"))
     reached = _arrived(stage, service, "unit_of_work.appended", "stop")
     stage.hold(1.5)

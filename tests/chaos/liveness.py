@@ -1,7 +1,7 @@
 """One part stays down for good, and everything else must progress; then the next part.
 
-Down means stopped with nobody to start it again. Customers go on ordering. When they pause, whatever does not need the
-part has to come to rest without it: relays at their end, messages received, orders at their end or waiting for that
+Down means stopped with nobody to start it again. Customers continue to order. When they pause, whatever does not need
+the part has to come to rest without it: relays at their end, messages received, orders at their end or waiting for that
 part alone.
 """
 

@@ -114,11 +114,11 @@ class Load:
         return order_id
 
     def finish(self) -> None:
-        """Ask once more for everything that was never answered: the stack is well again."""
+        """Ask once more for everything that was never answered: the stack is available again."""
         with self.stack.client("order") as client:
             for name, body in list(self.open.items()):
                 if self.place(client, {"Idempotency-Key": name}, body) is None:
-                    self.wrong.append(f"no answer to {name} from a stack that is well")
+                    self.wrong.append(f"no answer to {name} from a stack that is available")
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def run(
     say: Say,
     deadlines: Deadlines,
 ) -> Outcome:
-    """Inject the steps under load, go on until everything was seen, heal, wait for rest and judge."""
+    """Inject the steps under load, continue until everything was seen, heal, wait for rest and judge."""
     load = Load(stage.stack)
     load.prepare()
     outcome = Outcome()
@@ -149,13 +149,13 @@ def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, rest_seconds: f
     outcome.transitions = dict(oracle.types_seen(stage.stack))
     for at in load.unavailable:
         if not any(start <= at <= end for start, end in outcome.shaken):
-            outcome.found.append(Finding("wrong_answers", f"503 at {at:.1f} while the database was well"))
+            outcome.found.append(Finding("wrong_answers", f"503 at {at:.1f} while the database was available"))
 
 
 def _reach_all(
     stage: Stage, steps: Sequence[Step], load: Load, outcome: Outcome, say: Say, deadline_seconds: float
 ) -> None:
-    """Go on until every transition was seen and every fault met an order, within a deadline."""
+    """Continue until every transition was seen and every fault met an order, within a deadline."""
     until = time.monotonic() + deadline_seconds
     rng = Random(len(steps))
     while time.monotonic() < until:
@@ -189,7 +189,7 @@ def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcom
     orders = _await_orders(stage, load)
     try:
         reached = fault.inject(stage, rng)
-    except Exception as error:  # noqa: BLE001 - told with the outcome; the others go on
+    except Exception as error:  # noqa: BLE001 - told with the outcome; the others continue
         trouble = f"{fault.name}: {type(error).__name__}: {error}"
     with outcome.lock:
         record = outcome.records.setdefault(fault.name, Record())

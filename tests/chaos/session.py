@@ -42,7 +42,7 @@ def session(home: Path, given: argparse.Namespace, seed: int, rng: Random, say: 
 
 
 def _kept(running: stage.Stage, outcome: Outcome, say: Callable[[str], None]) -> Outcome:
-    """Keep the logs of a run that did not end well."""
+    """Keep the logs of a run that failed."""
     if not outcome.is_well:
         kept = Path(tempfile.mkdtemp(prefix="waybill-chaos-log-"))
         shutil.copytree(running.folder.log, kept, dirs_exist_ok=True)

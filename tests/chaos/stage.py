@@ -89,7 +89,7 @@ class Stage:
                 one.send_signal(number)
 
     def until_back(self, name: str, before: int) -> None:
-        """Wait until the supervisor has started the program anew."""
+        """Wait until the supervisor has restarted the program."""
         wait_until(lambda: self.stack.pid(name) not in {0, before}, deadline_seconds=BACK_SECONDS, what=f"{name} again")
 
     def arm(self, service: str, point: str, action: str) -> Path:

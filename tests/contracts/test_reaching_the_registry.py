@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded, make_certificates
+from tests.support.tls_registry import PASSWORD, TOKEN, USER, Gateway, guarded, make_certificates
 from waybill.contracts.command import main
 from waybill.contracts.contracts import load
 
@@ -16,16 +16,16 @@ HIDDEN = (PASSWORD, TOKEN, "wrong-word", "hidden")
 
 
 @pytest.fixture
-def door(registry_url: str, tmp_path: Path) -> Iterator[Door]:
-    with guarded(registry_url, tmp_path) as door:
-        yield door
+def gateway(registry_url: str, tmp_path: Path) -> Iterator[Gateway]:
+    with guarded(registry_url, tmp_path) as gateway:
+        yield gateway
 
 
 @pytest.fixture
-def strict_door(registry_url: str, tmp_path: Path) -> Iterator[Door]:
+def strict_gateway(registry_url: str, tmp_path: Path) -> Iterator[Gateway]:
     """Ask every client for a certificate."""
-    with guarded(registry_url, tmp_path, client_certificate=True) as door:
-        yield door
+    with guarded(registry_url, tmp_path, client_certificate=True) as gateway:
+        yield gateway
 
 
 class Step:
@@ -53,9 +53,9 @@ def step(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], own
 
 
 @pytest.mark.parametrize("who", [{"user": USER, "password": PASSWORD}, {"token": TOKEN}], ids=["password", "token"])
-def test_every_schema_is_registered_through_tls_by_who_is_known(step: Step, door: Door, who: dict[str, str]):
-    assert step(door.url, ca_file=door.certificates.ca_file, **who) == (0, "")
-    registered = [call for call in door.called if call.startswith("POST ")]
+def test_every_schema_is_registered_through_tls_by_who_is_known(step: Step, gateway: Gateway, who: dict[str, str]):
+    assert step(gateway.url, ca_file=gateway.certificates.ca_file, **who) == (0, "")
+    registered = [call for call in gateway.called if call.startswith("POST ")]
     assert len(registered) == len([contract for contract in load() if contract.topic])
 
 
@@ -68,34 +68,34 @@ def test_every_schema_is_registered_through_tls_by_who_is_known(step: Step, door
     ],
     ids=["password", "token", "nobody"],
 )
-def test_who_is_not_known_is_told_the_setting_at_once(step: Step, door: Door, who: dict[str, str], line: str):
-    code, said = step(door.url, ca_file=door.certificates.ca_file, **who)
+def test_who_is_not_known_is_told_the_setting_at_once(step: Step, gateway: Gateway, who: dict[str, str], line: str):
+    code, said = step(gateway.url, ca_file=gateway.certificates.ca_file, **who)
     assert code == 1
-    assert f"the registry at {door.url} answered 401 to GET /config: {line}" in said
+    assert f"the registry at {gateway.url} answered 401 to GET /config: {line}" in said
 
 
-def test_an_answer_that_repeats_the_secret_is_shown_without_it(step: Step, door: Door):
-    door.unwise = True
-    code, said = step(door.url, ca_file=door.certificates.ca_file, token=TOKEN)
+def test_an_answer_that_repeats_the_secret_is_shown_without_it(step: Step, gateway: Gateway):
+    gateway.unwise = True
+    code, said = step(gateway.url, ca_file=gateway.certificates.ca_file, token=TOKEN)
     assert code == 1
     assert "answered 422 to GET /config: what is Bearer …?" in said
 
 
-def test_a_certificate_that_nobody_vouches_for_names_the_setting(step: Step, door: Door, tmp_path: Path):
+def test_a_certificate_that_nobody_vouches_for_names_the_setting(step: Step, gateway: Gateway, tmp_path: Path):
     others = tmp_path / "others"
     others.mkdir()
     for more in ({}, {"ca_file": make_certificates(others).ca_file}):
-        code, said = step(door.url, token=TOKEN, **more)
+        code, said = step(gateway.url, token=TOKEN, **more)
         assert code == 1
         assert "; WAYBILL_REGISTRY_CA_FILE names the CAs that may vouch for it" in said
 
 
-def test_a_registry_that_asks_for_our_certificate_gets_it_or_is_named(step: Step, strict_door: Door):
-    ca_file, client_file = strict_door.certificates.ca_file, strict_door.certificates.client_file
-    code, said = step(strict_door.url, token=TOKEN, ca_file=ca_file)
+def test_a_registry_that_asks_for_our_certificate_gets_it_or_is_named(step: Step, strict_gateway: Gateway):
+    ca_file, client_file = strict_gateway.certificates.ca_file, strict_gateway.certificates.client_file
+    code, said = step(strict_gateway.url, token=TOKEN, ca_file=ca_file)
     assert code == 1
     assert "it may ask for a certificate: WAYBILL_REGISTRY_CERTIFICATE_FILE" in said
-    assert step(strict_door.url, token=TOKEN, ca_file=ca_file, certificate_file=client_file) == (0, "")
+    assert step(strict_gateway.url, token=TOKEN, ca_file=ca_file, certificate_file=client_file) == (0, "")
 
 
 def test_https_to_a_registry_without_tls_is_named(step: Step, registry_url: str):
@@ -104,9 +104,9 @@ def test_https_to_a_registry_without_tls_is_named(step: Step, registry_url: str)
     assert "it speaks no TLS; WAYBILL_REGISTRY_URL begins with https:" in said
 
 
-def test_a_registry_that_hangs_up_is_waited_for(step: Step, door: Door):
-    door.away = True
-    code, said = step(door.url, ca_file=door.certificates.ca_file, token=TOKEN)
+def test_a_registry_that_hangs_up_is_waited_for(step: Step, gateway: Gateway):
+    gateway.away = True
+    code, said = step(gateway.url, ca_file=gateway.certificates.ca_file, token=TOKEN)
     assert code == 4
     assert "is not reachable after 0.5 s" in said
 
@@ -117,6 +117,6 @@ def test_tls_settings_for_a_url_without_tls_are_named(step: Step, registry_url: 
     assert "WAYBILL_REGISTRY_CA_FILE is set, and WAYBILL_REGISTRY_URL does not begin with https:" in said
 
 
-def test_the_door_itself_lets_nobody_in_who_is_not_known(door: Door):
-    context = ssl.create_default_context(cafile=str(door.certificates.ca_file))
-    assert httpx2.get(f"{door.url}/subjects", verify=context, trust_env=False).status_code == 401
+def test_the_door_itself_lets_nobody_in_who_is_not_known(gateway: Gateway):
+    context = ssl.create_default_context(cafile=str(gateway.certificates.ca_file))
+    assert httpx2.get(f"{gateway.url}/subjects", verify=context, trust_env=False).status_code == 401

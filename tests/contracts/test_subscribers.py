@@ -24,7 +24,7 @@ from tests.support.broker import Broker, own_broker
 from tests.support.golden import Golden
 from tests.support.relays import Outbox, Record, read_topic, relay
 from tests.support.subscribers import Subscriber, subscriber
-from tests.support.tls_registry import PASSWORD, TOKEN, USER, Door, guarded
+from tests.support.tls_registry import PASSWORD, TOKEN, USER, Gateway, guarded
 from waybill.contracts.contracts import load
 
 LANGUAGES = [subscribers.python, subscribers.node, subscribers.go]
@@ -48,7 +48,7 @@ class World:
 
     broker: Broker
     outbox: Outbox
-    door: Door
+    gateway: Gateway
     published: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Event id → what a subscriber should have of it."""
     odd: dict[str, str] = field(default_factory=dict)
@@ -95,8 +95,8 @@ class World:
             language(),
             GROUP=f"{language.__name__}-{uuid.uuid4().hex[:8]}",
             KAFKA_BOOTSTRAP=self.broker.bootstrap,
-            REGISTRY_URL=self.door.url,
-            REGISTRY_CA_FILE=str(self.door.certificates.ca_file),
+            REGISTRY_URL=self.gateway.url,
+            REGISTRY_CA_FILE=str(self.gateway.certificates.ca_file),
         )
 
     def _end(self) -> int:
@@ -110,13 +110,13 @@ def world(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPa
     with (
         own_broker() as broker,
         database_server.fresh("order_service") as database,
-        guarded(registry, folder) as door,
+        guarded(registry, folder) as gateway,
     ):
         _schemas("topics", WAYBILL_KAFKA_BOOTSTRAP=broker.bootstrap)
         _schemas("register", WAYBILL_REGISTRY_URL=registry, WAYBILL_OWNER_DATABASE_URLS=database.owner_url)
         outbox = Outbox(database, broker.bootstrap, "order.events.v1")
         with relay(outbox):
-            world = World(broker, outbox, door)
+            world = World(broker, outbox, gateway)
             world.publish(KEYS, ROUNDS)
             _add_what_happens(world)
             yield world
@@ -184,12 +184,12 @@ def assert_each_once_and_in_order(world: World, reader: Subscriber) -> None:
 @each_language
 def test_every_event_is_handled_once_and_in_order_by_a_subscriber_that_is_killed(world: World, language):
     with world.subscriber(language) as reader:
-        world.door.away = True
+        world.gateway.away = True
         try:
             reader.start(REGISTRY_USER=USER, REGISTRY_PASSWORD=PASSWORD)
             reader.until(lambda _: reader.done("waits registry:"), "waiting for the registry")
         finally:
-            world.door.away = False
+            world.gateway.away = False
         assert reader.done("handled") == 0
         reader.until(lambda _: reader.done("handled") >= KILLED_AFTER, "the middle")
         reader.kill()

@@ -96,7 +96,7 @@ class Broker:
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on where it was frozen."""
+        """Continue it after a freeze."""
         self._signal(signal.SIGCONT)
 
     def mend(self) -> None:
@@ -146,7 +146,7 @@ class Broker:
 
     @contextmanager
     def read_only(self, topic: str) -> Iterator[None]:
-        """Let nobody write to the topic, which everybody may go on to read."""
+        """Let nobody write to the topic, which everybody may still read."""
         rules = [_allow(topic, operation) for operation in (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS)]
         admin = self.admin()
         for future in admin.create_acls(rules).values():

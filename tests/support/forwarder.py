@@ -7,7 +7,7 @@ from threading import Thread
 
 
 class Forwarder:
-    """Connections stay with the server that they were made to, as with a name that is looked up anew."""
+    """Connections stay with the server that they were made to, as with a name that is looked up again."""
 
     def __init__(self, port: int) -> None:
         self._leads_to = port

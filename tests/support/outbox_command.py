@@ -81,7 +81,7 @@ class Running:
         return [line["position"] for line in self.lines()]
 
     def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 15) -> Any:
-        """Wait, and show both streams where it was in vain."""
+        """Wait, and show both streams where that failed."""
         try:
             return wait_until(look, deadline_seconds=deadline_seconds, what=what)
         except AssertionError as error:

@@ -87,7 +87,7 @@ class Program:
         return None if status == 200 else said or "does not answer"
 
     def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 30) -> Any:
-        """Wait, and show the program's log where it was in vain."""
+        """Wait, and show the program's log where that failed."""
         try:
             return wait_until(look, deadline_seconds=deadline_seconds, what=what)
         except AssertionError as error:

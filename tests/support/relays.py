@@ -263,7 +263,7 @@ class RelayProcess:
         return int(float(found[1])) if found else 0
 
     def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 10) -> Any:
-        """Wait, and show the relay's log where it was in vain."""
+        """Wait, and show the relay's log where that failed."""
         try:
             return wait_until(look, deadline_seconds=deadline_seconds, what=what, every_seconds=0.02)
         except AssertionError as error:

@@ -89,7 +89,7 @@ def _certificate(
 
 
 @dataclass
-class Door:
+class Gateway:
     """What stands in front of the registry."""
 
     url: str
@@ -108,7 +108,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Handler)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.upstream = httpx.Client(base_url=upstream, trust_env=False, timeout=30)
-        self.door: Door
+        self.gateway: Gateway
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a handshake that fails is what some tests are about."""
@@ -119,16 +119,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _pass_on(self) -> None:
-        door = self.server.door
-        if door.away:
+        gateway = self.server.gateway
+        if gateway.away:
             self.close_connection = True
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         sent = self.headers.get("Authorization")
-        if sent not in _TAKEN or door.unwise:
+        if sent not in _TAKEN or gateway.unwise:
             self._answer(422 if sent in _TAKEN else 401, "text/plain", f"what is {sent}?".encode())
             return
-        door.called.append(f"{self.command} {self.path}")
+        gateway.called.append(f"{self.command} {self.path}")
         content_type = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
         answer = self.server.upstream.request(self.command, self.path, content=body, headers=content_type)
         self._answer(answer.status_code, answer.headers.get("Content-Type", ""), answer.content)
@@ -153,8 +153,8 @@ _TAKEN = {
 
 
 @contextmanager
-def guarded(url: str, folder: Path, *, client_certificate: bool = False) -> Iterator[Door]:
-    """Put a door before the registry at `url`, until the block ends."""
+def guarded(url: str, folder: Path, *, client_certificate: bool = False) -> Iterator[Gateway]:
+    """Put a gateway before the registry at `url`, until the block ends."""
     certificates = make_certificates(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server_file)
@@ -163,11 +163,11 @@ def guarded(url: str, folder: Path, *, client_certificate: bool = False) -> Iter
         context.load_verify_locations(certificates.ca_file)
     parts = urlsplit(url)
     server = _Server(f"{parts.scheme}://{parts.netloc}", context)
-    server.door = Door(f"https://{HOST}:{server.server_port}{parts.path}", certificates)
+    server.gateway = Gateway(f"https://{HOST}:{server.server_port}{parts.path}", certificates)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield server.door
+        yield server.gateway
     finally:
         server.shutdown()
         thread.join(10)
