@@ -262,14 +262,14 @@ class RelayProcess:
         found = re.search(rf'^outbox_publish_failures_total{{.*reason="{reason}".*}} (\S+)', told, re.MULTILINE)
         return int(float(found[1])) if found else 0
 
-    def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 10) -> Any:
+    def wait_for(self, what: str, look: Callable[[], Any], deadline_seconds: float = 90) -> Any:
         """Wait, and show the relay's log where that failed."""
         try:
             return wait_until(look, deadline_seconds=deadline_seconds, what=what, every_seconds=0.02)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.unready()}\n{self.log}") from None
 
-    def wait_until_leading(self, deadline_seconds: float = 10) -> None:
+    def wait_until_leading(self, deadline_seconds: float = 90) -> None:
         self.wait_for("leadership", lambda: self.events("relay_leads"), deadline_seconds)
 
     def signal(self, number: signal.Signals) -> None:
