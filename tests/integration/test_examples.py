@@ -15,12 +15,12 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devstack.harness.stack import CHECKOUT, Stack
+from devstack.harness.wait import wait_until
 from tests.support import environments, topics
 from tests.support.environments import Environment
 from tests.support.projects import Project, project
 from tests.support.providers.process import free_port
-from tests.support.stack import CHECKOUT, Stack
-from tests.support.wait import wait_until
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 STEP = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from devstack.harness.stack import CHECKOUT, Stack
 from tests.support.environments import Environment, surroundings
-from tests.support.stack import CHECKOUT, Stack
 
 EXAMPLES = CHECKOUT / "examples"
 STOP_SECONDS = 20
