@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from devstack.folder import CHECKOUT
 from order_service.domain import CancelOrder, MarkCharged, MarkReserved, PlaceOrder
 from order_service.service import service as orders
 from schemas.events import OrderLine
-from tests.house import CHECKOUT
 from waybill.deciders import decision
 from waybill.deciders.outcomes import Ignored, Refused
 
