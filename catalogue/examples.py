@@ -6,6 +6,7 @@ things, by event; whoever adds a field says one.
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import NAMESPACE_OID, uuid5
 
 from catalogue.book import Chapter, Version
 from order_service.domain import Reason
@@ -85,6 +86,8 @@ def _value(kind: FieldType, event: str, name: str) -> Any:
             return {field.name: _value(field.type, event, field.name) for field in kind.fields}
         case Scalar():
             found = VALUES.get(f"{event}.{name}", VALUES.get(name))
+            if found is None and kind.name == "uuid":
+                return str(uuid5(NAMESPACE_OID, name))
             if found is None:
                 raise KeyError(f"catalogue/examples.py: say a value for {name} of {event} in VALUES")
             return found

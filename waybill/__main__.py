@@ -1,4 +1,4 @@
-"""`python -m waybill SERVICE PROGRAM` runs a program of a service, `python -m waybill contracts …` a contract step."""
+"""`python -m waybill SERVICE PROGRAM` runs a program of a service; `contracts` and `startservice` are commands."""
 
 import sys
 
@@ -7,6 +7,10 @@ if __name__ == "__main__":
         from waybill.contracts.command import main as contracts
 
         sys.exit(contracts(sys.argv[2:]))
+    if sys.argv[1:2] == ["startservice"]:
+        from waybill.startservice.command import main as startservice
+
+        sys.exit(startservice(sys.argv[2:]))
     from waybill.runtime.program import main
 
     main(sys.argv[1:])

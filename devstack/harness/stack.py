@@ -30,6 +30,7 @@ class Stack:
 
     home: Path
     environment: dict[str, str]
+    checkout: Path = CHECKOUT
 
     @property
     def state(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Stack:
         """Run one of the devstack's commands on this stack, and return what it prints."""
         done = subprocess.run(
             [sys.executable, "-m", "devstack", *arguments],
-            cwd=CHECKOUT,
+            cwd=self.checkout,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -91,9 +92,9 @@ class Stack:
 
 
 @contextmanager
-def running(home: Path, **environment: str) -> Iterator[Stack]:
+def running(home: Path, checkout: Path = CHECKOUT, **environment: str) -> Iterator[Stack]:
     """Start a stack in a folder; stop it and wipe its data whatever happens."""
-    stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment})
+    stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment}, checkout)
     try:
         stack.devstack("up")
         yield stack

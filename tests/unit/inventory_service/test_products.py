@@ -21,8 +21,8 @@ from schemas.events import (
     StockReceived,
     StockReserved,
 )
-from tests.support.scenario import Scenario
 from waybill.deciders.outcomes import Ignored
+from waybill.testing.scenario import Scenario
 
 LISTED = ProductListed(sku="LAMP", name="Lamp", unit_price=1999, currency="EUR")
 RECEIVED = StockReceived(sku="LAMP", quantity=5, reason="delivery")

@@ -24,8 +24,8 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
-from tests.support.scenario import Scenario
 from waybill.deciders.outcomes import Ignored
+from waybill.testing.scenario import Scenario
 
 ID = UUID(int=1)
 LAMPS, DESK = StockLine(sku="LAMP", quantity=2), StockLine(sku="DESK", quantity=1)

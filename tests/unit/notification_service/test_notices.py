@@ -12,8 +12,8 @@ from notification_service.domain import (
 )
 from notification_service.reactions import payment_refunded
 from schemas.events import NotificationFailed, NotificationRequested, NotificationSent, PaymentRefunded
-from tests.support.scenario import Scenario
 from waybill.deciders.outcomes import Ignored, Refused
+from waybill.testing.scenario import Scenario
 
 ID = UUID(int=1)
 KIND = Kind.ORDER_CONFIRMED

@@ -28,8 +28,8 @@ from schemas.events import (
     OrderStockClosed,
 )
 from tests.support.pairs import reachable
-from tests.support.scenario import Scenario
 from waybill.deciders.outcomes import Ignored, Refused
+from waybill.testing.scenario import Scenario
 
 ID = UUID(int=1)
 LINES = (OrderLine(sku="LAMP", quantity=2, unit_price=1999), OrderLine(sku="DESK", quantity=1, unit_price=10000))

@@ -27,8 +27,8 @@ from schemas.events import (
     PaymentVoidRequested,
 )
 from tests.support.pairs import reachable
-from tests.support.scenario import Scenario
 from waybill.deciders.outcomes import Ignored, Refused
+from waybill.testing.scenario import Scenario
 
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}

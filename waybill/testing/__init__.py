@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 from django.db import DEFAULT_DB_ALIAS
 
-from waybill.consumer import schema_ids
 from waybill.contracts.event import Event
-from waybill.outbox.models import OutboxEvent
+from waybill.testing.scenario import Scenario
+
+__all__ = ["Scenario", "captured_events"]
 
 
 @contextmanager
@@ -22,6 +23,9 @@ def captured_events(using: str = DEFAULT_DB_ALIAS) -> Generator[list[Event]]:
     Read from the outbox, so that what was rolled back, by a savepoint too, is not there. Of use in a TestCase and in a
     TransactionTestCase. Raises codec.UnreadableEvent.
     """
+    from waybill.consumer import schema_ids
+    from waybill.outbox.models import OutboxEvent
+
     rows = OutboxEvent.objects.using(using)
     newest = rows.order_by("-position").first()
     before = newest.position if newest else 0
