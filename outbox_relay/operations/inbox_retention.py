@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 import psycopg
 
 from outbox_relay.databases import full_name
+from outbox_relay.operations.reactions import recorded
 from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
-from outbox_relay.operations.verify.inboxes import RETENTION, reacts_to
+from outbox_relay.operations.verify.inboxes import RETENTION
 from waybill.runtime.settings import Settings
 
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
@@ -36,15 +37,16 @@ def ask_inboxes(
     topology: Topology, types: Collection[str], to_consumer: str | None, *, reprocess: bool
 ) -> tuple[list[InboxRetention], dict[str, str]]:
     """Return the retentions that a replay of these types relies on, and which databases did not answer."""
-    wanted = {} if reprocess else {service: reacts_to(service) & set(types) for service in topology.databases}
-    services = [one for one, met in wanted.items() if met and to_consumer in {None, full_name(one)}]
+    services = [] if reprocess else [one for one in topology.databases if to_consumer in {None, full_name(one)}]
 
     def question(service: str, connection: psycopg.Connection) -> InboxRetention:
-        (lasts,) = connection.execute(RETENTION).fetchone() or (None,)
-        return InboxRetention(service, frozenset(wanted[service]), lasts or DEFAULT)
+        reactions = recorded(service, connection)
+        met = (reactions.removed | reactions.types) & set(types)
+        (lasts,) = (connection.execute(RETENTION).fetchone() if met else None) or (None,)
+        return InboxRetention(service, met, lasts or DEFAULT)
 
     answers, failures = ask(topology, services, question, UNBOUNDED)
-    return list(answers.values()), failures
+    return [inbox for inbox in answers.values() if inbox.types], failures
 
 
 def forgotten(retentions: Collection[InboxRetention], oldest: Mapping[str, datetime]) -> str | None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from threading import Event as Flag
 
 import confluent_kafka
@@ -20,6 +21,7 @@ from waybill.consumer.starts import Starts
 from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from waybill.deciders.outcomes import ParkingStopped
+from waybill.inbox import reactions
 from waybill.observability import metrics
 from waybill.runtime import failpoint, watchdog
 from waybill.runtime.condition import Condition
@@ -30,6 +32,7 @@ NAN = float("nan")
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 GAPS_SECONDS = 5.0
+RECORD_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,13 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
     consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
     log.info("consuming", topics=subscriber.topics)
-    clean_at = commit_at = gaps_at = registered_at = time.monotonic()
+    clean_at = commit_at = gaps_at = registered_at = record_at = time.monotonic()
     handled: dict[Partition, Message] = {}
     try:
         while not stop.is_set():
             watchdog.alive()
+            if time.monotonic() >= record_at:
+                record_at = time.monotonic() + _record_reactions(subscriber)
             messages = poller.drain(settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
@@ -105,6 +110,19 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     finally:
         _commit(loop, handled)
         consumer.close()
+
+
+def _record_reactions(subscriber: Subscriber) -> float:
+    """Record what the service reacts to, for the `outbox` command; returns the seconds until another attempt."""
+    try:
+        reactions.record(subscriber)
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        connection.close()
+        log.warning("reactions not recorded", reason=one_line(error))
+        return RECORD_SECONDS
+    return inf
 
 
 def _until_handled(loop: _Loop, messages: list[Message]) -> bool:

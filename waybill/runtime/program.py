@@ -216,9 +216,12 @@ def migrate(name: str, settings: Settings) -> None:
     )
     from django.db import OperationalError, connection
 
+    from waybill.inbox import reactions
+
     roles: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, rights.RELAY: settings.relay_role}
     try:
         migrating.migrate(settings.owner_database_url, program, roles)
+        reactions.record(import_module(f"{name}.service").service)
     except (OperationalError, migrating.LockHeld) as error:
         print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
         sys.exit(reports.DEPENDENCY_DOWN)

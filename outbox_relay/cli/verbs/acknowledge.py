@@ -16,11 +16,11 @@ from outbox_relay.cli.verb import (
     refuse_silent_execution,
 )
 from outbox_relay.databases import full_name
+from outbox_relay.operations.reactions import topics_read
 from outbox_relay.operations.topics import acknowledge, missing
 from outbox_relay.operations.topics.acknowledge import Wanted
 from outbox_relay.operations.topics.topic import TopicRecord
 from outbox_relay.operations.topology import Topology, UsageError
-from outbox_relay.operations.verify.inboxes import read_topics
 
 
 def _acknowledge(given: Given, topology: Topology) -> int:
@@ -80,7 +80,7 @@ def _missing(given: Given, topology: Topology, service: str) -> int:
     screen.put(given, [missing.shown(gap) for gap in found])
     if not found:
         where = f" on {given.topic!r}" if given.topic else ""
-        known = ", ".join(sorted(read_topics(service))) or "no topic"
+        known = ", ".join(topics_read(topology, service)) or "no topic"
         screen.tell(f"the consumer of {service} misses no records{where} that are not acknowledged; it reads {known}")
     elif given.execute:
         screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")

@@ -14,10 +14,10 @@ from outbox_relay.cli.verb import (
     named_one,
     refuse_silent_execution,
 )
+from outbox_relay.operations.reactions import topics_read
 from outbox_relay.operations.topics import skip
 from outbox_relay.operations.topics.skip import NotSkippable, SkippableRecord
 from outbox_relay.operations.topology import Topology, UsageError
-from outbox_relay.operations.verify.inboxes import read_topics
 
 
 def _skip(given: Given, topology: Topology) -> int:
@@ -40,11 +40,9 @@ def _skip(given: Given, topology: Topology) -> int:
 
 def _consuming(given: Given, topology: Topology) -> str:
     service = named_one(given, topology, "a record is skipped for one consumer, that of one service")
-    known = read_topics(service)
+    known = topics_read(topology, service)
     if given.topic not in known:
-        raise UsageError(
-            f"{service} does not read topic {given.topic!r}; it reads {', '.join(sorted(known)) or 'none'}"
-        )
+        raise UsageError(f"{service} does not read topic {given.topic!r}; it reads {', '.join(known) or 'none'}")
     return service
 
 

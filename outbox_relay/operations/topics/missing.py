@@ -17,8 +17,8 @@ from outbox_relay.databases import full_name
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.events.listing import Filter
+from outbox_relay.operations.reactions import Reactions, recorded
 from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Topology, ask
-from outbox_relay.operations.verify.inboxes import reacts_to
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
 
 MEANT: Final = f"""
@@ -55,20 +55,23 @@ def open_gaps(connection: psycopg.Connection) -> list[Gap]:
 
 def await_replayed(topology: Topology, to_consumer: str | None) -> None:
     """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
-    groups = [one for one in topology.databases if to_consumer in {None, full_name(one)} and reacts_to(one)]
-    for service, gaps in _answers(topology, groups, open_gaps).items():
-        for gap in gaps:
-            _await(topology, service, gap)
+    groups = [one for one in topology.databases if to_consumer in {None, full_name(one)}]
+    found = {
+        one: _answers(topology, [one], lambda open_: (recorded(one, open_), open_gaps(open_)))[one] for one in groups
+    }
+    for service, (reactions, gaps) in found.items():
+        for gap in gaps if reactions.types else ():
+            _await(topology, service, reactions, gap)
 
 
-def _await(topology: Topology, service: str, gap: Gap) -> None:
-    values = gap._asdict() | {"events": _recorded(topology, service, gap), "group": full_name(service)}
+def _await(topology: Topology, service: str, reactions: Reactions, gap: Gap) -> None:
+    values = gap._asdict() | {"events": _recorded(topology, reactions, gap), "group": full_name(service)}
     _answers(topology, [service], lambda connection: connection.execute(AWAIT, values))
 
 
-def _recorded(topology: Topology, service: str, gap: Gap) -> list[UUID]:
+def _recorded(topology: Topology, reactions: Reactions, gap: Gap) -> list[UUID]:
     """Return the events that the service may have missed by the gap, of whichever outbox writes the topic."""
-    wanted = Filter(event_types=tuple(sorted(reacts_to(service))), since=gap.since, until=gap.until)
+    wanted = Filter(event_types=tuple(sorted(reactions.types)), since=gap.since, until=gap.until)
 
     def question(connection: psycopg.Connection) -> list[UUID]:
         values = listing.narrowed(connection, wanted).values() | {"topic": gap.topic}

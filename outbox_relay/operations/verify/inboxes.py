@@ -8,18 +8,17 @@ asked for. What a topic should still keep and has not is lost, which is no inbox
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
 from outbox_relay.databases import full_name
 from outbox_relay.operations import decisions
+from outbox_relay.operations.reactions import Reactions
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
 from outbox_relay.operations.verify.topics import kept_since
-from waybill.application import event_classes
 
 # A message is remembered for as long as the row that is kept shortest.
 RETENTION: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
@@ -31,12 +30,13 @@ WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %s || event_id)
 
 
 class Inbox(NamedTuple):
-    """What one service's inbox is asked for: up to which offsets, and since when (seconds of the epoch).
+    """What one service's inbox is asked for: which types, up to which offsets, and since when (seconds of the epoch).
 
     `kept` is since when each topic must have its records.
     """
 
     service: str
+    types: Collection[str]
     offsets: Mapping[topic.Partition, int]
     remembers: float
     begins: float
@@ -57,24 +57,12 @@ class Inbox(NamedTuple):
         return self.offsets.get((entry.found_in or "", entry.partition or 0), 0)
 
 
-def reacts_to(service: str) -> set[str]:
-    """Return the event types that the service reacts to; its reactions need neither database nor broker."""
-    try:
-        reactions = import_module(f"{full_name(service)}.reactions")
-    except ModuleNotFoundError:
-        return set()
-    marked: list[Any] = [getattr(function, "reacts_to", None) for function in vars(reactions).values()]
-    return {event.event_type for event in marked if event is not None}
-
-
-def read_topics(service: str) -> set[str]:
-    """Return the topics that the service's consumer reads."""
-    topics = {event_classes()[name].topic for name in reacts_to(service) if name in event_classes()}
-    return {name for name in topics if name}
-
-
 def open_inbox(
-    service: str, connection: psycopg.Connection, offsets: Mapping[topic.Partition, int], now: datetime
+    service: str,
+    connection: psycopg.Connection,
+    reactions: Reactions,
+    offsets: Mapping[topic.Partition, int],
+    now: datetime,
 ) -> Inbox:
     """Return what the inbox must have, given the offsets that were committed before. Raises psycopg.Error."""
     memory: timedelta | None
@@ -82,7 +70,7 @@ def open_inbox(
     (begins,) = connection.execute(BEGINS).fetchone() or (None,)
     remembers = (now - memory).timestamp() if memory else float("-inf")
     began = begins.timestamp() if begins else float("inf")
-    return Inbox(service, offsets, remembers, began, kept_since(now), decisions.skipped(connection))
+    return Inbox(service, reactions.types, offsets, remembers, began, kept_since(now), decisions.skipped(connection))
 
 
 def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: Faults) -> dict[str, int]:
@@ -91,7 +79,7 @@ def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: 
     Raises psycopg.Error.
     """
     pending: dict[str, int] = {}
-    for entries in ledger.of_types(sorted(reacts_to(inbox.service))):
+    for entries in ledger.of_types(sorted(inbox.types)):
         wanted = [entry for entry in entries if inbox.must_have(entry)]
         lacking = _lacking(connection, inbox.service, wanted)
         for entry in wanted:

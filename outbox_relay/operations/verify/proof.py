@@ -32,6 +32,7 @@ import psycopg
 
 from outbox_relay.databases import full_name
 from outbox_relay.operations.events import listing
+from outbox_relay.operations.reactions import recorded
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
 from outbox_relay.operations.verify import inboxes, mark, outboxes
@@ -106,10 +107,11 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
         names = _topics(states, ledger)
 
         def receipts(service: str, connection: psycopg.Connection) -> dict[str, int]:
-            if not inboxes.reacts_to(service):
+            reactions = recorded(service, connection)
+            if not reactions.types:
                 return {}
             offsets = topic.committed(kafka, full_name(service), names)
-            inbox = inboxes.open_inbox(service, connection, offsets, datetime.now(UTC))
+            inbox = inboxes.open_inbox(service, connection, reactions, offsets, datetime.now(UTC))
             return inboxes.judge(connection, inbox, ledger, faults)
 
         pending = asked(list(states), receipts)

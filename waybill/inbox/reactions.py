@@ -1,0 +1,34 @@
+"""What the running release of a service reacts to, recorded in its own database.
+
+The `outbox` command must know it: `verify` asks the inbox only for what was to be received, and `replay` refuses what
+an inbox has forgotten and would apply a second time. It has the service's database and not its code. So `migrate`
+records it, and each consumer at its start. What a release no longer reacts to is marked and kept: while releases run
+side by side, a consumer of the one before may still apply it.
+"""
+
+from typing import Final
+
+from django.db import connection, transaction
+
+from waybill.consumer.subscriber import Subscriber
+
+# First, so that two programs that start at once record one after the other.
+RECORDED: Final = """
+INSERT INTO waybill_reactions_recorded DEFAULT VALUES ON CONFLICT (id) DO UPDATE SET recorded_at = clock_timestamp()
+"""
+REMOVED: Final = """
+UPDATE waybill_reaction SET removed_at = clock_timestamp() WHERE removed_at IS NULL AND event_type <> ALL(%s::text[])
+"""
+PRESENT: Final = """
+INSERT INTO waybill_reaction (event_type, topic) SELECT * FROM unnest(%s::text[], %s::text[])
+ON CONFLICT (event_type) DO UPDATE SET topic = excluded.topic, removed_at = NULL
+"""
+
+
+def record(subscriber: Subscriber) -> None:
+    """Record what the subscriber reacts to, in a transaction of its own. Raises what the database raises."""
+    topic_of = {name: event.topic for name, (event, _) in subscriber.reaction_to.items() if event.topic}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(RECORDED)
+        cursor.execute(REMOVED, [list(topic_of)])
+        cursor.execute(PRESENT, [list(topic_of), list(topic_of.values())])
