@@ -14,12 +14,12 @@ from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.rest import http
 from waybill.rest.auth import caller_of
+from waybill.rest.bounds import AtMost
 from waybill.rest.idempotency import idempotent
 from waybill.rest.problem import Problem
 from waybill.runtime.settings import read, settings
 
 router = Router(tags=["products"])
-limits = read(InventorySettings)
 
 
 def _sold_in(currency: str) -> str:
@@ -30,8 +30,9 @@ def _sold_in(currency: str) -> str:
 
 Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Name = Annotated[str, Field(max_length=200, pattern=http.ONE_LINE)]
-UnitPrice = Annotated[int, Field(ge=0, le=limits.product_max_price)]
+UnitPrice = Annotated[int, Field(ge=0), AtMost(lambda: read(InventorySettings).product_max_price)]
 Currency = Annotated[str, AfterValidator(_sold_in)]
+Change = Annotated[int, AtMost(lambda: read(InventorySettings).product_max_stock, either_sign=True)]
 
 
 class ListingIn(http.Body):
@@ -52,7 +53,7 @@ class StockIn(http.Body):
     """Goods received, or a count set right (`quantity` may then be negative)."""
 
     kind: Literal["received", "corrected"]
-    quantity: Annotated[int, Field(ge=-limits.product_max_stock, le=limits.product_max_stock)]
+    quantity: Change
     reason: Annotated[str, Field(max_length=200, pattern=http.ONE_LINE, description="Name nobody: it is published.")]
 
 
@@ -123,7 +124,7 @@ def delist_product(request: HttpRequest, sku: Annotated[Sku, Path()]) -> HttpRes
 @idempotent
 def change_stock(request: HttpRequest, sku: Annotated[Sku, Path()], stock: StockIn) -> HttpResponse:
     """Receive goods or set a count right; never below what is held for orders."""
-    limit = limits.product_max_stock
+    limit = read(InventorySettings).product_max_stock
     if stock.kind == "corrected":
         command = domain.CorrectStock(sku=sku, change=stock.quantity, reason=stock.reason, limit=limit)
     elif stock.quantity > 0:

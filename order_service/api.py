@@ -19,12 +19,12 @@ from waybill.observability.telemetry import new_id
 from waybill.outbox.outbox import history
 from waybill.rest import http
 from waybill.rest.auth import caller_of
+from waybill.rest.bounds import AtMost
 from waybill.rest.idempotency import idempotent
 from waybill.rest.problem import Problem
 from waybill.runtime.settings import read
 
 router = Router(tags=["orders"])
-limits = read(OrderSettings)
 Status = Literal["PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED"]
 
 
@@ -32,13 +32,13 @@ class LineIn(http.Body):
     """A product and how many of it."""
 
     sku: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    quantity: Annotated[int, Field(ge=1, le=limits.order_max_quantity)]
+    quantity: Annotated[int, Field(ge=1), AtMost(lambda: read(OrderSettings).order_max_quantity)]
 
 
 class OrderIn(http.Body):
     """An order to place. Prices are the shop's; `currency`, where given, must be the one they are in."""
 
-    lines: Annotated[list[LineIn], Field(min_length=1, max_length=limits.order_max_lines)]
+    lines: Annotated[list[LineIn], Field(min_length=1), AtMost(lambda: read(OrderSettings).order_max_lines)]
     # Tokens start with a letter. A card's number in the place of one would be published, and kept for ever.
     payment_method: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z][\x21-\x7e]*$")]
     currency: str | None = None

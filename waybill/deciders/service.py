@@ -83,9 +83,15 @@ def on(event: type[Event]) -> Callable[[Marked], Marked]:
 
 
 def after(
-    event: type[Event], *, delay: timedelta = timedelta(), on_replay: Attempt | None = None, way_out: str = ""
+    event: type[Event],
+    *,
+    delay: timedelta | Callable[[], timedelta] = timedelta(),
+    on_replay: Attempt | None = None,
+    way_out: str = "",
 ) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
+
+    A delay that a setting gives is passed as a function, which is called when the service is first used.
 
     The function takes the aggregate's state, the event and what came before, may block and may be called twice; it
     returns the command that tells what came of it, or None where there is nothing left to do. It raises Unavailable to
@@ -94,7 +100,8 @@ def after(
     """
 
     def mark(function: Marked) -> Marked:
-        function.__dict__["due_after"] = (event, delay, on_replay or function, way_out)
+        delay_of = delay if callable(delay) else lambda: delay
+        function.__dict__["due_after"] = (event, delay_of, on_replay or function, way_out)
         return function
 
     return mark
@@ -165,9 +172,9 @@ class Service:
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
         return {
-            f.__name__: Task(f.__name__, event, delay, f, on_replay, way_out)
+            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, way_out)
             for f in marked
-            for event, delay, on_replay, way_out in (f.due_after,)
+            for event, delay_of, on_replay, way_out in (f.due_after,)
         }
 
     @cached_property

@@ -30,7 +30,7 @@ from waybill.observability.telemetry import configure_logging
 from waybill.runtime import reports
 from waybill.runtime.condition import Condition
 from waybill.runtime.django_settings import configure_django
-from waybill.runtime.settings import Settings, read
+from waybill.runtime.settings import Environment, Settings, read
 from waybill.runtime.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -90,7 +90,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
 
 
 def load(name: str, settings: Settings, program: str, **session: str) -> Any:
-    """Configure Django for a program of the service and return the service's plan."""
+    """Configure Django for a program of the service and return the service's plan; its own settings must be right."""
     configure_django(
         (name,),
         settings.database_url,
@@ -100,6 +100,9 @@ def load(name: str, settings: Settings, program: str, **session: str) -> Any:
         pooled=settings.database_pooled,
         **session,
     )
+    for kind in vars(import_module(f"{name}.settings")).values():
+        if isinstance(kind, type) and issubclass(kind, Environment):
+            read(kind)  # they are read where they are needed: this program shall not find out by then
     return import_module(f"{name}.service").service
 
 

@@ -1,0 +1,55 @@
+"""A service's settings are read when its program starts and where they are needed, and not when it is imported."""
+
+import os
+import subprocess
+import sys
+
+from tests.house import CHECKOUT
+from tests.support.services import NOWHERE
+
+WRONG = dict.fromkeys(
+    (
+        "WAYBILL_DATABASE_URL",
+        "WAYBILL_ORDER_DEADLINE",
+        "WAYBILL_ORDER_MAX_LINES",
+        "WAYBILL_PRODUCT_MAX_PRICE",
+        "WAYBILL_PROVIDER",
+        "WAYBILL_SMTP_PORT",
+    ),
+    "wrong",
+)
+IMPORT_ALL = f"""
+from importlib import import_module
+from tests.house import CHECKOUT, SERVICES
+from waybill.runtime.django_settings import configure_django
+configure_django(SERVICES, {NOWHERE!r})
+for service in SERVICES:
+    for path in (CHECKOUT / service).glob("*.py"):
+        import_module(f"{{service}}.{{path.stem}}")
+"""
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    told = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL_")}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=CHECKOUT,
+        env=told | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_every_module_of_a_service_can_be_imported_whatever_the_environment_says():
+    done = run("-c", IMPORT_ALL, **WRONG)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_ends_at_its_start_where_a_setting_of_its_service_is_malformed():
+    told = {"WAYBILL_DATABASE_URL": NOWHERE, "WAYBILL_ORDER_MAX_LINES": "many"}
+    done = run("-m", "waybill", "order_service", "rebuild", **told)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("WAYBILL_ORDER_MAX_LINES: ")]
+    assert "Traceback" not in done.stderr
