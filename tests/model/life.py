@@ -161,8 +161,7 @@ class Lives:
             if self.scope.parks:
                 yield from self._parked(life, n, f"{reader} ← {topic}")
             if reader != "inventory":
-                for says, event, road, forced in self.readings(life, n):
-                    yield self._read(life._replace(roads=_put(life.roads, n, road)), n, event, says, forced)
+                yield from self._handled(life, n)
         if self.scope.cancels:
             yield self._asks(life, "CancelOrder", "a client cancels")
         if self.scope.settles:
@@ -173,6 +172,10 @@ class Lives:
             yield from self._attempted(life, due)
         for call in dict.fromkeys(life.calls):
             yield from self._called(life, call)
+
+    def _handled(self, life: Life, n: int) -> Iterator[Step]:
+        for says, event, road, forced in self.readings(life, n):
+            yield self._read(life._replace(roads=_put(life.roads, n, road)), n, event, says, forced)
 
     def readings(self, life: Life, n: int) -> Iterator[tuple[str, int, Road, bool]]:
         """Yield each event that a reader may handle now, with its road afterwards."""

@@ -105,6 +105,24 @@ CALLS = {
 }
 
 
+class _Contact:
+    email = "ann@shop.test"
+
+
+# What an answer is to the worker, in the words of the provider's port, the mail server and the addresses.
+ANSWERS = {
+    "charged": provider.Charged("ch_1"),
+    "declined": provider.Declined("card_declined"),
+    "voided": provider.Barred(),
+    "refunded": provider.Refunded("re_1"),
+    "nothing": None,
+    "sent": None,
+    "refused": "550 no such user",
+    "known": _Contact(),
+}
+FAILURES = {"lost": Unavailable, "error": OutcomeUnknown, "exceeds_charge": NeedsAttention}
+
+
 class Asks(BaseException):
     """Carry out of an attempt what it asks the outside next. Nobody but the model may catch it."""
 
@@ -142,33 +160,11 @@ class _Outside:
     def answer(self, call: str) -> Any:
         """Answer one question; raises what the port says, and Asks where no answer is left."""
         answer = next(self.answers, None)
-        match answer:
-            case "charged":
-                return provider.Charged("ch_1")
-            case "declined":
-                return provider.Declined("card_declined")
-            case "voided":
-                return provider.Barred()
-            case "refunded":
-                return provider.Refunded("re_1")
-            case "nothing" | "sent":
-                return None
-            case "refused":
-                return "550 no such user"
-            case "known":
-                return _Contact()
-            case "lost":
-                raise Unavailable(answer)
-            case "error":
-                raise OutcomeUnknown(answer)
-            case "exceeds_charge":
-                raise NeedsAttention(answer)
-            case _:
-                raise Asks(call)
-
-
-class _Contact:
-    email = "ann@shop.test"
+        if answer in FAILURES:
+            raise FAILURES[answer](answer)
+        if answer in ANSWERS:
+            return ANSWERS[answer]
+        raise Asks(call)
 
 
 @contextmanager

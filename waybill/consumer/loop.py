@@ -1,7 +1,7 @@
 """The loop: poll, hand over, retry with backoff while the environment fails, commit offsets once a second."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from threading import Event as Flag
@@ -31,8 +31,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 NAN = float("nan")
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
-GAPS_SECONDS = 5.0
-RECORD_SECONDS = 5.0
+GAPS_SECONDS = 5.0  # until a gap that was filled or acknowledged is no longer shown
+RECORD_SECONDS = 5.0  # before another attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,17 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
     consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
     log.info("consuming", topics=subscriber.topics)
-    clean_at = commit_at = gaps_at = registered_at = record_at = time.monotonic()
+    between = Chores(
+        lambda: _record_reactions(subscriber),
+        lambda: _show_gaps(starts),
+        lambda: redrive_registered(subscriber, settings),
+        lambda: clean(settings),
+    )
+    commit_at = time.monotonic()
     handled: dict[Partition, Message] = {}
     try:
         while not stop.is_set():
             watchdog.alive()
-            if time.monotonic() >= record_at:
-                record_at = time.monotonic() + _record_reactions(subscriber)
             messages = poller.drain(settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
@@ -100,16 +104,29 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
             for partition in starts.pending:
                 handled.pop(partition, None)  # it may be of a log that is no longer there
             starts.settle(consumer)
-            if time.monotonic() > gaps_at:
-                gaps_at = time.monotonic() + GAPS_SECONDS
-                starts.tell()
-            if time.monotonic() > registered_at:
-                registered_at = time.monotonic() + redrive_registered(subscriber, settings)
-            if time.monotonic() > clean_at:
-                clean_at = time.monotonic() + clean(settings)
+            between.do()
     finally:
         _commit(loop, handled)
         consumer.close()
+
+
+class Chores:
+    """What is done between two batches, each thing at its own time: it returns the seconds until it is due again."""
+
+    def __init__(self, *chores: Callable[[], float]) -> None:
+        """Take what is to be done, each for the first time at once."""
+        self._due_at = dict.fromkeys(chores, 0.0)
+
+    def do(self) -> None:
+        """Do what is due. Raises what that raises."""
+        for chore, due_at in self._due_at.items():
+            if time.monotonic() > due_at:
+                self._due_at[chore] = time.monotonic() + chore()
+
+
+def _show_gaps(starts: Starts) -> float:
+    starts.tell()
+    return GAPS_SECONDS
 
 
 def _record_reactions(subscriber: Subscriber) -> float:
