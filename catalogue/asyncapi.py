@@ -16,7 +16,7 @@ import yaml
 
 from catalogue import book, examples
 from catalogue.book import Book, Chapter, Event, Version
-from waybill.contracts.document import FORMAT, ORDER
+from waybill.contracts.document import FORMAT, SEQUENCE
 
 FOLDER: Final = Path(__file__).parent.parent / "docs" / "asyncapi"
 ALL: Final = "waybill"
@@ -66,7 +66,7 @@ def document(of: Book, services: tuple[str, ...], title: str, description: str) 
     messages = [(chapter, version) for chapter in chapters for event in chapter.events for version in event.versions]
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": title, "version": "1.0.0", "description": f"{description}\n\n{ORDER}\n{FORMAT}"},
+        "info": {"title": title, "version": "1.0.0", "description": f"{description}\n\n{SEQUENCE}\n{FORMAT}"},
         "defaultContentType": "application/avro",
         "servers": {"kafka": _server()},
         "channels": {channel_id(chapter): _channel(chapter) for chapter in chapters},

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from catalogue import book, examples
 from catalogue.asyncapi import HEADERS
 from catalogue.book import Book, Chapter, Event, Version
-from waybill.contracts.document import FORMAT, ORDER, flatten, type_text
+from waybill.contracts.document import FORMAT, SEQUENCE, flatten, type_text
 
 HERE: Final = Path(__file__).parent
 FOLDER: Final = HERE.parent / "docs" / "catalogue"
@@ -96,7 +96,7 @@ def _index(of: Book) -> Page:
         for event in sorted(chapter.events, key=lambda one: one.name)
     ]
     services = [(_link(service), escape(book.says(service))) for service in book.SERVICES]
-    paragraphs = "".join(f"<p>{_marked(text)}</p>\n" for text in (ORDER, FORMAT))
+    paragraphs = "".join(f"<p>{_marked(text)}</p>\n" for text in (SEQUENCE, FORMAT))
     body = [
         paragraphs,
         _section("Topics", _table("Topics", ("Topic", "Written by", "Partitions", "Records are", "Read by"), topics)),

@@ -10,21 +10,21 @@ from inventory_service import domain
 from inventory_service.models import ProductRow
 from inventory_service.service import service
 from inventory_service.settings import InventorySettings
-from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.rest import http
 from waybill.rest.auth import caller_of
 from waybill.rest.bounds import AtMost
 from waybill.rest.idempotency import idempotent
 from waybill.rest.problem import Problem
-from waybill.runtime.settings import read, settings
+from waybill.runtime.settings import read
 
 router = Router(tags=["products"])
 
 
 def _sold_in(currency: str) -> str:
-    if currency not in settings().currencies:
-        raise ValueError(f"{currency!r} is not sold in; use one of {', '.join(settings().currencies)}")
+    currencies = read(InventorySettings).currencies
+    if currency not in currencies:
+        raise ValueError(f"{currency!r} is not sold in; use one of {', '.join(currencies)}")
     return currency
 
 
@@ -92,7 +92,7 @@ def read_product(request: HttpRequest, sku: Annotated[Sku, Path()]) -> HttpRespo
     """Read one product."""
     row = ProductRow.objects.filter(sku=sku, status=domain.ProductStatus.LISTED).first()
     if row is None:
-        raise Problem(404, Code.NOT_LISTED, f"there is no product {sku}")
+        raise Problem(404, domain.InventoryCode.NOT_LISTED, f"there is no product {sku}")
     return http.unchanged(request, _tag(row)) or http.answer(200, _view(row), version=_tag(row))
 
 

@@ -26,7 +26,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
-from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
+from waybill.deciders.outcomes import Code, Decision, Ignored, NotFound, Refused
 
 
 class ReservationStatus(StrEnum):
@@ -53,6 +53,13 @@ class ProductStatus(StrEnum):
     """For sale."""
     DELISTED = "DELISTED"
     """No longer for sale; stock that is held stays held."""
+
+
+class InventoryCode(StrEnum):
+    """Name an error that only the inventory has, for programs; stable once published."""
+
+    NOT_LISTED = "not_listed"
+    STOCK_TOO_LOW = "stock_too_low"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,7 +260,7 @@ def _decide_product(command: ProductCommands, product: Product) -> Decision:
         case CorrectStock(), ProductStatus.LISTED | ProductStatus.DELISTED:
             return _corrected(command, product)
         case ((DelistProduct() | ReceiveStock() | CorrectStock()), ProductStatus.NONE):
-            return Refused(Code.NOT_LISTED, f"there is no product {product.sku}")
+            return NotFound(InventoryCode.NOT_LISTED, f"there is no product {product.sku}")
 
 
 def evolve(stock: Stock, event: ReservationEvent | ProductEvent) -> Stock:
@@ -330,7 +337,7 @@ def _corrected(command: CorrectStock, product: Product) -> Decision:
     after = product.on_hand + command.change
     if after < product.reserved:
         detail = f"{after} units would be left and {product.reserved} are held for orders"
-        return Refused(Code.STOCK_TOO_LOW, detail, "quantity")
+        return Refused(InventoryCode.STOCK_TOO_LOW, detail, "quantity")
     if after > command.limit:
         return Refused(Code.NOT_VALID, f"more than {command.limit} units on hand are not kept", "quantity")
     return [StockCorrected(sku=product.sku, change=command.change, reason=command.reason)]

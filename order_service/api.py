@@ -179,7 +179,7 @@ def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
     for n, line in enumerate(order.lines):
         price = prices.get(line.sku)
         if price is None or price.unit_price is None:
-            raise http.not_valid(f"lines[{n}].sku", f"{line.sku!r} is not for sale", Code.UNKNOWN_SKU)
+            raise http.not_valid(f"lines[{n}].sku", f"{line.sku!r} is not for sale", domain.OrderCode.UNKNOWN_SKU)
         if line.sku in {earlier.sku for earlier in lines}:
             raise http.not_valid(f"lines[{n}].sku", f"{line.sku!r} is given twice; put the quantity in one line")
         if currency is not None and price.currency != currency:
@@ -192,8 +192,8 @@ def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
 def _wrong_currency(order: OrderIn, n: int, price: PriceRow, currency: str) -> Problem:
     detail = f"{price.sku!r} is sold in {price.currency}, not in {currency}"
     if order.currency is not None:
-        return http.not_valid("currency", detail, Code.CURRENCY_MISMATCH)
-    return http.not_valid(f"lines[{n}].sku", f"{detail} as the lines before", Code.MIXED_CURRENCIES)
+        return http.not_valid("currency", detail, domain.OrderCode.CURRENCY_MISMATCH)
+    return http.not_valid(f"lines[{n}].sku", f"{detail} as the lines before", domain.OrderCode.MIXED_CURRENCIES)
 
 
 def _view(row: OrderRow) -> dict[str, Any]:

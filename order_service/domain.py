@@ -22,7 +22,7 @@ from schemas.events import (
     OrderReserved,
     OrderStockClosed,
 )
-from waybill.deciders.outcomes import Code, Decision, Ignored, Refused
+from waybill.deciders.outcomes import Code, Decision, Ignored, NotFound, NotValid, Refused
 from waybill.deciders.service import Copy
 
 
@@ -52,6 +52,15 @@ class Reason(StrEnum):
     OUT_OF_STOCK = "OUT_OF_STOCK"
     PAYMENT_DECLINED = "PAYMENT_DECLINED"
     DEADLINE_PASSED = "DEADLINE_PASSED"
+
+
+class OrderCode(StrEnum):
+    """Name an error that only orders have, for programs; stable once published."""
+
+    UNKNOWN_SKU = "unknown_sku"
+    MIXED_CURRENCIES = "mixed_currencies"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    AMOUNT_TOO_LARGE = "amount_too_large"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,7 +277,7 @@ def decide(command: Command, order: Order) -> Decision:
             ),
             Status.NONE,
         ):
-            return Refused(Code.NOT_FOUND, "there is no such order")
+            return NotFound(Code.NOT_FOUND, "there is no such order")
 
 
 def evolve(order: Order, event: OrderEvent) -> Order:
@@ -306,7 +315,8 @@ def evolve(order: Order, event: OrderEvent) -> Order:
 def _placed(command: PlaceOrder) -> Decision:
     total = sum(line.quantity * line.unit_price for line in command.lines)
     if total >= 2**63:
-        return Refused(Code.AMOUNT_TOO_LARGE, f"the total of {total} minor units is more than can be charged", "lines")
+        detail = f"the total of {total} minor units is more than can be charged"
+        return NotValid(OrderCode.AMOUNT_TOO_LARGE, detail, "lines")
     return [
         OrderPlaced(
             order_id=command.order_id,

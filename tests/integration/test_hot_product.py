@@ -7,7 +7,7 @@ import pytest
 
 import catalogue.configured  # noqa: F401 - configures Django in the processes too
 from devstack.harness.wait import wait_until
-from inventory_service.domain import CorrectStock, ReceiveStock
+from inventory_service.domain import CorrectStock, InventoryCode, ReceiveStock
 from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
 from tests.support.databases import in_use
@@ -16,7 +16,7 @@ from tests.support.orders import cause, placed
 from waybill.consumer import handling
 from waybill.consumer.message import Message
 from waybill.deciders import rebuild
-from waybill.deciders.outcomes import Code, CommandRefused
+from waybill.deciders.outcomes import CommandRefused
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.runtime.settings import settings
 
@@ -37,7 +37,7 @@ def changed(command) -> bool:
     try:
         handle(service, [Caused(command, cause())])
     except CommandRefused as error:
-        if error.refused.code is not Code.STOCK_TOO_LOW:
+        if error.refused.code is not InventoryCode.STOCK_TOO_LOW:
             raise
         return False
     return True

@@ -8,7 +8,7 @@ from waybill.contracts.contracts import Contract, by_event
 from waybill.contracts.fields import NO_DEFAULT, Array, Field, FieldType, Nullable, Record, Scalar, read_record
 
 # What holds on every topic, for whoever documents one.
-ORDER: Final = """\
+SEQUENCE: Final = """\
 Events about one aggregate are in one partition, in the order of their versions (`ce_sequence`). Nothing else is
 ordered. A record may come more than once: `ce_id` is the event's. Operators may send history again: such a record has
 `ce_replayid`, stands behind newer versions, and where it has `ce_replaytarget` is for that consumer group only.
@@ -28,7 +28,7 @@ The registry's subject is topic and record name: `<topic>-<event type>`. A field
 on as it was.
 
 {FORMAT}
-{ORDER}
+{SEQUENCE}
 [relay.md](relay.md#what-a-record-looks-like) has all headers.
 """
 

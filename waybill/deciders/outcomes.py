@@ -1,4 +1,7 @@
-"""What can come of a command or a message other than events, and every error code that a client can see."""
+"""What can come of a command or a message other than events, and the error codes that every service has.
+
+A service has codes of its own beside these: an enum in its `domain`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +23,8 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
-    UNKNOWN_SKU = "unknown_sku"
-    MIXED_CURRENCIES = "mixed_currencies"
-    CURRENCY_MISMATCH = "currency_mismatch"
-    CURRENCY_NOT_SOLD = "currency_not_sold"
-    AMOUNT_TOO_LARGE = "amount_too_large"
     TOO_LATE = "too_late"
     ALREADY_EXISTS = "already_exists"
-    NOT_LISTED = "not_listed"
-    STOCK_TOO_LOW = "stock_too_low"
     CONFLICT = "conflict"
     DATABASE_UNAVAILABLE = "database_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -43,11 +39,23 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The command cannot be carried out; a client sees it, an operator finds the event parked."""
+    """The command conflicts with the state; a client sees it, and an event that led to it becomes a dead letter."""
 
-    code: Code
+    code: StrEnum
     detail: str
     field: str | None = None
+
+
+class NotFound(Refused):
+    """There is nothing that the command could be about."""
+
+    __slots__ = ()
+
+
+class NotValid(Refused):
+    """No state would allow the command."""
+
+    __slots__ = ()
 
 
 Decision = Sequence[Event] | Ignored | Refused

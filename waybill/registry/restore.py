@@ -130,12 +130,12 @@ def _files(wanted: Restored) -> Iterator[tuple[str, Any]]:
         artifact = {"groupId": None, "artifactId": subject, **times}
         folder = f"groups/default/artifacts/{subject}"
         yield f"{folder}/MetaData.Artifact.json", {**artifact, "artifactType": "AVRO"}
-        for order, (one, text) in enumerate(pairs, 1):
+        for rank, (one, text) in enumerate(pairs, 1):
             digest = hashlib.sha256(text.encode()).hexdigest()
             content = {"contentId": one.schema_id, "contentHash": digest, "canonicalHash": digest}
             yield f"content/{digest}.Content.json", {**content, "contentType": "application/json"}
             yield f"content/{digest}.Content.data", text
-            version = {"version": str(one.version), "versionOrder": order, "state": "ENABLED"}
+            version = {"version": str(one.version), "versionOrder": rank, "state": "ENABLED"}
             ids = {"globalId": one.schema_id, "contentId": one.schema_id}
             yield f"{folder}/versions/{one.version}.ArtifactVersion.json", {**artifact, **version, **ids}
         versions = [str(one.version) for one, _ in pairs]

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
@@ -149,7 +150,7 @@ def _decoded(cursor: str) -> str:
     return text
 
 
-def not_valid(field: str, detail: str, code: Code = Code.NOT_VALID) -> Problem:
+def not_valid(field: str, detail: str, code: StrEnum = Code.NOT_VALID) -> Problem:
     """Return a 422 that names the field."""
     return Problem(422, code, f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
 

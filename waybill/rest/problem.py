@@ -2,22 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse
 
-from waybill.deciders.outcomes import Code, Refused
+from waybill.deciders.outcomes import NotFound, NotValid, Refused
 
-STATUS = {
-    Code.UNKNOWN_SKU: 422,
-    Code.MIXED_CURRENCIES: 422,
-    Code.CURRENCY_MISMATCH: 422,
-    Code.CURRENCY_NOT_SOLD: 422,
-    Code.AMOUNT_TOO_LARGE: 422,
-    Code.NOT_LISTED: 404,
-    Code.NOT_FOUND: 404,
-}
+STATUS: Mapping[type[Refused], int] = {Refused: 409, NotFound: 404, NotValid: 422}
 
 
 class Problem(Exception):
@@ -26,7 +19,7 @@ class Problem(Exception):
     def __init__(
         self,
         status: int,
-        code: Code,
+        code: StrEnum,
         detail: str,
         *,
         errors: Sequence[Mapping[str, str]] = (),
@@ -38,9 +31,9 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, refused: Refused) -> "Problem":
-        """Return the answer to a refused command: 409 unless its code says otherwise."""
+        """Return the answer to a refused command."""
         errors = [{"field": refused.field, "detail": refused.detail}] if refused.field else []
-        return cls(STATUS.get(refused.code, 409), refused.code, refused.detail, errors=errors)
+        return cls(STATUS[type(refused)], refused.code, refused.detail, errors=errors)
 
     def response(self, request_id: str) -> HttpResponse:
         """Return the problem as a response."""

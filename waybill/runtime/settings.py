@@ -117,9 +117,6 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
     token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
-    currencies: tuple[str, ...] = Field(
-        default=("EUR", "USD", "GBP", "CHF", "SEK", "JPY"), description="ISO 4217 codes that the shop sells in."
-    )
 
     @model_validator(mode="after")
     def _leases(self) -> Self:

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from waybill.database import rows
 from waybill.deciders import unit_of_work
-from waybill.deciders.outcomes import Code, CommandRefused, Decision, Ignored, Refused
+from waybill.deciders.outcomes import Code, CommandRefused, Decision, Ignored, NotFound, Refused
 from waybill.deciders.service import Command, Service, Settlement
 from waybill.deciders.unit_of_work import Caused
 from waybill.observability.telemetry import Cause
@@ -52,7 +52,7 @@ def _find(table: Any, key: str) -> Any:
     except ValidationError as error:
         raise CommandRefused(Refused(Code.NOT_VALID, " ".join(error.messages))) from None
     if not found:
-        raise CommandRefused(Refused(Code.NOT_FOUND, f"there is no {table.aggregate_type} {key}"))
+        raise CommandRefused(NotFound(Code.NOT_FOUND, f"there is no {table.aggregate_type} {key}"))
     return found[0]
 
 
