@@ -56,9 +56,9 @@ def open_gaps(connection: psycopg.Connection) -> list[Gap]:
 def await_replayed(topology: Topology, to_consumer: str | None) -> None:
     """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
     groups = [one for one in topology.databases if to_consumer in {None, full_name(one)}]
-    found = {
-        one: _answers(topology, [one], lambda open_: (recorded(one, open_), open_gaps(open_)))[one] for one in groups
-    }
+    found, failures = ask(topology, groups, lambda one, open_: (recorded(one, open_), open_gaps(open_)), UNBOUNDED)
+    for service, why in failures.items():
+        raise DependencyDown(f"database {service}: {why}")
     for service, (reactions, gaps) in found.items():
         for gap in gaps if reactions.types else ():
             _await(topology, service, reactions, gap)
