@@ -233,12 +233,19 @@ def test_the_tutorial_leads_from_the_project_to_a_record_on_the_topic(stack: Sta
                 before.variables["WAYBILL_PORT"] = str(free_port())
                 before.start(*arguments[1:])
             case "sh":
-                for line in text.splitlines():
-                    if "read.py" in line:
-                        wait_until(lambda: records(stack.kafka), deadline_seconds=DEADLINE_SECONDS, what="a record")
-                    said = run(before, wheel, line)
+                said = follow(before, wheel, text, stack.kafka)
             case "text":
                 assert re.match(re.sub(r"\d+", r"\\d+", re.escape(text.strip())), said), said
+
+
+def follow(project: Project, wheel: Path, lines: str, kafka: str) -> str:
+    """What the last of the lines prints; the record that the page reads is there by then."""
+    said = ""
+    for line in lines.splitlines():
+        if "read.py" in line:
+            wait_until(lambda: records(kafka), deadline_seconds=DEADLINE_SECONDS, what="a record")
+        said = run(project, wheel, line)
+    return said
 
 
 def run(project: Project, wheel: Path, line: str) -> str:

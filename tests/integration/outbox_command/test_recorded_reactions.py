@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
+from devstack.harness import databases
+from devstack.harness.databases import ServiceDatabase
 from inventory_service import reactions as written
 from inventory_service.service import service as inventory
 from outbox_relay.operations.reactions import Reactions, recorded
 from schemas.events import OrderConfirmed, OrderPlaced
-from tests.integration.outbox_command.parts import execute, outbox, place_orders, settings
-from tests.support import databases
-from tests.support.databases import ServiceDatabase
+from tests.support.outbox_command import execute, outbox, place_orders, settings
 from waybill.consumer import loop
 from waybill.inbox import reactions
 

@@ -43,7 +43,7 @@ def test_lint_asks_the_gate() -> None:
         ["make", "-n", "lint"], cwd=application().schemas.parent, capture_output=True, text=True, check=True
     ).stdout
     assert "waybill contracts check" in planned
-    assert "waybill contracts generate --check" in planned
+    assert "catalogue --check" in planned
 
 
 def test_help_teaches_how_to_add_an_event(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from tests.house import CHECKOUT
-from tests.support.services import NOWHERE
+from catalogue.configured import NOWHERE
+from devstack.folder import CHECKOUT
 
 WRONG = dict.fromkeys(
     (
@@ -20,7 +20,8 @@ WRONG = dict.fromkeys(
 )
 IMPORT_ALL = f"""
 from importlib import import_module
-from tests.house import CHECKOUT, SERVICES
+from devstack.folder import CHECKOUT
+from tests.support.services import SERVICES
 from waybill.runtime.django_settings import configure_django
 configure_django(SERVICES, {NOWHERE!r})
 for service in SERVICES:
