@@ -7,8 +7,6 @@ from schemas.events import PaymentRefundRequested, PaymentRequested, PaymentVoid
 from waybill.deciders.service import Settlement, Tried, after, settles
 from waybill.runtime.settings import read
 
-open_breakers = provider.open_breakers
-
 
 @after(
     PaymentRequested,

@@ -32,6 +32,19 @@ DRIVER = "psycopg[binary]>=3.2"
 TOPIC = "bookings.events.v1"
 WRITERS = 3
 ENDLESS = str(10**6)
+# Asks each admin page as a superuser, and to add a row; prints the page's name and the two answers.
+LOOK = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+staff = Client(SERVER_NAME="localhost")
+staff.force_login(get_user_model().objects.create_superuser("staff"))
+for page in {pages!r}:
+    shown = staff.get(f"/admin/{{page}}/")
+    print(page, shown.status_code, staff.get(f"/admin/{{page}}/add/").status_code)
+row = staff.get("/admin/{row}/change/")
+print(row.status_code, {text!r} in row.content.decode(), "_save" in row.content.decode())
+"""
+PAGES_OF_OUTBOX = ["waybill_outbox/outboxevent", "waybill_outbox/operatoraction", "django_outbox_pattern/published"]
 MORE = 20
 POINTS_A_NIGHT = 10
 DEADLINE_SECONDS = 120
@@ -173,6 +186,14 @@ def test_nothing_is_lost_and_all_is_applied_once_in_order_whatever_is_killed(sta
     points = {guest: int(nights) * POINTS_A_NIGHT for guest, nights in bookings.rows(POINTS_MEANT)}
     assert dict(loyalty.rows(POINTS_GIVEN)) == points
     assert loyalty.manage("redrive") == "", "no dead letter was left"
+
+
+def test_the_admin_pages_show_the_outbox_and_cannot_write(bookings):
+    bookings.manage("guests", "--actions", "5", "--seed", "1")
+    script = LOOK.format(pages=PAGES_OF_OUTBOX, row="waybill_outbox/outboxevent/1", text="&quot;booking_id&quot;: 1")
+    *pages, row = bookings.manage("shell", "-c", script).splitlines()[-4:]
+    assert pages == [f"{page} 200 403" for page in PAGES_OF_OUTBOX]
+    assert row == "200 True False"
 
 
 def assert_in_order(published: list[tuple[str, str, int]]) -> None:

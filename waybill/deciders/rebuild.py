@@ -201,11 +201,8 @@ def _usable(kept: KeptRows, code: str, watch: Watch) -> Checkpoint:
 
 def _code_of(service: Service) -> str:
     """Return what changes with the code that the fold, or the file of its rows, depends on."""
-    paths = [
-        Path(module.__file__ or "")
-        for module in (service.domain, service.models, application().events_module(), decision, kept_rows)
-    ]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in [*paths, Path(__file__)])).hexdigest()
+    shared = [Path(module.__file__ or "") for module in (application().events_module(), decision, kept_rows)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in [*service.files, *shared, Path(__file__)])).hexdigest()
 
 
 def _events(after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:

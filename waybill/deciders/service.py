@@ -1,19 +1,22 @@
-"""The plan of a service, and the checks on it.
+"""The seam between the library and an application: what a service is made of, and what follows from it.
 
 A service is three modules: `domain` decides, `reactions` turn events into commands, `models` hold the rows; `worker`,
-where there is one, does what is due. (`api` imports the plan: the web program alone needs it.)
+where there is one, does what is due. (`api` imports the service: the web program alone needs it.) What the library
+calls in them is typed by protocols.
 Nothing is declared twice: the topics to consume follow from the events reacted to, and what a worker has to do follows
 from the events that ask for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, Protocol, TypeVar, get_args
 
 from waybill.contracts.event import Event
+from waybill.deciders.outcomes import Decision
 
 Key = Any  # the primary key of a row: str or UUID
 Rows = Mapping[str, Mapping[Key, Any]]  # aggregate type → key → row or None
@@ -32,6 +35,30 @@ class Copy:
 
     A reaction returns it for any event, whatever came before: the version that the event carries decides what is kept.
     """
+
+
+class Domain(Protocol):
+    """The decisions of a service: pure, without a clock, a random id, a database or a broker."""
+
+    def decide(self, command: Any, state: Any, /) -> Decision:
+        """Return what follows from the command, for every pair of command and status."""
+        ...
+
+    def evolve(self, state: Any, event: Any, /) -> Any:
+        """Return the state after the event."""
+        ...
+
+
+class Models(Protocol):
+    """The rows of a service: Django models, each with its `aggregate_type`, and the bridge to the state."""
+
+    def to_state(self, rows: Rows, /) -> Any:
+        """Return the state that these rows hold; an aggregate without a row has not begun."""
+        ...
+
+    def to_rows(self, state: Any, /) -> Iterable[Any]:
+        """Return new rows that hold the state, or the copy, without versions and times."""
+        ...
 
 
 Reaction = Callable[[Any], Command | Copy | None]
@@ -129,18 +156,29 @@ def command_of(reaction: Reaction) -> type:
 
 @dataclass(frozen=True)
 class Service:
-    """Hold the modules of a service and what follows from them."""
+    """Hold the modules of a service and what follows from them.
+
+    `reactions` and `worker` are modules of functions marked with `on`, `after` and `settles`. `open_breakers` returns
+    task → whether the circuit breaker of its calls is open, for the tasks that have one.
+    """
 
     name: str
-    domain: ModuleType
+    domain: Domain
     reactions: ModuleType
-    models: ModuleType
+    models: Models
     worker: ModuleType | None = None
+    open_breakers: Callable[[], Mapping[str, bool]] = dict
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the files of what decides and of what keeps the rows."""
+        return [Path(vars(module)["__file__"]) for module in (self.domain, self.models)]
 
     @cached_property
     def tables(self) -> dict[str, Any]:
         """Return aggregate type → Django model."""
-        own = (m for m in vars(self.models).values() if getattr(m, "__module__", None) == self.models.__name__)
+        declared = vars(self.models)
+        own = (m for m in declared.values() if getattr(m, "__module__", None) == declared["__name__"])
         return {m.aggregate_type: m for m in own if hasattr(m, "aggregate_type")}
 
     @cached_property
@@ -185,10 +223,6 @@ class Service:
         if len(marked) > 1:
             raise TypeError(f"{self.name}: two tasks to settle; a key would not say which is meant")
         return marked[0] if marked else None
-
-    def open_breakers(self) -> Mapping[str, bool]:
-        """Return task → whether the circuit breaker of its calls is open, for the tasks that have one."""
-        return getattr(self.worker, "open_breakers", dict)()
 
     @cached_property
     def due_after(self) -> dict[type[Event], list[Task]]:

@@ -25,6 +25,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from waybill.consumer.message import Message
 from waybill.contracts.event import Event
+from waybill.observability.telemetry import Cause, caused_by
 
 MODULE: Final = "handlers"
 
@@ -68,8 +69,9 @@ class Handlers:
 
     def react(self, event: Event, message: Message) -> None:
         """Call the event's handlers, in the transaction that is open."""
-        for handler in self.reaction_to[event.event_type][1]:
-            handler(event, message)
+        with caused_by(Cause.of_event(message.event_id, message.headers)):
+            for handler in self.reaction_to[event.event_type][1]:
+                handler(event, message)
 
 
 def discover(group: str) -> Handlers:

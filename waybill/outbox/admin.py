@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django_outbox_pattern.models import Published  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from waybill.consumer import schema_ids
 from waybill.contracts.codec import UnreadableEvent
@@ -32,6 +33,18 @@ class OutboxEventAdmin(ReadOnlyAdmin):
         except UnreadableEvent as error:
             return str(error)
         return json.dumps(event.to_avro(), default=str, indent=2)
+
+
+if admin.site.is_registered(Published):  # by django_outbox_pattern, with a form that writes
+    admin.site.unregister(Published)
+
+
+@admin.register(Published)
+class PublishedAdmin(ReadOnlyAdmin):
+    """Publications that the broker refused, and what became of them; `outbox redrive` and `discard` act on them."""
+
+    list_display = ["id", "destination", "status", "added"]
+    list_filter = ["status", "destination"]
 
 
 @admin.register(OperatorAction)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.db import migrations
+from django.db import migrations, models
 
 from waybill.database.adoption import create_or_rename
 
@@ -34,4 +34,26 @@ COMMENT ON COLUMN waybill_due_task.way_out IS 'what that operator can do';
 class Migration(migrations.Migration):
     initial = True
     dependencies: ClassVar = [("waybill_outbox", "0001_initial")]
-    operations: ClassVar = [create_or_rename(CREATE, "DROP TABLE waybill_due_task", {"due": "waybill_due_task"})]
+    operations: ClassVar = [
+        create_or_rename(CREATE, "DROP TABLE waybill_due_task", {"due": "waybill_due_task"}),
+        migrations.CreateModel(
+            name="DueTask",
+            fields=[
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("task", models.TextField()),
+                ("event_id", models.UUIDField()),
+                ("due_at", models.DateTimeField()),
+                ("attempts", models.IntegerField()),
+                ("last_error", models.TextField(null=True)),
+                ("first_attempt_at", models.DateTimeField(null=True)),
+                ("attention_since", models.DateTimeField(null=True)),
+                ("remediation", models.TextField(db_column="way_out", null=True)),
+            ],
+            options={
+                "db_table": "waybill_due_task",
+                "managed": False,
+                "verbose_name": "due task",
+                "ordering": ["due_at"],
+            },
+        ),
+    ]
