@@ -31,11 +31,11 @@ def test_what_is_published_and_what_still_waits_is_no_fault(own_outbox: Outbox):
 def test_an_inbox_is_not_passed_over_where_its_service_has_not_recorded_what_it_reacts_to(own_outbox: Outbox):
     published(own_outbox)
     own_outbox.execute("TRUNCATE waybill_reaction, waybill_reactions_recorded")
-    done = outbox("verify", "--no-rows", **settings(own_outbox.kafka, order=own_outbox.database.service_url))
+    done = outbox("verify", "--no-rows", **settings(own_outbox.kafka, shop=own_outbox.database.service_url))
     assert done.code == 4
-    assert "order has not recorded what it reacts to" in done.err
-    assert "run: python -m waybill order_service migrate" in done.err
-    assert own_outbox.execute("SELECT count(*) FROM waybill_verified") == [(0,)]
+    assert "shop has not recorded what it reacts to" in done.err
+    assert "run: python -m waybill shop_service migrate" in done.err
+    assert own_outbox.execute("SELECT count(*) FROM waybill_verified_position") == [(0,)]
 
 
 def test_an_event_that_the_cursor_passed_and_no_topic_has_is_lost(own_outbox: Outbox):
