@@ -113,7 +113,7 @@ def test_a_partition_waits_while_what_is_missing_of_it_cannot_be_kept(broker: Br
     with psycopg.connect(own_inventory.owner_url, autocommit=True) as owner:
         owner.execute("REVOKE INSERT ON waybill_offset_gap FROM test_service")
         with consuming(own, broker.bootstrap, retry_seconds=0.1) as condition:
-            said = "topic: cannot tell where to read on: permission denied for table offset_gap"
+            said = "topic: cannot tell where to read on: permission denied for table waybill_offset_gap"
             wait_until(lambda: said in (condition.unready() or ""), deadline_seconds=60, what="waiting")
             owner.execute("GRANT INSERT ON waybill_offset_gap TO test_service")
             wait_until(lambda: committed(broker, own.name, topic) == 13, deadline_seconds=60, what="all read")
