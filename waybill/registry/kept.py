@@ -70,8 +70,8 @@ def read(urls: Sequence[str], deadline_seconds: float) -> list[KeptId]:
         if other.meaning != one.meaning:
             raise RegistrationRefused(
                 f"schema id {one.schema_id} is {other.meaning} in database {other.database} and {one.meaning} in "
-                f"database {one.database}: one of them was filled from another registry; bring its table schema_id "
-                "back from a backup"
+                f"database {one.database}: one of them was filled from another registry; bring its table "
+                "waybill_schema_id back from a backup"
             )
     return kept
 
@@ -136,7 +136,8 @@ def _asked(url: str, once: Any) -> Any:
     try:
         return once()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        raise RegistrationRefused(f"database {_name(url)}: no table schema_id, or an older one; migrate it") from None
+        reason = f"database {_name(url)}: no table waybill_schema_id, or an older one; migrate it"
+        raise RegistrationRefused(reason) from None
     except psycopg.OperationalError as error:
         raise NotYet(f"database {_name(url)}: {' '.join(str(error).split())}") from None
     except psycopg.Error as error:
