@@ -17,7 +17,7 @@ router = Router(tags=["payments"])
 class PaymentOut(http.Schema):
     """An order's payment. The amount is in minor units of the currency.
 
-    `provider`: whose books the charge stands in. `settled_by`: how an operator settled the refund, `paid_elsewhere` or
+    `provider`: which one has the charge. `settled_by`: how an operator settled the refund, `paid_elsewhere` or
     `written_off`; null where the provider paid it. `needs_attention`: only an operator can move it on; it is tried on
     all the same.
     """

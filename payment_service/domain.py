@@ -117,7 +117,7 @@ class RecordDecline(PaymentCommand):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordVoid(PaymentCommand):
-    """Note that the provider has barred the charge, or has given it back whole."""
+    """Note that the provider has voided the charge, or has given it back whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

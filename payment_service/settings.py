@@ -31,10 +31,12 @@ class PaymentSettings(Environment):
         "later it is only looked up. At most `PT20H`: a provider forgets its keys after 24 hours.",
     )
     provider_breaker_failures: int = Field(
-        default=10, ge=1, description="Failures in a row after which one kind of call (charge, void, refund) is spared."
+        default=10,
+        ge=1,
+        description="Failures in a row that open the circuit breaker of a kind of call: charge, void, refund.",
     )
     provider_breaker_seconds: float = Field(
-        default=5.0, ge=1, description="How long it is spared, before one more try."
+        default=5.0, ge=1, description="How long it stays open, before one call is let through."
     )
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge 
             return _charged(payment, charge_id)
         case provider.Declined(code=code):
             return RecordDecline(order_id=payment.order_id, code=code)
-        case provider.Barred():
+        case provider.Voided():
             return RecordVoid(order_id=payment.order_id)  # by our void, or by hand in its books
 
 
@@ -35,7 +35,7 @@ def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid 
     if payment.status is not Status.VOIDING:
         return None
     match provider.void(payment, tried):
-        case provider.Barred():
+        case provider.Voided():
             return RecordVoid(order_id=payment.order_id)
         case provider.Charged(charge_id=charge_id):
             return _charged(payment, charge_id)

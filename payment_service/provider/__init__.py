@@ -6,6 +6,6 @@ that there are, chosen by `WAYBILL_PROVIDER`; `guard` spares one that fails.
 
 from payment_service.provider.asking import charge, refund, void
 from payment_service.provider.guard import open_breakers
-from payment_service.provider.port import Barred, Charged, Declined, Refunded, UnexpectedAnswer
+from payment_service.provider.port import Charged, Declined, Refunded, UnexpectedAnswer, Voided
 
-__all__ = ["Barred", "Charged", "Declined", "Refunded", "UnexpectedAnswer", "charge", "open_breakers", "refund", "void"]
+__all__ = ["Charged", "Declined", "Refunded", "UnexpectedAnswer", "Voided", "charge", "open_breakers", "refund", "void"]

@@ -5,7 +5,7 @@ charge is asked for under its key within a bound (`provider_ask_for`, well below
 after a stored error, it is looked up by the order's id and never asked for again. While nothing is found the outcome is
 unknown; the due row needs attention past the next bound (`attention_after`), and the look-up goes on.
 
-A charge that was given back whole in the provider's own books counts as barred: so an operator ends what went wrong.
+A charge that was given back whole in the provider's own books counts as voided: so an operator ends what went wrong.
 
 A void looks first, since the charge's key may be older than itself, and then bars the key. A refund looks first from
 its second attempt on; to ask for it again is safe at any age, because no provider gives back more than was charged.
@@ -15,14 +15,14 @@ from functools import cache
 
 from payment_service.domain import Payment
 from payment_service.provider.guard import guarded, twice
-from payment_service.provider.port import Barred, Charged, Declined, Provider, Refunded, UnexpectedAnswer
+from payment_service.provider.port import Charged, Declined, Provider, Refunded, UnexpectedAnswer, Voided
 from payment_service.settings import PaymentSettings
 from waybill.deciders.outcomes import OutcomeUnknown
 from waybill.deciders.service import Tried
 from waybill.runtime.settings import read
 
 
-def charge(payment: Payment, tried: Tried) -> Charged | Declined | Barred:
+def charge(payment: Payment, tried: Tried) -> Charged | Declined | Voided:
     """Charge the payment; raises Unavailable while the outcome is unknown, UnexpectedAnswer where it is wrong."""
     provider = chosen()
     with guarded("charge"):
@@ -39,12 +39,12 @@ def charge(payment: Payment, tried: Tried) -> Charged | Declined | Barred:
         return found
 
 
-def void(payment: Payment, _: Tried) -> Barred | Charged:
+def void(payment: Payment, _: Tried) -> Voided | Charged:
     """Bar the charge, or learn that it has happened; raises Unavailable while that is unknown."""
     provider = chosen()
     with guarded("void"):
         found = twice(lambda: provider.find_charge(payment))
-        if isinstance(found, Barred | Charged):
+        if isinstance(found, Voided | Charged):
             return found
         return twice(lambda: provider.void(payment))
 

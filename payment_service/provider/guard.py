@@ -28,7 +28,9 @@ def guarded(kind: Kind) -> Iterator[None]:
     """Count the failures of this kind of call; raises NotAttempted while there were too many."""
     breaker = _breaker(kind)
     if breaker.opened:
-        raise NotAttempted(f"{kind}: the provider fails and is spared", max(ENOUGH_SECONDS, breaker.open_remaining))
+        raise NotAttempted(
+            f"{kind}: the provider fails, and the circuit breaker is open", max(ENOUGH_SECONDS, breaker.open_remaining)
+        )
     with breaker:
         yield
 

@@ -29,7 +29,7 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
-class Barred:
+class Voided:
     """Nothing is charged for this order and nothing ever will be."""
 
 
@@ -51,11 +51,11 @@ class Pending(Unavailable):
 class Provider(Protocol):
     """Take and give back an order's money."""
 
-    def charge(self, payment: Payment) -> Charged | Declined | Barred:
+    def charge(self, payment: Payment) -> Charged | Declined | Voided:
         """Charge under the order's own key, once however often it is called while the provider remembers the key."""
         ...
 
-    def void(self, payment: Payment) -> Barred | Charged:
+    def void(self, payment: Payment) -> Voided | Charged:
         """Bar the charge's key for good, or tell that it has charged."""
         ...
 
@@ -63,7 +63,7 @@ class Provider(Protocol):
         """Pay back the whole charge, under the refund's own key; never more than was charged."""
         ...
 
-    def find_charge(self, payment: Payment) -> Charged | Declined | Barred | None:
+    def find_charge(self, payment: Payment) -> Charged | Declined | Voided | None:
         """Look up by the order's id what came of the charge; None where nothing is settled."""
         ...
 

@@ -6,12 +6,12 @@ import httpx2 as httpx
 
 from payment_service.domain import Payment
 from payment_service.provider.port import (
-    Barred,
     Charged,
     Declined,
     Part,
     Refunded,
     UnexpectedAnswer,
+    Voided,
     charge_key,
     checked_charge,
     checked_refund,
@@ -32,7 +32,7 @@ class Simulator:
         """Close the connections; nothing may be asked afterwards."""
         self._client.close()
 
-    def charge(self, payment: Payment) -> Charged | Declined | Barred:
+    def charge(self, payment: Payment) -> Charged | Declined | Voided:
         """Charge, unless the key was voided."""
         body = {
             "order_id": str(payment.order_id),
@@ -47,18 +47,18 @@ class Simulator:
             case 402, {"status": "declined", "code": str(code)}:
                 return Declined(code)
             case 409, {"status": "voided"}:
-                return Barred()
+                return Voided()
             case 422, {"status": "bad_request"}:
                 return Declined("refused")
             case _:
                 raise _unexpected("charge", payment, answer)
 
-    def void(self, payment: Payment) -> Barred | Charged:
+    def void(self, payment: Payment) -> Voided | Charged:
         """Leave a tombstone under the charge's key, unless it has charged."""
         answer = self._post("/v1/voids", charge_key(payment), {"order_id": str(payment.order_id)})
         match answer.status_code, answer.json():
             case 200, {"status": "voided"}:
-                return Barred()
+                return Voided()
             case 409, {"status": "charged", "charge": dict(charged)}:
                 return _charged(payment, charged)
             case _:
@@ -74,11 +74,11 @@ class Simulator:
             case _:
                 raise _unexpected("refund", payment, answer)
 
-    def find_charge(self, payment: Payment) -> Charged | Barred | None:
+    def find_charge(self, payment: Payment) -> Charged | Voided | None:
         """Look in the ledger: a charge counts before a void; a decline leaves nothing there."""
         for charged in self._items("/v1/charges", payment):
             return _charged(payment, charged)
-        return Barred() if self._items("/v1/voids", payment) else None
+        return Voided() if self._items("/v1/voids", payment) else None
 
     def find_refund(self, payment: Payment) -> Refunded | None:
         """Look in the ledger."""
@@ -106,9 +106,9 @@ class Simulator:
         return answer
 
 
-def _charged(payment: Payment, told: dict[str, Any]) -> Charged | Barred:
+def _charged(payment: Payment, told: dict[str, Any]) -> Charged | Voided:
     if told.get("status") == "refunded":
-        return Barred()
+        return Voided()
     return checked_charge(payment, told.get("id"), told.get("amount"), told.get("currency"), told.get("order_id"))
 
 

@@ -5,7 +5,7 @@ under the same key, which gives the same one, and cancels it. So the PaymentInte
 first: a canceled one is never confirmed, a confirmed one never canceled.
 
 Creating charges nothing, and nobody can confirm what nobody was told the id of: where Stripe's stored answer to the
-creation is an error, every caller gets that error, and a void may take the charge for barred.
+creation is an error, every caller gets that error, and a void may take the charge for voided.
 
 A search may lag by a minute, by an hour on a bad day. What it does not show is therefore never taken as "not charged";
 a charge is looked up hours after it was last asked for, or after a stored error, and stays unknown while nothing shows.
@@ -25,13 +25,13 @@ from stripe import PaymentIntent
 from payment_service.domain import Payment
 from payment_service.provider import stripe_amounts, stripe_errors
 from payment_service.provider.port import (
-    Barred,
     Charged,
     Declined,
     Part,
     Pending,
     Refunded,
     UnexpectedAnswer,
+    Voided,
     charge_key,
     checked_charge,
     checked_refund,
@@ -63,7 +63,7 @@ class Stripe:
         """Close the connections; nothing may be asked afterwards."""
         self._connections.close()
 
-    def charge(self, payment: Payment) -> Charged | Declined | Barred:
+    def charge(self, payment: Payment) -> Charged | Declined | Voided:
         """Create the PaymentIntent and confirm it."""
         intent = self._create(payment)
         if isinstance(intent, Declined):
@@ -76,7 +76,7 @@ class Stripe:
             raise Pending(f"{intent.id} of {payment.order_id} is {intent.status}")
         return settled
 
-    def void(self, payment: Payment) -> Barred | Charged:
+    def void(self, payment: Payment) -> Voided | Charged:
         """Create the PaymentIntent under the charge's key and cancel it, with whatever else shows for the order."""
         try:
             created = self._create(payment)
@@ -87,7 +87,7 @@ class Stripe:
             settled = self._cancel(payment, intent.id)
             if isinstance(settled, Charged):
                 return settled
-        return Barred()
+        return Voided()
 
     def refund(self, payment: Payment) -> Refunded:
         """Refund the whole PaymentIntent."""
@@ -106,10 +106,10 @@ class Stripe:
             raise _unexpected("refund", payment, error) from error
         return _refunded(payment, [refund])
 
-    def find_charge(self, payment: Payment) -> Charged | Declined | Barred | None:
+    def find_charge(self, payment: Payment) -> Charged | Declined | Voided | None:
         """Search by the order's id: a charge counts before all else, and nothing is settled while one may come."""
         settled = [_settled(payment, intent) for intent in self._search(payment)]
-        for kind in (Charged, type(None), Declined, Barred):
+        for kind in (Charged, type(None), Declined, Voided):
             for one in settled:
                 if isinstance(one, kind):
                     return one
@@ -167,14 +167,14 @@ class Stripe:
                 raise
             return intent
 
-    def _cancel(self, payment: Payment, identity: str) -> Barred | Charged:
+    def _cancel(self, payment: Payment, identity: str) -> Voided | Charged:
         try:
             with _asked("cancellation", payment):
                 intent = self._stripe.v1.payment_intents.cancel(identity)
         except stripe.InvalidRequestError:
             intent = self._retrieve(payment, identity)
         settled = _settled(payment, intent)
-        if isinstance(settled, Barred | Charged):
+        if isinstance(settled, Voided | Charged):
             return settled
         raise Pending(f"{identity} of {payment.order_id} is {intent.status}")
 
@@ -245,15 +245,15 @@ def _header(error: stripe.StripeError, name: str) -> str | None:
     return next((value for key, value in (error.headers or {}).items() if key.lower() == name), None)
 
 
-def _settled(payment: Payment, intent: PaymentIntent) -> Charged | Declined | Barred | None:
+def _settled(payment: Payment, intent: PaymentIntent) -> Charged | Declined | Voided | None:
     match intent.status:
         case "succeeded" if getattr(intent.latest_charge, "refunded", False):
-            return Barred()
+            return Voided()
         case "succeeded":
             amount = stripe_amounts.ours(intent.amount, intent.currency)
             return checked_charge(payment, intent.id, amount, intent.currency, _order_id(intent))
         case "canceled":
-            return Barred()
+            return Voided()
         case "requires_payment_method" if intent.last_payment_error:
             return Declined(getattr(intent.last_payment_error, "code", None) or "card_declined")
         case _:

@@ -9,7 +9,7 @@ import pytest
 
 from payment_service.domain import Status
 from payment_service.provider import asking, guard
-from payment_service.provider.port import Barred, Charged, Declined, Refunded, UnexpectedAnswer
+from payment_service.provider.port import Charged, Declined, Refunded, UnexpectedAnswer, Voided
 from tests.support.providers import worlds
 from tests.support.providers.worlds import World, payment
 from waybill.deciders.outcomes import NotAttempted, OutcomeUnknown, Unavailable
@@ -119,15 +119,15 @@ def test_a_stored_error_without_a_charge_is_never_asked_again_and_the_void_ends_
     world.forget()
     with pytest.raises(OutcomeUnknown):
         asking.charge(asked, Tried(times=2, seconds=60, in_vain=True))
-    assert asking.void(asked, FIRST) == Barred()
+    assert asking.void(asked, FIRST) == Voided()
     assert world.charges(asked.order_id) == []
 
 
 def test_a_void_that_comes_first_bars_the_charge(world):
     asked = payment(world)
-    assert asking.void(asked, FIRST) == Barred()
-    assert asking.charge(asked, FIRST) == Barred()
-    assert asking.void(asked, AGAIN) == Barred()
+    assert asking.void(asked, FIRST) == Voided()
+    assert asking.charge(asked, FIRST) == Voided()
+    assert asking.void(asked, AGAIN) == Voided()
     assert world.charges(asked.order_id) == []
 
 
@@ -137,8 +137,8 @@ def test_a_void_whose_answer_was_lost_is_asked_again(world):
     with pytest.raises(Unavailable):
         asking.void(replace(asked), FIRST)
     world.fault("void", None)
-    assert asking.void(asked, AGAIN) == Barred()
-    assert asking.charge(asked, FIRST) == Barred()
+    assert asking.void(asked, AGAIN) == Voided()
+    assert asking.charge(asked, FIRST) == Voided()
 
 
 def test_a_void_that_comes_second_learns_of_the_charge_and_the_refund_follows(world):
@@ -223,7 +223,7 @@ def test_a_wrong_charge_that_an_operator_gave_back_in_the_providers_books_is_ove
             ask(wrong, TOO_LATE)
     world.give_back(asked.order_id)
     for ask in (asking.charge, asking.void):
-        assert ask(wrong, TOO_LATE) == Barred()
+        assert ask(wrong, TOO_LATE) == Voided()
 
 
 def test_a_refund_that_was_given_back_in_parts_by_hand_is_found(world):
@@ -255,14 +255,14 @@ def test_a_charge_given_back_in_parts_before_anybody_knew_of_it_is_over(world):
     world.fault("charge", None)
     world.give_back(asked.order_id, 3000, 1200)
     world.forget()
-    assert asking.void(asked, FIRST) == Barred()
+    assert asking.void(asked, FIRST) == Voided()
 
 
 def test_a_creation_that_is_refused_for_good_is_a_decline_and_its_void_has_nothing_to_void(world):
     asked = payment(world)
     world.fault("creation", "refused")
     assert isinstance(asking.charge(asked, FIRST), Declined)
-    assert asking.void(asked, FIRST) == Barred()
+    assert asking.void(asked, FIRST) == Voided()
     world.fault("creation", None)
     assert world.charges(asked.order_id) == []
 
@@ -273,16 +273,16 @@ def test_a_charge_under_another_id_than_the_known_one_needs_attention(world):
         asking.void(replace(paid, charge_id="another"), FIRST)
 
 
-def test_what_fails_too_often_is_spared_and_mends_by_itself(world, monkeypatch):
+def test_what_fails_too_often_opens_the_circuit_breaker_which_closes_by_itself(world, monkeypatch):
     monkeypatch.setattr(world, "settings", world.settings.model_copy(update=BREAKS))
     paid, asked = charged(world), payment(world)
     world.fault("charge", "error")
     for _ in range(2):
         with pytest.raises(Unavailable, match="500"):
             asking.charge(asked, FIRST)
-    with pytest.raises(NotAttempted) as spared:
+    with pytest.raises(NotAttempted) as refused:
         asking.charge(asked, FIRST)
-    assert 0 < spared.value.seconds <= world.settings.provider_breaker_seconds
+    assert 0 < refused.value.seconds <= world.settings.provider_breaker_seconds
     assert isinstance(asking.refund(paid, FIRST), Refunded), "refunds go on where only charges fail"
     world.fault("charge", None)
     guard._breaker("charge")._opened -= world.settings.provider_breaker_seconds + 1  # time passes

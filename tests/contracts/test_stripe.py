@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import stripe as sdk
 
-from payment_service.provider.port import Barred, Charged, Declined, Pending, UnexpectedAnswer
+from payment_service.provider.port import Charged, Declined, Pending, UnexpectedAnswer, Voided
 from payment_service.provider.stripe import Stripe
 from tests.support.providers import stripe_mock, worlds
 from tests.support.providers.worlds import StripeWorld, payment
@@ -94,7 +94,7 @@ def test_a_void_after_a_stored_error_of_the_creation_ends_it(stripe, world, faul
     world.fault("payment_intents", None)
     with pytest.raises(OutcomeUnknown):
         stripe.charge(asked)
-    assert stripe.void(asked) == Barred()
+    assert stripe.void(asked) == Voided()
     with pytest.raises(OutcomeUnknown):
         stripe.charge(asked)
     assert world.charges(asked.order_id) == []
@@ -114,7 +114,7 @@ def test_a_charge_that_was_canceled_in_the_dashboard_is_barred_and_one_that_was_
     another = payment(world)
     intent = stripe._create(another)
     world.proxy.upstream.post(f"/v1/payment_intents/{intent.id}/cancel", headers=credentials).raise_for_status()
-    assert stripe.charge(another) == Barred()
+    assert stripe.charge(another) == Voided()
 
 
 def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, world):
@@ -148,7 +148,7 @@ def test_an_amount_that_stripe_would_have_to_round_is_declined_unasked_and_its_v
 ):
     asked = payment(world, amount=amount, currency=currency)
     assert stripe.charge(asked) == Declined("amount_not_representable")
-    assert stripe.void(asked) == Barred()
+    assert stripe.void(asked) == Voided()
     assert world.proxy.posts == []
 
 
@@ -185,7 +185,7 @@ def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, 
     asked = payment(world)
     world.proxy.refusals["payment_intents"] = (status, error)
     assert stripe.charge(asked) == Declined(code)
-    assert stripe.void(asked) == Barred()
+    assert stripe.void(asked) == Voided()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class Books(NamedTuple):
     charges: int = 0
     key_charged: bool = False
     """Whether the key that is remembered has charged."""
-    barred: bool = False
+    voided: bool = False
     """Whether the key that is remembered was voided."""
     voids: bool = False
     refunded: str = ""
@@ -44,7 +44,7 @@ def charge(books: Books, *, errors: bool) -> Answers:
     """Yield every answer that a charge may get, with the books afterwards."""
     if books.answered:
         yield books.answered, books
-    elif books.barred:
+    elif books.voided:
         yield "voided", books
     else:
         charged = books._replace(charges=books.charges + 1, key_charged=True)
@@ -56,11 +56,11 @@ def charge(books: Books, *, errors: bool) -> Answers:
 
 
 def void(books: Books, *, errors: bool) -> Answers:
-    """Yield the answer to a void under the charge's key; a charge that was given back counts as barred."""
+    """Yield the answer to a void under the charge's key; a charge that was given back counts as voided."""
     if books.key_charged:
         yield _charge_of(books), books
     else:
-        yield "voided", books._replace(barred=True, voids=True)
+        yield "voided", books._replace(voided=True, voids=True)
 
 
 def refund(books: Books, *, errors: bool) -> Answers:
@@ -93,7 +93,7 @@ def find_refund(books: Books, *, errors: bool) -> Answers:
 
 def forgotten(books: Books) -> Books:
     """Return the books of a provider that remembers no key any more."""
-    return books._replace(answered="", key_charged=False, barred=False, refunded="")
+    return books._replace(answered="", key_charged=False, voided=False, refunded="")
 
 
 CALLS = {
@@ -113,7 +113,7 @@ class _Contact:
 ANSWERS = {
     "charged": provider.Charged("ch_1"),
     "declined": provider.Declined("card_declined"),
-    "voided": provider.Barred(),
+    "voided": provider.Voided(),
     "refunded": provider.Refunded("re_1"),
     "nothing": None,
     "sent": None,

@@ -47,7 +47,7 @@ def asked(provider: Provider, call: str, order: str, token: str) -> str:
 
 
 def status(told: dict[str, Any]) -> str:
-    """What the adapter makes of an answer: a charge that was given back counts as barred."""
+    """What the adapter makes of an answer: a charge that was given back counts as voided."""
     return "voided" if told["status"] == "refunded" and "charge_id" not in told else told["status"]
 
 

@@ -32,6 +32,6 @@ inbox, so a restart does not begin to park anew.
 What is relied on: one partition has one consumer of the group at a time, mostly. Where a rebalance makes it two for a
 moment, the inbox's unique id and the row locks decide, not Kafka.
 
-Turned down: one transaction a message (340 events/s against 6,600 in batches of 200); `consume(n, timeout)`, which
-waits the whole time-out unless n messages came; storing offsets before the database.
+Rejected alternatives: one transaction a message (340 events/s against 6,600 in batches of 200); `consume(n, timeout)`,
+which waits the whole time-out unless n messages came; storing offsets before the database.
 """

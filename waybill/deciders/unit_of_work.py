@@ -13,8 +13,8 @@ What is relied on:
   where they do, PostgreSQL breaks it and `retried` tries again.
 - A refusal raises, and rolls everything back. The caller of a batch then goes through it one by one.
 
-Turned down: an abstract unit of work with repositories (one more language between the reader and the SQL), saving row
-by row (340 events/s against 6,600), and the ORM's own statements (half of a small transaction's CPU).
+Rejected alternatives: an abstract unit of work with repositories (one more language between the reader and the SQL),
+saving row by row (340 events/s against 6,600), and the ORM's own statements (half of a small transaction's CPU).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
