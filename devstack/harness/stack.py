@@ -95,12 +95,28 @@ class Stack:
 def running(home: Path, checkout: Path = CHECKOUT, **environment: str) -> Iterator[Stack]:
     """Start a stack in a folder; stop it and wipe its data whatever happens."""
     stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment}, checkout)
-    try:
-        stack.devstack("up")
-        yield stack
-    finally:
-        with undisturbed():
-            stack.devstack("reset")
+    with guarded(stack):
+        try:
+            stack.devstack("up")
+            yield stack
+        finally:
+            with undisturbed():
+                stack.devstack("reset")
+
+
+@contextmanager
+def guarded(stack: Stack) -> Iterator[None]:
+    """Have the stack stopped where this process is killed before the block ends."""
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "devstack.harness.guard"],
+        cwd=stack.checkout,
+        env=stack.environment,
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    yield
+    guard.communicate("stopped")
 
 
 def sent(response: httpx.Response, status: int) -> Any:
