@@ -112,7 +112,7 @@ def prepare_kafka(site: Site, folder: Folder, libraries: Path) -> None:
 def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
     """Copy a formatted storage, and give it identities of its own; what an interrupted start left is thrown away.
 
-    Kafka's formatting tool is a Java program that takes seconds, and writes the same for every cluster but two lines.
+    Kafka's formatting tool is a Java program that takes seconds, and writes the same for every broker but three lines.
     """
     log = folder.data / "kafka" / "log"
     shutil.rmtree(log, ignore_errors=True)
@@ -120,7 +120,8 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
     if not template.exists():
         make_template(folder, libraries, template)
     shutil.copytree(template, log)
-    own = {"cluster.id": site.secrets["kafka"], "directory.id": identity()}
+    configured = dict(line.split("=", 1) for line in kafka_config(folder).read_text().splitlines() if "=" in line)
+    own = {"cluster.id": site.secrets["kafka"], "node.id": configured["node.id"], "directory.id": identity()}
     properties = log / "meta.properties"
     lines = [line.partition("=") for line in properties.read_text().splitlines()]
     properties.write_text("".join(f"{name}{sign}{own.get(name, value)}\n" for name, sign, value in lines))
