@@ -64,7 +64,7 @@ def test_a_service_that_was_just_started_passes_lint_and_its_tests_and_reacts_to
             placed = sent(orders.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "one-order"}), 202)
             assert order_at_rest(orders, placed["id"])["status"] == "CONFIRMED"
         with stack.client("billing", stack.token("staff", "billings")) as billings:
-            place = f"/v1/billings/{placed['order_id']}"
+            place = f"/v1/billings/{placed['id']}"
 
             def look() -> Any:
                 answer = billings.get(place)
