@@ -30,11 +30,11 @@ def publish_before_commit() -> None:
     from waybill.outbox import outbox
     from waybill.runtime.settings import settings
 
-    honest = outbox.append
+    honest = outbox.write
     producers: list[Any] = []
 
-    def append(events: Any) -> None:
-        honest(events)
+    def write(events: Any, using: str = "default") -> None:
+        honest(events, using)
         if not producers:
             producers.append(confluent_kafka.Producer(settings().kafka))
         for one in events:
@@ -43,7 +43,7 @@ def publish_before_commit() -> None:
                 producers[0].produce(one.event.topic, codec.encode(one.event), one.event.aggregate_id, headers=headers)
         producers[0].flush(5)
 
-    outbox.append = append
+    outbox.write = write
 
 
 def cursor_by_highest_id() -> None:
