@@ -34,7 +34,7 @@ def test_a_lock_that_is_not_granted_ends_every_short_verb_and_names_who_holds_it
         psycopg.connect(database.superuser_url, application_name="a report") as holder,
         ThreadPoolExecutor(len(ASKING)) as threads,
     ):
-        tables = "outbox, published, received, due, replay_job, relay_pause"
+        tables = "waybill_outbox, published, received, waybill_due_task, waybill_replay_job, waybill_relay_pause"
         holder.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
         runs = {verb: threads.submit(outbox, verb, *arguments, **topology) for verb, arguments in ASKING.items()}
         ended = {verb: run.result() for verb, run in runs.items()}
