@@ -14,10 +14,11 @@ from waybill.contracts.topics import is_private, topics
 PATTERN: Final = "django_outbox_pattern"
 THERE: Final = "SELECT to_regclass('waybill_outbox') IS NOT NULL"
 UNSAFE: Final = "SELECT current_setting('synchronous_commit') = 'off'"
-# Of roles that are no superuser and do not own the tables.
+# Of roles that can log in, are no superuser and do not own the tables.
 RELAYS: Final = """
 SELECT count(*) FROM pg_roles, pg_class
-WHERE pg_class.oid = 'waybill_outbox_cursor'::regclass AND NOT rolsuper AND pg_roles.oid <> relowner
+WHERE pg_class.oid = 'waybill_outbox_cursor'::regclass AND rolcanlogin AND NOT rolsuper
+  AND pg_roles.oid <> relowner
   AND has_table_privilege(pg_roles.oid, pg_class.oid, 'UPDATE')
   AND NOT pg_has_role(pg_roles.oid, relowner, 'USAGE')
 """

@@ -199,7 +199,7 @@ def test_a_time_is_found_by_position_and_reads_no_whole_table(order_database: Se
     with psycopg.connect(order_database.superuser_url, autocommit=True) as session:
         append_many(session, "t", rows)
         session.execute("UPDATE waybill_outbox SET recorded_at = now() - interval '1 s' * (%s - position)", (rows,))
-        session.execute("VACUUM ANALYZE outbox")
+        session.execute("VACUUM ANALYZE waybill_outbox")
         for wanted in (
             listing.Filter(since=listing.moment("5m")),
             listing.Filter(since=listing.moment("3h"), until=listing.moment("2h")),

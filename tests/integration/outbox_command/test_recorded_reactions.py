@@ -13,6 +13,7 @@ from inventory_service import reactions as written
 from inventory_service.service import service as inventory
 from outbox_relay.operations.reactions import Reactions, recorded
 from schemas.events import OrderConfirmed, OrderPlaced
+from tests.support.databases import in_use
 from tests.support.outbox_command import execute, outbox, place_orders, settings
 from waybill.consumer import loop
 from waybill.inbox import reactions
@@ -50,7 +51,7 @@ def test_migrate_records_what_the_service_reacts_to(database: ServiceDatabase):
 def test_a_reaction_that_a_release_has_no_longer_counts_for_a_replay_until_the_release_is_rolled_out(
     database: ServiceDatabase,
 ):
-    with databases.in_use(database.service_url):
+    with in_use(database.service_url):
         reactions.record(release("order_placed"))
         found = read(database)
         assert (found.types, CONFIRMED in found.removed) == ({PLACED}, True)
@@ -65,7 +66,7 @@ def test_a_reaction_that_a_release_has_no_longer_counts_for_a_replay_until_the_r
 
 def test_a_service_that_reacts_to_nothing_differs_from_one_that_has_not_recorded(database: ServiceDatabase):
     execute(database, "TRUNCATE waybill_reaction")
-    with databases.in_use(database.service_url):
+    with in_use(database.service_url):
         reactions.record(release())
     assert read(database) == Reactions()
 
@@ -99,7 +100,7 @@ def test_a_replay_is_refused_where_a_service_has_not_recorded_what_it_reacts_to(
 
 
 def test_a_consumer_records_at_its_start_and_tries_again_where_it_cannot(database: ServiceDatabase):
-    with databases.in_use(database.service_url):
+    with in_use(database.service_url):
         execute(database, "ALTER TABLE waybill_reaction RENAME TO away")
         assert loop._record_reactions(inventory) == loop.RECORD_SECONDS
         execute(database, "ALTER TABLE away RENAME TO waybill_reaction")
