@@ -76,6 +76,9 @@ def _key() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
+REGISTRY_SECONDS = 60
+
+
 @pytest.fixture(scope="module")
 def published(stack: Stack) -> Published:
     """Trade as a client does, and read the topics as a subscriber does."""
@@ -133,7 +136,8 @@ def _read(bootstrap: str, keys: tuple[str, ...]) -> dict[tuple[str, str], conflu
 
 @pytest.fixture(scope="module")
 def registry(stack: Stack) -> Iterator[SchemaRegistryClient]:
-    with SchemaRegistryClient({"url": f"{stack.urls['registry']}/apis/ccompat/v7"}) as client:
+    url = f"{stack.urls['registry']}/apis/ccompat/v7"
+    with SchemaRegistryClient({"url": url, "timeout": REGISTRY_SECONDS}) as client:  # it waits for ever otherwise
         yield client
 
 

@@ -17,6 +17,8 @@ from devstack import leftovers
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--only", "postgres,provider")
 
 

@@ -149,6 +149,7 @@ def progress(project: Project, count: str, more: int, what: str) -> None:
     wait_until(lambda: project.rows(count)[0][0] >= now + more, deadline_seconds=DEADLINE_SECONDS, what=what)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_all_is_applied_once_in_order_whatever_is_killed(stack: Stack, bookings, loyalty):
     events, entries = "SELECT count(*) FROM waybill_outbox", "SELECT count(*) FROM loyalty_entry"
@@ -188,6 +189,7 @@ def test_nothing_is_lost_and_all_is_applied_once_in_order_whatever_is_killed(sta
     assert loyalty.manage("redrive") == "", "no dead letter was left"
 
 
+@pytest.mark.slow
 def test_the_admin_pages_show_the_outbox_and_cannot_write(bookings):
     bookings.manage("guests", "--actions", "5", "--seed", "1")
     script = LOOK.format(pages=PAGES_OF_OUTBOX, row="waybill_outbox/outboxevent/1", text="&quot;booking_id&quot;: 1")
@@ -234,6 +236,7 @@ def before(stack: Stack, wheel, tmp_path) -> Iterator[Project]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_tutorial_leads_from_the_project_to_a_record_on_the_topic(stack: Stack, before, wheel):
     assert "OK" in run(before, wheel, "python manage.py test 2>&1")

@@ -10,6 +10,8 @@ from devstack.harness.stack import CHECKOUT
 from tests.support import environments
 from tests.support.environments import Environment
 
+pytestmark = pytest.mark.slow
+
 # Of a depth that a project did not ask for.
 NOT_FOR_THE_OUTBOX = {
     "avro",

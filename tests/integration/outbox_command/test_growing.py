@@ -20,6 +20,8 @@ from tests.support.relays import Outbox, append, append_many, relay, set_limit
 from tests.support.replaying import jobs
 from tests.support.replaying import running as replaying
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"key-{number}" for number in range(40)]
 BEFORE, AFTER = 3, 8
 GO = ["--execute", "--reason", "three are not enough"]
