@@ -5,6 +5,7 @@ Where Django is configured that is its setting `WAYBILL`, a dict with the names 
 `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above that has one.
 
     [tool.waybill]
+    service = "bookings"           # of a Django project: the consumer group, and who its records say they are from
     schemas = "schemas"            # the folder of the .avsc files: one folder a topic, one file a version of an event
     events = "bookings.events"     # the module of event classes that `python -m waybill contracts generate` writes
     document = "docs/events.md"    # optional: the page on the events that it writes too
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 from waybill.contracts.event import Event
 
-NAMES: Final = ("events", "schemas", "document")
+NAMES: Final = ("service", "events", "schemas", "document")
 PYPROJECT: Final = "pyproject.toml"
 
 
@@ -42,6 +43,15 @@ class Application:
     """The folder of the schemas."""
     document: Path | None = None
     """The page on all events, where one is wanted."""
+    service: str | None = None
+    """The name of a Django project's consumer group and of its records' source."""
+
+    @property
+    def own_service(self) -> str:
+        """Return the service's name. Raises ApplicationUnknown where nobody told it."""
+        if not self.service:
+            raise ApplicationUnknown("nothing names the service: " + _WHERE.format("service"))
+        return self.service
 
     @property
     def events_file(self) -> Path:
@@ -63,7 +73,7 @@ class Application:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{self._events}.".startswith(f"{error.name}."):
                 raise
-            hint = "write it with: python -m waybill contracts generate"
+            hint = "write it: python -m waybill contracts generate, or in a Django project manage.py contracts generate"
             raise ApplicationUnknown(f"events = {self.events!r}: there is no such module; {hint}") from None
 
     @property
@@ -74,7 +84,8 @@ class Application:
 
 
 _WHERE: Final = (
-    "give Django's setting WAYBILL = {{'EVENTS': …, 'SCHEMAS': …}}, or [tool.waybill] in pyproject.toml, its {!r}"
+    "give {!r} in [tool.waybill] of pyproject.toml, or of a Django project WAYBILL = {{'SERVICE': …, 'EVENTS': …, "
+    "'SCHEMAS': …}} in its settings, which `python manage.py contracts` reads"
 )
 
 
@@ -136,4 +147,5 @@ def _application(told: Mapping[str, Any], folder: Path, where: str) -> Applicati
     if not schemas.is_dir():
         raise ApplicationUnknown(f"{where}: schemas = {str(told['schemas'])!r}: there is no folder {schemas}")
     document = told.get("document")
-    return Application(told.get("events"), schemas, folder / document if document else None)
+    page = folder / document if document else None
+    return Application(told.get("events"), schemas, page, told.get("service"))

@@ -81,7 +81,7 @@ def test_checking_creates_nothing_and_leaves_with_1(
     assert main(["topics", "--check"]) == 1
     said = capsys.readouterr()
     assert said.out == f"{topic.name}: missing\n"
-    assert said.err == f"schemas: {topic.name} is missing; create it with: python -m waybill contracts topics\n"
+    assert said.err == f"contracts: {topic.name} is missing; create it with: python -m waybill contracts topics\n"
     assert described(kafka_bootstrap, [topic.name]) == {}
     monkeypatch.setenv("WAYBILL_TOPICS_REPLICATION", "1")
     monkeypatch.setenv("WAYBILL_TOPICS_MIN_INSYNC", "1")
@@ -105,7 +105,7 @@ def test_what_differs_is_told_with_its_mending_and_left_as_it_is(
     )
     left = "is meant; left as it is, mend it with:"
     assert told[:4] == [
-        f"schemas: {topic.name}: {line}"
+        f"contracts: {topic.name}: {line}"
         for line in (
             f"partitions is 3, and 6 {left} outbox grow {topic.name} --to 6 --execute --reason '…'",
             f"cleanup.policy is compact, and delete {left} {alter} --add-config cleanup.policy=delete",

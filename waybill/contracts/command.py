@@ -212,7 +212,7 @@ def _say(*lines: str) -> None:
 
 
 def _say_error(line: str) -> None:
-    sys.stderr.write(f"schemas: {line}\n")
+    sys.stderr.write(f"contracts: {line}\n")
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ class Decided:
 
 def decide(service: Service, command: Command, rows: RowsById) -> Decided:
     """Decide on a command, given every row that it names and that is there."""
-    keys = ((aggregate_type, key) for aggregate_type, named in command.rows().items() for key in named)
-    state = _state(service, command.rows(), keys, rows)
+    named = command.rows()
+    keys = ((aggregate_type, key) for aggregate_type, wanted in named.items() for key in wanted)
+    state = _state(service, named, keys, rows)
     outcome: Decision = service.domain.decide(command, state)
     if isinstance(outcome, Ignored | Refused):
         return Decided(outcome)

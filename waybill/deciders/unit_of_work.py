@@ -1,4 +1,4 @@
-"""The one corridor: commands in, rows and events out, in one transaction.
+"""The one way from commands to rows and events, in one transaction.
 
 For a whole batch: load every row that any command names, locked, one SELECT a table in the sequence of their keys;
 decide in memory, each decision seeing what the ones before it decided; write the changed rows in bulk, then append the

@@ -2,14 +2,14 @@
 
 from typing import Any
 
+import django_outbox_pattern.admin  # noqa: F401 # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
 from django.contrib import admin
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 from django_outbox_pattern.models import Received  # pyright: ignore[reportMissingTypeStubs]
 
 from waybill.database.read_only import ReadOnlyAdmin
 
-if admin.site.is_registered(Received):  # by django_outbox_pattern, with a form that writes
-    admin.site.unregister(Received)
+admin.site.unregister(Received)  # whose own page, imported above whatever the sequence of the apps, has a form
 
 
 @admin.register(Received)

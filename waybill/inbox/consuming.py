@@ -1,14 +1,11 @@
 """The consumer of a Django project, as a program: its handlers, its health and its metrics, until SIGTERM or SIGINT."""
 
-import signal
-from threading import Event as Flag
-from types import FrameType
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.core.management.base import CommandError
 from django.db import connection
 
+from waybill.application import ApplicationUnknown, application
 from waybill.consumer import loop
 from waybill.database.side_session import SideSession
 from waybill.database.urls import url_of
@@ -20,6 +17,7 @@ from waybill.observability.program_state import reported
 from waybill.observability.readiness import Readiness
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings, read
+from waybill.runtime.signals import told_to_stop
 from waybill.runtime.watchdog import watched
 
 
@@ -28,17 +26,24 @@ def told(**given: Any) -> tuple[Handlers, Settings]:
 
     Raises CommandError where nothing is handled, SystemExit where a setting is malformed.
     """
-    handlers = discover(django_settings.WAYBILL["SERVICE"])
+    handlers = discover(_own_service())
     if not handlers.marked:
         raise CommandError(f"no handler: mark a function of the module {MODULE!r} of an installed app with @on(Event)")
     return handlers, read(Settings, database_url=url_of(connection.settings_dict), **given)
+
+
+def _own_service() -> str:
+    try:
+        return application().own_service
+    except ApplicationUnknown as error:
+        raise CommandError(str(error)) from None
 
 
 def run(handlers: Handlers, settings: Settings) -> None:
     """Consume until told to stop; writes JSON lines."""
     program = f"{handlers.name}.consumer"
     with json_lines(program, settings.log_level):
-        stop = _told_to_stop()
+        stop = told_to_stop()
         condition = Condition()
         session = SideSession(settings.database_url, program, pooled=settings.database_pooled)
         expose_consumer(handlers, session, condition)
@@ -48,14 +53,3 @@ def run(handlers: Handlers, settings: Settings) -> None:
         instance = settings.consumer_instance
         with reported(session, "consumer", lambda: ("working", condition.unready()), instance), watched("consumer"):
             loop.consume(handlers, settings, stop, condition)
-
-
-def _told_to_stop() -> Flag:
-    stop = Flag()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return stop

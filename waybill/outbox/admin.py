@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import django_outbox_pattern.admin  # noqa: F401 # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
 from django.contrib import admin
 from django_outbox_pattern.models import Published  # pyright: ignore[reportMissingTypeStubs] - it has none
 
@@ -35,8 +36,7 @@ class OutboxEventAdmin(ReadOnlyAdmin):
         return json.dumps(event.to_avro(), default=str, indent=2)
 
 
-if admin.site.is_registered(Published):  # by django_outbox_pattern, with a form that writes
-    admin.site.unregister(Published)
+admin.site.unregister(Published)  # whose own page, imported above whatever the sequence of the apps, has a form
 
 
 @admin.register(Published)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's names
 from django.db import DatabaseError, connections, router
 
@@ -49,8 +50,8 @@ def _told() -> Iterator[CheckMessage]:
     try:
         told = application()
         known = {topic.name for topic in topics()}
-        if told.events is None:
-            return
+        if hasattr(settings, "WAYBILL"):  # a service that `python -m waybill SERVICE` runs is named there
+            told.own_service  # noqa: B018 - raises where it is missing
         classes = event_classes().values()
     except (ApplicationUnknown, ContractError) as error:
         yield Error(str(error), hint="Mend WAYBILL = {'SERVICE': …, 'EVENTS': …, 'SCHEMAS': …}.", id="waybill.E002")
@@ -58,7 +59,7 @@ def _told() -> Iterator[CheckMessage]:
     for event in classes:
         if event.topic and event.topic not in known:
             folder = told.schemas / event.topic
-            hint = "Write the .avsc file, then run: python -m waybill contracts generate"
+            hint = "Write the .avsc file, then run: python manage.py contracts generate"
             yield Error(
                 f"{event.__name__} goes to {event.topic!r}: no schema in {folder}", hint=hint, id="waybill.E003"
             )

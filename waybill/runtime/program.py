@@ -3,7 +3,6 @@
 import argparse
 import multiprocessing
 import os
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Generator
@@ -14,9 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.util import Finalize
 from pathlib import Path
-from threading import Event as Flag
 from threading import Thread
-from types import FrameType
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
@@ -31,6 +28,7 @@ from waybill.runtime import reports
 from waybill.runtime.condition import Condition
 from waybill.runtime.django_settings import configure_django
 from waybill.runtime.settings import Environment, Settings, read
+from waybill.runtime.signals import told_to_stop
 from waybill.runtime.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -66,13 +64,20 @@ def main(argv: list[str]) -> None:
         "request from their standard input (waybill/runtime/reports.py)",
     )
     given = parser.parse_args(argv)
-    if not (Path(__file__).parents[2] / given.service / "service.py").is_file():
-        parser.error(f"no service {given.service!r} here: there is no {given.service}/service.py")
+    if not _has_service(given.service):
+        parser.error(f"no service {given.service!r}: no package of that name with a module `service` can be imported")
     name = f"{given.service}.{given.program}"
     with json_lines(name) if given.program in PROGRAMS else nullcontext():
         settings = read(Settings)
         configure_logging(name, settings.log_level)
         _run(given, settings)
+
+
+def _has_service(name: str) -> bool:
+    try:
+        return name.isidentifier() and find_spec(f"{name}.service") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _run(given: argparse.Namespace, settings: Settings) -> None:
@@ -181,13 +186,7 @@ def _end_with_parent() -> None:
 
 def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) -> None:
     """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
-    stop = Flag()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    stop = told_to_stop()
     service = load(name, settings, kind)
     from waybill.consumer import loop
     from waybill.observability import health

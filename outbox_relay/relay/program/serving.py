@@ -1,11 +1,9 @@
 """The relay as a program: its settings, one thread an outbox, until SIGTERM or SIGINT."""
 
-import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from threading import Event
-from types import FrameType
 
 from outbox_relay.relay.program.exposure import expose
 from outbox_relay.relay.program.supervising import Program
@@ -16,6 +14,7 @@ from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
 from waybill.runtime.settings import read
+from waybill.runtime.signals import told_to_stop
 
 
 def main() -> None:
@@ -27,14 +26,9 @@ def main() -> None:
 def _serve(settings: RelaySettings) -> None:
     served = settings.outboxes
     configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
-    stopping = Event()
+    stopping = told_to_stop()
     programs = [Program(settings, outbox, stopping) for outbox in served]
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     sessions = [SideSession(outbox.database_url, f"{outbox.service}.relay") for outbox in served]
     for outbox, session, program in zip(served, sessions, programs, strict=True):
         expose(outbox, session, program.condition)

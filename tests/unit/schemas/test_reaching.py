@@ -52,4 +52,4 @@ def test_settings_that_cannot_work_are_named(step: Step, settings: dict[str, str
     "url", ["registry:8080", "ftp://me:hidden@registry", "http://me:hidden@registry:x/", "http:///"]
 )
 def test_a_url_that_is_none_is_named_without_its_password(step: Step, url: str) -> None:
-    assert step(url) == (1, "schemas: WAYBILL_REGISTRY_URL is none of a registry; write http://host:port/path\n")
+    assert step(url) == (1, "contracts: WAYBILL_REGISTRY_URL is none of a registry; write http://host:port/path\n")

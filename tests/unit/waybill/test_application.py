@@ -5,11 +5,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.test import override_settings
 
+from devstack.folder import CHECKOUT
 from waybill import application
 from waybill.application import Application, ApplicationUnknown
 from waybill.contracts.fields import ContractError
 from waybill.contracts.topics import FOR_EVER, Topic, load
+from waybill.outbox.checks import check_settings
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_the_environment_counts_before_a_file_and_django_before_both(elsewhere: 
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (None, "nothing names the folder of the schemas .*WAYBILL = .*'SCHEMAS'.*tool.waybill"),
+        (None, "nothing names the folder of the schemas .*tool.waybill.*WAYBILL = .*'SCHEMAS'.*manage.py contracts"),
         ('[tool.waybill]\nevents = "a"\n', "'schemas' is missing"),
         ('[tool.waybill]\nschemas = "shemas"\n', "schemas = 'shemas': there is no folder .*/project/shemas"),
         ("[tool.waybill\n", "pyproject.toml: "),
@@ -65,6 +68,21 @@ def test_event_classes_that_are_not_written_yet_are_named_with_the_command_that_
         Application("a.events", elsewhere).events_module()
     with pytest.raises(ApplicationUnknown, match="there is no package 'a'"):
         _ = Application("a.events", elsewhere).events_file
+
+
+@pytest.mark.parametrize("missing", ["SERVICE", "EVENTS", "SCHEMAS"])
+def test_a_setting_that_a_django_project_has_not_told_is_an_error_of_its_check(missing: str):
+    told = {"SERVICE": "bookings", "EVENTS": "schemas.events", "SCHEMAS": CHECKOUT / "schemas"}
+    application.forget()
+    try:
+        with override_settings(WAYBILL=told):
+            assert [one.id for one in check_settings(None)] == []
+        application.forget()
+        with override_settings(WAYBILL={name: value for name, value in told.items() if name != missing}):
+            (found,) = check_settings(None)
+    finally:
+        application.forget()
+    assert (found.id, missing.lower() in found.msg.lower()) == ("waybill.E002", True)
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import os
 import sys
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connections, router
 
-from waybill.application import application
+from waybill.application import ApplicationUnknown, application
 from waybill.database.urls import url_of
 from waybill.outbox.models import OutboxEvent
 
@@ -23,9 +22,13 @@ class Command(BaseCommand):
 
     def handle(self, *_: str, **__: Any) -> None:
         """Replace this process by the relay."""
+        try:
+            of, service = application(), application().own_service
+        except ApplicationUnknown as error:
+            raise CommandError(str(error)) from None
         told = {
-            "WAYBILL_SERVICE": settings.WAYBILL["SERVICE"],
-            "WAYBILL_SCHEMAS": str(application().schemas.resolve()),
+            "WAYBILL_SERVICE": service,
+            "WAYBILL_SCHEMAS": str(of.schemas.resolve()),
             "WAYBILL_DATABASE_URL": url_of(connections[router.db_for_write(OutboxEvent)].settings_dict),
         }
         sys.stdout.flush()
