@@ -66,7 +66,7 @@ where holding, charging, confirming and cancelling are put in sequence, and a ca
 message.
 
 Every pair of command and status has an entry. A command either acts (these events, in this transaction), or is ignored
-(nothing follows, and that is right), or is refused: a client then sees the code, and an event is parked.
+(nothing follows, and that is right), or is refused: a client then sees the code, and an event becomes a dead letter.
 """
 
 INVARIANTS = """\
@@ -78,7 +78,7 @@ At every moment, whatever comes late, twice, or in another sequence:
   holds no stock and owes no money, and no charge can come any more.
 - For every product: what came in is on hand or sold, and 0 <= reserved <= on hand.
 - Every row is the fold of its events, with versions 1 to n.
-- No event is refused: what is parked is parked by a defect, never by a race.
+- No event is refused: what is a dead letter is one by a defect, never by a race.
 
 And once nothing more happens by itself:
 
@@ -115,7 +115,7 @@ the unit of work. No fault of the saga itself was found. What the search showed 
   is voided on paper and stays charged.
 - To cancel an order after one half of its compensation breaks nothing that is seen at rest, and still tells a customer
   that nothing is charged while it is. So the promises above hold at every moment, and are searched for at every moment.
-- What is parked delays its key and does no more: a reader that parks reaches the same ends as one that is slow.
+- A dead letter delays its key and does no more: a reader with dead letters reaches the same ends as one that is slow.
 - The price list ended right only because a topic that is read again is read to its end; until then it showed old
   prices. So a copy carries the version that it is from, and an older one changes nothing.
 

@@ -19,7 +19,8 @@ def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
     delay=lambda: read(OrderSettings).order_cancellation_deadline,
     way_out="payment awaited: `outbox attention --service payment` lists its void or refund with what to do, and "
     "`outbox settle --service payment ORDER_ID` ends a refund that was settled elsewhere; stock awaited, or nothing "
-    "listed: `outbox status`, then `outbox parked` and `outbox redrive` with --service inventory, payment or order",
+    "listed: `outbox status`, then `outbox dead-letters` and `outbox redrive` with --service inventory, payment "
+    "or order",
 )
 def end_cancellation(order: Order, _: OrderCancellationStarted, __: Tried) -> None:
     """See that what was held and charged is given back; only an operator can help where it is not."""

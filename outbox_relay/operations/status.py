@@ -39,8 +39,8 @@ SELECT %(service)s::text AS service,
        cursor.position,
        coalesce((SELECT max(waybill_outbox.position) FROM waybill_outbox), 0) AS last,
        cursor.missing,
-       (SELECT count(*) FROM published WHERE status <> 2) AS parked_publications,
-       (SELECT count(*) FROM received WHERE status = -1) AS parked_messages,
+       (SELECT count(*) FROM published WHERE status <> 2) AS dead_letter_publications,
+       (SELECT count(*) FROM received WHERE status = -1) AS dead_letter_messages,
        (SELECT count(*) FROM waybill_replay_job WHERE finished_at IS NULL) AS jobs,
        (SELECT count(*) FROM waybill_due_task WHERE attention_since IS NOT NULL) AS attention,
        cursor.leader,
@@ -119,8 +119,8 @@ class Status:
     position: int
     last: int
     missing: list[int]
-    parked_publications: int
-    parked_messages: int
+    dead_letter_publications: int
+    dead_letter_messages: int
     jobs: int
     attention: int
     leader: str | None

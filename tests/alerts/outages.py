@@ -91,10 +91,10 @@ def publication_refused(op: Operator) -> Generator[Look]:
     sku = op.product()
     _limit(op, "100")
     op.order(sku)
-    yield lambda: op.json("parked", "--service", "order", "--publications")
+    yield lambda: op.json("dead-letters", "--service", "order", "--publications")
     _limit(op, None)
     op.done("redrive", "--service", "order", "--publications", *WHY)
-    yield lambda: not op.json("parked", "--service", "order", "--publications")
+    yield lambda: not op.json("dead-letters", "--service", "order", "--publications")
 
 
 def _limit(op: Operator, most_bytes: str | None) -> None:

@@ -21,7 +21,7 @@ FIRING = {
     "ConsumerStopped": ("consumer_stopped", "0 0 1x10", "4m"),
     "RecordsMissing": ('consumer_missing_records{topic="order.events.v1",partition="2"}', "0 0 6x10", "3m"),
     "DeadLetters": ('consumer_dead_letters{reason="defect"}', "0 0 1x10", "3m"),
-    "PublicationsRefused": ('outbox_parked{service="order_service",reason="too_large"}', "0 0 1x10", "3m"),
+    "PublicationsRefused": ('outbox_dead_letters{service="order_service",reason="too_large"}', "0 0 1x10", "3m"),
     "DueTasksStuck": ('worker_due_oldest_seconds{task="send"}', "0 0 5+60x10", "6m"),
     "CircuitBreakerOpen": ('worker_breaker_open{task="charge"}', "0 0 1 0 1 0 1 0 1 0 1", "5m"),
     "NeedsAttention": ('worker_attention_seconds{task="refund"}', "0 0 5+60x10", "3m"),

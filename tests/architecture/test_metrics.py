@@ -23,7 +23,7 @@ UNITLESS = {
     "consumer_dead_letters": "messages",
     "consumer_missing_records": "offsets",
     "consumer_stopped": "0 or 1",
-    "outbox_parked": "publications",
+    "outbox_dead_letters": "publications",
     "outbox_records_without_event": "records",
     "outbox_relay_leader": "0 or 1",
     "waybill_build_info": "1",

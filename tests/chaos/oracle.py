@@ -31,7 +31,7 @@ KINDS = (
     "oversold",
     "stuck",
     "double_mail",
-    "wrongly_parked",
+    "wrong_dead_letters",
     "not_the_fold",
     "wrong_answers",
 )
@@ -108,8 +108,10 @@ def judge(stack: Stack, load: Load) -> Books:
         with reader(stack, service) as read:
             outboxes[service] = read(OUTBOX)
             inboxes[service] = {row["event_id"] for row in read(INBOX.format(service=service))}
-            parked = read("SELECT count(*) AS n FROM published")[0]["n"]
-            books.check(not parked, "wrongly_parked", f"{service}: {parked} publications are parked", parked)
+            refused = read("SELECT count(*) AS n FROM published")[0]["n"]
+            books.check(
+                not refused, "wrong_dead_letters", f"{service}: {refused} publications are dead letters", refused
+            )
             for row in read(LATE):
                 books.add("stuck", f"{service}: {row['task']} is due: {row['last_error']}")
     _effects(books, outboxes, inboxes)

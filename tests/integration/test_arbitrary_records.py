@@ -101,7 +101,7 @@ def test_arbitrary_records_are_handled_or_kept_and_a_good_one_behind_them_is_app
         producer.produce(topic, one.value, one.key, headers=one.headers)
     good(producer, topic)
     assert producer.flush(30) == 0
-    with consuming(on_topic(inventory, topic), kafka, parking_limit=1.0) as condition:
+    with consuming(on_topic(inventory, topic), kafka, dead_letter_limit=1.0) as condition:
         wait_until(
             lambda: reserved(inventory_database) == 1, deadline_seconds=UNTIL_HANDLED, what="the good record applied"
         )

@@ -1,4 +1,4 @@
-"""Whatever stands on a topic, a consumer parks what it cannot read with the reason, and goes on with the other keys.
+"""Whatever stands on a topic, what a consumer cannot read becomes a dead letter, and the other keys flow.
 
 All of it on one partition of a real broker: bad records between good ones, each kind with a key of its own.
 """
@@ -129,7 +129,7 @@ def outcome(kafka: str, database_server: Server) -> Outcome:
             wait_until(
                 lambda: look("SELECT count(*) FROM received") >= [(2 + 3 * len(KINDS),)],
                 deadline_seconds=60,
-                what="every record handled or parked",
+                what="every record handled or a dead letter",
             )
         reasons: dict[str, list[str]] = {}
         for key, reason in look(
@@ -142,12 +142,12 @@ def outcome(kafka: str, database_server: Server) -> Outcome:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_record_that_cannot_be_read_is_parked_with_the_reason_and_its_key_waits_behind_it(
+def test_a_record_that_cannot_be_read_becomes_a_dead_letter_and_its_key_waits_behind_it(
     outcome: Outcome, kind: str
 ) -> None:
     first, behind = outcome.reasons[outcome.keys[kind]]
     assert KINDS[kind].reason in first
-    assert behind == "behind a parked message of its key"
+    assert behind == "behind a dead letter of its key"
 
 
 def test_all_other_keys_of_the_partition_flow_and_so_does_a_later_version(outcome: Outcome) -> None:

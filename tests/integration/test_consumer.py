@@ -1,4 +1,4 @@
-"""Every event is applied exactly once; one that cannot be is parked, and all other keys flow."""
+"""Every event is applied exactly once; one that cannot be becomes a dead letter, and all other keys flow."""
 
 import json
 from io import BytesIO
@@ -15,12 +15,12 @@ from inventory_service.service import service
 from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import SOURCES, OrderConfirmed, OrderPlaced, ProductListed, ProductRepriced
-from tests.support.inbox import FAILED, SUCCEEDED, WRITERS, message, parked, process, record, reserved
+from tests.support.inbox import FAILED, SUCCEEDED, WRITERS, dead_letters, message, process, record, reserved
 from tests.support.orders import placed
 from waybill.application import application
 from waybill.consumer import handling, housekeeping, registered, schema_ids
 from waybill.contracts import codec
-from waybill.deciders.outcomes import ParkingStopped
+from waybill.deciders.outcomes import ConsumerStopped
 from waybill.inbox import inbox, redrive
 from waybill.runtime.settings import settings
 
@@ -72,14 +72,14 @@ def test_a_record_of_unknown_schema_id_holds_up_its_key_alone_until_the_id_is_re
     process(unregistered(event), message(placed()))
     process(message(confirmed(event)), message(placed()))
     assert reserved() == 4
-    first, behind = parked()
+    first, behind = dead_letters()
     assert (first["schema_id"], behind["schema_id"]) == (UNREGISTERED, UNREGISTERED)
     assert "schema id 998 is not among the registered" in first["reason"]
     assert registered.redrive_registered(service, settings()) == registered.REGISTERED_SECONDS
-    assert len(parked()) == 2
+    assert len(dead_letters()) == 2
     register_late(inventory, OrderPlaced)
     registered.redrive_registered(service, settings())
-    assert parked() == []
+    assert dead_letters() == []
     assert ReservationRow.objects.get(pk=event.order_id).status == "COMMITTED"  # placed first, then confirmed
 
 
@@ -88,8 +88,8 @@ def test_what_fails_otherwise_once_its_schema_id_is_registered_stays_for_an_oper
     process(unregistered(event), message(event))
     register_late(inventory, OrderConfirmed)
     registered.redrive_registered(service, settings())
-    assert "OrderConfirmed" in parked()[0]["reason"]
-    assert ["schema_id" in headers for headers in parked()] == [False, False]
+    assert "OrderConfirmed" in dead_letters()[0]["reason"]
+    assert ["schema_id" in headers for headers in dead_letters()] == [False, False]
     assert inbox.registered(service.name) == set()
 
 
@@ -100,10 +100,10 @@ def test_a_key_whose_next_schema_id_is_unknown_too_waits_for_that(inventory):
     process(message(end, value=codec.frame(UNREGISTERED + 1, codec.encode(end))), message(end))
     register_late(inventory, OrderPlaced)
     registered.redrive_registered(service, settings())
-    assert [headers["schema_id"] for headers in parked()] == [UNREGISTERED + 1, UNREGISTERED + 1]
+    assert [headers["schema_id"] for headers in dead_letters()] == [UNREGISTERED + 1, UNREGISTERED + 1]
     register_late(inventory, OrderConfirmed, UNREGISTERED + 1)
     registered.redrive_registered(service, settings())
-    assert parked() == []
+    assert dead_letters() == []
 
 
 def test_what_waited_a_day_for_its_schema_id_stays_for_an_operator(inventory):
@@ -112,14 +112,14 @@ def test_what_waited_a_day_for_its_schema_id_stays_for_an_operator(inventory):
         owner.execute("UPDATE received SET added = added - interval '25 hours'")
     register_late(inventory, OrderPlaced)
     registered.redrive_registered(service, settings())
-    assert len(parked()) == 1
+    assert len(dead_letters()) == 1
     assert [one.trouble for one in redrive.redrive(service, settings())] == [None]
 
 
 def test_what_waits_for_its_schema_id_does_not_stop_the_consumer(inventory):
-    process(*(unregistered(placed(quantity=1)) for _ in range(handling.PARKED_KEYS + 5)), *bad(1))
+    process(*(unregistered(placed(quantity=1)) for _ in range(handling.FEWEST_BLOCKED_KEYS + 5)), *bad(1))
     process(message(placed()))
-    assert (len(parked()), reserved()) == (handling.PARKED_KEYS + 6, 2)
+    assert (len(dead_letters()), reserved()) == (handling.FEWEST_BLOCKED_KEYS + 6, 2)
 
 
 def newer(event):
@@ -136,15 +136,15 @@ def test_a_version_of_a_later_release_is_read_as_the_one_that_is_known_here(inve
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
         owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 2, 9, %s)", [OrderPlaced.event_type, schema])
     process(received)
-    assert (reserved(), parked()) == (2, [])
+    assert (reserved(), dead_letters()) == (2, [])
 
 
-def test_a_version_whose_schema_nobody_left_here_is_parked(inventory):
+def test_a_version_whose_schema_nobody_left_here_becomes_a_dead_letter(inventory):
     _, received = newer(placed())
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:
         owner.execute("INSERT INTO waybill_schema_id VALUES (%s, 2, 9)", [OrderPlaced.event_type])
     process(received)
-    assert "OrderPlaced v2: known here up to v1; deploy the newer schemas" in parked()[0]["reason"]
+    assert "OrderPlaced v2: known here up to v1; deploy the newer schemas" in dead_letters()[0]["reason"]
 
 
 def test_the_inbox_row_and_the_effect_commit_together(inventory):
@@ -154,7 +154,7 @@ def test_the_inbox_row_and_the_effect_commit_together(inventory):
         server.execute("ALTER TABLE reservations DROP CONSTRAINT no")
     assert reserved() == 0
     assert not Received.objects.filter(status=SUCCEEDED).exists()
-    assert "no" in parked()[0]["reason"]
+    assert "no" in dead_letters()[0]["reason"]
 
 
 def test_types_that_nobody_reacts_to_leave_no_trace(inventory):
@@ -172,39 +172,39 @@ def test_types_that_nobody_reacts_to_leave_no_trace(inventory):
         (None, "empty"),
     ],
 )
-def test_an_unreadable_message_is_parked_and_all_other_keys_flow(inventory, value, reason):
+def test_an_unreadable_message_becomes_a_dead_letter_and_all_other_keys_flow(inventory, value, reason):
     broken = placed()
     bad = record(broken, message(broken).raw_headers, value)
     process(message(placed()), bad, message(placed()))
     assert reserved() == 4
-    (headers,) = parked()
+    (headers,) = dead_letters()
     assert headers["key"] == broken.aggregate_id
     assert reason in headers["reason"]
 
 
-def test_a_message_without_its_id_is_parked(inventory):
+def test_a_message_without_its_id_becomes_a_dead_letter(inventory):
     process(message(placed(), event_id="not-a-uuid"), message(placed()))
     assert reserved() == 2
-    assert "ce_id" in parked()[0]["reason"]
+    assert "ce_id" in dead_letters()[0]["reason"]
 
 
-def test_later_messages_of_a_parked_key_wait_behind_it(inventory):
+def test_later_messages_of_a_blocked_key_wait_behind_it(inventory):
     order_id = uuid4()
     event = placed(order_id)
     process(message(event, value=b"\x00\x00"))
     process(message(event), message(placed()))
     assert reserved() == 2
-    assert [headers["key"] for headers in parked()] == [str(order_id)] * 2
-    assert "behind" in parked()[1]["reason"]
+    assert [headers["key"] for headers in dead_letters()] == [str(order_id)] * 2
+    assert "behind" in dead_letters()[1]["reason"]
 
 
-def test_a_refused_event_is_parked_with_the_reason(inventory):
+def test_a_refused_event_becomes_a_dead_letter_with_the_reason(inventory):
     process(message(confirmed(placed())))
-    assert "nothing is held" in parked()[0]["reason"]
+    assert "nothing is held" in dead_letters()[0]["reason"]
     assert not ReservationRow.objects.exists()
 
 
-def test_the_worlds_failures_park_nothing(inventory):
+def test_failures_of_the_environment_leave_no_dead_letter(inventory):
     with psycopg.connect(inventory.superuser_url, autocommit=True) as server:
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'test_service'")
     once = message(placed())
@@ -213,7 +213,7 @@ def test_the_worlds_failures_park_nothing(inventory):
     connection.close()
     process(once)
     assert reserved() == 2
-    assert parked() == []
+    assert dead_letters() == []
 
 
 def bad(number):
@@ -221,26 +221,26 @@ def bad(number):
     return [message(placed(), value=b"\x00\x00") for _ in range(number)]
 
 
-def test_a_consumer_that_would_park_most_keys_stops_instead(inventory):
+def test_a_consumer_that_would_block_most_keys_stops_instead(inventory):
     process(*(message(placed(quantity=1)) for _ in range(5)))
-    with pytest.raises(ParkingStopped, match="WAYBILL_PARKING_LIMIT=1"):
-        process(*bad(handling.PARKED_KEYS + 5))
-    assert len(parked()) == handling.PARKED_KEYS
+    with pytest.raises(ConsumerStopped, match="WAYBILL_DEAD_LETTER_LIMIT=1"):
+        process(*bad(handling.FEWEST_BLOCKED_KEYS + 5))
+    assert len(dead_letters()) == handling.FEWEST_BLOCKED_KEYS
     last = bad(1)
-    with pytest.raises(ParkingStopped):
+    with pytest.raises(ConsumerStopped):
         process(*last)
     process(message(placed(quantity=1)))
-    assert (len(parked()), reserved()) == (handling.PARKED_KEYS, 6)
-    handling.process(service, last, settings().model_copy(update={"parking_limit": 1.0}))
-    assert len(parked()) == handling.PARKED_KEYS + 1
+    assert (len(dead_letters()), reserved()) == (handling.FEWEST_BLOCKED_KEYS, 6)
+    handling.process(service, last, settings().model_copy(update={"dead_letter_limit": 1.0}))
+    assert len(dead_letters()) == handling.FEWEST_BLOCKED_KEYS + 1
 
 
 def test_a_few_bad_events_among_many_good_ones_stop_nobody(inventory):
-    process(*(message(placed(quantity=1)) for _ in range(60)), *bad(handling.PARKED_KEYS + 5))
-    assert len(parked()) == handling.PARKED_KEYS + 5
+    process(*(message(placed(quantity=1)) for _ in range(60)), *bad(handling.FEWEST_BLOCKED_KEYS + 5))
+    assert len(dead_letters()) == handling.FEWEST_BLOCKED_KEYS + 5
 
 
-def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_what_is_parked(inventory, monkeypatch):
+def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_dead_letters(inventory, monkeypatch):
     process(*(message(placed()) for _ in range(4)))
     process(message(placed(), value=b"\x01not ours"))
     with psycopg.connect(inventory.owner_url, autocommit=True) as owner:

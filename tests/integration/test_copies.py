@@ -14,7 +14,7 @@ from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import Event, ProductDelisted, ProductListed, ProductRepriced
 from tests.support.consuming import consuming
-from tests.support.inbox import parked
+from tests.support.inbox import dead_letters
 from tests.support.relays import make_topic
 from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message
@@ -99,7 +99,7 @@ def test_a_price_kept_before_versions_were_takes_the_next_version(prices):
 @pytest.mark.parametrize("version", ["", "0", "-1", "1.0", "one", "1\n", "\u0663", "9" * 5000])
 def test_a_copy_without_a_version_is_a_dead_letter(prices, version):
     read((listed(100), version), (listed(200, "DESK"), 1))
-    assert [(one["key"], "ce_sequence" in one["reason"]) for one in parked()] == [("LAMP", True)]
+    assert [(one["key"], "ce_sequence" in one["reason"]) for one in dead_letters()] == [("LAMP", True)]
     assert price("DESK") == 200
 
 

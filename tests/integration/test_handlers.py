@@ -91,7 +91,7 @@ def test_a_handler_that_fails_stops_its_key_alone_and_is_redriven_in_order(point
     process(handlers, message(bad), message(good, version=7), message(bad, version=2))
     process(handlers, message(bad, version=3))
     assert [version for _, version in granted()] == [7]
-    assert dead_letters() == ["LookupError: no such guest", *["behind a parked message of its key"] * 2]
+    assert dead_letters() == ["LookupError: no such guest", *["behind a dead letter of its key"] * 2]
     mended = True
     assert [one.trouble for one in redrive.redrive(handlers, settings())] == [None] * 3
     assert [version for _, version in granted()] == [1, 2, 3, 7]

@@ -92,8 +92,8 @@ def examine(stack: Stack) -> Books:
         with reader(stack, service) as read:
             ghosts = read("SELECT event_id::text FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost'")
             _outbox_against_topics(books, service, read, topics, {row["event_id"] for row in ghosts})
-            parked = len(read("SELECT 1 FROM received WHERE status = -1"))
-            books.check(not parked, "wrongly_parked", f"{service}: {parked} messages are parked", parked)
+            failed = len(read("SELECT 1 FROM received WHERE status = -1"))
+            books.check(not failed, "wrong_dead_letters", f"{service}: {failed} messages are dead letters", failed)
     with reader(stack, "order") as read:
         orders = {str(row["order_id"]): row for row in read("SELECT * FROM orders")}
     with reader(stack, "payment") as read:

@@ -37,7 +37,7 @@ def process(*messages):
     handling.process(service, messages, settings())
 
 
-def parked():
+def dead_letters():
     return [row.headers for row in Received.objects.filter(status=FAILED).order_by("id")]
 
 

@@ -86,8 +86,8 @@ class Outbox:
         """Return what is durable: the position, and first and last of each gap below it."""
         return self._one("SELECT position, missing FROM waybill_outbox_cursor")
 
-    def parked(self) -> list[tuple[str, int, str]]:
-        """Aggregate, version and reason of what is parked, in the outbox's order."""
+    def dead_letters(self) -> list[tuple[str, int, str]]:
+        """Aggregate, version and reason of the dead letters, in the outbox's order."""
         with psycopg.connect(self.database.superuser_url) as connection:
             return connection.execute(
                 "SELECT body->>'aggregate_id', (body->>'aggregate_version')::int, headers->>'reason' FROM published"

@@ -22,12 +22,12 @@ Failures are of two kinds; waybill/database/sqlstate.py tells which a database e
 - The environment fails (database away, a right or a table missing): nothing is counted against any message. The
   partitions are paused, so that the group keeps its member, and the same batch is tried again until it goes through.
 - One message is broken (unreadable, refused, or a defect in a reaction): the batch is rolled back and gone through
-  one by one; the one that fails is tried again a few times, then parked with its reason, and later messages of its key
-  are parked behind it. All other keys flow. One whose schema id is not registered yet is parked likewise, and redriven
-  within seconds once the id is: no other key waits for it, and no clock but the database's counts.
-Where most keys would be parked (`parking_limit`), the code is at fault and not the messages: the consumer stands still,
-as if the environment failed, until another version handles what this one cannot. What counts are the last rows of the
-inbox, so a restart does not begin to park anew.
+  one by one; the one that fails is retried a few times and then becomes a dead letter, and later messages of its key
+  become dead letters behind it. All other keys flow. One whose schema id is not registered yet is a dead letter too,
+  redriven within seconds once the id is: no other key waits for it, and no clock but the database's counts.
+Where most keys would be blocked by a dead letter (`dead_letter_limit`), the code is at fault and not the messages: the
+consumer stands still, as if the environment failed, until another version handles what this one cannot. What counts are
+the last rows of the inbox, so a restart does not begin to count anew.
 
 What is relied on: one partition has one consumer of the group at a time, mostly. Where a rebalance makes it two for a
 moment, the inbox's unique id and the row locks decide, not Kafka.

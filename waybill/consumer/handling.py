@@ -12,7 +12,7 @@ from waybill.consumer.schema_ids import read_event
 from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
-from waybill.deciders.outcomes import CommandRefused, Ignored, ParkingStopped, SchemaUnknown, Unreadable
+from waybill.deciders.outcomes import CommandRefused, ConsumerStopped, Ignored, SchemaUnknown, Unreadable
 from waybill.deciders.service import Command, Copy, Service
 from waybill.deciders.unit_of_work import Caused, Copied
 from waybill.inbox import inbox
@@ -22,13 +22,13 @@ from waybill.runtime import watchdog
 from waybill.runtime.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-ATTEMPTS_BEFORE_PARKING = 3
+ATTEMPTS = 3
 LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
-PARKED_KEYS = 20  # fewer are bad events, whatever their share
+FEWEST_BLOCKED_KEYS = 20  # fewer are bad events, whatever their share
 
 
 def process(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
-    """Apply a batch exactly once; parks what cannot be handled. Raises only what `may_succeed_later`."""
+    """Apply a batch exactly once, or make dead letters of what fails. Raises only what `may_succeed_later`."""
     wanted = [m for m in messages if concerns(subscriber, m)]
     metrics.inc("consumer_passed_total", len(messages) - len(wanted))
     if not wanted:
@@ -40,7 +40,7 @@ def process(subscriber: Subscriber, messages: Sequence[Message], settings: Setti
             raise
         log.info("one by one", messages=len(wanted), reason=_line(error))
         for message in wanted:
-            _apply_or_park(subscriber, message, settings)
+            _apply_or_dead_letter(subscriber, message, settings)
 
 
 def concerns(subscriber: Subscriber, message: Message) -> bool:
@@ -49,12 +49,12 @@ def concerns(subscriber: Subscriber, message: Message) -> bool:
     return known and message.is_for(subscriber.name)
 
 
-def _apply_or_park(subscriber: Subscriber, message: Message, settings: Settings) -> None:
+def _apply_or_dead_letter(subscriber: Subscriber, message: Message, settings: Settings) -> None:
     watchdog.alive()
     try:
         for attempt in Retrying(
             retry=retry_if_exception(_is_defect),
-            stop=stop_after_attempt(ATTEMPTS_BEFORE_PARKING),
+            stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(0.05),
             reraise=True,
         ):
@@ -67,19 +67,19 @@ def _apply_or_park(subscriber: Subscriber, message: Message, settings: Settings)
         schema_id = error.schema_id if isinstance(error, SchemaUnknown) else None
         if schema_id is None:
             _stop_if_too_many(message, reason, settings)
-        log.exception("parked", place=message.place, key=message.key, type=message.event_type, reason=reason)
+        log.exception("dead_lettered", place=message.place, key=message.key, type=message.event_type, reason=reason)
         _keep(subscriber, message, reason, settings, schema_id)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
-        metrics.inc("consumer_parked_total", reason=kind)
+        metrics.inc("consumer_dead_lettered_total", reason=kind)
 
 
 def _keep(subscriber: Subscriber, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
     try:
-        inbox.park(subscriber.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
+        inbox.add_dead_letter(subscriber.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
     except Exception as error:
         if may_succeed_later(error):
             raise
-        raise ParkingStopped(
+        raise ConsumerStopped(
             f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
             f"refuses it, or skip it: outbox skip --service {subscriber.name.removesuffix('_service')} --topic "
             f"{message.topic} --partition {message.partition} --offset {message.offset}"
@@ -93,10 +93,10 @@ def _is_defect(error: BaseException) -> bool:
 
 def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None:
     keys, handled = inbox.latest()
-    if keys >= PARKED_KEYS and keys / (keys + handled) > settings.parking_limit:
-        raise ParkingStopped(
-            f"would park {message.place} ({reason}) after {keys} keys of the last {keys + handled}: deploy what "
-            "handles them, or set WAYBILL_PARKING_LIMIT=1 to park them all"
+    if keys >= FEWEST_BLOCKED_KEYS and keys / (keys + handled) > settings.dead_letter_limit:
+        raise ConsumerStopped(
+            f"{message.place} would be a dead letter ({reason}) after {keys} keys of the last {keys + handled}: deploy "
+            "what handles them, or set WAYBILL_DEAD_LETTER_LIMIT=1 to make dead letters of all"
         )
 
 
@@ -104,16 +104,18 @@ def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None
 def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Inbox rows, rows and events of a batch, in one transaction."""
     with transaction.atomic():
-        parked = inbox.parked_keys(subscriber.name, messages)
-        flowing = [m for m in messages if (m.topic, m.key) not in parked]
-        for behind in (m for m in messages if (m.topic, m.key) in parked):
-            waits_for = parked[behind.topic, behind.key]
-            inbox.park(subscriber.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for)
+        blocked = inbox.blocked_keys(subscriber.name, messages)
+        flowing = [m for m in messages if (m.topic, m.key) not in blocked]
+        for behind in (m for m in messages if (m.topic, m.key) in blocked):
+            waits_for = blocked[behind.topic, behind.key]
+            inbox.add_dead_letter(
+                subscriber.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for
+            )
         handle(subscriber, flowing, settings)
 
 
 def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
-    """Apply messages of which none waits behind a parked one; call it inside a transaction, which it may fail."""
+    """Apply messages of which none waits behind a dead letter; call it inside a transaction, which it may fail."""
     fresh = inbox.receive(subscriber.name, messages, keep_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []

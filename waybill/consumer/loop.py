@@ -20,7 +20,7 @@ from waybill.consumer.registered import redrive_registered
 from waybill.consumer.starts import Starts
 from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
-from waybill.deciders.outcomes import ParkingStopped
+from waybill.deciders.outcomes import ConsumerStopped
 from waybill.inbox import reactions
 from waybill.observability import metrics
 from waybill.runtime import failpoint, watchdog
@@ -182,7 +182,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
 
 
 def _tell(condition: Condition, error: Exception) -> None:
-    stopped, found = isinstance(error, ParkingStopped), classify(error)
+    stopped, found = isinstance(error, ConsumerStopped), classify(error)
     metrics.put("consumer_stopped", stopped)
     part = "stopped" if stopped else "database"
     condition.fails(part, one_line(error), operator_needed=stopped or found is ErrorClass.ENVIRONMENT)

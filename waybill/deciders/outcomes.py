@@ -77,8 +77,8 @@ class OutcomeUnknown(Unavailable):
     """Asking again would tell nothing new, now or later: from now on only look up what came of it."""
 
 
-class ParkingStopped(Unavailable):
-    """So much would be parked that the code is at fault, not the events: an operator has to deploy another."""
+class ConsumerStopped(Unavailable):
+    """So many messages fail that the code is at fault, or one cannot even be kept: an operator has to act."""
 
 
 class NotAttempted(Unavailable):
@@ -94,7 +94,7 @@ class NeedsAttention(Exception):
 
 
 class Unreadable(Exception):
-    """The message itself is broken: park it."""
+    """The message itself is broken: it becomes a dead letter."""
 
 
 class SchemaUnknown(Unreadable):

@@ -1,12 +1,12 @@
-"""Received once, and parked where it could not be handled (django-outbox-pattern's `Received`).
+"""Received once, or a dead letter where it could not be handled (django-outbox-pattern's `Received`).
 
-A row is written in the transaction of the effect. A message that is parked stands FAILED with its reason and its bytes,
-and later messages of its key are parked behind it, so that a redrive can release them in sequence.
+A row is written in the transaction of the effect. A dead letter stands FAILED with its reason and its bytes,
+and later messages of its key become dead letters behind it, so that a redrive can release them in sequence.
 
 One whose schema id nobody has registered yet waits for that (`headers->>'schema_id'`), and those behind it with it: the
 consumer redrives them once the id is registered, for WAITING_DAYS by the database's clock.
 
-Of a parked message `body` has the exact bytes (base64) of key, headers and value: what a redrive handles. `headers` has
+Of a dead letter `body` has the exact bytes (base64) of key, headers and value: what a redrive handles. `headers` has
 what operators read and choose by: readable text of bounded length, whatever the bytes are.
 """
 
@@ -25,8 +25,8 @@ from waybill.observability.telemetry import new_id
 REASON_CHARACTERS = 8_000
 HEADER_CHARACTERS = 1_000
 
-# A message that comes again returns nothing, whether it was handled or parked. The program makes the ids, which rise
-# with time: PostgreSQL itself does from version 18 on.
+# A message that comes again returns nothing, whether it was handled or is a dead letter. The program makes the ids,
+# which rise with time: PostgreSQL itself does from version 18 on.
 RECEIVE = """
 INSERT INTO received (id, msg_id, headers, body, added, expires_at, retry, status)
 SELECT id, msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
@@ -35,8 +35,8 @@ ON CONFLICT (msg_id) DO NOTHING
 RETURNING msg_id
 """
 
-# Locked, so that a message parked behind these is there before a redrive can release them, or flows after it.
-PARKED_KEYS = """
+# Locked, so that a message that is to wait behind these is there before a redrive can release them, or flows after it.
+BLOCKED_KEYS = """
 SELECT headers->>'topic', headers->>'key', (headers->>'schema_id')::int FROM received
 WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
 FOR SHARE
@@ -60,7 +60,7 @@ FROM (SELECT id, headers FROM received WHERE id = %s AND status = -1) AS failed
 WHERE received.status = -1 AND received.headers->>'consumer' = failed.headers->>'consumer'
   AND received.headers->>'topic' = failed.headers->>'topic' AND received.headers->>'key' = failed.headers->>'key'
 """
-BEHIND = "behind a parked message of its key"
+BEHIND = "behind a dead letter of its key"
 
 # The partial index received_parked holds dead letters alone.
 REGISTERED = """
@@ -99,14 +99,16 @@ def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> se
         return {ids[row[0]] for row in cursor.fetchall()}
 
 
-def parked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, str], int | None]:
-    """Return which (topic, key) pairs of these have a parked message already, and the schema id that it waits for."""
+def blocked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, str], int | None]:
+    """Return which (topic, key) pairs of these have a dead letter already, and the schema id that it waits for."""
     with connection.cursor() as cursor:
-        cursor.execute(PARKED_KEYS, [list({m.key for m in messages}), consumer])
+        cursor.execute(BLOCKED_KEYS, [list({m.key for m in messages}), consumer])
         return {(topic, key): schema_id for topic, key, schema_id in cursor.fetchall()}
 
 
-def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema_id: int | None = None) -> None:
+def add_dead_letter(
+    consumer: str, message: Message, reason: str, *, keep_days: int, schema_id: int | None = None
+) -> None:
     """Keep a message that could not be handled, with the reason, until a redrive.
 
     That is an operator's, or where it waits for a schema id the consumer's own.
@@ -127,7 +129,7 @@ def park(consumer: str, message: Message, reason: str, *, keep_days: int, schema
 
 
 def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return `headers` and `body` of a parked message's row; `read_stored` is the way back."""
+    """Return `headers` and `body` of a dead letter's row; `read_stored` is the way back."""
     headers = {
         "consumer": consumer,
         "topic": message.topic,
@@ -147,7 +149,7 @@ def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any]
 
 
 def read_stored(headers: Mapping[str, Any], body: Mapping[str, Any]) -> Message:
-    """Return the message of a parked row, as it came; of rows before version 0.2 as far as they tell."""
+    """Return the message of a dead letter's row, as it came; of rows before version 0.2 as far as they tell."""
     topic, partition, offset = headers["place"].rsplit("/", 2)
     if "headers" in body:
         key = _bytes(body["key"])
@@ -182,7 +184,7 @@ def registered(consumer: str) -> set[UUID]:
 
 
 def latest() -> tuple[int, int]:
-    """Return of the last messages how many keys are parked for good, and how many messages were handled."""
+    """Return of the last messages how many keys are blocked for good, and how many messages were handled."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST, [LATEST_ROWS])
         return cursor.fetchone()

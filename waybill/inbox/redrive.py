@@ -1,10 +1,10 @@
-"""Parked messages, handled again in sequence once what stopped them is mended.
+"""Dead letters, handled again in sequence once what stopped them is repaired.
 
-Key by key, first to last, each in one transaction: the parked row goes, and inbox row, rows and events come as if the
-record had just arrived. One that fails again stays, with its new reason, and so do those behind it; other keys flow.
+Key by key, first to last, each in one transaction: its row goes, and inbox row, rows and events come as if the record
+had just arrived. One that fails again stays, with its new reason, and so do those behind it; other keys flow.
 
-The consumer may run meanwhile. It reads which keys are parked with a share lock on their rows, so it waits for a
-release under way, and then finds the key free, or parks behind what is left: nothing overtakes.
+The consumer may run meanwhile. It reads which keys are blocked with a share lock on their rows, so it waits for a
+release under way, and then finds the key free, or blocked by what is left: nothing overtakes.
 """
 
 import json
@@ -24,7 +24,7 @@ from waybill.runtime.reports import MessageRedriven
 from waybill.runtime.settings import Settings
 
 # A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
-PARKED: Final = """
+DEAD_LETTERS: Final = """
 SELECT id, topic, key, place, event_type
 FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
       FROM (SELECT id, added, headers->>'topic' AS topic, headers->>'key' AS key, headers->>'place' AS place,
@@ -37,7 +37,7 @@ ORDER BY topic, key, begins, "partition", "offset"
 TAKE: Final = "DELETE FROM received WHERE id = %s AND status = -1 RETURNING headers, body"
 
 
-class _Parked(NamedTuple):
+class _DeadLetter(NamedTuple):
     id: UUID
     topic: str
     key: str
@@ -52,15 +52,15 @@ class _Parked(NamedTuple):
 def redrive(
     subscriber: Subscriber, settings: Settings, only: Collection[UUID] | None = None
 ) -> Iterator[MessageRedriven]:
-    """Handle everything parked, or these rows, yielding what comes of each message. Raises what `may_succeed_later`.
+    """Handle all dead letters, or these rows, yielding what comes of each message. Raises what `may_succeed_later`.
 
-    None overtakes an earlier one of its key that is not among them. What is parked meanwhile behind one of these is
+    None overtakes an earlier one of its key that is not among them. What came meanwhile behind one of these is
     handled too.
     """
     seen: set[UUID] = set()
     stuck: set[tuple[str, str]] = set()
     freed: set[tuple[str, str]] = set()
-    waiting = _parked(subscriber.name)
+    waiting = _dead_letters(subscriber.name)
     while waiting:
         for one in waiting:
             seen.add(one.id)
@@ -75,7 +75,7 @@ def redrive(
                 continue
             (stuck if trouble else freed).add(one.lane)
             yield MessageRedriven(one.topic, one.key, one.place, one.event_type, trouble)
-        waiting = [one for one in _parked(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
+        waiting = [one for one in _dead_letters(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
 
 
 def _try(subscriber: Subscriber, row_id: UUID, settings: Settings) -> str | None:
@@ -100,10 +100,10 @@ def _release(subscriber: Subscriber, row_id: UUID, settings: Settings) -> None:
             handling.handle(subscriber, [inbox.read_stored(*map(_json, taken))], settings)
 
 
-def _parked(name: str) -> list[_Parked]:
+def _dead_letters(name: str) -> list[_DeadLetter]:
     with connection.cursor() as cursor:
-        cursor.execute(PARKED, [name])
-        return [_Parked._make(row) for row in cursor.fetchall()]
+        cursor.execute(DEAD_LETTERS, [name])
+        return [_DeadLetter._make(row) for row in cursor.fetchall()]
 
 
 def _json(value: Any) -> dict[str, Any]:

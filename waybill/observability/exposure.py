@@ -17,12 +17,11 @@ from waybill.observability.sampling import Question, Sampler
 from waybill.runtime.condition import PARTS, Condition
 
 COUNTED: Final = 10_000
-BEHIND: Final = "behind a parked message of its key"
 
 # The partial index received_parked holds these rows alone.
 DEAD_LETTERS: Final = """
 SELECT CASE WHEN reason LIKE 'Unreadable%%' THEN 'Unreadable' WHEN reason LIKE 'CommandRefused%%' THEN 'CommandRefused'
-            WHEN reason LIKE 'SchemaUnknown%%' THEN 'SchemaUnknown' WHEN reason = %(behind)s THEN 'behind'
+            WHEN reason LIKE 'SchemaUnknown%%' THEN 'SchemaUnknown' WHEN reason LIKE 'behind %%' THEN 'behind'
             ELSE 'defect' END, count(*)
 FROM (SELECT headers->>'reason' AS reason FROM received WHERE status = -1 LIMIT %(most)s) AS dead
 GROUP BY 1
@@ -32,7 +31,7 @@ SELECT topic, "partition", sum(coalesce(last_offset - first_offset + 1, 1)) FROM
 WHERE {IS_OPEN} GROUP BY topic, "partition"
 """  # noqa: S608 - constants
 CONSUMER_QUESTIONS: Final = (
-    Question("consumer_dead_letters", DEAD_LETTERS, {"behind": BEHIND, "most": COUNTED}),
+    Question("consumer_dead_letters", DEAD_LETTERS, {"most": COUNTED}),
     Question("consumer_missing_records", MISSING_RECORDS, others=True),
 )
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
@@ -141,7 +140,7 @@ def received_sets(subscriber: Subscriber) -> dict[Name, LabelSets]:
             if topic.name in subscriber.topics
             for partition in range(topic.partitions)
         ],
-        "consumer_parked_total": [{"reason": reason} for reason in DEAD_LETTER_REASONS if reason != "behind"],
+        "consumer_dead_lettered_total": [{"reason": reason} for reason in DEAD_LETTER_REASONS if reason != "behind"],
         "consumer_processed_total": [
             {"topic": event.topic or "", "type": event.event_type, "outcome": outcome}
             for event, _ in subscriber.reaction_to.values()

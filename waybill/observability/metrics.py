@@ -28,19 +28,19 @@ EVERY: Final[tuple[Program, ...]] = ("web", "consumer", "worker", "relay")
 Name = Literal[
     "aggregate_completion_seconds",
     "aggregate_open",
+    "consumer_dead_lettered_total",
     "consumer_dead_letters",
     "consumer_lag_seconds",
     "consumer_missing_records",
-    "consumer_parked_total",
     "consumer_passed_total",
     "consumer_processed_total",
     "consumer_stopped",
     "http_request_seconds",
     "outbox_commit_to_ack_seconds",
+    "outbox_dead_letters",
     "outbox_gap_seconds",
     "outbox_heartbeat_seconds",
     "outbox_oldest_unpublished_seconds",
-    "outbox_parked",
     "outbox_publish_failures_total",
     "outbox_published_total",
     "outbox_records_without_event",
@@ -84,6 +84,9 @@ METRICS: dict[Name, Metric] = {
         "Aggregates that have not ended, by status; 10,000 of a type are counted at most.",
         ("aggregate_type", "status"),
     ),
+    "consumer_dead_lettered_total": Metric(
+        Counter, CONSUMER, "Messages that became dead letters since the start.", ("reason",)
+    ),
     "consumer_dead_letters": Metric(
         Gauge, CONSUMER, "Messages that wait as dead letters; 10,000 are counted at most.", ("reason",)
     ),
@@ -99,17 +102,24 @@ METRICS: dict[Name, Metric] = {
         "Offsets that the consumer never saw and nobody has acknowledged; 1 where nobody knows how many.",
         ("topic", "partition"),
     ),
-    "consumer_parked_total": Metric(Counter, CONSUMER, "Messages parked in the inbox since the start.", ("reason",)),
     "consumer_passed_total": Metric(
         Counter, CONSUMER, "Messages that nobody here reacts to, or meant for another group."
     ),
     "consumer_processed_total": Metric(Counter, CONSUMER, "Messages handled.", ("topic", "type", "outcome")),
     "consumer_stopped": Metric(
-        Gauge, CONSUMER, "1 while the consumer stands still: it would park too many keys, or cannot keep one."
+        Gauge,
+        CONSUMER,
+        "1 while the consumer stands still: too many keys would have dead letters, or it cannot keep one.",
     ),
     "http_request_seconds": Metric(Histogram, WEB, "Time to answer a request.", ("method", "route", "status")),
     "outbox_commit_to_ack_seconds": Metric(
         Histogram, RELAY, "From the row's time to the broker's acknowledgement.", ("service",)
+    ),
+    "outbox_dead_letters": Metric(
+        Gauge,
+        RELAY,
+        "Publications that the broker refused and that wait for a redrive; 10,000 are counted at most.",
+        ("service", "reason"),
     ),
     "outbox_gap_seconds": Metric(
         Gauge, RELAY, "Age of the oldest position that may still be committed; 0 where there is none.", ("service",)
@@ -117,12 +127,6 @@ METRICS: dict[Name, Metric] = {
     "outbox_heartbeat_seconds": Metric(Gauge, RELAY, "Age of the leader's last heartbeat.", ("service",)),
     "outbox_oldest_unpublished_seconds": Metric(
         Gauge, RELAY, "Age of the oldest visible row without acknowledgement; 0 where there is none.", ("service",)
-    ),
-    "outbox_parked": Metric(
-        Gauge,
-        RELAY,
-        "Publications that the broker refused and that wait for a redrive; 10,000 are counted at most.",
-        ("service", "reason"),
     ),
     "outbox_publish_failures_total": Metric(Counter, RELAY, "Failed deliveries.", ("service", "reason")),
     "outbox_published_total": Metric(Counter, RELAY, "Records acknowledged by the broker.", ("service", "topic")),

@@ -86,12 +86,12 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         "batch handled.",
     )
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
-    parking_limit: float = Field(
+    dead_letter_limit: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Share of the last 100 messages' keys that a consumer parks before it stops: so many bad events "
-        "are a bad deployment. 1: never stop.",
+        description="Share of the last 100 messages' keys that may have dead letters before a consumer stops: "
+        "so many bad events are a bad deployment. 1: never stop.",
     )
     worker_threads: int = Field(
         default=16,

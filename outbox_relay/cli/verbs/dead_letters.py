@@ -1,4 +1,4 @@
-"""`outbox parked`, `redrive` and `discard`: dead letters of both sides, chosen by the same options."""
+"""`outbox dead-letters`, `redrive` and `discard`: dead letters of both sides, chosen by the same options."""
 
 import argparse
 from collections.abc import Sequence
@@ -32,12 +32,12 @@ WAIT_SECONDS: Final = 30.0
 REASON_CHARACTERS: Final = 120
 
 
-def _parked(given: Given, topology: Topology) -> int:
+def _dead_letters(given: Given, topology: Topology) -> int:
     choice = read_choice(given)
     answers, failures = ask(
         topology, topology.chosen(given.service), lambda name, open_: dead_letters.read(name, open_, choice)
     )
-    found = [one for parked in answers.values() for one in parked if one.matches]
+    found = [one for letters in answers.values() for one in letters if one.matches]
     if given.json:
         screen.put_json(one.shown() for one in found)
     else:
@@ -217,15 +217,15 @@ def read_choice(given: argparse.Namespace) -> Choice:
 
 def _tell_none(choice: Choice) -> str:
     """Return what to say where nothing is meant."""
-    return "no dead letter matches; outbox parked lists them" if choice.filters else "there are no dead letters"
+    return "no dead letter matches; outbox dead-letters lists them" if choice.filters else "there are no dead letters"
 
 
 VERBS: Final = {
-    "parked": Verb(
-        _parked,
+    "dead-letters": Verb(
+        _dead_letters,
         "List dead letters: publications that the broker refused and messages that a service could not handle, with "
         "all that redrive and discard choose by.",
-        "outbox parked --service inventory --type OrderPlaced --reason-contains 'not a UUID'",
+        "outbox dead-letters --service inventory --type OrderPlaced --reason-contains 'not a UUID'",
         add_choice,
     ),
     "redrive": Verb(

@@ -39,7 +39,7 @@ def _status_line(one: status.Status) -> dict[str, Any]:
         "rate": f"{one.events_a_second}/s",
         "cursor": f"{one.position} of {one.last}",
         "gaps": ",".join(str(a) if a == b else f"{a}..{b}" for a, b in one.gaps) or None,
-        "parked": f"{one.parked_publications} + {one.parked_messages}",
+        "dead letters": f"{one.dead_letter_publications} + {one.dead_letter_messages}",
         "missing": missing.total(one.missing_records),
         "jobs": one.jobs,
         "attention": one.attention,

@@ -1,6 +1,6 @@
 """Dead letters on both sides: publications that the broker refused, messages that a service could not handle.
 
-One typed choice picks among them, for `parked`, `redrive` and `discard` alike. Dead letters of one key wait in a
+One typed choice picks among them, for `dead-letters`, `redrive` and `discard` alike. Dead letters of one key wait in a
 sequence: publications by their position in the outbox, messages by their offset. Only the first of a key was tried; the
 others wait behind it. So a choice names dead letters, and two questions follow from it:
 
@@ -26,7 +26,7 @@ SELECT id AS row_id, 'publication' AS kind, id::text AS event_id, body->>'event_
        NULL::int AS "partition", NULL::bigint AS "offset", (body->>'position')::bigint AS position,
        CASE WHEN status = 1 THEN 'redriven, not sent yet' ELSE headers->>'reason' || ': ' || (headers->>'detail') END
            AS reason,
-       status = 1 OR headers->>'reason' = 'behind' AS behind, status = 1 AS redriven, added AS parked_at,
+       status = 1 OR headers->>'reason' = 'behind' AS behind, status = 1 AS redriven, added AS dead_lettered_at,
        body->>'aggregate_type' || '/' || (body->>'aggregate_id') AS lane,
        row_number() OVER (PARTITION BY body->>'aggregate_type', body->>'aggregate_id'
                           ORDER BY (body->>'position')::bigint) AS nth
@@ -39,7 +39,7 @@ SELECT id AS row_id, 'message' AS kind, headers->'record'->>'ce_id' AS event_id,
        CASE WHEN headers->'record'->>'ce_sequence' ~ '^\d{1,9}$' THEN (headers->'record'->>'ce_sequence')::int END
            AS version,
        "partition", "offset", NULL::bigint AS position, headers->>'reason' AS reason,
-       headers->>'reason' LIKE 'behind %%' AS behind, false AS redriven, added AS parked_at,
+       headers->>'reason' LIKE 'behind %%' AS behind, false AS redriven, added AS dead_lettered_at,
        topic || ' ' || key AS lane,
        row_number() OVER (PARTITION BY topic, key ORDER BY begins, "partition", "offset") AS nth
 FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
@@ -62,8 +62,9 @@ AND (%(reasons)s::text[] IS NULL
 """
 CHOSEN: Final = f"""
 SELECT row_id, %(service)s::text AS service, kind, event_id, event_type, topic, key, version, "partition", "offset",
-       position, reason, parked_at,
-       round(date_part('epoch', clock_timestamp() - parked_at)::numeric, 3)::float AS age_seconds, matches, released,
+       position, reason, dead_lettered_at,
+       round(date_part('epoch', clock_timestamp() - dead_lettered_at)::numeric, 3)::float AS age_seconds,
+       matches, released,
        redriven
 FROM (SELECT *, bool_and(matches OR (behind AND nth > 1)) OVER (PARTITION BY kind, lane ORDER BY nth) AS released
       FROM (SELECT *, coalesce({MATCHES}, false) AS matches
@@ -89,7 +90,7 @@ class DeadLetter:
     offset: int | None
     position: int | None
     reason: str
-    parked_at: datetime
+    dead_lettered_at: datetime
     age_seconds: float
     matches: bool
     released: bool

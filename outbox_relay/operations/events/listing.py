@@ -47,7 +47,7 @@ NEXT: Final = "SELECT position, recorded_at FROM waybill_outbox WHERE position >
 STANDING: Final = f"""
 SELECT CASE WHEN waybill_outbox.topic IS NULL THEN 'private'
             WHEN {decisions.IS_DISCARDED} THEN 'discarded'
-            WHEN published.status <> 2 THEN 'parked: ' || coalesce(published.headers->>'detail', '')
+            WHEN published.status <> 2 THEN 'dead letter: ' || coalesce(published.headers->>'detail', '')
             WHEN waybill_outbox.position > cursor.position THEN 'waiting'
             WHEN EXISTS (SELECT FROM generate_series(1, cardinality(cursor.missing), 2) AS n
                          WHERE waybill_outbox.position BETWEEN cursor.missing[n]
@@ -163,7 +163,7 @@ def _reached(connection: psycopg.Connection, moment: datetime) -> int:
 
 
 def standing(connection: psycopg.Connection, event: ListedEvent) -> str:
-    """Return whether the event is published, waits, is parked, discarded or private. Raises psycopg.Error."""
+    """Return whether the event is published, waits, is a dead letter, discarded or private. Raises psycopg.Error."""
     found = connection.execute(STANDING, (event.position,)).fetchone()
     return str(found[0]) if found else "gone"
 

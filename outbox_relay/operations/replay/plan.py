@@ -32,7 +32,7 @@ FROM (
     SELECT topic, event_type, position, recorded_at,
            CASE WHEN topic IS NULL THEN 'private'
                 WHEN position > reached OR coalesce(position <@ gaps, false) THEN 'waiting'
-                WHEN EXISTS (SELECT FROM published WHERE published.id = event_id AND status <> 2) THEN 'parked'
+                WHEN EXISTS (SELECT FROM published WHERE published.id = event_id AND status <> 2) THEN 'dead letter'
                 WHEN {decisions.IS_DISCARDED} THEN 'discarded'
            END AS left_out
     FROM waybill_outbox, cursor WHERE {CHOSEN}

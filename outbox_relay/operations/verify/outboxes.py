@@ -43,7 +43,7 @@ RECORDED: Final = "SELECT recorded_at FROM waybill_outbox WHERE position > %s OR
 class OutboxState(NamedTuple):
     """Where a service's outbox stood before anything else was read; what is beyond `after` is proved.
 
-    `since` is the time of the first such event, None for the beginning; `parked` the first position of a dead letter,
+    `since` is the time of the first such event, None for the beginning; `first_dead_letter` its position,
     `discarded` how many publications operators have discarded, wherever they stand.
     """
 
@@ -53,7 +53,7 @@ class OutboxState(NamedTuple):
     position: int
     gaps: tuple[tuple[int, int], ...]
     last: int
-    parked: int | None
+    first_dead_letter: int | None
     discarded: int
 
     def passed(self, position: int) -> bool:
@@ -64,17 +64,17 @@ class OutboxState(NamedTuple):
     def settled(self) -> int:
         """Return the position up to which every event was published: nothing is missing, a dead letter or in flight."""
         bounds = [self.position, self.last, *(first - 1 for first, _ in self.gaps)]
-        return min(bounds if self.parked is None else [*bounds, self.parked - 1])
+        return min(bounds if self.first_dead_letter is None else [*bounds, self.first_dead_letter - 1])
 
 
 def look(service: str, connection: psycopg.Connection, after: int) -> OutboxState:
     """Return where the outbox stands, to be read from `after` on. Raises psycopg.Error."""
-    position, missing, last, parked = connection.execute(CURSOR).fetchone() or (0, [], 0, None)
+    position, missing, last, first_dead_letter = connection.execute(CURSOR).fetchone() or (0, [], 0, None)
     since: datetime | None = None
     if after:  # where nothing came later, nothing is to be read
         (since,) = connection.execute(RECORDED, (after,)).fetchone() or (datetime.now(UTC),)
     gaps = tuple(zip(missing[::2], missing[1::2], strict=True))
-    return OutboxState(service, after, since, position, gaps, last, parked, count_discarded(connection))
+    return OutboxState(service, after, since, position, gaps, last, first_dead_letter, count_discarded(connection))
 
 
 class OutboxRow(NamedTuple):

@@ -46,7 +46,7 @@ FROM waybill_outbox_cursor
 HEARTBEAT: Final = "SELECT date_part('epoch', clock_timestamp() - heartbeat_at) FROM waybill_outbox_cursor"
 
 # By the index of the status; what has succeeded (2) is not read.
-PARKED: Final = """
+DEAD_LETTERS: Final = """
 SELECT reason, count(*) FROM (
     SELECT headers->>'reason' AS reason FROM published WHERE status IN (-1, 1) LIMIT %(most)s) AS waiting
 GROUP BY reason
@@ -74,7 +74,7 @@ def expose(outbox: Outbox, session: SideSession, condition: Condition) -> None:
             "outbox_gap_seconds": [own],
             "outbox_heartbeat_seconds": [own],
             "outbox_oldest_unpublished_seconds": [own],
-            "outbox_parked": [{**own, "reason": reason} for reason in Reason],
+            "outbox_dead_letters": [{**own, "reason": reason} for reason in Reason],
             "outbox_publish_failures_total": [{**own, "reason": reason} for reason in failures()],
             "outbox_published_total": [{**own, "topic": topic} for topic in topics_of(outbox.service)],
             "outbox_records_without_event": [own],
@@ -109,7 +109,7 @@ def questions(own: dict[str, str]) -> Sequence[Question]:
         Question("outbox_oldest_unpublished_seconds", OLDEST, fixed=own),
         Question("outbox_gap_seconds", GAP, fixed=own),
         Question("outbox_heartbeat_seconds", HEARTBEAT, fixed=own),
-        Question("outbox_parked", PARKED, {"most": COUNTED}, own),
+        Question("outbox_dead_letters", DEAD_LETTERS, {"most": COUNTED}, own),
         Question("waybill_table_rows", ROWS, tables, own),
         Question("waybill_table_bytes", BYTES, tables, own),
     ]

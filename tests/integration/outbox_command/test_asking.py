@@ -1,4 +1,4 @@
-"""What waits, what was recorded, what is parked: asked with the service's own role."""
+"""What waits, what was recorded, which dead letters there are: asked with the service's own role."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_both_kinds_of_dead_letters_are_listed_with_the_reason(order_database: S
         " VALUES (gen_random_uuid(), 'order_service:1', %s, now(), now(), 0, -1)",
         json.dumps(message),
     )
-    found = ask(order_database, "parked", "--json").lines()
+    found = ask(order_database, "dead-letters", "--json").lines()
     assert [(one["kind"], one["key"], one["version"], one["place"], one["reason"]) for one in found] == [
         ("publication", "a", 3, "position 7", "too_large: 9 bytes"),
         ("message", "b", None, "u/0/12", "Unreadable: broken"),
@@ -137,8 +137,8 @@ def test_both_kinds_of_dead_letters_are_listed_with_the_reason(order_database: S
     assert [(one["partition"], one["offset"], one["position"]) for one in found] == [(None, None, 7), (0, 12, None)]
     assert all(0 <= one["age_seconds"] < 60 for one in found)
     for filters in (["--key", "b"], ["--type", "x"], ["--reason-contains", "Unread"], ["--topic", "u"], ["--messages"]):
-        assert [one["key"] for one in ask(order_database, "parked", "--json", *filters).lines()] == ["b"]
-    assert ask(order_database, "parked", "--json", "--key", "b", "--type", "y").lines() == []
+        assert [one["key"] for one in ask(order_database, "dead-letters", "--json", *filters).lines()] == ["b"]
+    assert ask(order_database, "dead-letters", "--json", "--key", "b", "--type", "y").lines() == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ ASKING = {
     "status": (),
     "list": (),
     "show": ("0198c0de-7000-7000-8000-000000000001",),
-    "parked": (),
+    "dead-letters": (),
     "attention": (),
     "jobs": (),
     "resume": ("--service", "order"),

@@ -5,8 +5,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.support.dead_letters import BROKEN, park_pair, redrive
-from tests.support.inbox import message, parked, process, reserved
+from tests.support.dead_letters import BROKEN, dead_letter_pair, redrive
+from tests.support.inbox import dead_letters, message, process, reserved
 from tests.support.orders import placed
 from tests.support.outbox_command import Ended, outbox, settings
 from tests.support.relays import Outbox, append, read_topic, relay, set_limit, versions
@@ -21,7 +21,7 @@ def discard(service: str, url: str, *arguments: str, kafka: str = "127.0.0.1:1")
 
 
 def refused(own: Outbox, *aggregates: str) -> None:
-    """Park version 1 of each aggregate as too large, and versions 2 and 3 behind it."""
+    """Have version 1 of each aggregate refused as too large, and versions 2 and 3 behind it."""
     set_limit(own.kafka, own.topic, 10_000)
     with own.connect() as writer, relay(own):
         for aggregate in aggregates:
@@ -31,11 +31,11 @@ def refused(own: Outbox, *aggregates: str) -> None:
 
 
 def test_without_execute_it_only_lists_what_would_go(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     done = discard("inventory", inventory.service_url, "--reason-contains", "Unreadable")
     assert (done.code, [one["key"] for one in done.lines()]) == (0, [event.aggregate_id])
     assert "dry run: 0 publications and 1 messages; --execute --reason '…' discards them for good" in done.err
-    assert len(parked()) == 2
+    assert len(dead_letters()) == 2
 
 
 def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redriven(inventory):
@@ -46,9 +46,9 @@ def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redrive
     done = discard("inventory", inventory.service_url, "--event", rubbish.event_id, *EXECUTE)
     assert (done.code, [one["event_id"] for one in done.lines()]) == (0, [rubbish.event_id])
     process(rubbish)  # a copy
-    assert [one["place"] for one in parked()] == [good.place]
+    assert [one["place"] for one in dead_letters()] == [good.place]
     assert redrive(inventory, "--key", event.aggregate_id).code == 0
-    assert (parked(), reserved()) == ([], 2)
+    assert (dead_letters(), reserved()) == ([], 2)
     with psycopg.connect(inventory.service_url) as session:
         ((kind, key, event_type, topic, why),) = session.execute(DECISIONS).fetchall()
         audit = session.execute(
@@ -61,18 +61,18 @@ def test_a_discarded_message_is_gone_for_good_and_those_behind_it_can_be_redrive
 
 
 def test_one_is_chosen_by_its_place_many_by_key_or_type_and_all_only_by_that_word(inventory):
-    first, second, third = park_pair(), park_pair(), park_pair()
+    first, second, third = dead_letter_pair(), dead_letter_pair(), dead_letter_pair()
     url = inventory.service_url
     assert "choose what to discard" in discard("inventory", url, *EXECUTE).err
-    topic, partition, offset = parked()[0]["place"].split("/")
+    topic, partition, offset = dead_letters()[0]["place"].split("/")
     place = ["--topic", topic, "--partition", partition, "--offset", offset]
     assert len(discard("inventory", url, *place, *EXECUTE).lines()) == 1
-    assert [one["key"] for one in parked()].count(first.aggregate_id) == 1
+    assert [one["key"] for one in dead_letters()].count(first.aggregate_id) == 1
     assert len(discard("inventory", url, "--key", second.aggregate_id, *EXECUTE).lines()) == 2
     assert discard("inventory", url, "--type", "NoSuchType", *EXECUTE).code == 1
     assert len(discard("inventory", url, "--type", "OrderPlaced", "--key", third.aggregate_id, *EXECUTE).lines()) == 2
     assert len(discard("inventory", url, "--all", *EXECUTE).lines()) == 1
-    assert parked() == []
+    assert dead_letters() == []
 
 
 def test_execution_needs_a_reason_and_a_service():
@@ -113,12 +113,12 @@ def test_a_relay_that_runs_sends_what_follows_once_all_of_a_key_is_discarded(own
     with relay(own_outbox), own_outbox.connect() as writer:
         append(writer, own_outbox.topic, "a", 4)
         own_outbox.wait_for_cursor(4)
-        assert [version for _, version, _ in own_outbox.parked()] == [1, 2, 3, 4]
+        assert [version for _, version, _ in own_outbox.dead_letters()] == [1, 2, 3, 4]
         assert len(discard("shop", own_outbox.database.service_url, "--key", "a", *EXECUTE).lines()) == 4
         # With the heartbeat, a second later at most, the relay knows; what came before is a dead letter like any other.
         for version in range(5, 60):
             own_outbox.wait_for_cursor(append(writer, own_outbox.topic, "a", version))
-            if not own_outbox.parked():
+            if not own_outbox.dead_letters():
                 break
             discard("shop", own_outbox.database.service_url, "--key", "a", *EXECUTE)
         sent = versions(read_topic(own_outbox.kafka, own_outbox.topic))

@@ -194,8 +194,8 @@ def test_what_was_a_dead_letter_and_what_is_replayed_keep_their_order_across_it(
             for key in KEYS:
                 append(writer, own.topic, key, version, size=20_000 if version == 2 and key == KEYS[0] else 20)
         append(writer, own.topic, KEYS[0], 3)
-        running.wait_for("two parked", lambda: len(own.parked()) == 2)
-        wait_until(lambda: len(group.seen) == 2 * len(KEYS) - 1, deadline_seconds=20, what="what is not parked")
+        running.wait_for("two dead letters", lambda: len(own.dead_letters()) == 2)
+        wait_until(lambda: len(group.seen) == 2 * len(KEYS) - 1, deadline_seconds=20, what="what is no dead letter")
         pause(own)
         set_limit(own.kafka, own.topic, 1_000_000)
         assert grow(own, *GO, wait="20").code == 0
@@ -204,7 +204,9 @@ def test_what_was_a_dead_letter_and_what_is_replayed_keep_their_order_across_it(
         for key in KEYS:
             append(writer, own.topic, key, 4 if key == KEYS[0] else 3)
         total = 3 * len(KEYS) + 1
-        wait_until(lambda: len(group.seen) == total, deadline_seconds=20, what="what was parked", seen=group.seen[-3:])
+        wait_until(
+            lambda: len(group.seen) == total, deadline_seconds=20, what="what was a dead letter", seen=group.seen[-3:]
+        )
         assert act(own, "replay", "--positions", "1..", *GO).code == 0
         wait_until(lambda: len(group.seen) == 2 * total, deadline_seconds=20, what="the replay")
     assert group.versions() == group.versions(replayed=True)

@@ -1,4 +1,4 @@
-"""Parked messages are handled again in sequence, exactly once; what fails again stays where it was."""
+"""Dead letters are handled again in sequence, exactly once; what fails again stays where it was."""
 
 import base64
 import threading
@@ -10,8 +10,8 @@ from django.db import connection
 
 from devstack.harness.wait import wait_until
 from schemas.events import OrderPlaced
-from tests.support.dead_letters import BROKEN, park_pair, redrive
-from tests.support.inbox import message, parked, process, reserved
+from tests.support.dead_letters import BROKEN, dead_letter_pair, redrive
+from tests.support.inbox import dead_letters, message, process, reserved
 from tests.support.orders import placed
 from waybill.consumer.message import Message
 from waybill.contracts import codec
@@ -38,27 +38,27 @@ def process_apart(one: Message) -> None:
 
 @pytest.mark.slow
 def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):
-    event = park_pair()
-    other = park_pair()
+    event = dead_letter_pair()
+    other = dead_letter_pair()
     mend(inventory, event)
     done = redrive(inventory)
     assert (done.code, reserved()) == (1, 2)
     assert [(one["key"], one["trouble"] is None) for one in done.lines() if one["key"] == event.aggregate_id] == [
         (event.aggregate_id, True)
     ] * 2
-    assert {one["key"] for one in parked()} == {other.aggregate_id}
+    assert {one["key"] for one in dead_letters()} == {other.aggregate_id}
     process(message(event))
-    assert {one["key"] for one in parked()} == {other.aggregate_id}
+    assert {one["key"] for one in dead_letters()} == {other.aggregate_id}
     assert redrive(inventory).code == 1
 
 
 def test_nothing_is_handled_twice(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     mend(inventory, event)
     assert redrive(inventory).code == 0
     again = redrive(inventory)
     assert (again.code, again.out, reserved()) == (0, "", 2)
-    assert parked() == []
+    assert dead_letters() == []
 
 
 def test_a_message_that_comes_during_a_release_waits_for_it(inventory):
@@ -72,35 +72,35 @@ def test_a_message_that_comes_during_a_release_waits_for_it(inventory):
             waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             wait_until(lambda: looking.execute(waiting).fetchone(), deadline_seconds=10, what="the consumer waits")
     consuming.join(10)
-    assert (parked(), reserved()) == ([], 2)
+    assert (dead_letters(), reserved()) == ([], 2)
 
 
 def test_a_message_that_fails_again_keeps_the_new_reason(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
         session.execute("UPDATE received SET headers = jsonb_set(headers, '{reason}', '\"old\"') WHERE status = -1")
     assert redrive(inventory).code == 1
-    reasons = {one["place"]: one["reason"] for one in parked() if one["key"] == event.aggregate_id}
+    reasons = {one["place"]: one["reason"] for one in dead_letters() if one["key"] == event.aggregate_id}
     assert sorted(reason.partition(":")[0] for reason in reasons.values()) == ["Unreadable", "old"]
 
 
 def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):
-    event, other = park_pair(), park_pair()
+    event, other = dead_letter_pair(), dead_letter_pair()
     for one in (event, other):
         mend(inventory, one)
     done = redrive(inventory, "--key", event.aggregate_id)
     assert (done.code, reserved()) == (0, 2)
     assert [one["key"] for one in done.lines()] == [event.aggregate_id] * 2
-    assert {one["key"] for one in parked()} == {other.aggregate_id}
+    assert {one["key"] for one in dead_letters()} == {other.aggregate_id}
 
 
 def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     mend(inventory, event)
     assert redrive(inventory, "--reason-contains", "no such text").code == 1
     assert reserved() == 0
     done = redrive(inventory, "--reason-contains", "Unreadable", "--by", "ana")
-    assert (done.code, len(done.lines()), reserved(), parked()) == (0, 2, 2, [])
+    assert (done.code, len(done.lines()), reserved(), dead_letters()) == (0, 2, 2, [])
     with psycopg.connect(inventory.service_url) as session:
         ((operator, reason, what),) = session.execute(
             "SELECT operator, reason, what FROM waybill_operator_action"
@@ -110,20 +110,20 @@ def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(invent
 
 
 def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     mend(inventory, event)
-    last = [one["place"] for one in parked()][-1]
+    last = [one["place"] for one in dead_letters()][-1]
     topic, partition, offset = last.split("/")
     chosen = ["--topic", topic, "--partition", partition, "--offset", offset]
     done = redrive(inventory, *chosen)
-    assert (done.code, reserved(), len(parked())) == (1, 0, 2)
+    assert (done.code, reserved(), len(dead_letters())) == (1, 0, 2)
     ((place, trouble),) = [(one["place"], one["trouble"]) for one in done.lines()]
     assert (place, trouble) == (last, "stays: an earlier dead letter of its key was not chosen")
     assert "1 would overtake an earlier dead letter of their key and stay; choose the key: --key KEY" in done.err
 
 
 def test_in_a_topic_that_has_grown_the_old_partition_goes_first(inventory):
-    event = park_pair()
+    event = dead_letter_pair()
     with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
         session.execute(
             "UPDATE received SET added = added + interval '1 hour',"

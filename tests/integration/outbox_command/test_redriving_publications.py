@@ -18,8 +18,8 @@ def redrive(own: Outbox, *arguments: str) -> Ended:
     return outbox("redrive", "--json", *told, **settings(shop=own.database.service_url))
 
 
-def park(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
-    """Park versions 1 to 3 of each aggregate: the first is too large, the others wait behind it."""
+def refuse(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
+    """Make dead letters of versions 1 to 3 of each aggregate: the first is too large, the others wait behind it."""
     set_limit(own.kafka, topic or own.topic, LIMIT)
     with own.connect() as writer, relay(own) as running:
         for aggregate in aggregates:
@@ -30,7 +30,7 @@ def park(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
 
 @pytest.mark.slow
 def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)
     with relay(own_outbox):
         done = redrive(own_outbox, "--reason", "limit raised", "--by", "ana")
@@ -48,7 +48,7 @@ def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
 
 
 def test_what_is_refused_again_becomes_a_dead_letter_again_with_its_reason(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     with relay(own_outbox):
         done = redrive(own_outbox)
     assert done.code == 1
@@ -58,8 +58,8 @@ def test_what_is_refused_again_becomes_a_dead_letter_again_with_its_reason(own_o
 
 def test_filters_choose_whole_aggregates(own_outbox: Outbox):
     other = make_topic(own_outbox.kafka)
-    park(own_outbox, "a", "b")
-    park(own_outbox, "c", topic=other)
+    refuse(own_outbox, "a", "b")
+    refuse(own_outbox, "c", topic=other)
     with own_outbox.connect() as writer, relay(own_outbox):
         append(writer, own_outbox.topic, "c", 4)  # elsewhere, and behind
         own_outbox.wait_for_cursor(10)
@@ -74,7 +74,7 @@ def test_filters_choose_whole_aggregates(own_outbox: Outbox):
 
 
 def test_a_type_or_reason_chooses_aggregates_whose_first_has_it(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     own_outbox.execute("UPDATE published SET body = jsonb_set(body, '{event_type}', '\"x.Late\"') WHERE id IN"
                        " (SELECT event_id FROM waybill_outbox WHERE aggregate_version = 2)")  # fmt: skip
     late = redrive(own_outbox, "--wait", "0", "--type", "Late")
@@ -101,7 +101,7 @@ def test_one_side_leaves_the_other_alone(own_outbox: Outbox):
 
 
 def test_without_a_relay_they_wait_for_one_and_that_is_said(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     own_outbox.execute("UPDATE waybill_outbox_cursor SET heartbeat_at = heartbeat_at - interval '1 minute'")
     done = redrive(own_outbox, "--wait", "0.3")
     assert (done.code, {one["trouble"] for one in done.lines()}) == (1, {"not sent yet"})
@@ -112,7 +112,7 @@ def test_without_a_relay_they_wait_for_one_and_that_is_said(own_outbox: Outbox):
 
 
 def test_nobody_waits_for_a_relay_that_is_paused(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     own_outbox.execute("INSERT INTO waybill_relay_pause (paused_by, reason) VALUES ('ana', 'the broker moves')")
     begun = time.monotonic()
     done = redrive(own_outbox, "--wait", "50")
@@ -145,7 +145,7 @@ def test_a_choice_that_makes_no_sense_is_one_line(arguments: list[str], says: st
 
 
 def test_a_database_that_does_not_answer_costs_its_own_answer_only(own_outbox: Outbox):
-    park(own_outbox, "a")
+    refuse(own_outbox, "a")
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)
     with relay(own_outbox):
         told = ["--service", "order", "--service", "shop", "--reason", "why"]

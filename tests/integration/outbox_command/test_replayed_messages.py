@@ -21,7 +21,7 @@ from order_service.models import PriceRow
 from order_service.service import service as orders
 from schemas.events import OrderConfirmed, ProductListed
 from tests.support.databases import in_use
-from tests.support.inbox import WRITERS, message, parked
+from tests.support.inbox import WRITERS, dead_letters, message
 from tests.support.orders import placed
 from tests.support.outbox_command import execute
 from tests.support.relays import _free_port as free_port
@@ -126,12 +126,12 @@ def test_a_message_to_be_handled_again_becomes_a_dead_letter_like_any_other_thou
     process(listed(event_id))
     broken = message(LISTED, event_id=event_id, value=b"no frame", **again(event_id, replay_id).headers)
     process(broken)
-    assert [one["record"]["ce_replayid"] for one in parked()] == [replay_id]
+    assert [one["record"]["ce_replayid"] for one in dead_letters()] == [replay_id]
 
 
 def test_one_to_be_handled_again_without_its_replay_becomes_a_dead_letter(prices):
     process(listed(new_id(), ce_replayreprocess="true", ce_replayid="latest"))
-    assert "ce_replayid" in parked()[0]["reason"]
+    assert "ce_replayid" in dead_letters()[0]["reason"]
 
 
 def confirmed(**headers: str) -> Message:

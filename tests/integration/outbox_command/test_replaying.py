@@ -54,7 +54,7 @@ def test_a_dry_run_says_what_would_go_where_and_what_is_left_out_and_sends_nothi
     assert done.code == 0
     assert found == {
         ("to all", own_outbox.topic): (4, 1, 6),
-        ("nowhere: parked", own_outbox.topic): (1, 2, 2),
+        ("nowhere: dead letter", own_outbox.topic): (1, 2, 2),
         ("nowhere: waiting", own_outbox.topic): (2, 4, 8),
         ("nowhere: private", None): (1, 7, 7),
     }

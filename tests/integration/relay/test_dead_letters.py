@@ -1,4 +1,4 @@
-"""What the broker refuses for a record's own sake is parked in order; what the world refuses is not parked at all."""
+"""What the broker refuses for a record's own sake becomes a dead letter, in order; an outage leaves none."""
 
 from django_outbox_pattern.choices import StatusChoice
 
@@ -30,12 +30,12 @@ def test_nothing_of_an_aggregate_passes_a_record_that_is_too_large_and_others_fl
             append(writer, outbox.topic, aggregate, version, size=size)
         with relay(outbox):
             outbox.wait_for_cursor(5)
-        with relay(outbox):  # what is parked is known to the next relay
+        with relay(outbox):  # the next relay knows the dead letters
             append(writer, outbox.topic, "a", 4)
             append(writer, outbox.topic, "b", 3)
             outbox.wait_for_cursor(7)
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1], "b": [1, 2, 3]}
-    assert outbox.parked() == [("a", 2, "too_large"), ("a", 3, "behind"), ("a", 4, "behind")]
+    assert outbox.dead_letters() == [("a", 2, "too_large"), ("a", 3, "behind"), ("a", 4, "behind")]
 
 
 def test_many_small_records_pass_a_small_limit(outbox: Outbox):
@@ -47,7 +47,7 @@ def test_many_small_records_pass_a_small_limit(outbox: Outbox):
             append(writer, other, "a", version, size=1_000)
         outbox.wait_for_cursor(1_100)
     assert versions(read_topic(outbox.kafka, other)) == {"a": list(range(1, 101))}
-    assert outbox.parked() == []
+    assert outbox.dead_letters() == []
 
 
 def test_a_limit_lowered_behind_the_relays_back_costs_no_order(outbox: Outbox):
@@ -60,7 +60,7 @@ def test_a_limit_lowered_behind_the_relays_back_costs_no_order(outbox: Outbox):
         outbox.wait_for_cursor(5)
         assert running.unready() is None
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2], "b": [1]}
-    assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 3), ("a", 4)]
+    assert [(key, version) for key, version, _ in outbox.dead_letters()] == [("a", 3), ("a", 4)]
 
 
 def test_a_record_that_only_the_broker_finds_fault_with_becomes_a_dead_letter_by_its_answer(outbox: Outbox):
@@ -75,7 +75,7 @@ def test_a_record_that_only_the_broker_finds_fault_with_becomes_a_dead_letter_by
         assert running.unready() is None
     found = versions(read_topic(outbox.kafka, outbox.topic))
     assert (found["a"], found["b"], len(found)) == ([1], [1, 2], 7)
-    assert outbox.parked() == [("a", 2, "refused"), ("a", 3, "behind")]
+    assert outbox.dead_letters() == [("a", 2, "refused"), ("a", 3, "behind")]
 
 
 def test_nothing_passes_a_refused_record_on_a_partition_that_has_seen_nothing_of_this_relay(outbox: Outbox):
@@ -86,17 +86,17 @@ def test_nothing_passes_a_refused_record_on_a_partition_that_has_seen_nothing_of
     with relay(outbox, program=("-c", KNOWS_NOTHING)):
         outbox.wait_for_cursor(5)
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1, 2]}
-    assert outbox.parked() == [("a", 1, "refused"), ("a", 2, "behind"), ("a", 3, "behind")]
+    assert outbox.dead_letters() == [("a", 1, "refused"), ("a", 2, "behind"), ("a", 3, "behind")]
 
 
-def test_a_topic_made_within_the_grace_parks_nothing(outbox: Outbox):
+def test_a_topic_made_within_the_grace_leaves_no_dead_letter(outbox: Outbox):
     late = f"{outbox.topic}.late"
     with relay(outbox) as running, outbox.connect() as writer:
         append(writer, late, "a", 1)
         running.wait_for("the reason", lambda: f"'{late}' does not exist" in (running.unready() or ""))
         make_topic(outbox.kafka, name=late)
         outbox.wait_for_cursor(1)
-        assert outbox.parked() == []
+        assert outbox.dead_letters() == []
         assert versions(read_topic(outbox.kafka, late)) == {"a": [1]}
 
 
@@ -110,20 +110,20 @@ def test_an_unknown_topic_becomes_a_dead_letter_after_the_grace_and_others_flow(
         outbox.wait_for_cursor(6)
         assert running.unready() is None
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1]}
-    assert outbox.parked() == [
+    assert outbox.dead_letters() == [
         ("a", 1, "unknown_topic"),
         ("a", 2, "behind"),
         *((key, 1, "unknown_topic") for key in "cde"),
     ]
 
 
-def test_a_broker_that_is_away_parks_nothing_and_says_so(outbox: Outbox):
+def test_a_broker_that_is_away_leaves_no_dead_letter_and_is_named(outbox: Outbox):
     with relay(outbox, WAYBILL_KAFKA_BOOTSTRAP="127.0.0.1:1") as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         running.wait_for("the reason", lambda: "broker" in (running.unready() or ""))
         assert running.stop() == 0
         assert len(running.events("waiting")) == 1
-    assert (outbox.cursor(), outbox.parked()) == ((0, []), [])
+    assert (outbox.cursor(), outbox.dead_letters()) == ((0, []), [])
 
 
 def test_a_database_that_is_away_says_so(outbox: Outbox):

@@ -92,7 +92,7 @@ def test_a_leader_frozen_in_the_middle_of_a_large_fetch_is_followed_within_15_se
 
 
 @pytest.mark.slow
-def test_a_leader_frozen_in_a_transaction_is_followed_and_parks_nothing_twice(outbox: Outbox):
+def test_a_leader_frozen_in_a_transaction_is_followed_and_no_dead_letter_is_written_twice(outbox: Outbox):
     narrow = Outbox(outbox.database, outbox.kafka, make_topic(outbox.kafka, **{"max.message.bytes": "10000"}))
     with relay(narrow, **SOON) as leader, psycopg.connect(outbox.database.superuser_url) as locking:
         leader.wait_until_leading()
@@ -111,4 +111,4 @@ def test_a_leader_frozen_in_a_transaction_is_followed_and_parks_nothing_twice(ou
                 append(writer, narrow.topic, "b", 2)
                 narrow.wait_for_cursor(3)
     assert versions(read_topic(narrow.kafka, narrow.topic)) == {"b": [1, 2]}
-    assert [(key, version) for key, version, _ in narrow.parked()] == [("a", 1)]
+    assert [(key, version) for key, version, _ in narrow.dead_letters()] == [("a", 1)]

@@ -1,4 +1,4 @@
-"""Whatever happens to the broker, the relay goes on by itself: nothing parked, every key's versions in order.
+"""Whatever happens to the broker, the relay goes on by itself: no dead letter, every key's versions in order.
 
 The time-outs are shortened by settings, so that a few seconds stand for an hour's outage.
 """
@@ -42,14 +42,14 @@ def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[],
 
 @pytest.mark.slow
 @pytest.mark.parametrize("away", [Broker.kill, Broker.freeze])
-def test_a_broker_away_for_longer_than_every_time_out_parks_nothing_and_costs_no_order(
+def test_a_broker_away_for_longer_than_every_time_out_leaves_no_dead_letter_and_costs_no_order(
     broker: Broker, broker_outbox: Outbox, away: Callable[[Broker], None]
 ):
     outlives(broker_outbox, partial(away, broker), broker.mend)
 
 
 @pytest.mark.slow
-def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_and_cost_no_order(
+def test_too_few_in_sync_replicas_for_longer_than_every_time_out_leave_no_dead_letter_and_cost_no_order(
     broker: Broker, broker_outbox: Outbox
 ):
     with own_broker(broker):
@@ -60,7 +60,7 @@ def test_too_few_in_sync_replicas_for_longer_than_every_time_out_park_nothing_an
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("noticed", "partitions"), [("broker", 3), ("does not exist", 1)])
-def test_a_topic_deleted_and_made_again_within_the_grace_parks_nothing_and_costs_no_order(
+def test_a_topic_deleted_and_made_again_within_the_grace_leaves_no_dead_letter_and_costs_no_order(
     broker: Broker, broker_outbox: Outbox, noticed: str, partitions: int
 ):
     topic = broker_outbox.topic

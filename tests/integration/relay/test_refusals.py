@@ -28,20 +28,20 @@ def other(broker_outbox: Outbox) -> str:
 
 
 def publish_anew(running: RelayProcess, outbox: Outbox, writer: psycopg.Connection, *, size: int = 20) -> str:
-    """Write one new aggregate after the other until one is published rather than parked; returns its key."""
+    """Write one new aggregate after the other until one is published rather than refused; returns its key."""
     keys = (f"new-{number}" for number in itertools.count())
 
     def look() -> str | None:
         key = next(keys)
         outbox.wait_for_cursor(append(writer, outbox.topic, key, 1, size=size))
-        return None if key in {parked for parked, _, _ in outbox.parked()} else key
+        return None if key in {refused for refused, _, _ in outbox.dead_letters()} else key
 
     return running.wait_for("the topic open again", look, OPEN_AGAIN_SECONDS)
 
 
 def of_old(outbox: Outbox) -> list[tuple[str, int, str]]:
-    """What is parked, without the aggregates of `publish_anew`."""
-    return [parked for parked in outbox.parked() if not parked[0].startswith("new-")]
+    """The dead letters, without the aggregates of `publish_anew`."""
+    return [one for one in outbox.dead_letters() if not one[0].startswith("new-")]
 
 
 def test_records_of_a_topic_closed_to_the_relay_become_dead_letters_until_it_is_opened_and_others_flow(
@@ -72,7 +72,7 @@ def test_records_of_a_topic_closed_to_the_relay_become_dead_letters_until_it_is_
 
 
 @pytest.mark.slow
-def test_a_topic_deleted_for_longer_than_the_grace_parks_its_records_and_others_flow(
+def test_a_topic_deleted_for_longer_than_the_grace_makes_dead_letters_of_its_records_and_others_flow(
     broker: Broker, broker_outbox: Outbox, other: str
 ):
     topic = broker_outbox.topic

@@ -1,4 +1,4 @@
-"""What operators ask of a running relay: to send what was parked, in order, and to pause."""
+"""What operators ask of a running relay: to send dead letters, in order, and to pause."""
 
 import signal
 import threading
@@ -18,12 +18,12 @@ main()
 """
 
 
-def _park_the_second_of_three(outbox: Outbox, writer) -> None:
+def _refuse_the_first_of_three(outbox: Outbox, writer) -> None:
     set_limit(outbox.kafka, outbox.topic, LIMIT)
     for aggregate, version, size in [("a", 1, 20_000), ("a", 2, 20), ("a", 3, 20), ("b", 1, 20)]:
         append(writer, outbox.topic, aggregate, version, size=size)
     outbox.wait_for_cursor(4)
-    assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 1), ("a", 2), ("a", 3)]
+    assert [(key, version) for key, version, _ in outbox.dead_letters()] == [("a", 1), ("a", 2), ("a", 3)]
 
 
 def _wait_until_sent(outbox: Outbox, running, count: int) -> None:
@@ -33,7 +33,7 @@ def _wait_until_sent(outbox: Outbox, running, count: int) -> None:
 
 def test_too_large_fine_fine_arrive_as_1_2_3_after_the_fix(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
-        _park_the_second_of_three(outbox, writer)
+        _refuse_the_first_of_three(outbox, writer)
         set_limit(outbox.kafka, outbox.topic, ROOMY)
         outbox.execute(REDRIVE)
         _wait_until_sent(outbox, running, 3)
@@ -45,17 +45,17 @@ def test_too_large_fine_fine_arrive_as_1_2_3_after_the_fix(outbox: Outbox):
 
 def test_what_is_refused_again_becomes_a_dead_letter_again_with_those_behind_it(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
-        _park_the_second_of_three(outbox, writer)
+        _refuse_the_first_of_three(outbox, writer)
         outbox.execute("UPDATE published SET status = 1 WHERE body->>'aggregate_version' = '1'")
-        parked_again = "SELECT count(*) FROM published WHERE status = -1 AND retry > 0"
-        running.wait_for("three parked again", lambda: outbox.execute(parked_again)[0][0] == 3)
+        failed_again = "SELECT count(*) FROM published WHERE status = -1 AND retry > 0"
+        running.wait_for("three failed again", lambda: outbox.execute(failed_again)[0][0] == 3)
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1]}
-    assert outbox.parked() == [("a", 1, "too_large"), ("a", 2, "behind"), ("a", 3, "behind")]
+    assert outbox.dead_letters() == [("a", 1, "too_large"), ("a", 2, "behind"), ("a", 3, "behind")]
 
 
 def test_a_release_that_only_the_broker_refuses_becomes_a_dead_letter_by_its_answer(outbox: Outbox):
     with relay(outbox) as running, outbox.connect() as writer:
-        _park_the_second_of_three(outbox, writer)
+        _refuse_the_first_of_three(outbox, writer)
         append(writer, outbox.topic, "b", 2)
         outbox.wait_for_cursor(5)
         assert running.stop() == 0
@@ -65,14 +65,14 @@ def test_a_release_that_only_the_broker_refuses_becomes_a_dead_letter_by_its_ans
         outbox.wait_for_cursor(6)
         running.wait_for("an answer", lambda: not outbox.execute("SELECT FROM published WHERE status = 1"))
     assert versions(read_topic(outbox.kafka, outbox.topic)) == {"b": [1, 2, 3]}
-    assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 1), ("a", 2), ("a", 3)]
-    assert outbox.parked()[0][2] == "refused"
+    assert [(key, version) for key, version, _ in outbox.dead_letters()] == [("a", 1), ("a", 2), ("a", 3)]
+    assert outbox.dead_letters()[0][2] == "refused"
 
 
 def test_a_release_keeps_the_order_while_its_aggregate_continues(outbox: Outbox):
     stop = threading.Event()
     with relay(outbox) as running, outbox.connect() as writer:
-        _park_the_second_of_three(outbox, writer)
+        _refuse_the_first_of_three(outbox, writer)
         set_limit(outbox.kafka, outbox.topic, ROOMY)
 
         def go_on() -> None:
@@ -85,16 +85,18 @@ def test_a_release_keeps_the_order_while_its_aggregate_continues(outbox: Outbox)
         thread = threading.Thread(target=go_on)
         thread.start()
         try:
-            wait_until(lambda: len(outbox.parked()) > 50, deadline_seconds=10, what="more behind it")
+            wait_until(lambda: len(outbox.dead_letters()) > 50, deadline_seconds=10, what="more behind it")
             outbox.execute(REDRIVE)
-            running.wait_for("an empty parking lot", lambda: not outbox.parked())
+            running.wait_for("no dead letter any more", lambda: not outbox.dead_letters())
         finally:
             stop.set()
             thread.join()
         last = outbox.execute("SELECT max(position) FROM waybill_outbox")[0][0]
         outbox.wait_for_cursor(last)
-        outbox.execute(REDRIVE)  # what may have been parked between the two looks
-        running.wait_for("an empty parking lot", lambda: not outbox.execute("SELECT FROM published WHERE status <> 2"))
+        outbox.execute(REDRIVE)  # what may have become one between the two looks
+        running.wait_for(
+            "no dead letter any more", lambda: not outbox.execute("SELECT FROM published WHERE status <> 2")
+        )
     records = read_topic(outbox.kafka, outbox.topic)
     assert versions(records)["a"] == list(range(1, last - 3 + 3))
     assert repeated(records) == 0
@@ -102,7 +104,7 @@ def test_a_release_keeps_the_order_while_its_aggregate_continues(outbox: Outbox)
 
 def test_a_release_outlives_its_relay(outbox: Outbox):
     with relay(outbox), outbox.connect() as writer:
-        _park_the_second_of_three(outbox, writer)
+        _refuse_the_first_of_three(outbox, writer)
         set_limit(outbox.kafka, outbox.topic, ROOMY)
     with relay(outbox, program=("-c", KILLED_BEFORE_IT_IS_DURABLE)) as running:
         outbox.execute(REDRIVE)

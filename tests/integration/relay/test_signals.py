@@ -71,7 +71,7 @@ def test_a_dead_letter_is_logged_with_its_event_and_counted(outbox: Outbox):
         (logged,) = running.wait_for("a dead letter", lambda: running.events("dead_lettered"))
         (event_id,) = outbox.execute("SELECT event_id::text FROM waybill_outbox")[0]
         assert (logged["event_id"], logged["key"], logged["reason"]) == (event_id, "a", Reason.UNKNOWN_TOPIC)
-        running.wait_for("the count", lambda: value(running, "outbox_parked", reason="unknown_topic") == 1)
+        running.wait_for("the count", lambda: value(running, "outbox_dead_letters", reason="unknown_topic") == 1)
 
 
 @pytest.mark.slow

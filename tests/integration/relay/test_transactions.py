@@ -78,7 +78,7 @@ def test_nothing_passes_a_refused_record(outbox: Outbox):
         assert running.unready() is None
     records = read_topic(outbox.kafka, outbox.topic)
     assert (versions(records), repeated(records)) == ({"a": [1, 2], "b": [1]}, 0)
-    assert [(key, version) for key, version, _ in outbox.parked()] == [("a", 3), ("a", 4)]
+    assert [(key, version) for key, version, _ in outbox.dead_letters()] == [("a", 3), ("a", 4)]
 
 
 def _is_stopped(pid: int) -> bool:

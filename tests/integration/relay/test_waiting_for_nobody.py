@@ -138,7 +138,7 @@ def test_an_event_without_a_schema_id_waits_and_becomes_no_dead_letter(outbox: O
         outbox.execute("INSERT INTO waybill_schema_id VALUES ('waybill.order.Unheard', 1, 78)")
         outbox.wait_for_cursor(3)
         assert versions(read_topic(outbox.kafka, outbox.topic)) == {"a": [1, 2, 3]}
-        assert outbox.parked() == []
+        assert outbox.dead_letters() == []
         assert running.unready() is None
         assert len(running.events("waiting")) == len(running.events("recovered")) == 1
 

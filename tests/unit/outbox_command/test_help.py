@@ -91,7 +91,7 @@ def test_what_is_not_utf8_is_refused_and_shown_escaped(verb: str, name: str, cap
 
 
 REPEATABLE = {"--service", "--type", "--regardless", "--key", "--reason-contains"}
-EVENTS = {"replay", "parked", "redrive", "discard"}  # these take several events, the others one
+EVENTS = {"replay", "dead-letters", "redrive", "discard"}  # these take several events, the others one
 
 
 @pytest.mark.parametrize(("verb", "name"), [one for one in taking_a_value() if one[1].startswith("--")])

@@ -5,5 +5,5 @@ from confluent_kafka import KafkaError
 from outbox_relay.relay.dead_letters import REFUSALS
 
 
-def test_a_clock_that_is_ahead_parks_nothing():
+def test_a_clock_that_is_ahead_leaves_no_dead_letter():
     assert KafkaError.INVALID_TIMESTAMP not in REFUSALS

@@ -21,7 +21,7 @@ def value(name, **labels):
 
 def test_a_consumer_shows_its_counters_at_zero_before_it_has_read_anything():
     metrics.expose("consumer", exposure.label_sets(service))
-    assert value("consumer_parked_total", reason="defect") is not None
+    assert value("consumer_dead_lettered_total", reason="defect") is not None
     known = {"topic": "inventory.events.v1", "type": "waybill.inventory.StockReserved", "outcome": "applied"}
     assert value("consumer_processed_total", **known) is not None
     assert value("aggregate_completion_seconds_count", aggregate_type="order", status="CONFIRMED") is not None

@@ -34,7 +34,7 @@ def test_what_a_record_brings_stands_in_the_log_as_printable_ascii(capsys):
 
     hostile = "\x1b]0;owned\x07 \x9b2J \x7f \u2028 \u202e \ud800 é"
     configure_logging("test")
-    structlog.get_logger().info("parked", key=hostile)
+    structlog.get_logger().info("dead_lettered", key=hostile)
     logging.getLogger("other").warning("%s", hostile)
     lines = capsys.readouterr().out.split("\n")[:-1]
     structlog.reset_defaults()
