@@ -13,7 +13,7 @@ def suppress(notices: Notices, asked: NotificationRequested, _: Tried) -> Record
     return RecordFailure(order_id=notices.order_id, kind=Kind(asked.kind), code="suppressed_on_replay")
 
 
-@after(NotificationRequested, on_replay=suppress, way_out="bring the mail server back; the mail goes out by itself")
+@after(NotificationRequested, on_replay=suppress, remediation="bring the mail server back; the mail goes out by itself")
 def send(notices: Notices, asked: NotificationRequested, _: Tried) -> RecordSent | RecordFailure | None:
     """Hand the mail to the mail server, unless that is settled."""
     kind = Kind(asked.kind)

@@ -17,7 +17,7 @@ def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
 @after(
     OrderCancellationStarted,
     delay=lambda: read(OrderSettings).order_cancellation_deadline,
-    way_out="payment awaited: `outbox attention --service payment` lists its void or refund with what to do, and "
+    remediation="payment awaited: `outbox attention --service payment` lists its void or refund with what to do, and "
     "`outbox settle --service payment ORDER_ID` ends a refund that was settled elsewhere; stock awaited, or nothing "
     "listed: `outbox status`, then `outbox dead-letters` and `outbox redrive` with --service inventory, payment "
     "or order",

@@ -10,7 +10,7 @@ from waybill.runtime.settings import read
 
 @after(
     PaymentRequested,
-    way_out="compare the reason with the provider's books: once they show the order's charge or void, it is found; "
+    remediation="compare the reason with the provider's books: once they show the order's charge or void, it is found; "
     "or cancel the order",
 )
 def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge | RecordDecline | RecordVoid | None:
@@ -28,7 +28,7 @@ def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge 
 
 @after(
     PaymentVoidRequested,
-    way_out="bring the provider back, or void or refund the order's charge in its books: the look-up finds it",
+    remediation="bring the provider back, or void or refund the order's charge in its books: the look-up finds it",
 )
 def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid | RecordCharge | None:
     """Bar the charge, or learn that it has happened."""
@@ -43,7 +43,7 @@ def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid 
 
 @after(
     PaymentRefundRequested,
-    way_out="the money is owed: mend what the reason names, or refund the whole charge in the provider's books; once "
+    remediation="the money is owed: fix what it names, or refund the whole charge in the provider's books; once "
     "it was paid elsewhere, or is written off: `outbox settle --service payment ORDER_ID`",
 )
 def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordRefund | None:

@@ -32,7 +32,7 @@ Answer = TypeVar("Answer")
 
 
 class UsageError(Exception):
-    """What was asked makes no sense; the message names the value and the way out."""
+    """What was asked makes no sense; the message names the value and the remedy."""
 
 
 class DependencyDown(Exception):

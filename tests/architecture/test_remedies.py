@@ -13,7 +13,8 @@ from tests.support.services import SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 ASK = (
-    "from {0}.service import service; print(*(f'{{t.name}}|{{t.way_out}}' for t in service.tasks.values()), sep='\\n')"
+    "from {0}.service import service; "
+    "print(*(f'{{t.name}}|{{t.remediation}}' for t in service.tasks.values()), sep='\\n')"
 )
 
 

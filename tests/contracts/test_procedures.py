@@ -181,7 +181,7 @@ def test_deprecating_changes_no_byte(copy: Copy) -> None:
     assert first == second
 
 
-def test_a_released_file_that_was_edited_is_refused_with_the_way_out(copy: Copy) -> None:
+def test_a_released_file_that_was_edited_is_refused_with_the_remedy(copy: Copy) -> None:
     section = Section.called("Deprecate")
     copy.write(section.source, {**json.loads(copy.path(section.source).read_text()), **section.given})
     refused = copy.run("-m", "waybill", "contracts", "check")

@@ -124,7 +124,7 @@ def test_more_partitions_than_are_meant_stay(
     assert "write partitions=8 for it into topics.toml" in capsys.readouterr().err
 
 
-def test_more_copies_than_the_cluster_can_keep_are_refused_with_the_way_out(
+def test_more_copies_than_the_cluster_can_keep_are_refused_with_the_remedy(
     topic: Topic, kafka_bootstrap: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYBILL_TOPICS_REPLICATION", "3")

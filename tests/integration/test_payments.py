@@ -178,8 +178,8 @@ def test_a_refund_that_fails_for_long_needs_attention_and_none_once_it_is_paid(w
     cancel(order_id)
     with working(attention_after=timedelta(0)):
         marked()
-        ((task, error, way_out),) = marks()
-        assert (task, "500" in error, "the money is owed" in way_out) == ("refund", True, True)
+        ((task, error, remediation),) = marks()
+        assert (task, "500" in error, "the money is owed" in remediation) == ("refund", True, True)
         assert (status(order_id), shown(order_id)) == ("REFUNDING", True)
         world.fault("refund", None)
         becomes(order_id, "REFUNDED")
@@ -239,11 +239,11 @@ def test_another_amount_needs_attention_at_once_until_it_is_given_back_by_hand(w
     order_id = ask()
     with working():
         marked()
-        ((task, error, way_out),) = marks()
+        ((task, error, remediation),) = marks()
         assert task == "charge"
         assert f"asked to charge 4200 EUR for {order_id}" in error
         assert "4201 EUR" in error
-        assert "books" in way_out
+        assert "books" in remediation
         world.give_back(order_id)
         becomes(order_id, "DECLINED")
     assert marks() == due() == []

@@ -30,11 +30,11 @@ from waybill.tasks import deadlines, worker
 FAST = Settings(retry_seconds=0.01, worker_poll_seconds=0.01)
 
 
-def service(*attempts, way_out=""):
+def service(*attempts, remediation=""):
     """The order service with other tasks: each of `attempts` is due once an order is placed."""
     module = types.ModuleType("task")
     for attempt in attempts:
-        setattr(module, attempt.__name__, after(OrderPlaced, way_out=way_out)(attempt))
+        setattr(module, attempt.__name__, after(OrderPlaced, remediation=remediation)(attempt))
     return Service("order_service", domain, reactions, models, module)
 
 
@@ -135,7 +135,7 @@ def test_a_due_row_that_cannot_begin_needs_attention_at_once_and_holds_back_no_o
         calls.append(asked.aggregate_id)
 
     broken, *healthy = (place() for _ in range(3))
-    plan = service(attempt, way_out="compare the books")
+    plan = service(attempt, remediation="compare the books")
     handle(plan, [broken, *healthy])
     with psycopg.connect(order_database.superuser_url, autocommit=True) as superuser:
         superuser.execute(damage, [str(broken.command.order_id)])
@@ -197,13 +197,13 @@ def test_what_only_an_operator_can_end_is_marked_tried_on_and_the_mark_goes_when
         marks.append(deadlines.marked("order", [asked.aggregate_id, "another"]))
         connection.close()  # this thread's own
 
-    plan = service(attempt, way_out="compare the books")
+    plan = service(attempt, remediation="compare the books")
     placed = place()
     handle(plan, [placed])
     with working(plan):
         wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
-    (way_out, error), marked = marks
-    assert (way_out, "another amount was charged" in error) == ("compare the books", True)
+    (remediation, error), marked = marks
+    assert (remediation, "another amount was charged" in error) == ("compare the books", True)
     assert marked == {str(placed.command.order_id)}
     assert attention() == []
 
@@ -220,8 +220,8 @@ def test_what_the_world_fails_needs_attention_only_once_it_is_too_late(order_dat
     assert attention() == []
     with working(plan, attention_after=timedelta(0)):
         wait_until(attention, deadline_seconds=20, what="marked")
-    ((way_out, error),) = attention()
-    assert "mend what the error names" in way_out
+    ((remediation, error),) = attention()
+    assert "fix what the error names" in remediation
     assert "the mail server is away" in error
 
 

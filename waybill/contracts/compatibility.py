@@ -40,7 +40,7 @@ class _Break(NamedTuple):
 
 
 def problems(contracts: Iterable[Contract]) -> Iterator[str]:
-    """Give one line for each field of a version that breaks another one, with the way out; nothing when all fit.
+    """Give one line for each field of a version that breaks another one, with the remedy; nothing when all fit.
 
     Raises:
         ContractError: A file is not a valid Avro schema, or uses what is not in use here.

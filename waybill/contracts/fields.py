@@ -24,7 +24,7 @@ _SCALARS: Mapping[str, ScalarName] = {
 
 
 class ContractError(ValueError):
-    """An `.avsc` file breaks a rule; the message names the place and the way out."""
+    """An `.avsc` file breaks a rule; the message names the place and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Task:
     delay: timedelta
     attempt: Attempt
     on_replay: Attempt
-    way_out: str
+    remediation: str
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
@@ -114,7 +114,7 @@ def after(
     *,
     delay: timedelta | Callable[[], timedelta] = timedelta(),
     on_replay: Attempt | None = None,
-    way_out: str = "",
+    remediation: str = "",
 ) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
 
@@ -122,13 +122,13 @@ def after(
 
     The function takes the aggregate's state, the event and what came before, may block and may be called twice; it
     returns the command that tells what came of it, or None where there is nothing left to do. It raises Unavailable to
-    be called again, and NeedsAttention where only an operator can help; `way_out` tells that operator how.
+    be called again, and NeedsAttention where only an operator can help; `remediation` tells that operator how.
     `on_replay` is called in its place where a replay led to the event: for what must not reach the outside twice.
     """
 
     def mark(function: Marked) -> Marked:
         delay_of = delay if callable(delay) else lambda: delay
-        function.__dict__["due_after"] = (event, delay_of, on_replay or function, way_out)
+        function.__dict__["due_after"] = (event, delay_of, on_replay or function, remediation)
         return function
 
     return mark
@@ -210,9 +210,9 @@ class Service:
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
         return {
-            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, way_out)
+            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, remediation)
             for f in marked
-            for event, delay_of, on_replay, way_out in (f.due_after,)
+            for event, delay_of, on_replay, remediation in (f.due_after,)
         }
 
     @cached_property

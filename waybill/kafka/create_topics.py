@@ -200,12 +200,12 @@ def _judge(topic: Topic, error: KafkaException) -> None:
         return
     if cause.retriable() or cause.code() in _BROKER_AWAY:
         raise NotYet(_text(error)) from None
-    way_out = (
+    remedy = (
         "; set WAYBILL_TOPICS_REPLICATION to what the cluster has brokers for"
         if cause.code() == KafkaError.INVALID_REPLICATION_FACTOR
         else ""
     )
-    raise TopicRefused(f"{topic.name}: {_text(error)}{way_out}") from None
+    raise TopicRefused(f"{topic.name}: {_text(error)}{remedy}") from None
 
 
 def _text(error: KafkaException) -> str:

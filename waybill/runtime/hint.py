@@ -57,7 +57,7 @@ class Hint:
         try:
             self._socket = _bound(address)
         except (OSError, ValueError, OverflowError) as error:
-            log.warning("hears_no_hints", address=address, reason=str(error), way_out="set another address, or none")
+            log.warning("hears_no_hints", address=address, reason=str(error), remedy="set another address, or none")
 
     def __enter__(self) -> Self:
         """Return the bell."""

@@ -19,7 +19,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PATIENCE_SECONDS = 120  # longer than any statement or pause of a loop that is well
 EXIT_CODE: Final = 70  # EX_SOFTWARE
-WAY_OUT: Final = "whoever watches this program starts it anew; a clock that was set back is a known cause"
+REMEDY: Final = "whoever watches this program starts it anew; a clock that was set back is a known cause"
 
 
 class _Loop(threading.local):
@@ -57,5 +57,5 @@ def _watch(work: str, patience_seconds: int, sign: threading.Event, over: thread
         silent_seconds = 0 if sign.is_set() else silent_seconds + 1
         sign.clear()
     if not over.is_set():
-        log.critical("stands_still", work=work, seconds=patience_seconds, way_out=WAY_OUT)
+        log.critical("stands_still", work=work, seconds=patience_seconds, remedy=REMEDY)
         os._exit(EXIT_CODE)

@@ -6,7 +6,7 @@ backoff, so a worker that dies costs a delay and nothing else, and a hundred row
 An attempt can therefore be made twice, by two workers even; whatever it calls must stand that.
 
 Nothing due is ever dropped. What only an operator can end, or has been tried for too long, is tried on and marked with
-the time since when and the way out; the mark goes with the row, once an attempt succeeds.
+the time since when and the remediation; the mark goes with the row, once an attempt succeeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^
                last_error = %(error)s,
                asked_in_vain = asked_in_vain OR %(in_vain)s,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
-               way_out = coalesce(%(way_out)s, way_out)
+               way_out = coalesce(%(remediation)s, way_out)
 WHERE id = %(id)s AND attempts = %(attempts)s
 """
 
@@ -76,7 +76,7 @@ UPDATE waybill_due_task SET due_at = clock_timestamp() + make_interval(secs => %
                attempts = attempts - 1,
                first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
-               way_out = coalesce(%(way_out)s, way_out)
+               way_out = coalesce(%(remediation)s, way_out)
 WHERE id = %(id)s AND attempts = %(attempts)s
 """
 
@@ -162,14 +162,14 @@ def _claimed(
     )
 
 
-def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, way_out: str | None) -> None:
-    """Give a row back after a failed attempt, due again after its backoff; where there is a way out, mark it."""
+def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, remediation: str | None) -> None:
+    """Give a row back after a failed attempt, due again after its backoff; where there is a remediation, mark it."""
     values = {
         "id": claimed.id,
         "attempts": claimed.attempts,
         "error": repr(error)[:2000],
-        "attention": way_out is not None,
-        "way_out": way_out,
+        "attention": remediation is not None,
+        "remediation": remediation,
     }
     with connection.cursor() as cursor:
         if isinstance(error, NotAttempted):

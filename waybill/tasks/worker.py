@@ -38,7 +38,7 @@ TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at 
 STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
 LATE_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
-LOOK = "mend what the error names; it is attempted again by itself"
+FIX_THE_ERROR = "fix what the error names; the task is retried by itself"
 
 
 def work(service: Service, settings: Settings, stop: Flag, condition: Condition) -> None:
@@ -207,5 +207,7 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
         needs_attention=attention,
         error=repr(error),
     )
-    remedy = LOOK if isinstance(error, CannotBegin) else task.way_out or LOOK
-    deadlines.put_off(claimed, error, retry_seconds=settings.retry_seconds, way_out=remedy if attention else None)
+    remediation = None
+    if attention:
+        remediation = FIX_THE_ERROR if isinstance(error, CannotBegin) else task.remediation or FIX_THE_ERROR
+    deadlines.put_off(claimed, error, retry_seconds=settings.retry_seconds, remediation=remediation)

@@ -213,7 +213,7 @@ class Sender:
         try:
             self._producer.poll(seconds)
         except (KafkaException, SystemError) as error:
-            # A fatal error leaves poll as an exception; a callback served on the way out makes a SystemError of it.
+            # A fatal error leaves poll as an exception; a callback served while it leaves makes a SystemError of it.
             self._drain()
             raise BrokerTrouble(reason_of(error)) from None
 

@@ -63,7 +63,7 @@ REPAIR: Final = "then set waybill_outbox_cursor.position back below what outbox 
 
 
 class PositionsUnsafe(Exception):
-    """Positions could be missed or repeated here; the message says why and names the way out."""
+    """Positions could be missed or repeated here; the message says why and names the remedy."""
 
 
 def refuse_standby(connection: psycopg.Connection) -> None:

@@ -30,7 +30,7 @@ def test_the_contracts_of_today_fit() -> None:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_an_edit_that_breaks_somebody_is_named_by_its_field_with_the_way_out(name: str, tmp_path: Path) -> None:
+def test_an_edit_that_breaks_somebody_is_named_by_its_field_with_the_remedy(name: str, tmp_path: Path) -> None:
     changes, told = EDITS[name]
     found = judged(write_versions(tmp_path, *changes))
     if told is None:

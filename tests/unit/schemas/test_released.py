@@ -49,7 +49,7 @@ def test_a_version_that_is_not_released_is_named_until_it_is(root: Path) -> None
     assert _said(root) == []
 
 
-def test_a_released_file_that_was_changed_is_refused_with_the_way_out(root: Path) -> None:
+def test_a_released_file_that_was_changed_is_refused_with_the_remedy(root: Path) -> None:
     released.release(load(root), root)
     path = root / V1
     path.write_text(path.read_text().replace("A customer", "Somebody"))
