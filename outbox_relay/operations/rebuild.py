@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from outbox_relay.operations.service_programs import run, unexpected
 from outbox_relay.operations.topology import Topology
-from waybill.runtime.reports import CheckpointUnusable, FoldProgress, MendRequest, Report, Request, RowDiffers
+from waybill.runtime.reports import CheckpointUnusable, FoldProgress, RepairRequest, Report, Request, RowDiffers
 
 
 class Folding(NamedTuple):
@@ -26,9 +26,9 @@ def check(topology: Topology, service: str, folding: Folding) -> str | None:
     return _fold(topology, service, ["rebuild"], folding)
 
 
-def mend(topology: Topology, service: str, request: MendRequest, folding: Folding) -> str | None:
+def repair(topology: Topology, service: str, request: RepairRequest, folding: Folding) -> str | None:
     """Set rows to their events' fold. Tells of those that differed, a fold of None where one was left."""
-    return _fold(topology, service, ["rebuild", "--mend"], folding, request)
+    return _fold(topology, service, ["rebuild", "--repair"], folding, request)
 
 
 def _fold(

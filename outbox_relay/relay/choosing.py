@@ -67,7 +67,7 @@ class Chooser:
     def choose_released(self, limit: int) -> tuple[Page, Division]:
         """Read dead letters that operators have redriven; nothing may be in flight. Raises as `choose`."""
         page = self._reader.read_released(limit)
-        self._dead_letters.ask_again()  # an operator has mended something since
+        self._dead_letters.ask_again()  # an operator has changed something since
         self._learn(page, in_flight=False)
         return page, self._dead_letters.divide_released(page, self._records)
 

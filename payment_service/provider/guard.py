@@ -1,7 +1,7 @@
 """A breaker for each kind of call, and a second try within one attempt.
 
 A kind that fails again and again is not called for a while: its due rows are given back as they were, uncounted. After
-that a success closes the breaker and a failure opens it again, so it mends itself. Charges that fail leave voids and
+that a success closes the breaker and a failure opens it again, so it repairs itself. Charges that fail leave voids and
 refunds alone: their breakers are others.
 """
 

@@ -43,7 +43,7 @@ from waybill.deciders.outcomes import OutcomeUnknown, Unavailable
 from waybill.runtime.http_client import HttpClient
 
 NEVER_STORED = {409, 429}  # the key is in use, or the request was not begun
-SETUP_REMEDY = "mend WAYBILL_STRIPE_API_KEY, or Stripe's account"
+SETUP_REMEDY = "correct WAYBILL_STRIPE_API_KEY, or Stripe's account"
 
 
 class Stripe:

@@ -17,7 +17,7 @@ class Meaning(Enum):
     TRANSIENT = "transient"
     """It ends by itself: retried."""
     SETUP = "setup"
-    """Our key or account must be mended by an operator; until then retried."""
+    """Our key or account must be corrected by an operator; until then retried."""
     DEFECT = "defect"
     """Our request is wrong: an operator has to look."""
 

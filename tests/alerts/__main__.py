@@ -1,4 +1,4 @@
-"""`python -m tests.alerts`: arguments, printing and the exit code only. 0 every outage was recorded and mended."""
+"""`python -m tests.alerts`: arguments, printing and the exit code only. 0 every outage was recorded and repaired."""
 
 import argparse
 import sys
@@ -44,10 +44,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def record(outage, running) -> bool:
-    """Record one outage; returns whether it was mended afterwards."""
+    """Record one outage; returns whether it was repaired afterwards."""
     from tests.alerts.outages import all_ready
     from tests.alerts.recording import Recorder
-    from tests.e2e.night.operator import MEND_SECONDS, Operator, until
+    from tests.e2e.night.operator import REPAIR_SECONDS, Operator, until
 
     op = Operator(running)
     story = outage.story(op)
@@ -62,7 +62,7 @@ def record(outage, running) -> bool:
             running.hold(outage.held_seconds)
             recorder.recorded(outage.name, trouble_at).write()
             until(known, f"{outage.name}: known")
-        until(next(story), f"{outage.name}: mended", MEND_SECONDS)
+        until(next(story), f"{outage.name}: repaired", REPAIR_SECONDS)
     except Exception as error:  # noqa: BLE001 - told; the next outage follows
         print(f"  {type(error).__name__}: {error}"[:2000], flush=True)
         return False

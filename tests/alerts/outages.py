@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
 from devstack import parts
 from devstack.services import SERVICES
 from tests.e2e.night import books, brokers, databases, outside, records
-from tests.e2e.night.operator import KNOW_SECONDS, Operator, until
+from tests.e2e.night.operator import DETECT_SECONDS, Operator, until
 from tests.e2e.night.situations import Look, Story
 
 WHY = ("--reason", "an outage that is recorded")
@@ -103,7 +103,7 @@ def _limit(op: Operator, most_bytes: str | None) -> None:
     asked = ConfigResource(ResourceType.TOPIC, brokers.ORDERS, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": op.stack.kafka})
     for answered in admin.incremental_alter_configs([asked]).values():
-        answered.result(KNOW_SECONDS)
+        answered.result(DETECT_SECONDS)
 
 
 def event_unreadable_to_its_task(op: Operator) -> Generator[Look]:

@@ -1,4 +1,4 @@
-"""What goes wrong: each fault does its harm, waits as long as it lasts, and mends what does not mend itself.
+"""What goes wrong: each fault does its harm, waits as long as it lasts, and repairs what does not repair itself.
 
 `inject` blocks, and returns whether the harm was done: a fail point that no process came by was not reached. A fault
 is `quick` where it takes so little time that a run of three minutes has room for it.

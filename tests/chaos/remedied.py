@@ -1,4 +1,4 @@
-"""Faults that an operator has to mend: each does its harm, and then runs the commands that the runbook names."""
+"""Faults that an operator has to repair: each does its harm, and then runs the commands that the runbook names."""
 
 import subprocess
 from collections.abc import Sequence

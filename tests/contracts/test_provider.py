@@ -30,7 +30,7 @@ def running(request, tmp_path_factory) -> Iterator[World]:
 
 @pytest.fixture
 def world(running) -> Iterator[World]:
-    """The provider, mended, with the service's own rules before it."""
+    """The provider, repaired, with the service's own rules before it."""
     with worlds.in_use(running):
         yield running
 

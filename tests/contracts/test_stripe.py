@@ -191,9 +191,9 @@ def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, 
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (400, refusal("invalid_request_error", "testmode_charges_only"), "mend WAYBILL_STRIPE_API_KEY"),
-        (401, refusal("invalid_request_error", "api_key_expired"), "mend WAYBILL_STRIPE_API_KEY"),
-        (403, refusal("invalid_request_error"), "mend WAYBILL_STRIPE_API_KEY"),
+        (400, refusal("invalid_request_error", "testmode_charges_only"), "correct WAYBILL_STRIPE_API_KEY"),
+        (401, refusal("invalid_request_error", "api_key_expired"), "correct WAYBILL_STRIPE_API_KEY"),
+        (403, refusal("invalid_request_error"), "correct WAYBILL_STRIPE_API_KEY"),
         (409, refusal("idempotency_error", "idempotency_key_in_use"), "409"),
         (424, refusal("api_error"), "424"),
         (429, refusal("invalid_request_error", "lock_timeout"), "429"),

@@ -1,4 +1,4 @@
-"""The broker has every topic as `topics.toml` says; what differs is told with its mending, and never altered."""
+"""The broker has every topic as `topics.toml` says; what differs is told with its remedy, and never altered."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def test_checking_creates_nothing_and_leaves_with_1(
     assert main(["topics", "--check"]) == 0
 
 
-def test_what_differs_is_told_with_its_mending_and_left_as_it_is(
+def test_what_differs_is_told_with_its_remedy_and_left_as_it_is(
     topic: Topic, kafka_bootstrap: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create(kafka_bootstrap, topic, 3, retention_ms="3600000", cleanup_policy="compact", max_message_bytes="2000000")
@@ -103,7 +103,7 @@ def test_what_differs_is_told_with_its_mending_and_left_as_it_is(
     alter = (
         f"kafka-configs.sh --bootstrap-server {kafka_bootstrap} --alter --entity-type topics --entity-name {topic.name}"
     )
-    left = "is meant; left as it is, mend it with:"
+    left = "is meant; left as it is, change it with:"
     assert told[:4] == [
         f"contracts: {topic.name}: {line}"
         for line in (

@@ -26,7 +26,7 @@ def session_broker() -> Iterator[Broker]:
 def broker(session_broker: Broker) -> Iterator[Broker]:
     """Give a broker that the test may break: it is brought back afterwards."""
     yield session_broker
-    session_broker.mend()
+    session_broker.repair()
 
 
 @pytest.fixture

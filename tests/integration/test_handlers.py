@@ -80,19 +80,19 @@ def test_every_handler_of_an_event_is_called_in_one_transaction(points):
 
 def test_a_handler_that_fails_stops_its_key_alone_and_is_redriven_in_order(points):
     bad, good = placed(), placed()
-    mended = False
+    repaired = False
 
-    def grant_if_mended(event, message):
-        if event.order_id == bad.order_id and not mended:
+    def grant_if_repaired(event, message):
+        if event.order_id == bad.order_id and not repaired:
             raise LookupError("no such guest")
         grant(event, message)
 
-    handlers = of(grant_if_mended)
+    handlers = of(grant_if_repaired)
     process(handlers, message(bad), message(good, version=7), message(bad, version=2))
     process(handlers, message(bad, version=3))
     assert [version for _, version in granted()] == [7]
     assert dead_letters() == ["LookupError: no such guest", *["behind a dead letter of its key"] * 2]
-    mended = True
+    repaired = True
     assert [one.trouble for one in redrive.redrive(handlers, settings())] == [None] * 3
     assert [version for _, version in granted()] == [1, 2, 3, 7]
     assert dead_letters() == []

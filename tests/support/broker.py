@@ -99,7 +99,7 @@ class Broker:
         """Continue it after a freeze."""
         self._signal(signal.SIGCONT)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Bring it back, whatever a test has left."""
         if self._process is None:
             self.start()

@@ -12,7 +12,7 @@ BROKEN = b"no frame"
 
 def redrive(database, *arguments: str) -> Ended:
     """Redrive one database's messages."""
-    told = ["--service", "inventory", "--reason", "mended", *arguments]
+    told = ["--service", "inventory", "--reason", "repaired", *arguments]
     return outbox("redrive", "--json", *told, **settings(inventory=database.service_url))
 
 

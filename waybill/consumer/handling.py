@@ -80,7 +80,7 @@ def _keep(subscriber: Subscriber, message: Message, reason: str, settings: Setti
         if may_succeed_later(error):
             raise
         raise ConsumerStopped(
-            f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): mend what "
+            f"can neither handle {message.place} ({reason}) nor keep it as a dead letter ({_line(error)}): fix what "
             f"refuses it, or skip it: outbox skip --service {subscriber.name.removesuffix('_service')} --topic "
             f"{message.topic} --partition {message.partition} --offset {message.offset}"
         ) from None

@@ -27,7 +27,7 @@ class ErrorClass(Enum):
     """A standby or a read-only server: end the session and connect anew. A failover ends it."""
     ENVIRONMENT = "environment"
     """Rights, tables or credentials are not as they must be: retry with backoff, logged at ERROR, not ready. An
-    operator must mend what the reason names."""
+    operator must fix what the reason names."""
     STALE_PLAN = "stale plan"
     """A prepared statement no longer fits its table or session: prepare it anew and try once more."""
     RECORD = "record"
@@ -69,7 +69,7 @@ REMEDIES: Final = {
     "42P01": "run: python -m waybill SERVICE migrate",
     "42703": "run: python -m waybill SERVICE migrate",
     "3F": "run: python -m waybill SERVICE migrate",
-    "28": "mend the URL's user and password, or pg_hba.conf",
+    "28": "correct the URL's user and password, or pg_hba.conf",
 }
 
 # At a connection's start libpq passes on no SQLSTATE, only what the server said.

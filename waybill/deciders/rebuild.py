@@ -191,7 +191,7 @@ def _usable(kept: KeptRows, code: str, watch: Watch) -> Checkpoint:
     if checkpoint.code != code:
         reason = "the service's code has changed since"
     elif _ask(FOLDED, checkpoint.position, checkpoint.position) != (checkpoint.events, checkpoint.event_id):
-        reason = "the outbox has other events up to there than it had: restored, mended, or another database"
+        reason = "the outbox has other events up to there than it had: restored, repaired, or another database"
     else:
         return checkpoint
     watch.checkpoint_unusable(reason)

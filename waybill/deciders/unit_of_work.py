@@ -150,7 +150,7 @@ def keep(service: Service, copies: Sequence[Copied]) -> None:
     """Write copies of other services' data, the newest of each key; inside the open transaction.
 
     A row made from a newer version stays as it is, so a topic may be read again from any offset. The same version
-    writes its row anew: that is how a replay mends what a defect left.
+    writes its row anew: that is how a replay repairs what a defect left.
     """
     rows: dict[RowId, CopyRow] = {}
     for one in sorted(copies, key=lambda one: one.version):

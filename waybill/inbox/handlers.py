@@ -10,7 +10,7 @@ event whose transaction was rolled back: because it raised itself, because anoth
 the database was away. So what it does elsewhere (a mail, a request) may happen twice.
 
 A handler that raises is retried; then its message becomes a dead letter with the reason, and later messages of the same
-key wait behind it, in their sequence. All others go on. `manage.py redrive` handles them once the cause is mended. What
+key wait behind it, in their sequence. All others go on. `manage.py redrive` handles them once the cause is fixed. What
 the database raises while it is away or overloaded counts against no message: the consumer waits and tries again. A
 handler that knows of such a reason itself raises `waybill.deciders.outcomes.Unavailable`.
 """

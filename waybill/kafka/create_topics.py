@@ -1,7 +1,7 @@
 """The deployment step that creates the topics that are missing, and compares those that exist with what is meant.
 
 It never shrinks, alters or deletes: a topic that differs may have been changed on purpose, and most changes cannot be
-taken back. Each difference is told with the command that mends it.
+taken back. Each difference is told with the command that changes it.
 """
 
 import logging
@@ -162,14 +162,14 @@ def _existing(topic: Topic, found: _Found, copies: Copies, bootstrap: str) -> Ou
 
 def _differences(topic: Topic, found: _Found, copies: Copies, bootstrap: str) -> Iterator[str]:
     if found.partitions < topic.partitions:
-        mend = f"outbox grow {topic.name} --to {topic.partitions} --execute --reason '…'"
-        yield _differs(topic, "partitions", found.partitions, topic.partitions, mend)
+        remedy = f"outbox grow {topic.name} --to {topic.partitions} --execute --reason '…'"
+        yield _differs(topic, "partitions", found.partitions, topic.partitions, remedy)
     elif found.partitions > topic.partitions:
-        mend = f"Kafka takes none away, so write partitions={found.partitions} for it into topics.toml"
-        yield _differs(topic, "partitions", found.partitions, topic.partitions, mend)
+        remedy = f"Kafka takes none away, so write partitions={found.partitions} for it into topics.toml"
+        yield _differs(topic, "partitions", found.partitions, topic.partitions, remedy)
     if copies.replication not in (None, found.replicas):
-        mend = f"kafka-reassign-partitions.sh --bootstrap-server {bootstrap} --reassignment-json-file … --execute"
-        yield _differs(topic, "replicas", found.replicas, copies.replication, mend)
+        remedy = f"kafka-reassign-partitions.sh --bootstrap-server {bootstrap} --reassignment-json-file … --execute"
+        yield _differs(topic, "replicas", found.replicas, copies.replication, remedy)
     if found.config is None:
         yield f"{topic.name}: its settings cannot be compared; grant DescribeConfigs on it"
         return
@@ -178,12 +178,12 @@ def _differences(topic: Topic, found: _Found, copies: Copies, bootstrap: str) ->
             yield _differs(topic, name, value, meant, _alter(topic, name, meant, bootstrap))
     if int(found.config.get(_MIN_INSYNC, 1)) > found.replicas:
         value = f"{found.config[_MIN_INSYNC]} with {found.replicas} of them, so that nothing can be published"
-        mend = _alter(topic, _MIN_INSYNC, str(found.replicas), bootstrap)
-        yield _differs(topic, _MIN_INSYNC, value, f"{found.replicas} at most", mend)
+        remedy = _alter(topic, _MIN_INSYNC, str(found.replicas), bootstrap)
+        yield _differs(topic, _MIN_INSYNC, value, f"{found.replicas} at most", remedy)
 
 
-def _differs(topic: Topic, name: str, value: object, meant: object, mend: str) -> str:
-    return f"{topic.name}: {name} is {value}, and {meant} is meant; left as it is, mend it with: {mend}"
+def _differs(topic: Topic, name: str, value: object, meant: object, remedy: str) -> str:
+    return f"{topic.name}: {name} is {value}, and {meant} is meant; left as it is, change it with: {remedy}"
 
 
 def _alter(topic: Topic, name: str, meant: str, bootstrap: str) -> str:

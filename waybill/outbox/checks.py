@@ -54,7 +54,7 @@ def _told() -> Iterator[CheckMessage]:
             told.own_service  # noqa: B018 - raises where it is missing
         classes = event_classes().values()
     except (ApplicationUnknown, ContractError) as error:
-        yield Error(str(error), hint="Mend WAYBILL = {'SERVICE': …, 'EVENTS': …, 'SCHEMAS': …}.", id="waybill.E002")
+        yield Error(str(error), hint="Correct WAYBILL = {'SERVICE': …, 'EVENTS': …, 'SCHEMAS': …}.", id="waybill.E002")
         return
     for event in classes:
         if event.topic and event.topic not in known:

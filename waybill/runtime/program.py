@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "rest",
         nargs=argparse.REMAINDER,
-        help="for `manage`: a Django management command; `rebuild --mend`, `redrive --only` and `settle` read a "
+        help="for `manage`: a Django management command; `rebuild --repair`, `redrive --only` and `settle` read a "
         "request from their standard input (waybill/runtime/reports.py)",
     )
     given = parser.parse_args(argv)
@@ -233,18 +233,18 @@ def migrate(name: str, settings: Settings) -> None:
 def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     """Report every row that is not the fold of its events; exits 3 where there is one.
 
-    `--mend` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
+    `--repair` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
     """
     parser = argparse.ArgumentParser(prog=f"python -m waybill {name} rebuild")
-    parser.add_argument("--mend", action="store_true")
+    parser.add_argument("--repair", action="store_true")
     parser.add_argument("--checkpoint", type=Path)
     given = parser.parse_args(rest)
-    request = reports.read_request(reports.MendRequest) if given.mend else None
+    request = reports.read_request(reports.RepairRequest) if given.repair else None
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
-    from waybill.deciders.mending import Record, mend
     from waybill.deciders.rebuild import Difference, Watch, check
+    from waybill.deciders.repair import Record, repair
 
     wrong = False
     with reports.channel() as report:
@@ -263,7 +263,7 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
                 check(service, watch, show, given.checkpoint)
             else:
                 only = (request.only[0], request.only[1]) if request.only else None
-                for one in mend(service, only, Record(request.by, request.reason), watch, given.checkpoint):
+                for one in repair(service, only, Record(request.by, request.reason), watch, given.checkpoint):
                     show(one)
         except (DatabaseError, sqlite3.Error) as error:
             where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "

@@ -19,7 +19,7 @@ DONE, DIFFERS, DEPENDENCY_DOWN = 0, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class MendRequest:
+class RepairRequest:
     """Set rows to the fold of their events: all that differ, or the one of this type and id."""
 
     by: str
@@ -105,8 +105,8 @@ class ProgramFailed:
     reason: str
 
 
-Request = MendRequest | RedriveRequest | SettleRequest
-SomeRequest = TypeVar("SomeRequest", MendRequest, RedriveRequest, SettleRequest)
+Request = RepairRequest | RedriveRequest | SettleRequest
+SomeRequest = TypeVar("SomeRequest", RepairRequest, RedriveRequest, SettleRequest)
 Report = (
     FoldProgress | CheckpointUnusable | RowDiffers | MessageRedriven | TaskSettled | SettlementRefused | ProgramFailed
 )

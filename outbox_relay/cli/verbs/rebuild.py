@@ -21,7 +21,7 @@ from outbox_relay.operations import rebuild as operation
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.rebuild import Folding
 from outbox_relay.operations.topology import Topology, UsageError
-from waybill.runtime.reports import MendRequest, RowDiffers
+from waybill.runtime.reports import RepairRequest, RowDiffers
 
 Line = dict[str, Any]
 ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
@@ -29,10 +29,10 @@ ABSENT: Final = "(no row)"
 
 
 def _rebuild(given: Given, topology: Topology) -> int:
-    if given.mend:
-        return _mend(given, topology)
+    if given.repair:
+        return _repair(given, topology)
     if given.execute or given.aggregate is not None:
-        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --mend")
+        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --repair")
     services = topology.chosen(given.service)
     show = screen.shower(given, ROW_WIDTHS)
     found = False
@@ -66,7 +66,7 @@ def check(
     return failures
 
 
-def _mend(given: Given, topology: Topology) -> int:
+def _repair(given: Given, topology: Topology) -> int:
     """Set rows to the fold of their events, or say what would be set; returns the exit code. Raises UsageError."""
     refuse_silent_execution(given)
     services = named(given, topology)
@@ -82,8 +82,8 @@ def _mend(given: Given, topology: Topology) -> int:
         with screen.progress(f"events and rows of {service}") as progress:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
             if given.execute:
-                request = MendRequest(given.by, given.reason, only)
-                trouble = operation.mend(topology, service, request, folding)
+                request = RepairRequest(given.by, given.reason, only)
+                trouble = operation.repair(topology, service, request, folding)
             else:
                 trouble = operation.check(topology, service, folding)
         if trouble:
@@ -153,11 +153,11 @@ def read_checkpoints(given: Given) -> Path | None:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    """Take what chooses between comparing and mending, and what mending needs."""
+    """Take what chooses between comparing and repairing, and what a repair needs."""
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument("--check", action="store_true", help="compare, and write nothing")
-    either.add_argument("--mend", action="store_true", help="set what differs to the fold; needs --service")
-    parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --mend: only this row, as in order/0198…")
+    either.add_argument("--repair", action="store_true", help="set what differs to the fold; needs --service")
+    parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --repair: only this row, as in order/0198…")
     add_checkpoints(parser)
     add_execution(parser)
 
@@ -165,7 +165,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final = {
     "rebuild": Verb(
         _rebuild,
-        "Fold every event again and list the rows that it does not lead to; --mend --execute sets them to the fold.",
+        "Fold every event again and list the rows that it does not lead to; --repair --execute sets them to the fold.",
         "outbox rebuild --check --service inventory",
         _arguments,
     ),

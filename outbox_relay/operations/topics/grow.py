@@ -2,7 +2,7 @@
 
 A key's partition is its hash modulo their number. With another number many keys move, and Kafka keeps order within a
 partition only: a group that is behind in the old one may find a key's next events in the new one first. No header
-mends that for a subscriber who does not look. So the number changes at a moment when nothing of the topic is under way:
+repairs that for a subscriber who does not look. So the number changes while nothing of the topic is in flight:
 
     1 the relay that writes it is paused and rests       nothing in flight, no producer that counts with the old number
     2 no replay of that service runs                     it has a producer of its own

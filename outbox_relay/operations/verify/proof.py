@@ -14,7 +14,7 @@ one that becomes a dead letter or is published meanwhile was so before the curso
 
 Rightly left out: events older than their topic keeps, or than the inbox remembers. A record that came twice is
 counted and is no fault, since that is what the relay promises. A replay puts old versions behind newer ones on
-purpose: its records are counted apart and not held against the order; one that is for all mends what was lost.
+purpose: its records are counted apart and not held against the order; one that is for all repairs what was lost.
 
 From a position on: the topics are read from the time of its event. Records of earlier events that are met there are
 looked up as in 3, and nothing is asked of them: they were proved.

@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.night`: arguments, printing and the exit code only. 0 every situation was known and mended."""
+"""`python -m tests.e2e.night`: arguments, printing and the exit code only. 0 every situation was known and repaired."""
 
 import argparse
 import shutil

@@ -18,12 +18,14 @@ def faults(op: Operator, *arguments: str) -> list[dict[str, Any]]:
     return [line for line in op.json("verify", "--no-rows", *arguments) if "kind" in line]
 
 
-@situation("a row that is not the fold of its events", signal="outbox rebuild --check", remedy="outbox rebuild --mend")
+@situation(
+    "a row that is not the fold of its events", signal="outbox rebuild --check", remedy="outbox rebuild --repair"
+)
 def row_changed_by_hand(op: Operator) -> Generator[Look]:
     sku = op.product()
     op.sql("inventory", "UPDATE products SET on_hand = on_hand + 1 WHERE sku = %s", sku)
     yield lambda: op.outbox("rebuild", "--check", "--service", "inventory").code == 1
-    op.done("rebuild", "--mend", "--service", "inventory", "--execute", *WHY)
+    op.done("rebuild", "--repair", "--service", "inventory", "--execute", *WHY)
     yield lambda: op.outbox("rebuild", "--check", "--service", "inventory").code == 0
 
 

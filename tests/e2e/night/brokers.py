@@ -7,7 +7,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient  # pyright: ignore[reportPrivateImportUsage] - as documented
 from psycopg import sql
 
-from tests.e2e.night.operator import KNOW_SECONDS, Operator, until
+from tests.e2e.night.operator import DETECT_SECONDS, Operator, until
 from tests.e2e.night.situations import Look, situation
 from tests.support import topics
 
@@ -37,7 +37,7 @@ def retention_passed(op: Operator) -> Generator[Look]:
     assert op.at_rest(order_id) == "CONFIRMED"
     admin = AdminClient({"bootstrap.servers": op.stack.kafka})  # kept: its answers end with it
     for removed in admin.delete_records(topics.ends(op.stack.kafka, ORDERS)).values():
-        removed.result(KNOW_SECONDS)
+        removed.result(DETECT_SECONDS)
     op.start("notification.consumer")
     yield lambda: ORDERS in op.outbox("status").out
     reason = ("--reason", "the consumer was down for a week")
@@ -65,7 +65,7 @@ def topic_read_again(op: Operator) -> Generator[Look]:
 
     def offsets_set() -> bool:  # refused for as long as the group still has its static member
         (answered,) = admin.alter_consumer_group_offsets(asked).values()
-        return not any(partition.error for partition in answered.result(KNOW_SECONDS).topic_partitions)
+        return not any(partition.error for partition in answered.result(DETECT_SECONDS).topic_partitions)
 
     until(offsets_set, "the group's offsets set to the start")
     op.sql("order", "DELETE FROM received WHERE status = 2")

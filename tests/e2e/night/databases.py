@@ -8,7 +8,7 @@ from devstack import parts
 from devstack.harness.stack import CHECKOUT
 from devstack.services import SERVICES
 from tests.chaos.standby import standby
-from tests.e2e.night.operator import MEND_SECONDS, Operator, key
+from tests.e2e.night.operator import REPAIR_SECONDS, Operator, key
 from tests.e2e.night.situations import Look, situation
 
 
@@ -89,7 +89,7 @@ def migration_behind_a_lock(op: Operator) -> Generator[Look]:
 
     def migrate() -> None:
         done = subprocess.run(
-            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=MEND_SECONDS, check=False
+            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=REPAIR_SECONDS, check=False
         )
         ended.append(done)
 

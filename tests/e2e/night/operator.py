@@ -17,8 +17,8 @@ from devstack.harness.stack import CHECKOUT, order_at_rest, sent
 from devstack.harness.wait import wait_until
 from tests.chaos.stage import Stage
 
-KNOW_SECONDS = 90
-MEND_SECONDS = 120
+DETECT_SECONDS = 90
+REPAIR_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Operator:
             env={**self.stack.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=MEND_SECONDS,
+            timeout=REPAIR_SECONDS,
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
@@ -147,7 +147,7 @@ class Operator:
     def at_rest(self, order_id: str) -> str:
         """Return the status that an order ends in."""
         with self.stack.client("order") as client:
-            return order_at_rest(client, order_id, deadline_seconds=MEND_SECONDS)["status"]
+            return order_at_rest(client, order_id, deadline_seconds=REPAIR_SECONDS)["status"]
 
     def status_of(self, order_id: str) -> str:
         with self.stack.client("order") as client:
@@ -162,5 +162,7 @@ def key() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
-def until(look: Callable[[], Any], what: str, seconds: float = KNOW_SECONDS, seen: Sequence[Any] | None = None) -> Any:
+def until(
+    look: Callable[[], Any], what: str, seconds: float = DETECT_SECONDS, seen: Sequence[Any] | None = None
+) -> Any:
     return wait_until(look, deadline_seconds=seconds, what=what, every_seconds=0.2, seen=seen)

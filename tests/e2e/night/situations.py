@@ -1,7 +1,7 @@
 """The situations, and how one is lived through.
 
-Each is a generator: it does its harm and yields what shows that an operator can know; then it mends and yields what
-shows that it is mended. What it leaves behind is undone in its `finally`.
+Each is a generator: it does its harm and yields what shows that an operator can know; then it repairs and yields what
+shows that it is repaired. What it leaves behind is undone in its `finally`.
 """
 
 import time
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.stage import Stage
-from tests.e2e.night.operator import KNOW_SECONDS, MEND_SECONDS, Operator, until
+from tests.e2e.night.operator import DETECT_SECONDS, REPAIR_SECONDS, Operator, until
 from tests.e2e.night.table import Line
 
 Look = Callable[[], Any]
@@ -42,26 +42,26 @@ def situation(name: str, *, signal: str, remedy: str, needs_links: bool = False)
 
 
 def live_through(one: Situation, stage: Stage, say: Callable[[str], None]) -> Line:
-    """Let it happen, wait until it is known, mend it, and wait until it is over."""
+    """Let it happen, wait until it is known, repair it, and wait until it is over."""
     say(one.name)
     if one.needs_links and stage.links is None:
         return Line(one.name, one.signal, None, one.remedy, None, "left out: there is no Go to build toxiproxy with")
-    known = mended = None
+    detected = repaired = None
     trouble = ""
     story = one.story(Operator(stage))
     try:
         shows = next(story)
         began = time.monotonic()
-        until(shows, f"{one.name}: known by {one.signal}", KNOW_SECONDS)
-        known = time.monotonic() - began
+        until(shows, f"{one.name}: known by {one.signal}", DETECT_SECONDS)
+        detected = time.monotonic() - began
         began = time.monotonic()
         over = next(story)
-        until(over, f"{one.name}: mended by {one.remedy}", MEND_SECONDS)
-        mended = time.monotonic() - began
+        until(over, f"{one.name}: repaired by {one.remedy}", REPAIR_SECONDS)
+        repaired = time.monotonic() - began
     except Exception as error:  # noqa: BLE001 - told in the table; the next situation follows
         trouble = f"{type(error).__name__}: {error}"
         say(f"  {trouble[:2000]}")
     finally:
         story.close()
         stage.heal()
-    return Line(one.name, one.signal, known, one.remedy, mended, trouble)
+    return Line(one.name, one.signal, detected, one.remedy, repaired, trouble)

@@ -10,13 +10,13 @@ class Line:
 
     name: str
     signal: str
-    know_seconds: float | None
+    detect_seconds: float | None
     remedy: str
-    mend_seconds: float | None
+    repair_seconds: float | None
     trouble: str = ""
 
 
-HEAD = ("Situation", "Known by", "Know", "Mended by", "Mend", "")
+HEAD = ("Situation", "Detected by", "Detect", "Repaired by", "Repair", "")
 
 
 def lines(found: Sequence[Line]) -> Iterator[str]:
@@ -24,7 +24,7 @@ def lines(found: Sequence[Line]) -> Iterator[str]:
     rows = [
         HEAD,
         *(
-            (one.name, one.signal, _s(one.know_seconds), one.remedy, _s(one.mend_seconds), one.trouble[:100])
+            (one.name, one.signal, _s(one.detect_seconds), one.remedy, _s(one.repair_seconds), one.trouble[:100])
             for one in found
         ),
     ]

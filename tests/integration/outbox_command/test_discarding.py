@@ -128,7 +128,7 @@ def test_a_relay_that_runs_sends_what_follows_once_all_of_a_key_is_discarded(own
 def test_what_a_redrive_has_released_is_not_discarded(own_outbox: Outbox):
     refused(own_outbox, "a")
     url = own_outbox.database.service_url
-    told = ["--service", "shop", "--key", "a", "--reason", "mended", "--wait", "0"]
+    told = ["--service", "shop", "--key", "a", "--reason", "repaired", "--wait", "0"]
     outbox("redrive", *told, **settings(own_outbox.kafka, shop=url))
     done = discard("shop", url, "--key", "a", *EXECUTE)
     assert (done.code, done.out) == (1, "")

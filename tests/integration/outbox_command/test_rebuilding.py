@@ -20,7 +20,7 @@ from waybill.deciders.rebuild import UNWATCHED, Difference, check
 from waybill.deciders.unit_of_work import Caused
 
 EXECUTE = ["--execute", "--reason", "total was changed by hand", "--by", "ana"]
-MEND = ["rebuild", "--mend", "--service", "order", "--json"]
+REPAIR = ["rebuild", "--repair", "--service", "order", "--json"]
 WAITS = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR UPDATE'"
 
 
@@ -50,13 +50,13 @@ def test_rows_that_differ_are_set_to_the_fold_on_record_and_a_dry_run_writes_not
     execute(order_database, "UPDATE orders SET total = total + 1, version = 7 WHERE order_id = %s", ids[0])
     execute(order_database, "DELETE FROM orders WHERE order_id = %s", ids[1])
     wrong, where = rows(order_database), settings(order=order_database.service_url)
-    dry = outbox("rebuild", "--mend", "--service", "order", **where)
+    dry = outbox("rebuild", "--repair", "--service", "order", **where)
     shown = [line.split()[2:] for line in dry.out.splitlines() if f"order/{ids[0]}" in line]
     assert (dry.code, sorted(shown)) == (1, [["total", "3999", "3998"], ["version", "7", "1"]])
     assert rows(order_database) == wrong
-    one = outbox(*MEND, "--aggregate", f"order/{ids[0]}", *EXECUTE, **where)
+    one = outbox(*REPAIR, "--aggregate", f"order/{ids[0]}", *EXECUTE, **where)
     assert (one.code, [line["aggregate_id"] for line in one.lines()]) == (0, [str(ids[0])])
-    done = outbox(*MEND, *EXECUTE, **where)
+    done = outbox(*REPAIR, *EXECUTE, **where)
     assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (0, [str(ids[1])])
     made_again = execute(order_database, "SELECT created_at FROM orders WHERE order_id = %s", ids[1])
     recorded = execute(order_database, "SELECT recorded_at FROM waybill_outbox WHERE aggregate_id = %s", str(ids[1]))
@@ -64,7 +64,7 @@ def test_rows_that_differ_are_set_to_the_fold_on_record_and_a_dry_run_writes_not
     assert [row[:-1] for row in rows(order_database)] == [row[:-1] for row in before]
     assert outbox("rebuild", "--check", "--service", "order", **where).code == 0
     (first, _) = execute(order_database, "SELECT operator, verb, reason, what FROM waybill_operator_action ORDER BY id")
-    assert first[:3] == ("ana", "rebuild --mend", "total was changed by hand")
+    assert first[:3] == ("ana", "rebuild --repair", "total was changed by hand")
     assert first[3]["rows"][0]["row"] == {"total": 3999, "version": 7}
 
 
@@ -73,14 +73,14 @@ def test_a_row_without_events_is_left_alone(order_database: ServiceDatabase):
     execute(order_database, "DELETE FROM waybill_due_task")
     execute(order_database, "DELETE FROM waybill_outbox")
     before = rows(order_database)
-    done = outbox(*MEND, *EXECUTE, **settings(order=order_database.service_url))
+    done = outbox(*REPAIR, *EXECUTE, **settings(order=order_database.service_url))
     assert (done.code, [line["aggregate_id"] for line in done.lines()]) == (1, [str(order_id)])
     assert "1 rows have no events" in done.err
     assert rows(order_database) == before
     assert execute(order_database, "SELECT FROM waybill_operator_action") == []
 
 
-def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
+def test_an_event_that_is_committed_while_rows_are_repaired_is_part_of_them(
     order_database: ServiceDatabase, tmp_path: Path
 ):
     (order_id,) = place_orders(1)
@@ -88,7 +88,7 @@ def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
     with transaction.atomic():
         unit_of_work.handle(service, [Caused(CancelOrder(order_id=order_id), cause())])
         place_elsewhere()  # at a later position: the first one is a gap
-        running = Running(tmp_path, *MEND, *EXECUTE, **settings(order=order_database.service_url))
+        running = Running(tmp_path, *REPAIR, *EXECUTE, **settings(order=order_database.service_url))
         running.__enter__()
         running.wait_for("the row's lock", lambda: execute(order_database, WAITS), 60)
     try:
@@ -103,14 +103,14 @@ def test_an_event_that_is_committed_while_rows_are_mended_is_part_of_them(
 @pytest.mark.parametrize(
     "wrong",
     [
-        ["--mend"],
-        ["--mend", "--service", "order", "--execute"],
-        ["--mend", "--service", "order", "--aggregate", "7"],
+        ["--repair"],
+        ["--repair", "--service", "order", "--execute"],
+        ["--repair", "--service", "order", "--aggregate", "7"],
         ["--check", "--execute", "--reason", "why"],
-        ["--check", "--mend"],
+        ["--check", "--repair"],
     ],
 )
-def test_what_is_to_be_mended_must_be_said(wrong: list[str], order_database: ServiceDatabase):
+def test_what_is_to_be_repaired_must_be_said(wrong: list[str], order_database: ServiceDatabase):
     assert outbox("rebuild", *wrong, **settings(order=order_database.service_url)).code == 2
 
 

@@ -17,7 +17,7 @@ from waybill.consumer.message import Message
 from waybill.contracts import codec
 
 
-def mend(database, event: OrderPlaced) -> None:
+def repair(database, event: OrderPlaced) -> None:
     """Put the right bytes in place of the broken ones."""
     value = base64.b64encode(codec.frame(1, codec.encode(event))).decode()
     with psycopg.connect(database.superuser_url, autocommit=True) as session:
@@ -37,10 +37,10 @@ def process_apart(one: Message) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory):
+def test_what_is_repaired_is_handled_in_sequence_and_its_key_flows_again(inventory):
     event = dead_letter_pair()
     other = dead_letter_pair()
-    mend(inventory, event)
+    repair(inventory, event)
     done = redrive(inventory)
     assert (done.code, reserved()) == (1, 2)
     assert [(one["key"], one["trouble"] is None) for one in done.lines() if one["key"] == event.aggregate_id] == [
@@ -54,7 +54,7 @@ def test_what_is_mended_is_handled_in_sequence_and_its_key_flows_again(inventory
 
 def test_nothing_is_handled_twice(inventory):
     event = dead_letter_pair()
-    mend(inventory, event)
+    repair(inventory, event)
     assert redrive(inventory).code == 0
     again = redrive(inventory)
     assert (again.code, again.out, reserved()) == (0, "", 2)
@@ -87,7 +87,7 @@ def test_a_message_that_fails_again_keeps_the_new_reason(inventory):
 def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):
     event, other = dead_letter_pair(), dead_letter_pair()
     for one in (event, other):
-        mend(inventory, one)
+        repair(inventory, one)
     done = redrive(inventory, "--key", event.aggregate_id)
     assert (done.code, reserved()) == (0, 2)
     assert [one["key"] for one in done.lines()] == [event.aggregate_id] * 2
@@ -96,7 +96,7 @@ def test_one_key_is_redriven_in_sequence_and_others_stay(inventory):
 
 def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(inventory):
     event = dead_letter_pair()
-    mend(inventory, event)
+    repair(inventory, event)
     assert redrive(inventory, "--reason-contains", "no such text").code == 1
     assert reserved() == 0
     done = redrive(inventory, "--reason-contains", "Unreadable", "--by", "ana")
@@ -105,13 +105,13 @@ def test_a_reason_chooses_the_first_of_a_key_and_those_behind_it_go_along(invent
         ((operator, reason, what),) = session.execute(
             "SELECT operator, reason, what FROM waybill_operator_action"
         ).fetchall()
-    assert (operator, reason) == ("ana", "mended")
+    assert (operator, reason) == ("ana", "repaired")
     assert what == {"publications": 0, "messages": 2, "reasons": ["Unreadable"]}
 
 
 def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inventory):
     event = dead_letter_pair()
-    mend(inventory, event)
+    repair(inventory, event)
     last = [one["place"] for one in dead_letters()][-1]
     topic, partition, offset = last.split("/")
     chosen = ["--topic", topic, "--partition", partition, "--offset", offset]
@@ -131,7 +131,7 @@ def test_in_a_topic_that_has_grown_the_old_partition_goes_first(inventory):
             " WHERE headers->>'reason' LIKE 'behind%%' AND headers->>'key' = %s",
             (event.aggregate_id,),
         )
-    mend(inventory, event)
+    repair(inventory, event)
     done = redrive(inventory)
     assert done.code == 0
     assert [one["place"].split("/")[1] for one in done.lines()] == ["0", "9"]

@@ -14,7 +14,7 @@ UNSENT = "SELECT body->>'aggregate_id', status FROM published WHERE status <> 2 
 
 def redrive(own: Outbox, *arguments: str) -> Ended:
     """Redrive one database's publications."""
-    told = ["--service", "shop", *([] if "--reason" in arguments else ["--reason", "mended"]), *arguments]
+    told = ["--service", "shop", *([] if "--reason" in arguments else ["--reason", "repaired"]), *arguments]
     return outbox("redrive", "--json", *told, **settings(shop=own.database.service_url))
 
 
@@ -29,7 +29,7 @@ def refuse(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
 
 
 @pytest.mark.slow
-def test_too_large_fine_fine_are_sent_as_1_2_3_once_mended(own_outbox: Outbox):
+def test_too_large_fine_fine_are_sent_as_1_2_3_once_repaired(own_outbox: Outbox):
     refuse(own_outbox, "a")
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)
     with relay(own_outbox):

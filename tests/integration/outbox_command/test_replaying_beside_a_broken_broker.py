@@ -34,7 +34,7 @@ def test_a_job_whose_broker_has_gone_away_can_be_stopped_and_continues_when_it_i
 
 
 @pytest.mark.slow
-def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_replay(
+def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_repaired_by_a_replay(
     broker_outbox: Outbox, broker: Broker
 ):
     with broker_outbox.connect() as writer, relay(broker_outbox):
@@ -59,6 +59,6 @@ def test_what_a_broker_lost_with_its_tail_is_listed_by_verify_and_mended_by_a_re
     assert faults
     lost = [word for fault in faults for word in ("--event", fault["event_id"])]
     assert outbox("replay", *lost, *WHY, **here).code == 0
-    mended = outbox("verify", "--no-rows", "--json", **here)
-    (counts,) = mended.lines()
-    assert (mended.code, counts["lost"], counts["reordered"], counts["replayed"]) == (0, 0, 0, len(faults))
+    repaired = outbox("verify", "--no-rows", "--json", **here)
+    (counts,) = repaired.lines()
+    assert (repaired.code, counts["lost"], counts["reordered"], counts["replayed"]) == (0, 0, 0, len(faults))

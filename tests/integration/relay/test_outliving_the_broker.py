@@ -25,7 +25,7 @@ def flowing(running: RelayProcess, outbox: Outbox, written: Traffic) -> None:
     running.wait_for("going on", lambda: outbox.cursor()[0] > position, 30)
 
 
-def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[], None]) -> None:
+def outlives(outbox: Outbox, breaking: Callable[[], None], repair: Callable[[], None]) -> None:
     """Break the broker under traffic for longer than every time-out, which are all short; nothing comes of it."""
     with relay(outbox, **IMPATIENT) as running:
         with Traffic(outbox) as written:
@@ -33,7 +33,7 @@ def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[],
             breaking()
             running.wait_for("the time-outs", lambda: running.failures("broker") >= 2, 30)
             assert "broker" in (running.unready() or "")
-            mending()
+            repair()
             flowing(running, outbox, written)
         written.wait_until_published()
         assert running.unready() is None
@@ -45,7 +45,7 @@ def outlives(outbox: Outbox, breaking: Callable[[], None], mending: Callable[[],
 def test_a_broker_away_for_longer_than_every_time_out_leaves_no_dead_letter_and_costs_no_order(
     broker: Broker, broker_outbox: Outbox, away: Callable[[Broker], None]
 ):
-    outlives(broker_outbox, partial(away, broker), broker.mend)
+    outlives(broker_outbox, partial(away, broker), broker.repair)
 
 
 @pytest.mark.slow

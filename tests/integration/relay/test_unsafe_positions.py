@@ -173,7 +173,7 @@ def test_a_truncated_outbox_is_refused_even_when_it_has_grown_past_its_cursor(ou
     assert lost(outbox) == []
 
 
-def test_a_relay_that_leads_finds_a_cached_identity_and_continues_once_it_is_mended(outbox: Outbox):
+def test_a_relay_that_leads_finds_a_cached_identity_and_continues_once_it_is_repaired(outbox: Outbox):
     with relay(outbox, program=OFTEN) as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1)

@@ -35,7 +35,7 @@ class World(Protocol):
     """One that is declined."""
 
     def fault(self, call: str, fault: str | None) -> None:
-        """Break `charge`, `void`, `refund` or `creation` (what a charge begins with); None mends it."""
+        """Break `charge`, `void`, `refund` or `creation` (what a charge begins with); None repairs it."""
         ...
 
     def forget(self) -> None:
@@ -142,7 +142,7 @@ class StripeWorld:
 
 @contextmanager
 def in_use(world: World) -> Iterator[None]:
-    """Make it the provider that this process's payment service asks, mended and with closed breakers."""
+    """Make it the provider that this process's payment service asks, repaired and with closed breakers."""
     adapter = {"simulator": Simulator, "stripe": Stripe}[world.name](world.settings)
     with pytest.MonkeyPatch.context() as patched, ExitStack() as afterwards:
         for call in ("charge", "void", "refund", "creation"):

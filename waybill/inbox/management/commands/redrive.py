@@ -12,7 +12,7 @@ from waybill.inbox.redrive import redrive
 class Command(BaseCommand):
     """Print what came of each; leave with 3 where one stays a dead letter."""
 
-    help = "Handle dead letters again once what stopped them is mended; what fails again stays, with its new reason."
+    help = "Handle dead letters again once what stopped them is fixed; what fails again stays, with its new reason."
 
     def handle(self, *_: str, **__: Any) -> None:
         """Redrive all of them."""

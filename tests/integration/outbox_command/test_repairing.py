@@ -1,4 +1,4 @@
-"""A replay mends what was lost, and does no harm where nothing was: proved by `verify`, and on the whole system."""
+"""A replay repairs what was lost, and does no harm where nothing was: proved by `verify`, and on the whole system."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from tests.support.shop import Shop
 WHY = ["--execute", "--reason", "the broker lost its tail"]
 
 
-def test_a_lost_event_is_mended_by_a_replay_to_all_and_not_by_one_to_a_single_group(own_outbox: Outbox):
+def test_a_lost_event_is_repaired_by_a_replay_to_all_and_not_by_one_to_a_single_group(own_outbox: Outbox):
     with own_outbox.connect() as writer, relay(own_outbox):
         for version in (1, 2):
             append(writer, own_outbox.topic, "a", version)

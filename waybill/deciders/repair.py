@@ -35,18 +35,18 @@ ORDER BY position
 """
 BEGAN: Final = "SELECT min(recorded_at) FROM waybill_outbox WHERE aggregate_type = %s AND aggregate_id = %s"
 AUDIT: Final = (
-    "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, 'rebuild --mend', %s, %s::jsonb)"
+    "INSERT INTO waybill_operator_action (operator, verb, reason, what) VALUES (%s, 'rebuild --repair', %s, %s::jsonb)"
 )
 
 
 class Record(NamedTuple):
-    """Who mends, and why."""
+    """Who repairs, and why."""
 
     by: str
     reason: str
 
 
-def mend(
+def repair(
     service: Service,
     only: RowId | None,
     record: Record,
@@ -71,12 +71,12 @@ def _write(fold: Fold, found: Sequence[Difference], record: Record) -> list[Diff
         locked = _lock(service, found)
         _take_unseen(fold)
         still = [again for one in found if (again := fold.compare(one.row_id, locked.get(one.row_id)))]
-        mended = [one for one in still if one.fold]
-        for kind in sorted({one.aggregate_type for one in mended}):
-            row_ids = sorted(one.row_id for one in mended if one.aggregate_type == kind)
+        repaired = [one for one in still if one.fold]
+        for kind in sorted({one.aggregate_type for one in repaired}):
+            row_ids = sorted(one.row_id for one in repaired if one.aggregate_type == kind)
             rows.save(service.tables[kind], [_row(fold, row_id, locked.get(row_id)) for row_id in row_ids])
-        if mended:
-            what = json.dumps({"rows": [asdict(one) for one in mended]}, default=str)
+        if repaired:
+            what = json.dumps({"rows": [asdict(one) for one in repaired]}, default=str)
             with connection.cursor() as cursor:
                 cursor.execute(AUDIT, [record.by, record.reason, what])
     return still
