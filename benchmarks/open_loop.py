@@ -1,7 +1,7 @@
 """From commit to consumed, one event at a time, at a rate that does not wait for anybody.
 
 Two programs beside the peer. The writer commits one event a transaction at fixed times, whatever becomes of the ones
-before, rings the relay's hint as `append` does, and notes when each commit returned. The consumer notes when each
+before, wakes the relay as `append` does, and notes when each commit returned. The consumer notes when each
 record came out of `poll`. Both read the same clock; the difference is the latency.
 """
 
@@ -44,8 +44,8 @@ def latencies_ms(
     try:
         assert consumer.stdout is not None
         assert consumer.stdout.readline() == b"ready\n"
-        hint = getattr(peer, "hint", "")
-        urls = (database.service_url, topic.name, mark, hint)
+        wake_up = getattr(peer, "wake_up", "")
+        urls = (database.service_url, topic.name, mark, wake_up)
         writer = _program("write", *urls, str(rate), str(events), str(written))
         assert writer.wait(events / rate + MISSING_SECONDS) == 0, "the writer failed"
         assert consumer.wait(MISSING_SECONDS) == 0, f"{peer.name}: not every event came\n{peer.tail()}"
@@ -64,7 +64,7 @@ def _program(*arguments: str) -> subprocess.Popen[bytes]:
 def write(given: argparse.Namespace) -> None:
     """Commit events at fixed times."""
     rows = [(payload, metadata) for _, payload, metadata in pool()]
-    bell = _bell(given.hint)
+    sock = _socket_to(given.wake_up)
     at_ns: list[int] = []
     with psycopg.connect(given.url, autocommit=True) as connection:
         start = time.perf_counter() + FIRST_SECONDS
@@ -76,18 +76,18 @@ def write(given: argparse.Namespace) -> None:
             kind = (OrderPlaced.event_type, OrderPlaced.schema_version)
             connection.execute(INSERT, (given.topic, f"{given.mark}-{number}", *kind, payload, metadata), prepare=True)
             at_ns.append(time.time_ns())
-            if bell is not None:
-                bell.send(b"")
+            if sock is not None:
+                sock.send(b"")
     Path(given.file).write_text(json.dumps(at_ns))
 
 
-def _bell(hint: str) -> socket.socket | None:
-    if not hint:
+def _socket_to(wake_up: str) -> socket.socket | None:
+    if not wake_up:
         return None
-    host, _, port = hint.rpartition(":")
-    bell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    bell.connect((host, int(port)))
-    return bell
+    host, _, port = wake_up.rpartition(":")
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((host, int(port)))
+    return sock
 
 
 def consume(given: argparse.Namespace) -> None:
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     programs = parser.add_subparsers(required=True)
     writing = programs.add_parser("write")
-    for name in ("url", "topic", "mark", "hint"):
+    for name in ("url", "topic", "mark", "wake_up"):
         writing.add_argument(name)
     writing.add_argument("rate", type=int)
     writing.set_defaults(do=write)

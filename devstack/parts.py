@@ -155,9 +155,9 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         "WAYBILL_LOG_LEVEL": site.log_level,
     }
     if hint := site.ports.get(f"{service}.hint"):
-        environment["WAYBILL_RELAY_HINT"] = f"{HOST}:{hint}"
+        environment["WAYBILL_RELAY_WAKE_UP"] = f"{HOST}:{hint}"
     if hint := site.ports.get(f"{service}.worker.hint"):
-        environment |= {"WAYBILL_WORKER_HINT": f"{HOST}:{hint}", "WAYBILL_WORKER_POLL_SECONDS": "0.2"}
+        environment |= {"WAYBILL_WORKER_WAKE_UP": f"{HOST}:{hint}", "WAYBILL_WORKER_POLL_SECONDS": "0.2"}
     match SERVICES[service].calls:
         case "provider" if "provider" in site.ports:
             environment["WAYBILL_PROVIDER_URL"] = site.http("provider")

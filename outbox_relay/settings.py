@@ -16,7 +16,7 @@ class Outbox:
 
     service: str
     database_url: str
-    hint: str | None
+    wake_up: str | None
 
 
 class RelaySettings(KafkaEnvironment):
@@ -35,10 +35,10 @@ class RelaySettings(KafkaEnvironment):
     )
     host: str = Field(default="127.0.0.1", description="Address that /livez, /readyz and /metrics answer on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the same.")
-    relay_hint: str | None = Field(
+    relay_wake_up: str | None = Field(
         default=None,
-        description="host:port of the UDP socket to listen on for hints, order_service=host:port,… for several "
-        "databases; None: poll every 20 ms at most.",
+        description="host:port of the UDP socket to listen on for wake-up signals, order_service=host:port,… for "
+        "several databases; None: poll every 20 ms at most.",
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     relay_batch_rows: int = Field(
@@ -87,11 +87,11 @@ class RelaySettings(KafkaEnvironment):
         if self.outbox_databases is None:
             if self.service is None or self.database_url is None:
                 raise ValueError("set WAYBILL_SERVICE and WAYBILL_DATABASE_URL, or WAYBILL_OUTBOX_DATABASES")
-            return (Outbox(self.service, self.database_url, self.relay_hint),)
+            return (Outbox(self.service, self.database_url, self.relay_wake_up),)
         urls = database_urls(self.outbox_databases)
-        hints = values_by_service("WAYBILL_RELAY_HINT", self.relay_hint) if self.relay_hint else {}
-        if unknown := hints.keys() - urls.keys():
+        wake_ups = values_by_service("WAYBILL_RELAY_WAKE_UP", self.relay_wake_up) if self.relay_wake_up else {}
+        if unknown := wake_ups.keys() - urls.keys():
             raise ValueError(
-                f"WAYBILL_RELAY_HINT: no database is given for {', '.join(map(short_name, sorted(unknown)))}"
+                f"WAYBILL_RELAY_WAKE_UP: no database is given for {', '.join(map(short_name, sorted(unknown)))}"
             )
-        return tuple(Outbox(service, url, hints.get(service)) for service, url in urls.items())
+        return tuple(Outbox(service, url, wake_ups.get(service)) for service, url in urls.items())

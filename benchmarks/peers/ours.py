@@ -22,7 +22,7 @@ class Relay(Peer):
 
     def __init__(self, stage: Stage, database: ServiceDatabase, **more: str) -> None:
         ports = choose(["bench.relay", "bench.hint"], {}, {})
-        self.hint = f"127.0.0.1:{ports['bench.hint']}"
+        self.wake_up = f"127.0.0.1:{ports['bench.hint']}"
         self.database = database
         environment = {
             "WAYBILL_SERVICE": SERVICE,
@@ -30,7 +30,7 @@ class Relay(Peer):
             "WAYBILL_KAFKA_BOOTSTRAP": stage.kafka,
             "WAYBILL_HOST": "127.0.0.1",
             "WAYBILL_PORT": str(ports["bench.relay"]),
-            "WAYBILL_RELAY_HINT": self.hint,
+            "WAYBILL_RELAY_WAKE_UP": self.wake_up,
             **more,
         }
         super().__init__("relay", [sys.executable, "-m", "outbox_relay"], environment, stage.folder / "relay.log")

@@ -8,7 +8,7 @@ it loads the durable cursor, and then repeats
     choose    what of them may be sent now, what becomes a dead letter, and what must wait (choosing.py)
     send      hand the rows over in that order, without waiting; `relay_batches_in_flight` batches may be in flight
     settle    when all records of the oldest batch have been acknowledged, make its cursor durable (settling.py)
-    wait      for the next reading, an acknowledgement, or a hint (waiting.py)
+    wait      for the next reading, an acknowledgement, or a wake-up signal (waiting.py)
 
 until something breaks. Nothing is repaired in place: whatever breaks, the session ends, its producer is thrown away,
 and the next session starts from the durable cursor. So there is one way to recover, it is used for every failure, and
@@ -67,7 +67,7 @@ from outbox_relay.settings import RelaySettings
 from waybill.observability import metrics
 from waybill.runtime import failpoint
 from waybill.runtime.condition import Condition
-from waybill.runtime.hint import Hint
+from waybill.runtime.wake_up import WakeUpSignal
 
 log: Any = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class PublishingSession:
         settings: RelaySettings,
         leadership: Leadership,
         sender: Sender,
-        hint: Hint,
+        wake_up: WakeUpSignal,
         dead_letters: DeadLetters,
         condition: Condition,
     ) -> None:
@@ -101,7 +101,7 @@ class PublishingSession:
         self._cursor = self._load()
         self._in_flight = InFlight(leadership, self._reader, sender, dead_letters, condition, self._cursor)
         self._chooser = Chooser(leadership, self._reader, self._records, sender, dead_letters, condition)
-        self._schedule = Schedule(hint)
+        self._schedule = Schedule(wake_up)
         self._room = 1 if settings.relay_transactions else settings.relay_batches_in_flight
         self._alone: Row | None = None
         self._stopping = Event()

@@ -1,27 +1,27 @@
-"""When the outbox is read again: at once while there is more, at a hint, and else after an idle time that grows.
+"""When the outbox is read again: at once while there is more, at a wake-up signal, else after an idle time that grows.
 
-Waiting is the latency of every hop. A hint (waybill/runtime/hint.py), sent after a commit and lost without harm, ends a
-wait at once. Without one the outbox is polled at a fiftieth of the time for which it has been idle: after 2 to 20 ms,
-or after 20 to 100 where hints come, which are rarely lost.
+Waiting is the latency of every hop. A wake-up signal (waybill/runtime/wake_up.py), sent after a commit and lost without
+harm, ends a wait at once. Without one the outbox is polled at a fiftieth of the time for which it has been idle: after
+2 to 20 ms where no signals are set up, after 20 to 100 ms where they are, as they are rarely lost.
 """
 
 import time
 from typing import Final
 
-from waybill.runtime.hint import Hint
+from waybill.runtime.wake_up import WakeUpSignal
 
 POLL_SECONDS: Final = 0.002
 HELD_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 1.0  # the heartbeat is due by then
-IDLE_SECONDS: Final = {True: (0.02, 0.1), False: (POLL_SECONDS, 0.02)}  # at first and at last, by whether hints work
+IDLE_SECONDS: Final = {True: (0.02, 0.1), False: (POLL_SECONDS, 0.02)}  # at first and at last, by whether signals come
 
 
 class Schedule:
     """The moment of the next reading, in monotonic seconds."""
 
-    def __init__(self, hint: Hint) -> None:
+    def __init__(self, wake_up: WakeUpSignal) -> None:
         """Begin with a reading that is due."""
-        self._hint = hint
+        self._wake_up = wake_up
         self._busy_at = self._due_at = time.monotonic()
 
     @property
@@ -42,19 +42,19 @@ class Schedule:
         now = time.monotonic()
         if rows:
             self._busy_at = now
-        first, last = IDLE_SECONDS[self._hint.works]
+        first, last = IDLE_SECONDS[self._wake_up.works]
         self._due_at = now if full else now + min(max((now - self._busy_at) / 50, first), last)
 
     def wait(self) -> None:
-        """Block until the reading is due, a hint comes, or a second is over."""
+        """Block until the reading is due, a wake-up signal comes, or a second is over."""
         seconds = self._due_at - time.monotonic()
         if seconds > 0:
             self._listen(min(seconds, LONGEST_SECONDS))
 
     def listen(self) -> None:
-        """Take a hint that has come; does not block."""
+        """Take a wake-up signal that has come; does not block."""
         self._listen(0)
 
     def _listen(self, seconds: float) -> None:
-        if self._hint.wait(seconds):
+        if self._wake_up.wait(seconds):
             self._due_at = time.monotonic()

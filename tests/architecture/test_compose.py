@@ -350,8 +350,8 @@ def test_what_the_dockerfile_copies_is_not_ignored():
             assert (CHECKOUT / source).exists()
 
 
-def test_no_hint_is_given_for_a_name_would_be_looked_up_at_every_commit():
-    assert not [name for name in COMPOSED if "WAYBILL_RELAY_HINT" in environment(name)]
+def test_no_relay_is_woken_by_a_name_that_would_be_looked_up_at_every_commit():
+    assert not [name for name in COMPOSED if "WAYBILL_RELAY_WAKE_UP" in environment(name)]
 
 
 def test_kafka_creates_no_topic_by_itself():

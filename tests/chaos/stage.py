@@ -113,7 +113,7 @@ class Stage:
             "WAYBILL_PORT": str(port),
             "WAYBILL_CONSUMER_INSTANCE": f"{name}.{number}",
         }
-        environment.pop("WAYBILL_RELAY_HINT", None)
+        environment.pop("WAYBILL_RELAY_WAKE_UP", None)
         with (self.folder.log / f"{name}.{number}.log").open("ab") as log:
             process = subprocess.Popen(
                 part.command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -88,33 +88,33 @@ def test_who_hangs_up_leaves_no_traceback_and_who_says_nothing_holds_no_thread(d
 @pytest.mark.parametrize("kind", [*KINDS, "relay"])
 def test_every_program_answers_on_ipv6(kind: str, database: ServiceDatabase) -> None:
     url = database.relay_url if kind == "relay" else database.service_url
-    hint = {"WAYBILL_RELAY_HINT": "[::1]:0", "WAYBILL_WORKER_HINT": "[::1]:0"}
-    with program(kind, url, WAYBILL_HOST="::1", **hint) as running:
+    wake_up = {"WAYBILL_RELAY_WAKE_UP": "[::1]:0", "WAYBILL_WORKER_WAKE_UP": "[::1]:0"}
+    with program(kind, url, WAYBILL_HOST="::1", **wake_up) as running:
         reached(running)
-        assert not running.events("hears_no_hints")
+        assert not running.events("wake_up_unavailable")
 
 
 @pytest.mark.slow
-def test_hints_reach_running_programs_over_ipv6(database: ServiceDatabase) -> None:
-    """The worker looks once a minute, so that what it does within seconds it does for a hint."""
+def test_wake_up_signals_reach_running_programs_over_ipv6(database: ServiceDatabase) -> None:
+    """The worker looks once a minute, so that what it does within seconds it does for a wake-up signal."""
     port = free_port()
-    told = {"WAYBILL_HOST": "::1", "WAYBILL_WORKER_HINT": f"[::1]:{port}", "WAYBILL_ORDER_DEADLINE": "PT0S"}
+    told = {"WAYBILL_HOST": "::1", "WAYBILL_WORKER_WAKE_UP": f"[::1]:{port}", "WAYBILL_ORDER_DEADLINE": "PT0S"}
     with (
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as relay,
         psycopg.connect(database.superuser_url, autocommit=True) as session,
     ):
         relay.bind(("::1", 0))
         relay.settimeout(10)
-        relay_hint = f"[::1]:{relay.getsockname()[1]}"
+        relay_wake_up = f"[::1]:{relay.getsockname()[1]}"
         session.execute("INSERT INTO prices (sku, unit_price, currency) VALUES ('LAMP', 100, 'EUR')")
         with (
             program("worker", database.service_url, **told, WAYBILL_WORKER_POLL_SECONDS="60") as worker,
-            program("web", database.service_url, **told, WAYBILL_RELAY_HINT=relay_hint) as web,
+            program("web", database.service_url, **told, WAYBILL_RELAY_WAKE_UP=relay_wake_up) as web,
         ):
             for one in (worker, web):
                 one.wait_for("readiness", lambda one=one: one.unready() is None, 60)
             assert web.order()[0] == 202
             assert relay.recv(1) == b""
-            assert web.order()[0] == 202  # its hint, at the latest, finds the first one due
+            assert web.order()[0] == 202  # its wake-up signal, at the latest, finds the first one due
             expired = "SELECT count(*) < 2 FROM waybill_due_task WHERE task = 'expire_order'"
             worker.wait_for("an order that expired", lambda: session.execute(expired).fetchone() == (True,), 20)

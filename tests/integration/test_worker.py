@@ -21,7 +21,7 @@ from waybill.deciders.service import Service, after
 from waybill.deciders.unit_of_work import handle
 from waybill.observability import exposure, metrics
 from waybill.observability.sampling import Sampler
-from waybill.runtime import hint, outside
+from waybill.runtime import outside, wake_up
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings
 from waybill.runtime.threads import Threads
@@ -48,7 +48,7 @@ def working(plan, **settings):
         yield
     finally:
         stop.set()
-        hint.give(told.worker_hint)
+        wake_up.send(told.worker_wake_up)
         thread.join()
 
 
@@ -337,17 +337,17 @@ def test_an_attempt_has_one_deadline_for_all_that_it_calls(order_database, calls
     assert 6 < calls[0] <= 7
 
 
-def test_a_hint_wakes_a_worker_that_would_look_again_in_a_minute(order_database, calls, monkeypatch):
+def test_a_wake_up_signal_wakes_a_worker_that_would_look_again_in_a_minute(order_database, calls, monkeypatch):
     def attempt(order, _asked, _tried):
         calls.append(order.order_id)
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setattr(deadlines, "settings", lambda: FAST.model_copy(update={"worker_hint": address}))
+    monkeypatch.setattr(deadlines, "settings", lambda: FAST.model_copy(update={"worker_wake_up": address}))
     plan = service(attempt)
     handle(plan, [place()])
-    with working(plan, worker_hint=address, worker_poll_seconds=60):
+    with working(plan, worker_wake_up=address, worker_poll_seconds=60):
         wait_until(lambda: len(calls) == 1 and due() == [], deadline_seconds=20, what="the first look found a row")
         handle(plan, [place()])
-        wait_until(lambda: len(calls) == 2, deadline_seconds=20, what="the hint ended the wait")
+        wait_until(lambda: len(calls) == 2, deadline_seconds=20, what="the wake-up signal ended the wait")

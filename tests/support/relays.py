@@ -213,7 +213,7 @@ class RelayProcess:
 
     def __init__(self, outbox: Outbox, folder: Path, *, program: Sequence[str] = ("-m", "outbox_relay"), **more: str):
         self.port = _free_port()
-        self.hint = _free_port()
+        self.wake_up = _free_port()
         self._log = folder / f"relay-{next(self._numbers)}.log"
         environment = {
             **os.environ,
@@ -222,7 +222,7 @@ class RelayProcess:
             "WAYBILL_KAFKA_BOOTSTRAP": outbox.kafka,
             "WAYBILL_HOST": "127.0.0.1",
             "WAYBILL_PORT": str(self.port),
-            "WAYBILL_RELAY_HINT": f"127.0.0.1:{self.hint}",
+            "WAYBILL_RELAY_WAKE_UP": f"127.0.0.1:{self.wake_up}",
             **more,
         }
         with self._log.open("wb") as log:

@@ -1,7 +1,7 @@
 """The append-only outbox; reaches no Kafka.
 
 An event is encoded here, inside the transaction that changes the row, so that one which breaks its contract can never
-be committed. The relay publishes it later; the hint only makes that sooner.
+be committed. The relay publishes it later; the wake-up signal only makes that sooner.
 """
 
 import json
@@ -18,7 +18,7 @@ from waybill.contracts import codec
 from waybill.contracts.event import Event
 from waybill.contracts.topics import topics
 from waybill.observability.telemetry import Cause, new_id
-from waybill.runtime import hint
+from waybill.runtime import wake_up
 from waybill.runtime.settings import OutboxEnvironment, read
 
 HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
@@ -108,7 +108,7 @@ def _limits() -> dict[str | None, int]:
 
 
 def _wake_relay() -> None:
-    hint.give(read(OutboxEnvironment).relay_hint)
+    wake_up.send(read(OutboxEnvironment).relay_wake_up)
 
 
 @dataclass(frozen=True, slots=True)

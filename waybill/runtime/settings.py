@@ -43,7 +43,7 @@ class KafkaEnvironment(Environment):
 class OutboxEnvironment(Environment):
     """Hold what whoever appends to an outbox is told."""
 
-    relay_hint: str | None = Field(
+    relay_wake_up: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the relay's UDP socket; lost without harm."
     )
 
@@ -69,7 +69,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on, IPv4 or IPv6.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
-    worker_hint: str | None = Field(
+    worker_wake_up: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
@@ -99,7 +99,9 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="Attempts that one worker makes at once, of each task: one that hangs stops no other.",
     )
     worker_poll_seconds: float = Field(
-        default=0.02, gt=0, description="Pause between two looks for due rows; a hint ends it. Longer where hints come."
+        default=0.02,
+        gt=0,
+        description="Pause between two looks for due rows; a wake-up signal ends it. Longer where these come.",
     )
     worker_attempt_seconds: float = Field(
         default=10.0, gt=0, description="Longest that one attempt may take, with every call to the outside in it."

@@ -21,7 +21,7 @@ from waybill.contracts.event import Event
 from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
 from waybill.deciders.service import Tried
 from waybill.observability.telemetry import Cause
-from waybill.runtime import hint
+from waybill.runtime import wake_up
 from waybill.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
 
 
 def _wake_worker() -> None:
-    hint.give(settings().worker_hint)
+    wake_up.send(settings().worker_wake_up)
 
 
 def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:

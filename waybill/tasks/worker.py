@@ -27,9 +27,9 @@ from waybill.deciders.unit_of_work import Caused
 from waybill.observability import metrics
 from waybill.runtime import failpoint, outside, watchdog
 from waybill.runtime.condition import Condition
-from waybill.runtime.hint import Hint
 from waybill.runtime.settings import Settings
 from waybill.runtime.threads import Threads
+from waybill.runtime.wake_up import WakeUpSignal
 from waybill.tasks import deadlines
 from waybill.tasks.deadlines import CannotBegin, Claimed
 
@@ -48,7 +48,7 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
     """
     log.info("working", tasks=sorted(service.tasks))
     most = max(1, settings.worker_threads * len(service.tasks))
-    with Hint(settings.worker_hint) as hint, Threads(most, "attempt") as threads:
+    with WakeUpSignal(settings.worker_wake_up) as wake_up, Threads(most, "attempt") as threads:
         worker = Worker(service, settings, threads)
         stop_by = float("inf")
         while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
@@ -59,7 +59,7 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
                 if not stop.is_set():
                     worker.start()
                 if not worker.settle():
-                    hint.wait(settings.worker_poll_seconds)
+                    wake_up.wait(settings.worker_poll_seconds)
                 condition.recovered("database")
             except Exception as error:
                 if not may_succeed_later(error):

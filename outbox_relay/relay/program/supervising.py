@@ -22,7 +22,7 @@ from waybill.observability import metrics
 from waybill.observability.program_state import Role
 from waybill.runtime import watchdog
 from waybill.runtime.condition import Condition
-from waybill.runtime.hint import Hint
+from waybill.runtime.wake_up import WakeUpSignal
 
 log: Any = structlog.get_logger()
 
@@ -83,11 +83,11 @@ class Program:
         check_server(leadership.connection, self._recorded)
         self.condition.recovered("database")
         log.info("relay_leads", leader=leadership.name)
-        with Hint(self._outbox.hint) as hint, RestoreCheck(self._settings.kafka, self._outbox):
+        with WakeUpSignal(self._outbox.wake_up) as wake_up, RestoreCheck(self._settings.kafka, self._outbox):
             while not self._stopping.is_set():
                 try:
                     self._rest(leadership)
-                    self._publish(leadership, hint)
+                    self._publish(leadership, wake_up)
                 except BrokerTrouble as trouble:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
                     self.condition.fails("broker", str(trouble))
@@ -102,7 +102,7 @@ class Program:
             leadership.rest(self._stopping.wait, self._stopping.is_set)
         self.condition.recovered("paused")
 
-    def _publish(self, leadership: Leadership, hint: Hint) -> None:
+    def _publish(self, leadership: Leadership, wake_up: WakeUpSignal) -> None:
         self._dead_letters.ask_again()
         with Sender(
             self._settings.kafka,
@@ -112,7 +112,7 @@ class Program:
             transactional=self._settings.relay_transactions,
         ) as sender:
             sender.check()
-            session = PublishingSession(self._settings, leadership, sender, hint, self._dead_letters, self.condition)
+            session = PublishingSession(self._settings, leadership, sender, wake_up, self._dead_letters, self.condition)
             started = time.monotonic()
             try:
                 session.publish(self._stopping)

@@ -25,7 +25,7 @@ def _both(first: Outbox, second: Outbox) -> dict[str, str]:
     several_hosts = first.database.relay_url.replace("@", "@127.0.0.1:1,")
     return {
         "WAYBILL_OUTBOX_DATABASES": f"order={several_hosts},inventory_service={second.database.relay_url}",
-        "WAYBILL_RELAY_HINT": "",
+        "WAYBILL_RELAY_WAKE_UP": "",
     }
 
 
@@ -51,7 +51,7 @@ def test_each_database_is_served_under_its_services_name(outbox: Outbox, other: 
 
 def test_a_database_that_is_away_costs_the_others_nothing(outbox: Outbox):
     both = f"payment_service={NOWHERE},order_service={outbox.database.relay_url}"
-    with relay(outbox, WAYBILL_OUTBOX_DATABASES=both, WAYBILL_RELAY_HINT="") as running, outbox.connect() as writer:
+    with relay(outbox, WAYBILL_OUTBOX_DATABASES=both, WAYBILL_RELAY_WAKE_UP="") as running, outbox.connect() as writer:
         append(writer, outbox.topic, "a", 1)
         outbox.wait_for_cursor(1)
         reason = running.wait_for("the reason", running.unready)
@@ -63,7 +63,7 @@ def test_an_outbox_is_found_in_the_schema_that_the_url_names(other: Outbox):
     other.execute("ALTER SCHEMA public RENAME TO shop")
     other.execute(f"ALTER DATABASE {other.database.name} SET search_path = shop")  # for the test's own sessions
     url = f"{other.database.relay_url}?options=-csearch_path%3Dshop"
-    told = {"WAYBILL_OUTBOX_DATABASES": f"inventory={url}", "WAYBILL_RELAY_HINT": ""}
+    told = {"WAYBILL_OUTBOX_DATABASES": f"inventory={url}", "WAYBILL_RELAY_WAKE_UP": ""}
     with relay(other, **told) as running, other.connect() as writer:
         append(writer, other.topic, "a", 1)
         other.wait_for_cursor(1)
@@ -78,7 +78,7 @@ def test_an_outbox_is_found_in_the_schema_that_the_url_names(other: Outbox):
     ("settings", "said"),
     [
         ({"WAYBILL_OUTBOX_DATABASES": "order_service"}, "'order_service' is not service=value"),
-        ({"WAYBILL_OUTBOX_DATABASES": f"a={NOWHERE}", "WAYBILL_RELAY_HINT": "b=:1"}, "no database is given for b"),
+        ({"WAYBILL_OUTBOX_DATABASES": f"a={NOWHERE}", "WAYBILL_RELAY_WAKE_UP": "b=:1"}, "no database is given for b"),
         ({"WAYBILL_KAFKA_PROPERTIES_FILE": "/nowhere"}, "cannot read /nowhere"),
     ],
 )

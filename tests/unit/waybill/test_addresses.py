@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from waybill.runtime import addresses
-from waybill.runtime.hint import Hint, give
+from waybill.runtime.wake_up import WakeUpSignal, send
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ def test_what_is_no_host_and_port_is_refused(told: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_a_hint_arrives_by_either_family(host: str) -> None:
+def test_a_wake_up_signal_arrives_by_either_family(host: str) -> None:
     family, target = addresses.resolve(host, 0, socket.SOCK_DGRAM)
     with socket.socket(family, socket.SOCK_DGRAM) as chosen:
         chosen.bind(target)
         port = chosen.getsockname()[1]
-    with Hint(addresses.joined(host, port)) as hint:
-        give(addresses.joined(host, port))
-        assert hint.wait(5)
+    with WakeUpSignal(addresses.joined(host, port)) as wake_up:
+        send(addresses.joined(host, port))
+        assert wake_up.wait(5)

@@ -70,7 +70,12 @@ def test_what_has_ended_its_work_is_not_watched_any_more(program):
 
 HANGING = {
     "consumer": ("import confluent_kafka as needs; needs.Consumer = hang", "waybill", "order_service", "consumer"),
-    "worker": ("import waybill.runtime.hint as needs; needs.Hint = hang", "waybill", "order_service", "worker"),
+    "worker": (
+        "import waybill.runtime.wake_up as needs; needs.WakeUpSignal = hang",
+        "waybill",
+        "order_service",
+        "worker",
+    ),
     "relay": ("import outbox_relay.relay.program.supervising as needs; needs.Leadership = hang", "outbox_relay"),
 }
 

@@ -1,4 +1,4 @@
-"""A door bell between programs: an empty datagram after a commit. Lost without harm, for who waits polls as well.
+"""Wake-up signals between programs: an empty datagram after a commit. Lost without harm, as the receiver polls as well.
 
 NOTIFY would take a database-wide lock at every commit; a loopback datagram costs the writer a few microseconds and the
 database nothing.
@@ -19,7 +19,7 @@ from waybill.runtime import addresses
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def give(address: str | None) -> None:
+def send(address: str | None) -> None:
     """Wake who listens at `host:port`, if anybody does."""
     sending = _sending(address) if address else None
     if sending is not None:
@@ -46,8 +46,8 @@ def _sending(address: str) -> socket.socket | None:
     return sending
 
 
-class Hint:
-    """Wait for hints at `host:port`, or for the time alone where no address is given or it cannot be bound."""
+class WakeUpSignal:
+    """Wait for signals at `host:port`, or for the time alone where no address is given or it cannot be bound."""
 
     def __init__(self, address: str | None) -> None:
         """Bind; an address that cannot be bound costs one warning and the sooner start of the work, not the program."""
@@ -57,10 +57,12 @@ class Hint:
         try:
             self._socket = _bound(address)
         except (OSError, ValueError, OverflowError) as error:
-            log.warning("hears_no_hints", address=address, reason=str(error), remedy="set another address, or none")
+            log.warning(
+                "wake_up_unavailable", address=address, reason=str(error), remedy="set another address, or none"
+            )
 
     def __enter__(self) -> Self:
-        """Return the bell."""
+        """Return the socket's owner."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -70,35 +72,35 @@ class Hint:
 
     @property
     def works(self) -> bool:
-        """Say whether hints can arrive."""
+        """Say whether signals can arrive."""
         return self._socket is not None
 
     def wait(self, seconds: float) -> bool:
-        """Block until a hint comes or the time is over; say which. Hints that came together count as one."""
+        """Block until a signal comes or the time is over; say which. Signals that came together count as one."""
         sources = [] if self._socket is None else [self._socket]
         readable, _, _ = select.select(sources, [], [], max(0.0, seconds))
-        for bell in readable:
-            _drain(bell)
+        for sock in readable:
+            _drain(sock)
         return bool(readable)
 
 
 def _bound(address: str) -> socket.socket:
     family, target = addresses.resolve(*addresses.split(address), socket.SOCK_DGRAM)
-    bell = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the hints.
-        bell.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bell.settimeout(0)
-        bell.bind(target)
+        # A standby that takes over from a frozen leader on the same machine binds the same port, and gets the signals.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.settimeout(0)
+        sock.bind(target)
     except BaseException:
-        bell.close()
+        sock.close()
         raise
-    return bell
+    return sock
 
 
-def _drain(bell: socket.socket) -> None:
+def _drain(sock: socket.socket) -> None:
     try:
         while True:
-            bell.recv(1)
+            sock.recv(1)
     except OSError:
         return  # empty
