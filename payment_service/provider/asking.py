@@ -26,7 +26,7 @@ def charge(payment: Payment, tried: Tried) -> Charged | Declined | Voided:
     """Charge the payment; raises Unavailable while the outcome is unknown, UnexpectedAnswer where it is wrong."""
     provider = chosen()
     with guarded("charge"):
-        if not tried.in_vain and tried.seconds < read(PaymentSettings).provider_ask_for.total_seconds():
+        if not tried.look_up_only and tried.seconds < read(PaymentSettings).provider_ask_for.total_seconds():
             try:
                 return twice(lambda: provider.charge(payment))
             except (OutcomeUnknown, UnexpectedAnswer) as stored:  # it would only be told again

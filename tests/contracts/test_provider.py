@@ -118,7 +118,7 @@ def test_a_stored_error_without_a_charge_is_never_asked_again_and_the_void_ends_
     world.fault("charge", None)
     world.forget()
     with pytest.raises(OutcomeUnknown):
-        asking.charge(asked, Tried(times=2, seconds=60, in_vain=True))
+        asking.charge(asked, Tried(times=2, seconds=60, look_up_only=True))
     assert asking.void(asked, FIRST) == Voided()
     assert world.charges(asked.order_id) == []
 

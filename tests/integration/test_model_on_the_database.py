@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from notification_service.domain import Kind
 from schemas.events import OrderLine, StockLine
-from tests.model.corridor import NO_ROW, SERVICES, Corridor
+from tests.model.decisions import NO_ROW, SERVICES, Decisions
 from tests.support.databases import in_use
 from tests.support.orders import cause
 from waybill.deciders import rebuild
@@ -65,7 +65,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         type(self).examples += 1
-        self.corridor = Corridor()
+        self.decisions = Decisions()
         self.name = self.service.name.removesuffix("_service")
         self.rows: dict[tuple[str, str], int] = {}
         self.logs: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -87,12 +87,12 @@ class Machine(RuleBasedStateMachine):
         for command in batch:
             places = [(kind, str(key)) for kind, keys in command.rows().items() for key in keys]
             before = tuple((place, self.rows.get(place, NO_ROW)) for place in places)
-            outcome = self.corridor.handle(self.name, self.corridor.commands(command), before)
+            outcome = self.decisions.handle(self.name, self.decisions.commands(command), before)
             if not outcome.refused:
                 self.rows.update(outcome.changed)
                 taken.append(command)
                 decided.append(outcome.events)
-        for event in (self.corridor.events[number] for events in decided for number in events):
+        for event in (self.decisions.events[number] for events in decided for number in events):
             self.logs[event.aggregate_type, event.aggregate_id].append(event)
         return taken, decided
 
@@ -107,13 +107,13 @@ class Machine(RuleBasedStateMachine):
             handle(self.service, [Caused(command, cause()) for command in taken]), expected, strict=True
         ):
             given = () if isinstance(handled.decision, Ignored) else tuple(handled.decision)
-            assert given == tuple(self.corridor.events[number] for number in events)
+            assert given == tuple(self.decisions.events[number] for number in events)
 
     @invariant()
     def rows_are_what_the_model_says(self) -> None:
         for kind, table in self.service.tables.items():
             keys = [key for of, key in self.rows if of == kind]
-            found = {str(row.pk): self.corridor.number(row) for row in table.objects.filter(pk__in=keys)}
+            found = {str(row.pk): self.decisions.number(row) for row in table.objects.filter(pk__in=keys)}
             assert found == {key: number for (of, key), number in self.rows.items() if of == kind and number != NO_ROW}
 
     @invariant()

@@ -241,7 +241,7 @@ def test_an_alert_can_see_how_long_something_has_needed_attention(order_database
     assert metrics.metric("worker_due", task="attempt")._value.get() == 1
 
 
-def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_asking_is_in_vain(order_database, calls):
+def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_it_may_only_look_up(order_database, calls):
     def attempt(order, asked, tried):
         calls.append(tried)
         if tried.times == 1:
@@ -255,7 +255,7 @@ def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_asking
     handle(plan, [place()])
     with working(plan):
         wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
-    assert [(tried.times, tried.in_vain) for tried in calls] == [(1, False), (2, False), (3, True), (4, True)]
+    assert [(tried.times, tried.look_up_only) for tried in calls] == [(1, False), (2, False), (3, True), (4, True)]
     assert calls[0].seconds < calls[1].seconds < calls[2].seconds < calls[3].seconds
 
 

@@ -1,4 +1,4 @@
-"""`make model`: goes through every state of the bounded worlds and says what it found."""
+"""`make model`: goes through every state of the bounded scopes and says what it found."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     every = {scope.name: scope for scope in (*BOUND, *DEEP)}
     unknown = [name for name in chosen.scope if name not in every]
     if unknown:
-        sys.stderr.write(f"model: there is no world {unknown[0]}; there are {', '.join(every)}\n")
+        sys.stderr.write(f"model: there is no scope {unknown[0]}; there are {', '.join(every)}\n")
         return 2
     scopes = [every[name] for name in chosen.scope] or [*BOUND, *(DEEP if chosen.deep else ())]
     try:
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__, epilog=EPILOG)
-    parser.add_argument("scope", nargs="*", help="worlds to go through (default: those of `make test-all`)")
-    parser.add_argument("--deep", action="store_true", help="the deeper worlds too: some minutes, 1 GB")
+    parser.add_argument("scope", nargs="*", help="scopes to go through (default: those of `make test-all`)")
+    parser.add_argument("--deep", action="store_true", help="the deeper scopes too: some minutes, 1 GB")
     parser.add_argument("--mutants", action="store_true", help="instead, show the shortest way to each seeded slip")
     parser.add_argument("--most-states", type=int, default=50_000_000, metavar="N", help="give up at N (%(default)s)")
     return parser
@@ -73,7 +73,7 @@ def _mutants() -> int:
 
 def _figures(found: Found) -> str:
     return (
-        f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.rests:,} at rest, "
+        f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.finals:,} final, "
         f"{found.decisions:,} different decisions, {found.seconds:.1f} s"
     )
 

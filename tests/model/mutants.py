@@ -157,7 +157,7 @@ MUTANTS = (
         DECIDE,
         decides(payment.ReturnPayment, "CHARGED", lambda *_: DROPPED),
         PLAIN,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a requested payment is voided without asking the provider",
@@ -173,7 +173,7 @@ MUTANTS = (
         DECIDE,
         decides(payment.RecordCharge, "VOIDING", lambda c, s, real: real(c, s)[:1]),
         PLAIN,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a payment that was never requested leaves no tombstone",
@@ -181,7 +181,7 @@ MUTANTS = (
         DECIDE,
         decides(payment.ReturnPayment, "NONE", lambda *_: DROPPED),
         PLAIN,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a voided payment is requested after all",
@@ -269,7 +269,7 @@ MUTANTS = (
         DECIDE,
         decides(inventory.ReleaseStock, "REJECTED", lambda *_: DROPPED),
         SOLD_OUT,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a released reservation holds stock for a late copy of the order",
@@ -353,7 +353,7 @@ MUTANTS = (
         "evolve",
         evolves(orders.OrderCancellationStarted, lambda o, e, real: replace(real(o, e), payment_closed=False)),
         PLAIN,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a release is taken for a returned payment",
@@ -361,7 +361,7 @@ MUTANTS = (
         "stock_released",
         gives(lambda event, _: orders.MarkPaymentReturned(order_id=event.order_id)),
         PLAIN,
-        "rests CANCELLING",
+        "stays CANCELLING",
     ),
     Mutant(
         "a delisted product stays on the price list",

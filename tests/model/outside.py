@@ -1,4 +1,4 @@
-"""What is outside: the payment provider's books for one order, and the mailbox.
+"""What is outside: the payment provider's ledger for one order, and the mailbox.
 
 The provider has the rules of `devstack/provider.py`; `test_outside.py` holds both against each other. It is undecided
 whether a card is good until the first call arrives, every answer can be lost, and where a scope says so the provider
@@ -21,7 +21,7 @@ from waybill.deciders.outcomes import NeedsAttention, OutcomeUnknown, Unavailabl
 from waybill.deciders.service import Command, Task, Tried
 
 
-class Books(NamedTuple):
+class Ledger(NamedTuple):
     """What one order's calls have left at the provider."""
 
     answered: str = ""
@@ -37,63 +37,63 @@ class Books(NamedTuple):
     refunds: int = 0
 
 
-Answers = Iterator[tuple[str, Books]]
+Answers = Iterator[tuple[str, Ledger]]
 
 
-def charge(books: Books, *, errors: bool) -> Answers:
-    """Yield every answer that a charge may get, with the books afterwards."""
-    if books.answered:
-        yield books.answered, books
-    elif books.voided:
-        yield "voided", books
+def charge(ledger: Ledger, *, errors: bool) -> Answers:
+    """Yield every answer that a charge may get, with the ledger afterwards."""
+    if ledger.answered:
+        yield ledger.answered, ledger
+    elif ledger.voided:
+        yield "voided", ledger
     else:
-        charged = books._replace(charges=books.charges + 1, key_charged=True)
+        charged = ledger._replace(charges=ledger.charges + 1, key_charged=True)
         yield "charged", charged._replace(answered="charged")
-        yield "declined", books._replace(answered="declined")
+        yield "declined", ledger._replace(answered="declined")
         if errors:
-            yield "lost", books._replace(answered="error")
+            yield "lost", ledger._replace(answered="error")
             yield "lost", charged._replace(answered="error")
 
 
-def void(books: Books, *, errors: bool) -> Answers:
+def void(ledger: Ledger, *, errors: bool) -> Answers:
     """Yield the answer to a void under the charge's key; a charge that was given back counts as voided."""
-    if books.key_charged:
-        yield _charge_of(books), books
+    if ledger.key_charged:
+        yield _charge_of(ledger), ledger
     else:
-        yield "voided", books._replace(voided=True, voids=True)
+        yield "voided", ledger._replace(voided=True, voids=True)
 
 
-def refund(books: Books, *, errors: bool) -> Answers:
+def refund(ledger: Ledger, *, errors: bool) -> Answers:
     """Yield the answer to a refund of the whole charge."""
-    if books.refunded:
-        yield books.refunded, books
-    elif books.refunds < books.charges:
-        paid = books._replace(refunds=books.refunds + 1)
+    if ledger.refunded:
+        yield ledger.refunded, ledger
+    elif ledger.refunds < ledger.charges:
+        paid = ledger._replace(refunds=ledger.refunds + 1)
         yield "refunded", paid._replace(refunded="refunded")
         if errors:
-            yield "lost", books._replace(refunded="error")
+            yield "lost", ledger._replace(refunded="error")
             yield "lost", paid._replace(refunded="error")
     else:
-        yield "exceeds_charge", books
+        yield "exceeds_charge", ledger
 
 
-def find_charge(books: Books, *, errors: bool) -> Answers:
-    """Yield what the books show of a charge: one counts before a void, and a decline leaves nothing."""
-    yield (_charge_of(books) if books.charges else "voided" if books.voids else "nothing"), books
+def find_charge(ledger: Ledger, *, errors: bool) -> Answers:
+    """Yield what the ledger shows of a charge: one counts before a void, and a decline leaves nothing."""
+    yield (_charge_of(ledger) if ledger.charges else "voided" if ledger.voids else "nothing"), ledger
 
 
-def _charge_of(books: Books) -> str:
-    return "voided" if books.refunds else "charged"
+def _charge_of(ledger: Ledger) -> str:
+    return "voided" if ledger.refunds else "charged"
 
 
-def find_refund(books: Books, *, errors: bool) -> Answers:
-    """Yield what the books show of a refund."""
-    yield ("refunded" if books.refunds else "nothing"), books
+def find_refund(ledger: Ledger, *, errors: bool) -> Answers:
+    """Yield what the ledger shows of a refund."""
+    yield ("refunded" if ledger.refunds else "nothing"), ledger
 
 
-def forgotten(books: Books) -> Books:
-    """Return the books of a provider that remembers no key any more."""
-    return books._replace(answered="", key_charged=False, voided=False, refunded="")
+def forgotten(ledger: Ledger) -> Ledger:
+    """Return the ledger of a provider that remembers no key any more."""
+    return ledger._replace(answered="", key_charged=False, voided=False, refunded="")
 
 
 CALLS = {
@@ -130,7 +130,7 @@ class Asks(BaseException):
 class PutOff(NamedTuple):
     """An attempt that settled nothing: its row is due again."""
 
-    in_vain: bool
+    look_up_only: bool
 
 
 def attempt(task: Task, state: Any, event: Any, tried: Tried, answers: Sequence[str]) -> Command | PutOff | str | None:

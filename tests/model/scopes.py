@@ -1,4 +1,4 @@
-"""What is explored: each scope is a small world, in which everything that it allows happens at every point."""
+"""What is explored: each scope is a bounded state space, in which everything that it allows happens at every point."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ LIMIT = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """A bounded world: what is in it, and what may happen."""
+    """A bounded state space: what is in it, and what may happen."""
 
     name: str
     says: str
@@ -35,9 +35,9 @@ class Scope:
     errors: bool = False
     """The provider answers with errors that it stores, and forgets its keys after a day; the deadline always comes."""
     settles: bool = False
-    """An operator may settle the payment at any point at which the provider's books show no refund."""
-    parks: bool = False
-    """The handling of any message may fail: it is parked, and redriven at any point."""
+    """An operator may settle the payment at any point at which the provider's ledger shows no refund."""
+    dead_letters: bool = False
+    """The handling of any message may fail: it becomes a dead letter, redriven at any point."""
     mail: bool = False
     staff: tuple[tuple[Any, ...], ...] = ()
     """What each of the staff does, one after the other."""
@@ -112,11 +112,11 @@ BOUND = (
         lost=False,
     ),
     Scope(
-        name="parked",
-        says="one order: any message is parked and redriven, and comes again; cancel, deadline",
+        name="dead-letters",
+        says="one order: any message becomes a dead letter, is redriven, and comes again; cancel, deadline",
         baskets=(LAMP,),
         stock=(("LAMP", 1),),
-        parks=True,
+        dead_letters=True,
         again=True,
         deadline=True,
         lost=False,
@@ -149,7 +149,7 @@ BOUND = (
     ),
 )
 # Thousands of states, seconds each; the others have a hundred thousand and more.
-SMALL = frozenset({"again", "provider", "free", "two", "three", "parked", "lines"})
+SMALL = frozenset({"again", "provider", "free", "two", "three", "dead-letters", "lines"})
 _named = {scope.name: scope for scope in BOUND}
 
 
@@ -162,6 +162,6 @@ DEEP = (
     _deeper("again", "the same with mails", mail=True),
     _deeper("provider", "the same with any message again", again=True),
     _deeper("two", "the same with lost answers", lost=True),
-    _deeper("parked", "the same with lost answers", lost=True),
+    _deeper("dead-letters", "the same with lost answers", lost=True),
     _deeper("products", "the same with two orders that nobody cancels", baskets=(LAMP, LAMP), cancels=False),
 )

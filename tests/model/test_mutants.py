@@ -25,7 +25,7 @@ def test_a_broken_promise_is_told_step_by_step(capsys, monkeypatch):
     with refund_dropped.applied():
         assert command.main([]) == 1
     said = capsys.readouterr().out
-    assert "BROKEN: an order rests CANCELLING" in said
+    assert "BROKEN: an order stays CANCELLING" in said
     assert " a client cancels: OrderCancellationStarted\n" in said
 
 

@@ -1,4 +1,4 @@
-"""The books of the model say what the simulated provider's say, whatever is asked in whatever sequence."""
+"""The ledger of the model says what the simulated provider's says, whatever is asked in whatever sequence."""
 
 import itertools
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from devstack.http_server import Request
 from devstack.provider import Delays, Provider
-from tests.model.outside import CALLS, Books, forgotten
+from tests.model.outside import CALLS, Ledger, forgotten
 
 POSTS = {
     "charge": ("/v1/charges", "charge-1"),
@@ -55,43 +55,43 @@ def status(told: dict[str, Any]) -> str:
 @pytest.mark.parametrize("first", ["charge", "void", "find_charge"])
 def test_the_same_calls_get_the_same_answers(provider, token, first):
     for calls in itertools.product((*CALLS, "forget"), repeat=3):
-        order, books = f"{token}-{first}-{'-'.join(calls)}", Books()
+        order, ledger = f"{token}-{first}-{'-'.join(calls)}", Ledger()
         for call in (first, *calls):
             if call == "forget":
                 provider.handle(Request("POST", "/forget", {}, {}, b""))
-                books = forgotten(books)
+                ledger = forgotten(ledger)
                 continue
-            answers = dict(CALLS[call](books, errors=False))
+            answers = dict(CALLS[call](ledger, errors=False))
             answer = CARDS[token] if CARDS[token] in answers else next(iter(answers))
-            books = answers[answer]
+            ledger = answers[answer]
             given = asked(provider, call, order, token)
             if {given, answer} <= NOTHING_TO_GIVE_BACK:
                 break  # the refund of another charge would need another key
             assert given == answer, (calls, call)
-        assert books_of(provider, order) == (books.charges, books.voids, books.refunds), calls
+        assert ledger_of(provider, order) == (ledger.charges, ledger.voids, ledger.refunds), calls
 
 
-def books_of(provider: Provider, order: str) -> tuple[int, bool, int]:
+def ledger_of(provider: Provider, order: str) -> tuple[int, bool, int]:
     charges, voids, refunds = (listed(provider, f"/v1/{kind}", order) for kind in ("charges", "voids", "refunds"))
     return len(charges), bool(voids), len(refunds)
 
 
 @pytest.mark.parametrize("fault", ["stored_error", "late_error"])
 @pytest.mark.parametrize("call", ["charge", "refund"])
-def test_a_stored_error_is_answered_again_and_the_books_say_what_was_done(provider, call, fault):
-    order, books = f"{call}-{fault}", Books()
+def test_a_stored_error_is_answered_again_and_the_ledger_says_what_was_done(provider, call, fault):
+    order, ledger = f"{call}-{fault}", Ledger()
     if call == "refund":
         asked(provider, "charge", order, "tok_ok")
-        books = dict(CALLS["charge"](books, errors=True))["charged"]
+        ledger = dict(CALLS["charge"](ledger, errors=True))["charged"]
     path, _ = POSTS[call]
     fault_set = {"path": path, "fault": fault}
     provider.handle(Request("POST", "/faults", {}, {}, json.dumps(fault_set).encode()))
     assert asked(provider, call, order, "tok_ok") == "error"
     provider.handle(Request("POST", "/faults", {}, {}, json.dumps({**fault_set, "fault": None}).encode()))
     assert asked(provider, call, order, "tok_ok") == "error"
-    lost = [after for answer, after in CALLS[call](books, errors=True) if answer == "lost"]
-    (books,) = [b for b in lost if books_of(provider, order) == (b.charges, b.voids, b.refunds)]
-    assert [answer for answer, _ in CALLS[call](books, errors=True)] == ["error"]
+    lost = [after for answer, after in CALLS[call](ledger, errors=True) if answer == "lost"]
+    (ledger,) = [b for b in lost if ledger_of(provider, order) == (b.charges, b.voids, b.refunds)]
+    assert [answer for answer, _ in CALLS[call](ledger, errors=True)] == ["error"]
     for follow in ("void", "find_charge", "find_refund"):
-        ((answer, books),) = CALLS[follow](books, errors=True)
+        ((answer, ledger),) = CALLS[follow](ledger, errors=True)
         assert asked(provider, follow, order, "tok_ok") == answer

@@ -1,4 +1,4 @@
-"""Every interleaving of the small worlds ends well."""
+"""Every interleaving of the small scopes ends well."""
 
 import pytest
 
@@ -25,9 +25,9 @@ def test_every_interleaving_keeps_the_promises_and_reaches_an_end(scope):
     assert found.ends >= ENDS.get(scope.name, set())
 
 
-def test_a_world_that_is_not_known_is_named(capsys):
+def test_a_scope_that_is_not_known_is_named(capsys):
     assert main(["seven"]) == 2
-    assert capsys.readouterr().err.startswith("model: there is no world seven; there are one, again, ")
+    assert capsys.readouterr().err.startswith("model: there is no scope seven; there are one, again, ")
 
 
 def test_more_states_than_allowed_are_said(capsys):

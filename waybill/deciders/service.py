@@ -75,7 +75,7 @@ class Tried:
     """How many there were, this one counted."""
     seconds: float = 0
     """Since the first one, by the database's clock."""
-    in_vain: bool = False
+    look_up_only: bool = False
     """Whether an earlier one raised OutcomeUnknown."""
 
 

@@ -64,7 +64,7 @@ PUT_OFF = """
 UPDATE waybill_due_task
 SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
                last_error = %(error)s,
-               asked_in_vain = asked_in_vain OR %(in_vain)s,
+               asked_in_vain = asked_in_vain OR %(look_up_only)s,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
                way_out = coalesce(%(remediation)s, way_out)
 WHERE id = %(id)s AND attempts = %(attempts)s
@@ -141,7 +141,7 @@ def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: floa
 
 
 def _claimed(
-    id_: int, task: str, attempts: int, seconds: float, in_vain: bool, asked_seconds: float, *asked: Any
+    id_: int, task: str, attempts: int, seconds: float, look_up_only: bool, asked_seconds: float, *asked: Any
 ) -> Claimed:
     aggregate_type, key, event_id, event_type, schema_version, payload, *cause = asked
     correlation_id, traceparent, tracestate, replay_id = cause
@@ -149,7 +149,7 @@ def _claimed(
         id_,
         task,
         attempts,
-        Tried(attempts, seconds, in_vain),
+        Tried(attempts, seconds, look_up_only),
         asked_seconds,
         aggregate_type,
         key,
@@ -175,8 +175,8 @@ def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, rem
         if isinstance(error, NotAttempted):
             cursor.execute(GIVE_BACK, {**values, "seconds": error.seconds})
         else:
-            in_vain = isinstance(error, OutcomeUnknown)
-            cursor.execute(PUT_OFF, {**values, "retry": retry_seconds, "in_vain": in_vain})
+            look_up_only = isinstance(error, OutcomeUnknown)
+            cursor.execute(PUT_OFF, {**values, "retry": retry_seconds, "look_up_only": look_up_only})
 
 
 def finish(claimed: Sequence[Claimed]) -> None:

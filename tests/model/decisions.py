@@ -1,4 +1,4 @@
-"""The corridor without a database: rows that exist in memory alone go through the real `decide`, `evolve` and `models`.
+"""The unit of work without a database: rows in memory go through the real `decide`, `evolve` and `models`.
 
 A decision is pure, so it is made once: rows, commands and events become small numbers, and the same command on the same
 rows is looked up. Every new decision also goes through the fold of `outbox rebuild --check`: a row that differs from
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     refused: bool = False
 
 
-class Corridor:
+class Decisions:
     """Hold what is numbered, and the services as they are now (a mutant may have been put into one)."""
 
     def __init__(self) -> None:
