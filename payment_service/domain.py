@@ -192,7 +192,7 @@ def decide(command: Command, payment: Payment) -> Decision:
             return _unexpected(payment, "declined")
 
         case RecordVoid(), Status.REQUESTED:
-            return [PaymentDeclined(order_id=order_id, code="voided")]  # by hand, in the provider's books
+            return [PaymentDeclined(order_id=order_id, code="voided")]  # by hand, in the provider's records
         case RecordVoid(), Status.VOIDING:
             return [PaymentVoided(order_id=order_id)]
         case RecordVoid(), Status.DECLINED | Status.VOIDED:

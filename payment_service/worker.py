@@ -10,8 +10,8 @@ from waybill.runtime.settings import read
 
 @after(
     PaymentRequested,
-    remediation="compare the reason with the provider's books: once they show the order's charge or void, it is found; "
-    "or cancel the order",
+    remediation="compare the reason with the provider's records: once they show the order's charge or void, it is "
+    "found; or cancel the order",
 )
 def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge | RecordDecline | RecordVoid | None:
     """Charge, unless a cancellation came first: then the void decides, by the same key."""
@@ -23,12 +23,12 @@ def charge(payment: Payment, _: PaymentRequested, tried: Tried) -> RecordCharge 
         case provider.Declined(code=code):
             return RecordDecline(order_id=payment.order_id, code=code)
         case provider.Voided():
-            return RecordVoid(order_id=payment.order_id)  # by our void, or by hand in its books
+            return RecordVoid(order_id=payment.order_id)  # by our void, or by hand in its records
 
 
 @after(
     PaymentVoidRequested,
-    remediation="bring the provider back, or void or refund the order's charge in its books: the look-up finds it",
+    remediation="bring the provider back, or void or refund the order's charge in its records: the look-up finds it",
 )
 def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid | RecordCharge | None:
     """Bar the charge, or learn that it has happened."""
@@ -43,7 +43,7 @@ def void(payment: Payment, _: PaymentVoidRequested, tried: Tried) -> RecordVoid 
 
 @after(
     PaymentRefundRequested,
-    remediation="the money is owed: fix what it names, or refund the whole charge in the provider's books; once "
+    remediation="the money is owed: fix what it names, or refund the whole charge in the provider's records; once "
     "it was paid elsewhere, or is written off: `outbox settle --service payment ORDER_ID`",
 )
 def refund(payment: Payment, _: PaymentRefundRequested, tried: Tried) -> RecordRefund | None:

@@ -5,7 +5,7 @@ charge is asked for under its key within a bound (`provider_ask_for`, well below
 after a stored error, it is looked up by the order's id and never asked for again. While nothing is found the outcome is
 unknown; the due row needs attention past the next bound (`attention_after`), and the look-up goes on.
 
-A charge that was given back whole in the provider's own books counts as voided: so an operator ends what went wrong.
+A charge that was given back whole in the provider's own records counts as voided: so an operator ends what went wrong.
 
 A void looks first, since the charge's key may be older than itself, and then bars the key. A refund looks first from
 its second attempt on; to ask for it again is safe at any age, because no provider gives back more than was charged.

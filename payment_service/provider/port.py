@@ -41,7 +41,7 @@ class Refunded:
 
 
 class UnexpectedAnswer(NeedsAttention):
-    """The provider answered what it should not: an operator has to compare the books."""
+    """The provider answered what it should not: an operator has to compare the records."""
 
 
 class Pending(Unavailable):

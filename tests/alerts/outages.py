@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # pyright: ignore[reportPrivateImportUsage]
 
 from devstack import parts
 from devstack.services import SERVICES
-from tests.e2e.night import books, brokers, databases, outside, records
+from tests.e2e.night import brokers, consistency, databases, outside, records
 from tests.e2e.night.operator import DETECT_SECONDS, Operator, until
 from tests.e2e.night.situations import Look, Story
 
@@ -150,7 +150,7 @@ OUTAGES = [
     Outage("an identity is set back", databases.identity_set_back, 150),
     Outage("a column is missing", databases.column_missing, 90),
     Outage("records are gone before a consumer read them", brokers.retention_passed, 90),
-    Outage("a database was restored in place", books.database_restored, 20),
+    Outage("a database was restored in place", consistency.database_restored, 20),
     Outage("a program has ended", program_ended, 90),
     Outage("every relay has ended", every_relay_ended, 150),
     Outage("a relay is paused", relay_paused, 150),

@@ -16,14 +16,18 @@ from tests.support import services
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's shape."""
-    top = argparse.ArgumentParser(prog="python -m tests.chaos", description="Load, faults, and three books that agree.")
+    top = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description="Load, faults, and three records that agree."
+    )
     top.add_argument("--duration", type=float, default=180, metavar="SECONDS", help="of the faults (default: 180)")
     top.add_argument("--seed", type=int, default=None, help="of everything random (default: a new one, which is said)")
     top.add_argument("--rate", type=float, default=8, help="orders a second (default: 8)")
     top.add_argument(
-        "--reach", type=float, default=120, metavar="SECONDS", help="to see what was not seen by then (default: 120)"
+        "--coverage", type=float, default=120, metavar="SECONDS", help="to see what was not seen by then (default: 120)"
     )
-    top.add_argument("--rest", type=float, default=180, metavar="SECONDS", help="to come to rest in (default: 180)")
+    top.add_argument(
+        "--drain", type=float, default=180, metavar="SECONDS", help="until nothing is in flight (default: 180)"
+    )
     top.add_argument("--only", default="", metavar="WORDS", help="only faults whose name has one of these, by comma")
     top.add_argument("--liveness", action="store_true", help="keep one part down for good at a time in place of faults")
     top.add_argument("--mutant", default="", help="break the product in a known way: the run must end with 1")
@@ -52,10 +56,10 @@ def main(arguments: Sequence[str]) -> int:
             print(trouble, *trouble.details, sep="\n", file=sys.stderr)
             return 1
     print(*report.lines(outcome), sep="\n")
-    if not outcome.is_well:
+    if not outcome.passed:
         print(f"seed {seed}")
     print(json.dumps(outcome.counts))
-    return 0 if outcome.is_well else 1
+    return 0 if outcome.passed else 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.chaos import oracle
 from tests.chaos.load import Load, flowing
 from tests.chaos.run import Outcome, Record, Say, in_flight, settle
 from tests.chaos.stage import Stage
-from tests.support.books import Finding
+from tests.support.audit import Finding
 
 # Part → services whose own work may wait with it, and states that an order may wait in.
 DOWN = {
@@ -32,7 +32,7 @@ OPEN = "SELECT status, count(*) FROM orders WHERE status <> ALL(%s) GROUP BY 1"
 
 
 def run(stage: Stage, seconds: float, seed: int, orders_per_second: float, say: Say) -> Outcome:
-    """Take each part down in turn, in a seeded order; then heal, wait for rest and judge as after any run."""
+    """Take each part down in turn, in a seeded order; then heal, drain, and judge as after any run."""
     load = Load(stage.stack)
     load.prepare()
     outcome = Outcome(required=())
@@ -63,14 +63,14 @@ def _await_progress(stage: Stage, part: str) -> None:
     without, waiting = DOWN[part]
     left: list[str] = []
 
-    def rests() -> bool:
+    def drained() -> bool:
         left[:] = oracle.under_way(stage.stack, without)
         if waiting is not None:
             left.extend(_orders(stage, waiting))
         return not left
 
     what = f"everything but {part} comes to rest"
-    wait_until(rests, deadline_seconds=PROGRESS_SECONDS, what=what, every_seconds=0.5, seen=left)
+    wait_until(drained, deadline_seconds=PROGRESS_SECONDS, what=what, every_seconds=0.5, seen=left)
 
 
 def _orders(stage: Stage, waiting: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What must hold once everything rests, beyond the three books: nothing lost on the way in, nothing done twice.
+"""What must hold once nothing is left to do, beyond the three records: nothing lost on the way in, nothing done twice.
 
 An event that a service reacts to has an inbox row there and at most one effect of each kind; every order was asked for
 by a customer, and every order that a customer was told of is there; stock is what was received less what was
@@ -17,7 +17,7 @@ import httpx2 as httpx
 
 from devstack.harness.stack import CHECKOUT, Stack
 from tests.chaos.load import Load
-from tests.support.books import SERVICES, Books, examine, reader
+from tests.support.audit import SERVICES, Audit, examine, reader
 from waybill.contracts import codec
 
 # What the last line counts; all of it has to be 0.
@@ -43,7 +43,7 @@ INBOX = "SELECT split_part(msg_id, ':', 2) AS event_id FROM received WHERE msg_i
 BUSY = (
     "SELECT task, attempts, last_error FROM waybill_due_task WHERE attempts > 0 OR due_at <= clock_timestamp() LIMIT 3"
 )
-# While books are compared an order's deadline may come, which takes its row away a moment later.
+# While records are compared an order's deadline may come, which takes its row away a moment later.
 LATE = (
     "SELECT task, last_error FROM waybill_due_task WHERE attempts > 1 "
     "OR due_at <= clock_timestamp() - interval '10 seconds'"
@@ -67,11 +67,11 @@ def wanted(service: str) -> set[str]:
     return set(import_module(f"{service}_service.service").service.reaction_to)
 
 
-def restless(stack: Stack) -> list[str]:
-    """Return what is still under way; empty where everything rests."""
+def unfinished(stack: Stack) -> list[str]:
+    """Return what is still under way; empty where nothing is."""
     with reader(stack, "order") as read:
         n = read("SELECT count(*) AS n FROM orders WHERE status NOT IN ('CONFIRMED', 'CANCELLED')")[0]["n"]
-    return under_way(stack) + ([f"{n} orders not at rest"] if n else [])
+    return under_way(stack) + ([f"{n} orders not ended"] if n else [])
 
 
 def under_way(stack: Stack, without: Collection[str] = ()) -> list[str]:
@@ -99,9 +99,9 @@ def under_way(stack: Stack, without: Collection[str] = ()) -> list[str]:
     return found
 
 
-def judge(stack: Stack, load: Load) -> Books:
+def judge(stack: Stack, load: Load) -> Audit:
     """Compare everything with everything."""
-    books = examine(stack)
+    audit = examine(stack)
     outboxes = {}
     inboxes = {}
     for service in SERVICES:
@@ -109,24 +109,24 @@ def judge(stack: Stack, load: Load) -> Books:
             outboxes[service] = read(OUTBOX)
             inboxes[service] = {row["event_id"] for row in read(INBOX.format(service=service))}
             refused = read("SELECT count(*) AS n FROM published")[0]["n"]
-            books.check(
+            audit.check(
                 not refused, "wrong_dead_letters", f"{service}: {refused} publications are dead letters", refused
             )
             for row in read(LATE):
-                books.add("stuck", f"{service}: {row['task']} is due: {row['last_error']}")
-    _effects(books, outboxes, inboxes)
-    _asked_for(books, stack, load)
-    _stock(books, stack)
+                audit.add("stuck", f"{service}: {row['task']} is due: {row['last_error']}")
+    _effects(audit, outboxes, inboxes)
+    _asked_for(audit, stack, load)
+    _stock(audit, stack)
     mailbox = httpx.get(f"{stack.urls['mailbox']}/messages", trust_env=False, timeout=30)
-    _mail(books, mailbox.json()["items"])
-    _verified(books, stack)
-    _folded(books, stack)
+    _mail(audit, mailbox.json()["items"])
+    _verified(audit, stack)
+    _folded(audit, stack)
     for wrong in load.wrong:
-        books.add("wrong_answers", wrong)
-    return books
+        audit.add("wrong_answers", wrong)
+    return audit
 
 
-def _effects(books: Books, outboxes: dict[str, list[dict[str, Any]]], inboxes: dict[str, set[str]]) -> None:
+def _effects(audit: Audit, outboxes: dict[str, list[dict[str, Any]]], inboxes: dict[str, set[str]]) -> None:
     published = [row for rows in outboxes.values() for row in rows if row["topic"]]
     for service, rows in outboxes.items():
         caused = Counter(
@@ -135,27 +135,27 @@ def _effects(books: Books, outboxes: dict[str, list[dict[str, Any]]], inboxes: d
             if row["causation_id"]
         )
         for effect, count in caused.items():
-            books.check(count == 1, "double_effects", f"{service}: {effect} {count} times", count - 1)
+            audit.check(count == 1, "double_effects", f"{service}: {effect} {count} times", count - 1)
         types = wanted(service)
         effective = {row["causation_id"] for row in rows}
         for row in published:
             if row["event_type"] in types and row["event_id"] not in inboxes[service]:
                 has_effect = row["event_id"] in effective
                 text = f"{service}: {row['event_type']} {row['event_id']} has no inbox row, effect: {has_effect}"
-                books.add("double_effects" if has_effect else "lost", text)
+                audit.add("double_effects" if has_effect else "lost", text)
 
 
-def _asked_for(books: Books, stack: Stack, load: Load) -> None:
+def _asked_for(audit: Audit, stack: Stack, load: Load) -> None:
     with reader(stack, "order") as read:
         there = {str(row["order_id"]) for row in read("SELECT order_id FROM orders")}
     told = set(load.placed.values())
     for order_id in told - there:
-        books.add("lost", f"order {order_id}: a customer was told of it, and it is not there")
+        audit.add("lost", f"order {order_id}: a customer was told of it, and it is not there")
     for order_id in there - told:
-        books.add("double_effects", f"order {order_id}: no customer was told of it")
+        audit.add("double_effects", f"order {order_id}: no customer was told of it")
 
 
-def _stock(books: Books, stack: Stack) -> None:
+def _stock(audit: Audit, stack: Stack) -> None:
     units: dict[str, int] = defaultdict(int)
     with reader(stack, "inventory") as read:
         for row in read(TYPES_SEEN):
@@ -170,17 +170,17 @@ def _stock(books: Books, stack: Stack) -> None:
                 units[event.sku] += event.quantity
         for product in read("SELECT sku, on_hand FROM products"):
             sku, on_hand = product["sku"], product["on_hand"]
-            books.check(on_hand == units[sku], "oversold", f"{sku}: {on_hand} on hand, {units[sku]} by its events")
+            audit.check(on_hand == units[sku], "oversold", f"{sku}: {on_hand} on hand, {units[sku]} by its events")
 
 
-def _mail(books: Books, items: Iterable[dict[str, Any]]) -> None:
+def _mail(audit: Audit, items: Iterable[dict[str, Any]]) -> None:
     mails: dict[tuple[str, str], set[str]] = defaultdict(set)
     for item in items:
         headers = item["headers"]
         # A copy under the same Message-ID is the same mail, and what receives mail knows it by that.
         mails[headers["X-Order-ID"], headers["X-Notification-Kind"]].add(headers["Message-ID"])
     for place, ids in mails.items():
-        books.check(len(ids) == 1, "double_mail", f"{place}: {len(ids)} mails", len(ids) - 1)
+        audit.check(len(ids) == 1, "double_mail", f"{place}: {len(ids)} mails", len(ids) - 1)
 
 
 def _command(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
@@ -198,18 +198,18 @@ def _command(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def _verified(books: Books, stack: Stack) -> None:
+def _verified(audit: Audit, stack: Stack) -> None:
     *_, counts = _command(stack, "verify", "--full", "--no-rows")
     for name, kind in VERIFIED.items():
-        known = any(finding.kind == kind for finding in books.found)
+        known = any(finding.kind == kind for finding in audit.found)
         n = counts.get(name, 0)
-        books.check(not n or known, kind, f"outbox verify: {name} {n}", n)
+        audit.check(not n or known, kind, f"outbox verify: {name} {n}", n)
 
 
-def _folded(books: Books, stack: Stack) -> None:
+def _folded(audit: Audit, stack: Stack) -> None:
     for line in _command(stack, "rebuild", "--check"):
         if "aggregate_type" in line:
-            books.add("not_the_fold", f"outbox rebuild: {json.dumps(line)[:300]}")
+            audit.add("not_the_fold", f"outbox rebuild: {json.dumps(line)[:300]}")
 
 
 def types_seen(stack: Stack) -> Counter[str]:

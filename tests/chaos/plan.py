@@ -10,7 +10,7 @@ from random import Random
 from tests.chaos.faults import Fault
 
 TIMES = 3
-BREATH_SECONDS = 1.0  # between two faults, so that orders are in flight again
+PAUSE_SECONDS = 1.0  # between two faults, so that orders are in flight again
 ALONE_SHARE = 0.4  # of a short run
 
 
@@ -42,7 +42,7 @@ def steps(faults: Sequence[Fault], seconds: float, rng: Random) -> list[Step]:
 
 def duration(step: Step) -> float:
     """Return about how many seconds a step takes."""
-    return max(fault.seconds for fault in step) + BREATH_SECONDS
+    return max(fault.seconds for fault in step) + PAUSE_SECONDS
 
 
 def _rounds(faults: Sequence[Fault], rng: Random) -> list[Step]:

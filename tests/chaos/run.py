@@ -1,4 +1,4 @@
-"""One run: load, faults, healing, rest, judgement."""
+"""One run: load, faults, recovery, drain, judgement."""
 
 import threading
 import time
@@ -13,13 +13,13 @@ from devstack.harness.wait import wait_until
 from tests.chaos import oracle
 from tests.chaos.faults import Fault
 from tests.chaos.load import Load, flowing
-from tests.chaos.plan import BREATH_SECONDS, Step
+from tests.chaos.plan import PAUSE_SECONDS, Step
 from tests.chaos.stage import Stage
-from tests.support.books import Books, Finding
+from tests.support.audit import Audit, Finding
 
 Say = Callable[[str], None]
-REST_SECONDS = 180
-REACH_SECONDS = 120  # after the planned faults, for what a slow machine has not come to by then
+DRAIN_SECONDS = 180
+COVERAGE_SECONDS = 120  # after the planned faults, for what a slow machine has not come to by then
 # After a fault, until whoever lost the database has found it again.
 GRACE_SECONDS = 20
 ORDERS_SECONDS = 5
@@ -88,7 +88,7 @@ class Outcome:
         return [trouble for record in self.records.values() for trouble in record.troubles]
 
     @property
-    def is_well(self) -> bool:
+    def passed(self) -> bool:
         return not (self.found or self.never or self.troubles)
 
 
@@ -96,8 +96,8 @@ class Outcome:
 class Deadlines:
     """How many seconds a run may take for what ends as soon as it is done."""
 
-    reach: float = REACH_SECONDS
-    rest: float = REST_SECONDS
+    coverage: float = COVERAGE_SECONDS
+    drain: float = DRAIN_SECONDS
 
 
 def run(
@@ -108,7 +108,7 @@ def run(
     say: Say,
     deadlines: Deadlines,
 ) -> Outcome:
-    """Inject the steps under load, continue until everything was seen, heal, wait for rest and judge."""
+    """Inject the steps under load, continue until everything was seen, heal, drain, and judge."""
     load = Load(stage.stack)
     load.prepare()
     outcome = Outcome()
@@ -119,32 +119,32 @@ def run(
             names = " + ".join(fault.name for fault in step)
             say(f"{time.monotonic() - began:6.1f} s  {n}/{len(steps)}  {names}")
             _inject_together(stage, step, Random(f"{seed}/{n}"), load, outcome)
-            stage.hold(BREATH_SECONDS)
-        _reach_all(stage, steps, load, outcome, say, deadlines.reach)
+            stage.hold(PAUSE_SECONDS)
+        _cover_all(stage, steps, load, outcome, say, deadlines.coverage)
     say(f"{time.monotonic() - began:6.1f} s  healing")
     stage.heal()
     load.finish()
-    settle(stage, load, outcome, say, deadlines.rest)
+    settle(stage, load, outcome, say, deadlines.drain)
     return outcome
 
 
-def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, rest_seconds: float = REST_SECONDS) -> None:
-    """Wait until everything rests, then compare everything."""
+def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, drain_seconds: float = DRAIN_SECONDS) -> None:
+    """Wait until nothing is in flight, then compare everything."""
     began = time.monotonic()
     left: list[str] = []
 
-    def rests() -> bool:
-        left[:] = oracle.restless(stage.stack)
+    def drained() -> bool:
+        left[:] = oracle.unfinished(stage.stack)
         return not left
 
-    books: Books | None = None
+    audit: Audit | None = None
     try:
-        wait_until(rests, deadline_seconds=rest_seconds, what="rest", every_seconds=1, seen=left)
+        wait_until(drained, deadline_seconds=drain_seconds, what="nothing in flight", every_seconds=1, seen=left)
     except AssertionError:
         outcome.found += [Finding("stuck", line) for line in left]
-    say(f"rest after {time.monotonic() - began:.1f} s; comparing the books")
-    books = oracle.judge(stage.stack, load)
-    outcome.found += books.found
+    say(f"nothing in flight after {time.monotonic() - began:.1f} s; comparing the records")
+    audit = oracle.judge(stage.stack, load)
+    outcome.found += audit.found
     outcome.orders = len(load.placed)
     outcome.transitions = dict(oracle.types_seen(stage.stack))
     for at in load.unavailable:
@@ -152,7 +152,7 @@ def settle(stage: Stage, load: Load, outcome: Outcome, say: Say, rest_seconds: f
             outcome.found.append(Finding("wrong_answers", f"503 at {at:.1f} while the database was available"))
 
 
-def _reach_all(
+def _cover_all(
     stage: Stage, steps: Sequence[Step], load: Load, outcome: Outcome, say: Say, deadline_seconds: float
 ) -> None:
     """Continue until every transition was seen and every fault met an order, within a deadline."""
@@ -168,7 +168,7 @@ def _reach_all(
         again = next((step for step in steps if any(fault.name in missing for fault in step)), ())
         say(f"not reached yet: {', '.join(sorted(missing))}")
         _inject_together(stage, again, rng, load, outcome)
-        stage.hold(BREATH_SECONDS)
+        stage.hold(PAUSE_SECONDS)
 
 
 def _inject_together(stage: Stage, step: Step, rng: Random, load: Load, outcome: Outcome) -> None:

@@ -37,13 +37,13 @@ def session(home: Path, given: argparse.Namespace, seed: int, rng: Random, say: 
         left = sorted({fault.name for fault in chosen} - {fault.name for step in steps for fault in step})
         if left:
             say(f"not in a run of {given.duration:.0f} s: {', '.join(left)}")
-        deadlines = run.Deadlines(reach=given.reach, rest=given.rest)
+        deadlines = run.Deadlines(coverage=given.coverage, drain=given.drain)
         return _kept(running, run.run(running, steps, seed, given.rate, say, deadlines), say)
 
 
 def _kept(running: stage.Stage, outcome: Outcome, say: Callable[[str], None]) -> Outcome:
     """Keep the logs of a run that failed."""
-    if not outcome.is_well:
+    if not outcome.passed:
         kept = Path(tempfile.mkdtemp(prefix="waybill-chaos-log-"))
         shutil.copytree(running.folder.log, kept, dirs_exist_ok=True)
         say(f"the programs' logs: {kept}")

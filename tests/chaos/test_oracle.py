@@ -1,12 +1,12 @@
-"""Each thing that must not be is found in books that were spoilt by hand, and nothing is found in good ones."""
+"""Each thing that must not be is found in records that were spoilt by hand, and nothing is found in good ones."""
 
 from typing import Any
 
 import pytest
 
 from tests.chaos import oracle
-from tests.support import books
-from tests.support.books import Books
+from tests.support import audit
+from tests.support.audit import Audit
 
 ORDER, TOPIC = "o1", "order.events.v1"
 
@@ -39,8 +39,8 @@ ROWS = [row(1, "a"), row(2, "b")]
     ],
 )
 def test_a_topic_that_differs_from_the_outbox_is_found(rows, records, kinds):
-    found = Books()
-    books._outbox_against_topics(found, "order", lambda _: rows, {TOPIC: records}, {"known"})
+    found = Audit()
+    audit._outbox_against_topics(found, "order", lambda _: rows, {TOPIC: records}, {"known"})
     assert {finding.kind for finding in found.found} == kinds
 
 
@@ -63,9 +63,9 @@ REFUND = {"kind": "refund", "status": "refunded", "amount": 5}
     ],
 )
 def test_an_order_that_differs_from_the_ledger_or_the_stock_is_found(status, reservation, ledger, kinds):
-    found = Books()
+    found = Audit()
     entries = [{"order_id": ORDER, **entry} for entry in ledger]
-    books._orders(found, {ORDER: {"status": status, "total": 1999}}, {}, {ORDER: {"status": reservation}}, entries)
+    audit._orders(found, {ORDER: {"status": status, "total": 1999}}, {}, {ORDER: {"status": reservation}}, entries)
     assert {finding.kind for finding in found.found} == kinds
 
 
@@ -81,18 +81,18 @@ def test_an_order_that_differs_from_the_ledger_or_the_stock_is_found(status, res
     ],
 )
 def test_a_settled_refund_counts_as_refunded_and_only_what_was_owed_is_settled(settled_by, ledger, kinds):
-    found = Books()
+    found = Audit()
     payments = {ORDER: {"status": "REFUNDED", "settled_by": settled_by}}
     entries = [{"order_id": ORDER, **entry} for entry in ledger]
-    books._orders(found, {ORDER: {"status": "CANCELLED"}}, payments, {ORDER: {"status": "RELEASED"}}, entries)
+    audit._orders(found, {ORDER: {"status": "CANCELLED"}}, payments, {ORDER: {"status": "RELEASED"}}, entries)
     assert {finding.kind for finding in found.found} == kinds
 
 
 @pytest.mark.parametrize(("reserved", "on_hand", "kinds"), [(2, 2, set()), (1, 2, {"oversold"}), (2, 1, {"oversold"})])
 def test_stock_that_is_not_what_is_held_is_found(reserved, on_hand, kinds):
-    found = Books()
+    found = Audit()
     held = {ORDER: {"status": "RESERVED", "lines": [{"sku": "LAMP", "quantity": 2}]}}
-    books._stock(found, held, [{"sku": "LAMP", "reserved": reserved, "on_hand": on_hand}])
+    audit._stock(found, held, [{"sku": "LAMP", "reserved": reserved, "on_hand": on_hand}])
     assert {finding.kind for finding in found.found} == kinds
 
 
@@ -110,7 +110,7 @@ RESERVED = row(1, "r", event_type="waybill.inventory.StockReserved", causation_i
     ],
 )
 def test_an_effect_that_is_missing_or_there_twice_is_found(effects, inbox, kinds):
-    found = Books()
+    found = Audit()
     outboxes = {"order": [row(1, "a", **PLACED)], "inventory": effects}
     oracle._effects(found, outboxes, {"order": set(), "inventory": inbox})
     assert {finding.kind for finding in found.found} == kinds
@@ -118,7 +118,7 @@ def test_an_effect_that_is_missing_or_there_twice_is_found(effects, inbox, kinds
 
 def test_a_second_mail_is_found_and_a_copy_of_the_first_is_none():
     headers = {"X-Order-ID": ORDER, "X-Notification-Kind": "ORDER_CONFIRMED"}
-    copies, second = Books(), Books()
+    copies, second = Audit(), Audit()
     oracle._mail(copies, [{"headers": {**headers, "Message-ID": "1"}}] * 2)
     oracle._mail(second, [{"headers": {**headers, "Message-ID": number}} for number in "12"])
     assert copies.found == []

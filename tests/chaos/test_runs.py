@@ -38,7 +38,9 @@ def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_a_short_run_ends_well():
-    code, counts, said = chaos("--seed", "11", "--duration", "20", "--reach", "300", "--rest", "240", "--only", ROBUST)
+    code, counts, said = chaos(
+        "--seed", "11", "--duration", "20", "--coverage", "300", "--drain", "240", "--only", ROBUST
+    )
     assert code == 0, said[-4000:]
     assert counts["orders"] > 0
     assert counts["reached"] > 0
@@ -46,7 +48,7 @@ def test_a_short_run_ends_well():
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_product_is_found(name):
-    arguments = ("--seed", "5", "--duration", "20", "--rest", "25", "--only", MUTANTS[name].fault)
+    arguments = ("--seed", "5", "--duration", "20", "--drain", "25", "--only", MUTANTS[name].fault)
     code, counts, said = chaos("--mutant", name, *arguments)
     assert code == 1, said[-4000:]
     assert any(counts[kind] for kind in MUTANTS[name].shows_as), counts

@@ -8,7 +8,7 @@ import pytest
 from devstack.harness.stack import order_at_rest
 from devstack.harness.wait import wait_until
 from devstack.parts import names
-from tests.support.books import until_they_agree
+from tests.support.audit import until_they_agree
 from tests.support.load import orders_flowing
 
 # One of each kind; the services' other programs of a kind are the same code.

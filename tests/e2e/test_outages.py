@@ -13,7 +13,7 @@ import pytest
 
 from devstack.harness.stack import Stack, sent
 from devstack.harness.wait import wait_until
-from tests.support.books import until_they_agree
+from tests.support.audit import until_they_agree
 from tests.support.outbox_command import Ended, outbox
 
 

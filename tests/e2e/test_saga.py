@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from devstack.harness.stack import sent
 from devstack.harness.wait import wait_until
-from tests.support.books import until_they_agree
+from tests.support.audit import until_they_agree
 from tests.support.shop import key
 
 

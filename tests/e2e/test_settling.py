@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from devstack.harness.stack import CHECKOUT, sent
-from tests.support.books import until_they_agree
+from tests.support.audit import until_they_agree
 from tests.support.shop import Shop, key
 
 PART = 600

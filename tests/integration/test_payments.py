@@ -243,7 +243,7 @@ def test_another_amount_needs_attention_at_once_until_it_is_given_back_by_hand(w
         assert task == "charge"
         assert f"asked to charge 4200 EUR for {order_id}" in error
         assert "4201 EUR" in error
-        assert "books" in remediation
+        assert "records" in remediation
         world.give_back(order_id)
         becomes(order_id, "DECLINED")
     assert marks() == due() == []

@@ -135,7 +135,7 @@ def test_a_due_row_that_cannot_begin_needs_attention_at_once_and_holds_back_no_o
         calls.append(asked.aggregate_id)
 
     broken, *healthy = (place() for _ in range(3))
-    plan = service(attempt, remediation="compare the books")
+    plan = service(attempt, remediation="compare the records")
     handle(plan, [broken, *healthy])
     with psycopg.connect(order_database.superuser_url, autocommit=True) as superuser:
         superuser.execute(damage, [str(broken.command.order_id)])
@@ -144,7 +144,7 @@ def test_a_due_row_that_cannot_begin_needs_attention_at_once_and_holds_back_no_o
     assert sorted(calls) == sorted(str(one.command.order_id) for one in healthy)
     ((remedy, error),) = attention()
     assert reason in error
-    assert remedy == worker.LOOK
+    assert remedy == worker.FIX_THE_ERROR
 
 
 def test_one_refused_outcome_does_not_hold_back_the_others(order_database, calls):
@@ -197,13 +197,13 @@ def test_what_only_an_operator_can_end_is_marked_tried_on_and_the_mark_goes_when
         marks.append(deadlines.marked("order", [asked.aggregate_id, "another"]))
         connection.close()  # this thread's own
 
-    plan = service(attempt, remediation="compare the books")
+    plan = service(attempt, remediation="compare the records")
     placed = place()
     handle(plan, [placed])
     with working(plan):
         wait_until(lambda: due() == [], deadline_seconds=20, what="nothing is due")
     (remediation, error), marked = marks
-    assert (remediation, "another amount was charged" in error) == ("compare the books", True)
+    assert (remediation, "another amount was charged" in error) == ("compare the records", True)
     assert marked == {str(placed.command.order_id)}
     assert attention() == []
 

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     services.configure()
     from tests.chaos import stage
-    from tests.e2e.night import books, brokers, databases, outside, records, situations, table  # noqa: F401 - they add their situations
+    from tests.e2e.night import brokers, consistency, databases, outside, records, situations, table  # noqa: F401 - they add their situations
 
     end_tidily()
     words = [word.strip() for word in given.only.split(",") if word.strip()]

@@ -25,7 +25,7 @@ KEY = "sk_test_waybill"
 
 
 class World(Protocol):
-    """A provider that a test may break, and what its own books say."""
+    """A provider that a test may break, and what its own records say."""
 
     name: str
     settings: PaymentSettings
@@ -43,7 +43,7 @@ class World(Protocol):
         ...
 
     def charges(self, order_id: UUID) -> list[int]:
-        """The amounts that an order was charged, by the provider's own books."""
+        """The amounts that an order was charged, by the provider's own records."""
         ...
 
     def refunds(self, order_id: UUID) -> list[int]:
@@ -51,7 +51,7 @@ class World(Protocol):
         ...
 
     def give_back(self, order_id: UUID, *parts: int) -> None:
-        """Refund by hand, in the provider's own books: all that was charged, or these parts of it."""
+        """Refund by hand, in the provider's own records: all that was charged, or these parts of it."""
         ...
 
 
@@ -99,7 +99,7 @@ class SimulatorWorld:
 
 @dataclass
 class StripeWorld:
-    """localstripe behind the proxy; its books are read past the proxy."""
+    """localstripe behind the proxy; its records are read past the proxy."""
 
     settings: PaymentSettings
     proxy: stripe_proxy.Proxy

@@ -1,4 +1,4 @@
-"""Three books that must agree once everything rests: the databases, the topics, the provider's ledger."""
+"""Three records that must agree once nothing is left to do: the databases, the topics, the provider's ledger."""
 
 import contextlib
 from collections import defaultdict
@@ -29,8 +29,8 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Books:
-    """What each book says, and what is wrong between them."""
+class Audit:
+    """What is wrong between the three records."""
 
     found: list[Finding] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ def records(stack: Stack) -> dict[str, list[tuple[str, str, int | None]]]:
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": stack.kafka,
-            "group.id": "books",
+            "group.id": "audit",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
         }
@@ -80,20 +80,20 @@ def records(stack: Stack) -> dict[str, list[tuple[str, str, int | None]]]:
 
 
 def compare(stack: Stack) -> list[str]:
-    """Return every fault found; empty where the three books agree."""
+    """Return every fault found; empty where the three records agree."""
     return [finding.text for finding in examine(stack).found]
 
 
-def examine(stack: Stack) -> Books:
+def examine(stack: Stack) -> Audit:
     """Compare the databases, the topics and the provider's ledger."""
-    books = Books()
+    audit = Audit()
     topics = records(stack)
     for service in SERVICES:
         with reader(stack, service) as read:
             ghosts = read("SELECT event_id::text FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost'")
-            _outbox_against_topics(books, service, read, topics, {row["event_id"] for row in ghosts})
+            _outbox_against_topics(audit, service, read, topics, {row["event_id"] for row in ghosts})
             failed = len(read("SELECT 1 FROM received WHERE status = -1"))
-            books.check(not failed, "wrong_dead_letters", f"{service}: {failed} messages are dead letters", failed)
+            audit.check(not failed, "wrong_dead_letters", f"{service}: {failed} messages are dead letters", failed)
     with reader(stack, "order") as read:
         orders = {str(row["order_id"]): row for row in read("SELECT * FROM orders")}
     with reader(stack, "payment") as read:
@@ -101,10 +101,10 @@ def examine(stack: Stack) -> Books:
     with reader(stack, "inventory") as read:
         reservations = {str(row["order_id"]): row for row in read("SELECT * FROM reservations")}
         products = read("SELECT * FROM products")
-    _stock(books, reservations, products)
+    _stock(audit, reservations, products)
     ledger = httpx.get(f"{stack.urls['provider']}/v1/ledger", trust_env=False).json()["items"]
-    _orders(books, orders, payments, reservations, ledger)
-    return books
+    _orders(audit, orders, payments, reservations, ledger)
+    return audit
 
 
 def until_they_agree(stack: Stack) -> None:
@@ -115,11 +115,11 @@ def until_they_agree(stack: Stack) -> None:
         faults[:] = compare(stack)
         return not faults
 
-    wait_until(look, deadline_seconds=60, what="the three books agree", every_seconds=0.5, seen=faults)
+    wait_until(look, deadline_seconds=60, what="the three records agree", every_seconds=0.5, seen=faults)
 
 
 def _outbox_against_topics(
-    books: Books, service: str, read: Any, topics: dict[str, Any], acknowledged: set[str]
+    audit: Audit, service: str, read: Any, topics: dict[str, Any], acknowledged: set[str]
 ) -> None:
     rows = read(
         "SELECT topic, aggregate_type, aggregate_id, aggregate_version, event_id::text FROM waybill_outbox "
@@ -132,23 +132,23 @@ def _outbox_against_topics(
         if row["topic"]:
             public[row["topic"]].add(row["event_id"])
     for place, seen in versions.items():
-        books.check(seen == list(range(1, len(seen) + 1)), "reordered", f"{service} {place}: versions {seen}")
+        audit.check(seen == list(range(1, len(seen) + 1)), "reordered", f"{service} {place}: versions {seen}")
     for topic, committed in public.items():
         published = {event_id for _, event_id, _ in topics[topic]} - acknowledged
         lost, ghosts = len(committed - published), len(published - committed)
-        books.check(not lost, "lost", f"{topic}: {lost} events lost", lost)
-        books.check(not ghosts, "ghosts", f"{topic}: {ghosts} events that nobody committed", ghosts)
+        audit.check(not lost, "lost", f"{topic}: {lost} events lost", lost)
+        audit.check(not ghosts, "ghosts", f"{topic}: {ghosts} events that nobody committed", ghosts)
         last: dict[str, int] = defaultdict(int)
         first_sight: set[str] = set()
         for key, event_id, version in topics[topic]:
             if event_id in first_sight or event_id in acknowledged or version is None:
                 continue
             first_sight.add(event_id)
-            books.check(version > last[key], "reordered", f"{topic} {key}: version {version} after {last[key]}")
+            audit.check(version > last[key], "reordered", f"{topic} {key}: version {version} after {last[key]}")
             last[key] = version
 
 
-def _stock(books: Books, reservations: dict[str, Any], products: list[Any]) -> None:
+def _stock(audit: Audit, reservations: dict[str, Any], products: list[Any]) -> None:
     held: dict[str, int] = defaultdict(int)
     for reservation in reservations.values():
         if reservation["status"] == "RESERVED":
@@ -157,11 +157,11 @@ def _stock(books: Books, reservations: dict[str, Any], products: list[Any]) -> N
     for product in products:
         sku = product["sku"]
         reserved = product["reserved"]
-        books.check(reserved == held[sku], "oversold", f"{sku}: {reserved} reserved, {held[sku]} held")
-        books.check(0 <= reserved <= product["on_hand"], "oversold", f"{sku}: oversold")
+        audit.check(reserved == held[sku], "oversold", f"{sku}: {reserved} reserved, {held[sku]} held")
+        audit.check(0 <= reserved <= product["on_hand"], "oversold", f"{sku}: oversold")
 
 
-def _orders(books: Books, orders: Any, payments: Any, reservations: Any, ledger: list[dict[str, Any]]) -> None:
+def _orders(audit: Audit, orders: Any, payments: Any, reservations: Any, ledger: list[dict[str, Any]]) -> None:
     charged: dict[str, list[int]] = defaultdict(list)  # amounts
     refunded: dict[str, list[int]] = defaultdict(list)
     for entry in ledger:
@@ -175,14 +175,14 @@ def _orders(books: Books, orders: Any, payments: Any, reservations: Any, ledger:
         reservation = reservations.get(order_id, {}).get("status")
         seen = f"order {order_id} {status}: payment {payment}, reservation {reservation}, "
         seen += f"{charged[order_id]} charged, {refunded[order_id]} refunded"
-        books.check(status in {"CONFIRMED", "CANCELLED"}, "stuck", f"{seen}: not at rest")
-        books.check(len(charged[order_id]) <= 1, "double_charged", seen)
+        audit.check(status in {"CONFIRMED", "CANCELLED"}, "stuck", f"{seen}: not ended")
+        audit.check(len(charged[order_id]) <= 1, "double_charged", seen)
         if status == "CONFIRMED":
             wanted = 1 if order["total"] else 0  # a free order is charged nothing
-            books.check((len(charged[order_id]), len(refunded[order_id])) == (wanted, 0), "ledger_mismatch", seen)
-            books.check(reservation == "COMMITTED", "oversold", seen)
+            audit.check((len(charged[order_id]), len(refunded[order_id])) == (wanted, 0), "ledger_mismatch", seen)
+            audit.check(reservation == "COMMITTED", "oversold", seen)
         if status == "CANCELLED":
             owed = sum(charged[order_id]) - sum(refunded[order_id])
-            settled_by = payments.get(order_id, {}).get("settled_by")  # an operator, outside of the provider's books
-            books.check(owed > 0 if settled_by else owed == 0, "ledger_mismatch", f"{seen}, settled by {settled_by}")
-            books.check(reservation in {"REJECTED", "RELEASED", None}, "oversold", seen)
+            settled_by = payments.get(order_id, {}).get("settled_by")  # an operator, outside of the provider's records
+            audit.check(owed > 0 if settled_by else owed == 0, "ledger_mismatch", f"{seen}, settled by {settled_by}")
+            audit.check(reservation in {"REJECTED", "RELEASED", None}, "oversold", seen)
