@@ -6,9 +6,10 @@ A page has each table once; the text around it is written by hand.
 import ast
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 def pages() -> dict[Path, str]:
     """Return the text of every page that has such tables, as it should be."""
     wanted = {
-        DOCS / "services" / f"{name}.md": [table(name, mark) for mark in ("ENDPOINTS", "IN", "OUT", "SETTINGS")]
+        DOCS / "services" / f"{name}.md": [*(table(name, mark) for mark in ("ENDPOINTS", "IN", "OUT", "SETTINGS")), *statuses(name)]
         for name in SERVICES
     }
     wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
@@ -138,16 +139,30 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
-def statuses(service: str) -> dict[str, list[str]]:
-    """Return each `…Status` enum of the domain → its values but NONE, in the sequence of the source."""
-    tree = ast.parse((CHECKOUT / f"{service}_service" / "domain.py").read_text())
-    return {
-        node.name: [name for each in node.body for name in _assigned(each) if name != "NONE"]
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Status")
-    }
+def statuses(service: str) -> list[str]:
+    """Return the table of each `…Status` enum of the domain but for NONE: the docstrings of its members."""
+    tree = ast.parse((CHECKOUT / f"{service}_service" / "domain.py").read_text(encoding="utf-8"))
+    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Status")]
+    return [
+        "\n".join(
+            [
+                f"| {kind.name.removesuffix('Status') or 'Status'} | What it means, and who moves it on |",
+                "|---|---|",
+                *(f"| {name} | {meaning} |" for name, meaning in _members(kind) if name != "NONE"),
+            ]
+        )
+        for kind in kinds
+    ]
 
 
-def _assigned(statement: ast.stmt) -> list[str]:
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+def _members(kind: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield each member of an enum with the docstring after it."""
+    for member, after in pairwise(kind.body):
+        match member, after:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(meaning))),
+            ):
+                yield name, " ".join(meaning.split())
+            case _:
+                pass

@@ -37,9 +37,9 @@ class ReservationStatus(StrEnum):
     RESERVED = "RESERVED"
     """Held, until the order is confirmed or cancelled."""
     REJECTED = "REJECTED"
-    """Something was short; nothing is held."""
+    """Something was short; nothing is held. Final, unless a cancellation comes."""
     COMMITTED = "COMMITTED"
-    """Sold. Final."""
+    """Sold: the goods have left. Final."""
     RELEASED = "RELEASED"
     """Given back, or never held. Final."""
 
@@ -50,9 +50,9 @@ class ProductStatus(StrEnum):
     NONE = "NONE"
     """Never listed."""
     LISTED = "LISTED"
-    """For sale."""
+    """For sale, until staff delist it."""
     DELISTED = "DELISTED"
-    """No longer for sale; stock that is held stays held."""
+    """No longer for sale; stock that is held stays held. Staff may list it again."""
 
 
 class InventoryCode(StrEnum):

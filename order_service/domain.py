@@ -34,15 +34,15 @@ class Status(StrEnum):
     PENDING = "PENDING"
     """Waits for the inventory, which holds the stock or says that it is short."""
     RESERVED = "RESERVED"
-    """Waits for the payment."""
+    """Waits for the payment. For long: is the provider reachable?"""
     CHARGED = "CHARGED"
     """Only inside the transaction that also confirms."""
     CONFIRMED = "CONFIRMED"
-    """Ended well."""
+    """Paid and sold. Final."""
     CANCELLING = "CANCELLING"
     """Waits for stock and payment to be given back. For long: look at the payment, a refund may need attention."""
     CANCELLED = "CANCELLED"
-    """Ended, with nothing held and nothing charged."""
+    """Nothing is held and nothing charged. Final."""
 
 
 class Reason(StrEnum):

@@ -40,7 +40,7 @@ class Status(StrEnum):
     DECLINED = "DECLINED"
     """Not paid. Final."""
     VOIDING = "VOIDING"
-    """The worker is asking the provider to bar the charge."""
+    """The worker is asking the provider to refuse a charge from now on."""
     VOIDED = "VOIDED"
     """Never charged, and never will be. Final."""
     REFUNDING = "REFUNDING"
