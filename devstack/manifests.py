@@ -158,7 +158,7 @@ PROGRAMS: Final = {
       WAYBILL_DATABASE_URL: *NAME-service
     ports: ["127.0.0.1:PORT:8000"]
     volumes: ["jwks:/jwks:ro"]
-    healthcheck: *ready
+    healthcheck: *web-ready
     depends_on:
       NAME-migrate: {condition: service_completed_successfully}
       issuer: {condition: service_completed_successfully}

@@ -77,6 +77,10 @@ class Site:
         """Return the base URL of a part."""
         return f"http://{HOST}:{self.ports[part]}"
 
+    def health_port(self, part: str) -> int:
+        """Return the port on which a program tells of itself."""
+        return self.ports.get(f"{part}.health", self.ports[part])
+
     @property
     def superuser(self) -> str:
         """Return the URL of the database server as its superuser."""
@@ -105,6 +109,7 @@ class Site:
 def port_names(chosen: Iterable[str]) -> list[str]:
     """Return what the named parts need ports for; a `.hint` is a UDP socket."""
     extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"]}
+    extra |= {f"{service}.web": [f"{service}.web.health"] for service in SERVICES}
     listed = [port for name in chosen for port in (name, *extra.get(name, ()))]
     hints = [f"{service}.hint" for service in services_of(listed)]
     return listed + hints + [f"{name}.hint" for name in listed if name.endswith(".worker")]
@@ -175,6 +180,8 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         if kind == "consumer":
             environment["WAYBILL_CONSUMER_INSTANCE"] = f"{service}.consumer"
         environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
+        if health := site.ports.get(f"{service}.{kind}.health"):
+            environment["WAYBILL_HEALTH_PORT"] = str(health)
     return environment
 
 
@@ -186,7 +193,7 @@ def program(site: Site, service: str, kind: str) -> Part:
     return Part(
         name=name,
         command=python("outbox_relay") if is_relay else python("waybill", f"{service}_service", kind),
-        probe=f"{site.http(name)}/readyz",
+        probe=f"http://{HOST}:{site.health_port(name)}/readyz",
         tier=2 if is_relay else 3,
         needs=frozenset({f"{service}.migrate", *needs}),
         environment=service_environment(site, service, kind),

@@ -93,11 +93,12 @@ def _orders(op, sku: str) -> Generator[None]:
 
 def _targets(running) -> dict[str, int]:
     """Return every program's port, those of the stack and those that run beside it."""
-    own = {name: port for name, port in running.site.ports.items() if name.endswith(PROGRAMS)}
+    own = {name: running.site.health_port(name) for name in running.site.ports if name.endswith(PROGRAMS)}
     for number, process in enumerate(running.extra):
         with suppress(psutil.Error, KeyError):
             if process.poll() is None:
-                own[f"beside.{number}"] = int(psutil.Process(process.pid).environ()["WAYBILL_PORT"])
+                told = psutil.Process(process.pid).environ()
+                own[f"beside.{number}"] = int(told.get("WAYBILL_HEALTH_PORT", told["WAYBILL_PORT"]))
     return own
 
 

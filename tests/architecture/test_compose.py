@@ -26,7 +26,7 @@ READY = ["CMD", "python", "deploy/ready.py"]
 
 # What each kind of program cannot do its work without.
 NEEDS = {
-    "web": {"DATABASE_URL", "HOST", "PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"},
+    "web": {"DATABASE_URL", "HOST", "PORT", "HEALTH_PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"},
     "consumer": {"DATABASE_URL", "HOST", "PORT", "KAFKA_BOOTSTRAP"},
     "worker": {"DATABASE_URL", "HOST", "PORT"},
     "relay": {"DATABASE_URL", "HOST", "PORT", "KAFKA_BOOTSTRAP", "SERVICE"},
@@ -85,7 +85,11 @@ def known_to(name: str) -> set[str]:
 def listening(name: str) -> set[int]:
     """The TCP ports that a container listens on, for others."""
     given = environment(name)
-    found = {int(v) for k, v in given.items() if k in {"WAYBILL_PORT", "STACK_PORT", "STACK_SMTP_PORT"}}
+    found = {
+        int(v)
+        for k, v in given.items()
+        if k in {"WAYBILL_PORT", "WAYBILL_HEALTH_PORT", "STACK_PORT", "STACK_SMTP_PORT"}
+    }
     if "KAFKA_LISTENERS" in given:
         found |= {int(listener.rpartition(":")[2]) for listener in given["KAFKA_LISTENERS"].split(",")}
     if "QUARKUS_HTTP_PORT" in given:
@@ -192,7 +196,8 @@ def test_no_port_is_published_twice():
 
 @pytest.mark.parametrize("name", [name for name in OURS if kind_of(name) in {"web", "consumer", "worker", "relay"}])
 def test_a_program_is_asked_for_readiness_where_it_answers(name):
-    port = environment(name)["WAYBILL_PORT"]
+    given = environment(name)
+    port = given.get("WAYBILL_HEALTH_PORT", given["WAYBILL_PORT"])
     assert COMPOSED[name]["healthcheck"]["test"] == [*READY, f"http://127.0.0.1:{port}/readyz"]
     assert environment(name)["WAYBILL_HOST"] == "0.0.0.0"
 

@@ -105,12 +105,13 @@ class Stage:
         """Run one more of a program than the stack has; killed at the end of the block where it still runs."""
         service, _, kind = name.partition(".")
         part = self._rewired(parts.program(self.site, service, kind))
-        port = choose([f"{name}.{number}"], {}, {})[f"{name}.{number}"]
+        port, health_port = choose([f"{name}.{number}", f"{name}.{number}.health"], {}, {}).values()
         environment = {
             **parts.inherited(),
             leftovers.MARK: str(self.folder.path),
             **part.environment,
             "WAYBILL_PORT": str(port),
+            **({"WAYBILL_HEALTH_PORT": str(health_port)} if kind == "web" else {}),
             "WAYBILL_CONSUMER_INSTANCE": f"{name}.{number}",
         }
         environment.pop("WAYBILL_RELAY_WAKE_UP", None)

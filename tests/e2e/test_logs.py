@@ -22,7 +22,7 @@ def programs(stack: Stack) -> list[str]:
 
 def address(stack: Stack, program: str) -> tuple[str, int]:
     ports = json.loads((stack.home / "stack.json").read_text())["ports"]
-    return "127.0.0.1", ports[program]
+    return "127.0.0.1", ports.get(f"{program}.health", ports[program])
 
 
 def hang_up(stack: Stack, program: str) -> None:

@@ -18,7 +18,6 @@ NOT_FOR_THE_OUTBOX = {
     "circuitbreaker",
     "confluent-kafka",
     "django-ninja",
-    "granian",
     "httpx2",
     "prometheus-client",
     "pyjwt",

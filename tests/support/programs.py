@@ -16,6 +16,7 @@ from devstack import tokens
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
 from tests.support.providers.process import free_port
+from waybill.runtime.addresses import joined
 
 NOWHERE = "127.0.0.1:1"
 
@@ -25,6 +26,7 @@ class Program:
 
     def __init__(self, kind: str, url: str, folder: Path, **more: str) -> None:
         self.kind, self.host, self.port = kind, more.get("WAYBILL_HOST", "127.0.0.1"), free_port()
+        self.health_port = free_port() if kind == "web" else self.port
         self._log, self._folder = folder / f"{kind}.log", folder
         tokens.prepare(folder)
         environment = {
@@ -34,6 +36,7 @@ class Program:
             "WAYBILL_KAFKA_BOOTSTRAP": NOWHERE,
             "WAYBILL_HOST": self.host,
             "WAYBILL_PORT": str(self.port),
+            "WAYBILL_HEALTH_PORT": str(self.health_port),
             "WAYBILL_JWKS_FILE": str(tokens.jwks_file(folder)),
             "WAYBILL_TOKEN_ISSUER": tokens.ISSUER,
             "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,
@@ -47,7 +50,12 @@ class Program:
 
     @property
     def base(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        return f"http://{joined(self.host, self.port)}"
+
+    @property
+    def health_base(self) -> str:
+        """Where it tells of itself: a web program has a port of its own for that."""
+        return f"http://{joined(self.host, self.health_port)}"
 
     @property
     def log(self) -> str:
@@ -66,7 +74,8 @@ class Program:
             "Idempotency-Key": key or os.urandom(8).hex(),
         }
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.base}{path}", data, headers)
+        base = self.base if path.startswith("/v1/") else self.health_base
+        request = urllib.request.Request(f"{base}{path}", data, headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()
@@ -104,7 +113,7 @@ def program(kind: str, url: str, **more: str) -> Iterator[Program]:
             assert running.process.poll() is None, running.log
             assert "Traceback" not in running.log, running.log
         finally:
-            running.process.terminate()  # granian's child ends with its parent
+            running.process.terminate()
             try:
                 running.process.wait(20)
             except subprocess.TimeoutExpired:

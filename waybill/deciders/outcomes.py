@@ -13,6 +13,8 @@ from waybill.contracts.event import Event
 class Code(StrEnum):
     """Name an error for programs; stable once published."""
 
+    MALFORMED_REQUEST = "malformed_request"
+    HEAD_TOO_LARGE = "head_too_large"
     MALFORMED_JSON = "malformed_json"
     NOT_VALID = "not_valid"
     BODY_TOO_LARGE = "body_too_large"
@@ -26,6 +28,8 @@ class Code(StrEnum):
     TOO_LATE = "too_late"
     ALREADY_EXISTS = "already_exists"
     CONFLICT = "conflict"
+    TIMED_OUT = "timed_out"
+    OVERLOADED = "overloaded"
     DATABASE_UNAVAILABLE = "database_unavailable"
     INTERNAL_ERROR = "internal_error"
 

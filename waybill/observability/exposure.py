@@ -34,6 +34,7 @@ CONSUMER_QUESTIONS: Final = (
     Question("consumer_dead_letters", DEAD_LETTERS, {"most": COUNTED}),
     Question("consumer_missing_records", MISSING_RECORDS, others=True),
 )
+REFUSALS: Final = ("malformed", "too_large", "slow", "overloaded", "defect")
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have
@@ -117,6 +118,7 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
             for table in tables
             for status in table.open_statuses
         ],
+        "http_refused_total": [{"reason": reason} for reason in REFUSALS],
         "http_request_seconds": requests,
         "worker_attempt_seconds": tasks,
         "worker_attempts_total": [

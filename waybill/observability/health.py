@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` for the programs that answer no requests of their own.
+"""`/livez`, `/readyz` and `/metrics`, on a port of their own: they are for who runs a program, and always answered.
 
 `/livez` touches nothing. `/readyz` asks the program; Kafka away means degraded, not unready.
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SHUT_RDWR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from socket import SHUT_RDWR, SOCK_STREAM, socket
 from threading import Thread
 from typing import Any, Final
 
@@ -37,20 +37,10 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
             return 404, "text/plain", b"only /livez, /readyz and /metrics here\n"
 
 
-def refuse_taken_port(host: str, port: int) -> None:
-    """Raise SystemExit with one line where host:port cannot be listened on."""
-    try:
-        family, address = addresses.resolve(host, port, SOCK_STREAM)
-        with socket(family) as probe:
-            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SystemExit(_cannot(host, port, error)) from None
-
-
-def _cannot(host: str, port: int, error: OSError) -> str:
+def cannot_listen(host: str, port: int, error: OSError, variable: str = "WAYBILL_PORT") -> str:
+    """Return the line that ends a program whose address is taken, or not its own."""
     at = addresses.joined(host, port)
-    return f"cannot answer on {at}: {error.strerror}; set WAYBILL_HOST and WAYBILL_PORT to what is free here"
+    return f"cannot answer on {at}: {error.strerror}; set WAYBILL_HOST and {variable} to what is free here"
 
 
 class _Server(ThreadingHTTPServer):
@@ -85,7 +75,7 @@ class _Server(ThreadingHTTPServer):
             log.error("defect", client=client_address[0], exc_info=error)
 
 
-def serve(host: str, port: int, ready: Ready) -> None:
+def serve(host: str, port: int, ready: Ready, *, variable: str = "WAYBILL_PORT") -> None:
     """Answer on host:port in a daemon thread; raises SystemExit with one line where the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -103,5 +93,5 @@ def serve(host: str, port: int, ready: Ready) -> None:
     try:
         server = _Server(host, port, Handler)
     except OSError as error:
-        raise SystemExit(_cannot(host, port, error)) from None
+        raise SystemExit(cannot_listen(host, port, error, variable)) from None
     Thread(target=server.serve_forever, name="health", daemon=True).start()

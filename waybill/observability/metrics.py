@@ -35,6 +35,7 @@ Name = Literal[
     "consumer_passed_total",
     "consumer_processed_total",
     "consumer_stopped",
+    "http_refused_total",
     "http_request_seconds",
     "outbox_commit_to_ack_seconds",
     "outbox_dead_letters",
@@ -110,6 +111,12 @@ METRICS: dict[Name, Metric] = {
         Gauge,
         CONSUMER,
         "1 while the consumer stands still: too many keys would have dead letters, or it cannot keep one.",
+    ),
+    "http_refused_total": Metric(
+        Counter,
+        WEB,
+        "Requests that were answered before an endpoint was reached, to protect the others.",
+        ("reason",),
     ),
     "http_request_seconds": Metric(Histogram, WEB, "Time to answer a request.", ("method", "route", "status")),
     "outbox_commit_to_ack_seconds": Metric(

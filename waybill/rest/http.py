@@ -1,4 +1,4 @@
-"""What every REST interface here has in common: request ids, problem+json, lists with cursors, ETags, health.
+"""What every REST interface here has in common: problem+json, lists with cursors, ETags.
 
 Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
 """
@@ -6,13 +6,14 @@ Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
 import base64
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ninja
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as ValidationFailed
@@ -20,8 +21,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error as DatabaseFailed
 from django.db import connection
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path
+from django.views.static import serve
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
@@ -30,17 +32,15 @@ from waybill.database import sessions
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.deciders.outcomes import Code, CommandRefused
 from waybill.deciders.service import Service
-from waybill.observability import health, metrics
-from waybill.observability.telemetry import Cause, new_id
+from waybill.observability.telemetry import Cause
 from waybill.rest.auth import Bearer, caller_of
 from waybill.rest.problem import Problem
+from waybill.rest.request_threads import in_loop
+from waybill.rest.requests import plain, request_id_of
 from waybill.runtime.settings import settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
-BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-LONGEST_REQUEST_ID = 128
 LONGEST_TRACESTATE = 512
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"  # text for people: no control characters, which PostgreSQL and mails refuse
@@ -53,12 +53,12 @@ class Body(Schema):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> list[dict[str, str]]:
-    """Put the service's API, its documentation and the health paths under Django's URLs.
+def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
+    """Put the service's API, and its documentation under Django's URLs.
 
     Returns the label sets of `http_request_seconds` that are known beforehand.
     """
-    ninja = NinjaAPI(
+    described = NinjaAPI(
         title=service.name.replace("_", " ").capitalize(),
         description=(api.__doc__ or "").strip(),
         version="1",
@@ -67,13 +67,10 @@ def serve_api(service: Service, api: ModuleType, ready: health.Ready) -> list[di
         auth=Bearer(),
         urls_namespace=service.name,
     )
-    ninja.add_router("/v1", api.router)
+    described.add_router("/v1", api.router)
     for kind, handler in HANDLERS.items():
-        ninja.add_exception_handler(kind, handler)
-    urlpatterns[:] = [
-        *(path(name, _health(f"/{name}", ready)) for name in ("livez", "readyz", "metrics")),
-        path("", ninja.urls),
-    ]
+        described.add_exception_handler(kind, handler)
+    urlpatterns[:] = [path("static/<path:path>", _static), path("", described.urls)]
     return [
         {"method": method, "route": path_of(f"v1{route}"), "status": status}
         for route, view in api.router.path_operations.items()
@@ -88,12 +85,9 @@ def path_of(route: str) -> str:
     return re.sub(r"\{([^}]+)\}", r"<\1>", route)
 
 
-def _health(name: str, ready: health.Ready) -> Callable[[HttpRequest], HttpResponse]:
-    def view(_: HttpRequest) -> HttpResponse:
-        status, kind, body = health.answer(name, ready)
-        return HttpResponse(body, status=status, content_type=kind)
-
-    return view
+def _static(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Return a file of the API's documentation page."""
+    return serve(request, path, document_root=str(Path(ninja.__file__).parent / "static"))
 
 
 def answer(status: int, body: Mapping[str, Any], *, version: int | str | None = None, **headers: str) -> HttpResponse:
@@ -178,63 +172,6 @@ def _trace(request: HttpRequest) -> dict[str, str]:
     )
 
 
-def request_id_of(request: HttpRequest) -> str:
-    """Return the request's id: the client's own, or one made here."""
-    return request.META["waybill.request_id"]
-
-
-def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Give every request an id, and every answer a log line and a place in the metrics (Django middleware)."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        started = time.perf_counter()
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if 0 < len(given) <= LONGEST_REQUEST_ID and given.isprintable() else new_id()
-        request.META["waybill.request_id"] = request_id
-        sessions.renew()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = get_response(request)
-            if request.META.pop("waybill.connection_lost", False):
-                # The session was lost, stale or on a standby: nothing was written on it, and a key guards what acts.
-                response = get_response(request)
-            if (
-                response.headers.get("Content-Type", "").startswith("text/html")
-                and response.status_code >= HTTPStatus.BAD_REQUEST
-            ):
-                response = _plain(response.status_code).response(request_id)
-            response.headers["X-Request-ID"] = request_id
-            if not response.streaming and response.status_code not in BODILESS:
-                response.headers["Content-Length"] = str(len(response.content))  # else it goes out in chunks
-            _note(request, response, time.perf_counter() - started)
-        return response
-
-    return middleware
-
-
-def _plain(status: int) -> Problem:
-    """Replace Django's own HTML pages."""
-    if status == HTTPStatus.NOT_FOUND:
-        return Problem(404, Code.NOT_FOUND, "no such path; /v1/docs lists what there is")
-    if status == HTTPStatus.BAD_REQUEST:
-        return Problem(400, Code.NOT_VALID, "the request could not be read")
-    return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
-
-
-def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-    route = request.resolver_match.route if request.resolver_match else "unmatched"
-    status = str(response.status_code)
-    method = request.method if request.method in METHODS else "other"  # a client may send any word
-    metrics.observe("http_request_seconds", seconds, method=method, route=route, status=status)
-    if not route.endswith(("livez", "readyz", "metrics")):
-        log.info(
-            "request",
-            method=request.method,
-            path=request.path,
-            status=response.status_code,
-            ms=round(seconds * 1000, 1),
-        )
-
-
 def _problem(request: HttpRequest, problem: Problem) -> HttpResponse:
     return problem.response(request_id_of(request))
 
@@ -272,12 +209,8 @@ def _database_failed(request: HttpRequest, error: Exception) -> HttpResponse:
     found = classify(error)
     if found is None or found is ErrorClass.RECORD:
         return _defect(request, error)
-    connected = connection.connection is not None
-    connection.close()  # the next request gets a session of its own: another server may have taken over
-    if found is ErrorClass.WRONG_SERVER:
-        sessions.end_all()
-    if connected and not request.META.get("waybill.retried"):
-        request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
+    if not in_loop():  # there, what asked the database did so by a thread's session and has seen to it
+        _replace_session(request, found)
     (log.error if found is ErrorClass.ENVIRONMENT else log.warning)(
         "database unavailable", error_class=found.value, reason=one_line(error)
     )
@@ -285,9 +218,18 @@ def _database_failed(request: HttpRequest, error: Exception) -> HttpResponse:
     return _problem(request, Problem(503, Code.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "1"}))
 
 
+def _replace_session(request: HttpRequest, found: ErrorClass) -> None:
+    connected = connection.connection is not None
+    connection.close()  # the next request gets a session of its own: another server may have taken over
+    if found is ErrorClass.WRONG_SERVER:
+        sessions.end_all()
+    if connected and not request.META.get("waybill.retried"):
+        request.META["waybill.connection_lost"] = request.META["waybill.retried"] = True
+
+
 def _defect(request: HttpRequest, error: Exception) -> HttpResponse:
     log.error("defect", path=request.path, exc_info=error)
-    return _problem(request, _plain(500))
+    return _problem(request, plain(500))
 
 
 HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {

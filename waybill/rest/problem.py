@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpResponse
 
 from waybill.deciders.outcomes import NotFound, NotValid, Refused
 
+CONTENT_TYPE: Final = "application/problem+json"
 STATUS: Mapping[type[Refused], int] = {Refused: 409, NotFound: 404, NotValid: 422}
 
 
@@ -37,6 +38,22 @@ class Problem(Exception):
 
     def response(self, request_id: str) -> HttpResponse:
         """Return the problem as a response."""
+        return HttpResponse(
+            self._body(request_id), status=self.status, content_type=CONTENT_TYPE, headers=dict(self.headers)
+        )
+
+    def plain(self, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return headers and body, for an answer that Django has no part in."""
+        body = self._body(request_id)
+        headers = {
+            **self.headers,
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(body)),
+            "X-Request-ID": request_id,
+        }
+        return [(name.encode(), value.encode()) for name, value in headers.items()], body
+
+    def _body(self, request_id: str) -> bytes:
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -47,6 +64,4 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = list(self.errors)
-        return HttpResponse(
-            json.dumps(body), status=self.status, content_type="application/problem+json", headers=dict(self.headers)
-        )
+        return json.dumps(body).encode()

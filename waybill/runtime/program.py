@@ -1,19 +1,15 @@
 """`python -m waybill <service> web|consumer|worker|migrate|rebuild|redrive|settle`: start, signals, stop."""
 
 import argparse
-import multiprocessing
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing.util import Finalize
 from pathlib import Path
-from threading import Thread
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
@@ -116,72 +112,24 @@ def _side_session(settings: Settings, program: str) -> SideSession:
 
 
 def web(name: str, settings: Settings) -> None:
-    """Serve the API: a parent that listens and one process that answers, with `web_threads` threads."""
-    import granian
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-
-    from waybill.observability.health import refuse_taken_port
-
-    refuse_taken_port(settings.host, settings.port)  # granian's own answer to one is a panic
-    server = granian.Granian(
-        f"waybill.runtime.program:wsgi:{name}",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        blocking_threads=settings.web_threads,
-        blocking_threads_idle_timeout=600,  # a thread keeps its database connection
-        respawn_failed_workers=True,
-        workers_kill_timeout=10,
-        websockets=False,
-        log_access=False,
-        log_level=LogLevels.error,  # its warnings are about the number of threads, which is meant
-        log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
-        static_path_route=["/static"],
-        static_path_mount=[_ninja_folder() / "static"],
-    )
-    server.serve(target_loader=partial(wsgi, name), wrap_loader=False)
-
-
-def _ninja_folder() -> Path:
-    """Return where the API's documentation page is; importing it here would need Django's settings."""
-    found = find_spec("ninja")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent
-
-
-def wsgi(name: str, *_: object) -> Any:
-    """Return the WSGI application; runs in the process that answers."""
-    with json_lines(f"{name}.web", read(Settings).log_level):
-        return _wsgi(name, read(Settings))
-
-
-def _wsgi(name: str, settings: Settings) -> Any:
-    _end_with_parent()
+    """Serve the API until SIGTERM or SIGINT, and the health paths on a port of their own."""
     service = load(name, settings, "web")
-    from django.core.handlers.wsgi import WSGIHandler
-
+    from waybill.observability import health
     from waybill.observability.exposure import expose
     from waybill.observability.readiness import Readiness
+    from waybill.rest.gateway import Gateway, Limits
     from waybill.rest.http import serve_api
+    from waybill.rest.server import serve
 
-    ready = Readiness(_side_session(settings, f"{name}.web readiness"))
-    requests = serve_api(service, import_module(f"{name}.api"), ready)
+    requests = serve_api(service, import_module(f"{name}.api"))
+    gateway = Gateway(Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes))
     session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)
-    until_exit = ExitStack()
-    until_exit.enter_context(reported(session, "web", lambda: ("working", None)))
-    Finalize(None, until_exit.close, exitpriority=1)  # a forked process runs no atexit
-    return WSGIHandler()
-
-
-def _end_with_parent() -> None:
-    """Leave no orphan on the port where the parent was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        Thread(target=lambda: (parent.join(), os._exit(1)), name="parent", daemon=True).start()
+    database_ready = Readiness(_side_session(settings, f"{name}.web readiness"))
+    health.serve(settings.host, settings.health_port, database_ready, variable="WAYBILL_HEALTH_PORT")
+    with reported(session, "web", lambda: ("working", None)):
+        serve(gateway, settings.host, settings.port)
+    log.info("stopped")
 
 
 def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) -> None:

@@ -68,7 +68,19 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     registry_url: str | None = Field(default=None, description="Schema registry (Confluent API); not needed to run.")
     host: str = Field(default="127.0.0.1", description="Address that the program answers HTTP on, IPv4 or IPv6.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port that the program answers HTTP on.")
+    health_port: int = Field(
+        default=9000,
+        ge=1,
+        le=65535,
+        description="Port of a web program's /livez, /readyz and /metrics: for those who run it, not for clients. The "
+        "other programs answer them on WAYBILL_PORT, and nothing else.",
+    )
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
+    web_queue: int = Field(
+        default=32,
+        ge=0,
+        description="Requests that may wait for a thread; any more are answered 503 at once, with Retry-After.",
+    )
     worker_wake_up: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
     )

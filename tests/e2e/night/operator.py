@@ -71,14 +71,16 @@ class Operator:
     def ready(self, program: str) -> str:
         """Return what `/readyz` of a program says; empty where it is ready."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.stage.site.ports[program]}/readyz", timeout=5, trust_env=False)
+            answer = httpx.get(
+                f"http://127.0.0.1:{self.stage.site.health_port(program)}/readyz", timeout=5, trust_env=False
+            )
         except httpx.HTTPError as error:
             return repr(error)
         return "" if answer.status_code == 200 else answer.text.strip()
 
     def metric(self, program: str, name: str, **labels: str) -> float | None:
         """Return a sample's value summed over the labels that are not given; None where there is none."""
-        url = f"http://127.0.0.1:{self.stage.site.ports[program]}/metrics"
+        url = f"http://127.0.0.1:{self.stage.site.health_port(program)}/metrics"
         families = text_string_to_metric_families(httpx.get(url, timeout=10, trust_env=False).text)
         values = [
             sample.value

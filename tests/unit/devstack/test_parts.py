@@ -70,9 +70,10 @@ def test_a_program_knows_the_password_of_its_own_role_only(folder):
 
 
 def test_no_two_programs_share_a_port(folder):
-    ports = [task.environment.get("WAYBILL_PORT") for task in plan_of(folder).values()]
-    used = [port for port in ports if port]
-    assert len(used) == len(set(used)) == len([name for name in parts.names() if "." in name])
+    told = [task.environment for task in plan_of(folder).values()]
+    used = [one[name] for one in told for name in ("WAYBILL_PORT", "WAYBILL_HEALTH_PORT") if name in one]
+    programs = [name for name in parts.names() if "." in name]
+    assert len(used) == len(set(used)) == len(programs) + len([name for name in programs if name.endswith(".web")])
 
 
 def test_a_service_brings_what_it_needs():

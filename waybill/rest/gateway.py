@@ -1,0 +1,194 @@
+"""Between the connections and Django: what waits, waits without a thread.
+
+The body of a request is read by the event loop, with a deadline and bounds, before a thread is taken. Then as many
+requests are in work as there are threads, and a bounded number waits; whoever comes beyond that is answered 503 at
+once, with Retry-After. At more load than the service can take it answers those that it took as fast as at its peak, and
+a refusal costs next to nothing. A request that waited too long for a thread is not begun: its client has likely given
+up.
+
+The threads are kept, and each its database connection. Django's own ASGI handler makes a thread a request, and with it
+a connection; here the endpoints run in the threads as they would under WSGI. An async endpoint runs in the event loop
+and takes a thread for each question to the database (request_threads.py); a response whose content is an async iterator
+is sent from the loop. So a client that waits for something, or follows a stream, holds no thread.
+
+Rejected: Django's ASGI handler, for the connection a request; WSGI, where a body is read in the thread of the request,
+so that as many slow clients as there are threads stop the service.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final
+
+import structlog
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import Resolver404, resolve
+
+from waybill.deciders.outcomes import Code
+from waybill.observability import metrics
+from waybill.observability.telemetry import new_id
+from waybill.rest.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
+from waybill.rest.problem import Problem
+from waybill.rest.request_threads import in_thread
+from waybill.rest.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+Scope = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+QUEUE_SECONDS: Final = 5.0
+MOST_WAITING: Final = 2_000  # async requests: each costs a socket and some kilobytes
+OVERLOADED: Final = Problem(
+    503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
+)
+DEFECT: Final = Problem(500, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
+REASONS: Final = {408: "slow", 413: "too_large", 503: "overloaded", 500: "defect"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes at once."""
+
+    threads: int
+    queue: int
+    body_bytes: int
+
+
+class Handler(BaseHandler):
+    """Django's handling of requests, without a server's adapter."""
+
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__()
+        self.load_middleware(is_async=is_async)
+
+
+class Gateway:
+    """The ASGI application of a web program."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.threads + limits.queue
+        self._bodies = Bodies(limits.body_bytes)
+        self._for_threads, self._for_loop = Handler(is_async=False), Handler(is_async=True)
+        self._taken = self._waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        # `X_Request_ID` would come out as X-Request-ID: to whoever speaks of headers as CGI does, both are one name.
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+        try:
+            async with self._bodies.read(scope["headers"], receive) as body:
+                await self._answer(scope, body, receive, send)
+        except HungUp:
+            return
+        except Problem as problem:
+            await _refuse(problem, receive, send)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        if _is_async(scope["path"]):
+            response = await self._in_loop(scope, body, receive)
+        else:
+            response = await self._in_turn(scope, body)
+        await _send(response, receive, send)
+
+    async def _in_turn(self, scope: Scope, body: bytes) -> Any:
+        if self._taken >= self._most:
+            raise OVERLOADED
+        self._taken += 1
+        try:
+            return await in_thread(self._in_thread, scope, body, time.monotonic())
+        except Problem:
+            raise
+        except Exception as error:
+            log.exception("defect", path=scope["path"], exc_info=error)
+            raise DEFECT from None
+        finally:
+            self._taken -= 1
+
+    def _in_thread(self, scope: Scope, body: bytes, came_at: float) -> Any:
+        if time.monotonic() - came_at > QUEUE_SECONDS:
+            raise OVERLOADED
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        response: Any = self._for_threads.get_response(ASGIRequest(scope, BytesIO(body)))
+        if not response.streaming:
+            response.close()
+        elif not response.is_async:
+            response = _whole(response)
+        return response
+
+    async def _in_loop(self, scope: Scope, body: bytes, receive: Receive) -> Any:
+        if self._waiting >= MOST_WAITING:
+            raise OVERLOADED
+        self._waiting += 1
+        try:
+            request = ASGIRequest(scope, BytesIO(body))
+            return await _while_there(self._for_loop.get_response_async(request), receive)
+        finally:
+            self._waiting -= 1
+
+
+def _is_async(path: str) -> bool:
+    try:
+        return inspect.iscoroutinefunction(resolve(path).func)
+    except Resolver404:
+        return False
+
+
+async def _while_there(work: Any, receive: Receive) -> Any:
+    """Return what comes of the work; raises HungUp, and ends the work, where the client goes."""
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(hung_up(receive))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HungUp
+        return working.result()
+    finally:
+        working.cancel()
+        gone.cancel()
+
+
+def _whole(response: Any) -> HttpResponse:
+    """Return what is read from a file as a response in memory: no file here is large."""
+    content = b"".join(response.streaming_content)
+    response.close()
+    return HttpResponse(content, status=response.status_code, headers=dict(response.items()))
+
+
+async def _send(response: Any, receive: Receive, send: Send) -> None:
+    headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.items()]
+    await send(_start(response.status_code, headers))
+    if not response.streaming:
+        await send({"type": "http.response.body", "body": response.content})
+        return
+    try:
+        await _while_there(_stream(response, send), receive)
+    finally:
+        response.close()
+
+
+async def _stream(response: StreamingHttpResponse, send: Send) -> None:
+    async for part in response:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
+    metrics.inc("http_refused_total", reason=REASONS[problem.status])
+    headers, body = problem.plain(new_id())
+    hangs_up = "Connection" in problem.headers
+    await send(_start(problem.status, headers))
+    await send({"type": "http.response.body", "body": body, "more_body": hangs_up})
+    if hangs_up:
+        await discard(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    if all(name != CONTENT_SECURITY_POLICY for name, _ in headers):
+        headers.append((CONTENT_SECURITY_POLICY, NOTHING_RUNS))
+    return {"type": "http.response.start", "status": status, "headers": [*headers, *SECURITY_HEADERS]}

@@ -1,0 +1,54 @@
+"""The server of a web program: uvicorn, with connections of ours, in one process.
+
+SIGTERM and SIGINT drain it: it takes no new connection, answers what it took, ends what streams, and leaves.
+"""
+
+import socket
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from waybill.observability.health import cannot_listen
+from waybill.rest.connections import IDLE_SECONDS, Connection, most_connections
+from waybill.rest.gateway import Gateway
+from waybill.runtime import addresses
+
+BACKLOG: Final = 2_048
+DRAIN_SECONDS: Final = 10
+
+
+class _Server(uvicorn.Server):
+    """Ends as a program does that was told to: with exit code 0, where uvicorn sends itself the signal again."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
+
+
+def serve(gateway: Gateway, host: str, port: int) -> None:
+    """Answer on host:port until told to stop; to be called by the main thread. Raises SystemExit where it is taken."""
+    Connection.most = most_connections()
+    try:
+        family, address = addresses.resolve(host, port, socket.SOCK_STREAM)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SystemExit(cannot_listen(host, port, error)) from None
+    with listener:
+        config = uvicorn.Config(
+            gateway,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            loop="uvloop",
+            backlog=BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        _Server(config).run([listener])
