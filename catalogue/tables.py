@@ -34,7 +34,10 @@ TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 def pages() -> dict[Path, str]:
     """Return the text of every page that has such tables, as it should be."""
     wanted = {
-        DOCS / "services" / f"{name}.md": [*(table(name, mark) for mark in ("ENDPOINTS", "IN", "OUT", "SETTINGS")), *statuses(name)]
+        DOCS / "services" / f"{name}.md": [
+            *(table(name, mark) for mark in ("ENDPOINTS", "IN", "OUT", "SETTINGS")),
+            *statuses(name),
+        ]
         for name in SERVICES
     }
     wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
