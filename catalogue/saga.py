@@ -104,7 +104,7 @@ SEARCH = """\
 
 `make model` goes through every state of small worlds, which it names, breadth first, over the real `decide`, `evolve`,
 reactions and workers' attempts; only database, broker and the outside are left out. Messages of one topic and key stay
-in sequence, everything else happens in any. The provider follows the rules of `devstack/provider.py`, and
+in sequence, everything else happens in any. The provider follows the rules of `devstack/simulators/provider.py`, and
 `tests/model/test_outside.py` holds both against each other. `tests/model/test_mutants.py` changes one transition at a
 time and expects the search to find it; `tests/integration/test_model_on_the_database.py` runs the same commands through
 the unit of work. No fault of the saga itself was found. What the search showed on the way:

@@ -1,6 +1,6 @@
 """The devstack's commands: arguments, signals and printing only. `make run`, `up`, `down` and `reset` call them.
 
-Exit codes: 0 done, 1 trouble (one line says which), 2 usage, 128 + signal where a signal ended it.
+Exit codes: 0 done, 1 error (one line says which), 2 usage, 128 + signal where a signal ended it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from devstack import demo, download, manifests, rehearsal, screen, stack, supervisor, tokens
+from devstack import demo, manifests, screen, stack, tokens
+from devstack.cache import aot, artifacts
+from devstack.errors import DevstackError, Interrupted
 from devstack.folder import CHECKOUT, Folder
+from devstack.processes import supervisor
 from devstack.services import SERVICES
-from devstack.trouble import Interrupted, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interruptible()
     try:
         return VERBS[given.verb](Folder.find(), given)
-    except Trouble as trouble:
-        screen.complain(str(trouble), trouble.details)
+    except DevstackError as error:
+        screen.complain(str(error), error.details)
         return 1
     except Interrupted as interrupted:
         screen.say("stopped")
@@ -111,7 +113,7 @@ def run(folder: Folder, given: argparse.Namespace) -> int:
     try:
         started = stack.up(folder, only=given.only, with_demo=not given.no_demo)
         if started.was_running:
-            raise Trouble(f"already running in the background in {folder.path}; make down stops it")
+            raise DevstackError(f"already running in the background in {folder.path}; make down stops it")
         report(started, verbose=given.verbose)
         if not given.no_demo and "order" in started.state["urls"]:
             demo.place_order(started.state)
@@ -125,7 +127,7 @@ def run(folder: Folder, given: argparse.Namespace) -> int:
         raise
     # Somebody else's make down, or a supervisor that was killed: either way nothing of it may stay.
     if stack.down(folder):
-        raise Trouble(f"the supervisor ended, so everything was stopped; its log: {folder.log}/supervisor.log")
+        raise DevstackError(f"the supervisor ended, so everything was stopped; its log: {folder.log}/supervisor.log")
     screen.say("stopped by another command")
     return 0
 
@@ -176,8 +178,8 @@ def status(folder: Folder, _given: argparse.Namespace) -> int:
 
 def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
     """Download what is missing."""
-    homes = download.fetch(("kafka", "registry"))
-    rehearsal.rehearse(homes)
+    homes = artifacts.fetch(("kafka", "registry"))
+    aot.train(homes)
     for part, home in homes.items():
         screen.say(f"{part}: {home}")
     return 0
@@ -185,8 +187,8 @@ def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
 
 def lock(_folder: Folder, _given: argparse.Namespace) -> int:
     """Rewrite the lock."""
-    download.write_lock()
-    screen.say(f"wrote {download.LOCK.relative_to(CHECKOUT)}")
+    artifacts.write_lock()
+    screen.say(f"wrote {artifacts.LOCK.relative_to(CHECKOUT)}")
     return 0
 
 
@@ -206,7 +208,7 @@ def write_manifests(_folder: Folder, given: argparse.Namespace) -> int:
 def token(folder: Folder, given: argparse.Namespace) -> int:
     """Print a token."""
     if not tokens.jwks_file(folder.data).exists():
-        raise Trouble(f"{folder.path} holds no stack; start one with make up")
+        raise DevstackError(f"{folder.path} holds no stack; start one with make up")
     screen.show(tokens.mint(folder.data, given.sub, given.scope, given.seconds))
     return 0
 

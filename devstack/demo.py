@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from devstack import screen
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def ask(method: str, url: str, token: str, body: object = None, *, key: str = ""
 
     Raises:
         Refused: the service said no.
-        Trouble: nobody answers there.
+        DevstackError: nobody answers there.
 
     """
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -64,14 +64,14 @@ def ask(method: str, url: str, token: str, body: object = None, *, key: str = ""
     except urllib.error.HTTPError as error:
         raise Refused(error.code, error.read().decode(errors="replace")) from error
     except (OSError, http.client.HTTPException) as error:
-        raise Trouble(f"{method} {url}: {getattr(error, 'reason', error)}") from error
+        raise DevstackError(f"{method} {url}: {getattr(error, 'reason', error)}") from error
 
 
 def prepare(state: Mapping[str, Mapping[str, str]]) -> None:
     """List the catalogue, give the demo customer a contact, and return once orders can be priced.
 
     Raises:
-        Trouble: a service refuses, or the price list does not arrive.
+        DevstackError: a service refuses, or the price list does not arrive.
 
     """
     inventory, staff = state["urls"]["inventory"], state["tokens"]["staff"]
@@ -89,7 +89,7 @@ def prepare(state: Mapping[str, Mapping[str, str]]) -> None:
         if missing:
             await_prices(state)
     except Refused as refused:
-        raise Trouble(f"the demo catalogue was refused: {refused}") from refused
+        raise DevstackError(f"the demo catalogue was refused: {refused}") from refused
 
 
 def await_prices(state: Mapping[str, Mapping[str, str]]) -> None:
@@ -108,7 +108,9 @@ def await_prices(state: Mapping[str, Mapping[str, str]]) -> None:
             if "not for sale" not in str(refused):
                 return
         if time.monotonic() > deadline:
-            raise Trouble(f"no prices reached the order service within {DEADLINE_SECONDS} s; see the relays' logs")
+            raise DevstackError(
+                f"no prices reached the order service within {DEADLINE_SECONDS} s; see the relays' logs"
+            )
         time.sleep(POLL_SECONDS)
 
 
@@ -116,7 +118,7 @@ def place_order(state: Mapping[str, Mapping[str, str]]) -> None:
     """Place an order and show each state it passes.
 
     Raises:
-        Trouble: it does not come to rest.
+        DevstackError: it does not come to rest.
 
     """
     orders, customer = f"{state['urls']['order']}/v1/orders", state["tokens"]["customer"]
@@ -125,7 +127,7 @@ def place_order(state: Mapping[str, Mapping[str, str]]) -> None:
         screen.say(f"order {order['id']}: {order['total'] / 100:.2f} {order['currency']}")
         show_history(f"{orders}/{order['id']}", customer)
     except Refused as refused:
-        raise Trouble(f"the demo order was refused: {refused}") from refused
+        raise DevstackError(f"the demo order was refused: {refused}") from refused
 
 
 def show_history(order: str, token: str) -> None:
@@ -141,7 +143,7 @@ def show_history(order: str, token: str) -> None:
         if is_at_rest:
             return
         time.sleep(POLL_SECONDS)
-    raise Trouble(f"the demo order did not rest within {DEADLINE_SECONDS} s; see GET {order}/events and the logs")
+    raise DevstackError(f"the demo order did not rest within {DEADLINE_SECONDS} s; see GET {order}/events and the logs")
 
 
 def state_after(event: str) -> str:

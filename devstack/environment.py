@@ -22,7 +22,7 @@ def fail(line):
     sys.exit(1)
 
 
-def run(command, trouble, show=False):
+def run(command, meaning, show=False):
     """Run a command; where it fails say what that means, and where its own words are."""
     environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
     environment.update(UV_PROJECT_ENVIRONMENT=VENV, UV_PYTHON_DOWNLOADS="never", UV_COMPILE_BYTECODE="1")
@@ -31,11 +31,11 @@ def run(command, trouble, show=False):
         try:
             code = subprocess.call(command, cwd=CHECKOUT, env=environment, stdout=log, stderr=output)
         except OSError as error:
-            code, trouble = 1, trouble + " (" + str(error) + ")"
+            code, meaning = 1, meaning + " (" + str(error) + ")"
         except KeyboardInterrupt:
             sys.exit(130)
     if code:
-        fail(trouble + "; its own words: " + os.path.relpath(LOG, CHECKOUT))
+        fail(meaning + "; its own words: " + os.path.relpath(LOG, CHECKOUT))
 
 
 def main():

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devstack import screen
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,51 +73,61 @@ class Folder:
         """Refuse a folder that holds something else, or whose path would break a configuration.
 
         Raises:
-            Trouble: the path cannot be used.
+            DevstackError: the path cannot be used.
 
         """
         # These end a value in the configuration of the supervisor, of Kafka or of the registry, however it is quoted.
         for path in (self.path, CHECKOUT):
             if marks := sorted(FORBIDDEN & set(str(path))):
-                raise Trouble(f"{path}: the path may not contain {marks[0]!r}; set WAYBILL_HOME to another folder")
+                raise DevstackError(
+                    f"{path}: the path may not contain {marks[0]!r}; set WAYBILL_HOME to another folder"
+                )
         with suppress(FileNotFoundError):
             try:
                 foreign = sorted({entry.name for entry in self.path.iterdir()} - OWN)
             except NotADirectoryError:
-                raise Trouble(f"{self.path} is a file; set WAYBILL_HOME to a folder") from None
+                raise DevstackError(f"{self.path} is a file; set WAYBILL_HOME to a folder") from None
             except PermissionError:
-                raise Trouble(f"{self.path} is somebody else's; set WAYBILL_HOME to a folder of yours") from None
+                raise DevstackError(f"{self.path} is somebody else's; set WAYBILL_HOME to a folder of yours") from None
             if foreign and not self.stack_file.exists():
-                raise Trouble(f"{self.path} holds other files ({foreign[0]}); set WAYBILL_HOME to a folder of its own")
+                raise DevstackError(
+                    f"{self.path} holds other files ({foreign[0]}); set WAYBILL_HOME to a folder of its own"
+                )
 
     def prepare(self) -> None:
         """Make the folders, for their owner only.
 
         Raises:
-            Trouble: the path cannot be written.
+            DevstackError: the path cannot be written.
 
         """
         try:
             for folder in (self.data, self.log, self.run, self.socket.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours") from error
+            raise DevstackError(
+                f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours"
+            ) from error
         if self.socket.parent.stat().st_uid != os.getuid():
-            raise Trouble(f"{self.socket.parent} belongs to somebody else; remove it or set TMPDIR to another folder")
+            raise DevstackError(
+                f"{self.socket.parent} belongs to somebody else; remove it or set TMPDIR to another folder"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let one command at a time change the stack; wait for the one before. A killed holder frees the lock.
 
         Raises:
-            Trouble: the folder cannot be written.
+            DevstackError: the folder cannot be written.
 
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = self.lock_file.open("w")
         except OSError as error:
-            raise Trouble(f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours") from error
+            raise DevstackError(
+                f"cannot use {self.path}: {error.strerror}; set WAYBILL_HOME to a folder of yours"
+            ) from error
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

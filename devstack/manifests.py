@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES, Service
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ def stale(services: Iterable[Service] = SERVICES.values()) -> dict[Path, str]:
     """Return the files whose parts say something else than services.toml, with the text that they should have.
 
     Raises:
-        Trouble: a file has no such part.
+        DevstackError: a file has no such part.
 
     """
     every = tuple(services)
@@ -51,12 +51,12 @@ def stale(services: Iterable[Service] = SERVICES.values()) -> dict[Path, str]:
 def renewed(path: Path, text: str, parts: dict[str, str]) -> str:
     """Return the file's text with these parts."""
     if missing := parts.keys() - {name for _, name, _ in PART.findall(text)}:
-        raise Trouble(f"{path}: the part `# services.toml: {min(missing)}` … `# services.toml: end` is missing")
+        raise DevstackError(f"{path}: the part `# services.toml: {min(missing)}` … `# services.toml: end` is missing")
 
     def part(match: re.Match[str]) -> str:
         indent, name = match[1], match[2]
         if name not in parts:
-            raise Trouble(f"{path}: nothing is called `services.toml: {name}`; there are {', '.join(parts)}")
+            raise DevstackError(f"{path}: nothing is called `services.toml: {name}`; there are {', '.join(parts)}")
         return f"{indent}# services.toml: {name}\n{parts[name]}{indent}# services.toml: end\n"
 
     return PART.sub(part, text)

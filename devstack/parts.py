@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.ports import HOST
 from devstack.services import OUTSIDE, SERVICES
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,14 +127,14 @@ def select(only: str) -> tuple[str, ...]:
     A service's name stands for all of its programs.
 
     Raises:
-        Trouble: a name is unknown.
+        DevstackError: a name is unknown.
 
     """
     chosen: set[str] = set()
     for name in filter(None, (word.strip() for word in only.split(","))):
         matching = {part for part in names() if name == part or part.startswith(f"{name}.")}
         if not matching:
-            raise Trouble(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *SERVICES))}")
+            raise DevstackError(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *SERVICES))}")
         chosen |= matching
     if services_of(chosen):
         chosen |= {"postgres", "kafka", "registry"}
@@ -208,7 +208,7 @@ def simulator(site: Site, name: str) -> Part:
         environment["STACK_SMTP_PORT"] = str(site.ports["mailbox.smtp"])
     return Part(
         name=name,
-        command=python(f"devstack.{name}"),
+        command=python(f"devstack.simulators.{name}"),
         probe=f"{site.http(name)}/livez",
         tier=1,
         environment=environment,

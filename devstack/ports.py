@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
     """Return a port for each name, free at this moment.
 
     Raises:
-        Trouble: a port that the user fixed is taken, or is none.
+        DevstackError: a port that the user fixed is taken, or is none.
 
     """
     names = list(names)
@@ -50,9 +50,11 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
         if fixed := environment.get(VARIABLES.get(name, "")):
             port = parse(fixed, VARIABLES[name])
             if port in chosen.values():
-                raise Trouble(f"{VARIABLES[name]}={port}: another part has this port already; choose a different one")
+                raise DevstackError(
+                    f"{VARIABLES[name]}={port}: another part has this port already; choose a different one"
+                )
             if reason := why_taken(port, is_udp=False):
-                raise Trouble(f"{VARIABLES[name]}={port}: {reason}; free it or choose another port")
+                raise DevstackError(f"{VARIABLES[name]}={port}: {reason}; free it or choose another port")
             chosen[name] = port
     for name in names:
         if name not in chosen:
@@ -67,7 +69,7 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
 
 @cache
 def _ours() -> Iterator[int]:
-    """Give one port after the other of blocks that this process holds. Raises Trouble where none is left."""
+    """Give one port after the other of blocks that this process holds. Raises DevstackError where none is left."""
     held: list[socket.socket] = []
     for first in random.sample(range(FIRST, LAST, BLOCK), (LAST - FIRST) // BLOCK):
         block = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -78,19 +80,21 @@ def _ours() -> Iterator[int]:
             continue
         held.append(block)
         yield from range(first + 1, first + BLOCK)
-    raise Trouble(f"all ports from {FIRST} to {LAST} are taken; stop what holds some")
+    raise DevstackError(f"all ports from {FIRST} to {LAST} are taken; stop what holds some")
 
 
 def parse(text: str, variable: str) -> int:
     """Return the port that a variable names.
 
     Raises:
-        Trouble: it is no port.
+        DevstackError: it is no port.
 
     """
     if text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16:
         return int(text)
-    raise Trouble(f"{variable}={text!r} is no port; give a number from 1 to 65535, or leave it out for a free one")
+    raise DevstackError(
+        f"{variable}={text!r} is no port; give a number from 1 to 65535, or leave it out for a free one"
+    )
 
 
 def why_taken(port: int, *, is_udp: bool) -> str:

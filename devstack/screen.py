@@ -1,4 +1,4 @@
-"""What the user sees: progress and trouble on stderr, results on stdout, no colour off a terminal.
+"""What the user sees: progress and errors on stderr, results on stdout, no colour off a terminal.
 
 A closed terminal or pipe must never keep the stack from being stopped, so a failed write is dropped.
 """

@@ -6,8 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,39 +38,41 @@ def read(file: Path) -> dict[str, Service]:
     """Return the services by name, in the file's order.
 
     Raises:
-        Trouble: the file says something that cannot be meant.
+        DevstackError: the file says something that cannot be meant.
 
     """
     try:
         entries = tomllib.loads(file.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise Trouble(f"{file}: {error}") from error
+        raise DevstackError(f"{file}: {error}") from error
     services = {name: _service(file, name, entry) for name, entry in entries.items()}
     writers: dict[str, str] = {}
     for service in services.values():
         for topic in service.topics:
             if (other := writers.setdefault(topic, service.name)) != service.name:
-                raise Trouble(f"{file}: both [{other}] and [{service.name}] write {topic}; a topic has one writer")
+                raise DevstackError(
+                    f"{file}: both [{other}] and [{service.name}] write {topic}; a topic has one writer"
+                )
     return services
 
 
 def _service(file: Path, name: str, entry: Any) -> Service:
     where = f"{file}: [{name}]"
     if not name.isidentifier() or not name.islower():
-        raise Trouble(f"{where}: a service's name is one word in lower-case letters, as in [order]")
+        raise DevstackError(f"{where}: a service's name is one word in lower-case letters, as in [order]")
     if not isinstance(entry, dict):
-        raise Trouble(f"{where}: expected a table with title, topics and programs")
+        raise DevstackError(f"{where}: expected a table with title, topics and programs")
     given: Mapping[str, Any] = entry
     if unknown := sorted(given.keys() - {"title", "topics", "programs", "calls"}):
-        raise Trouble(f"{where}: unknown key {unknown[0]!r}; there are title, topics, programs and calls")
+        raise DevstackError(f"{where}: unknown key {unknown[0]!r}; there are title, topics, programs and calls")
     if missing := sorted({"title", "topics", "programs"} - given.keys()):
-        raise Trouble(f"{where}: {missing[0]} is missing")
+        raise DevstackError(f"{where}: {missing[0]} is missing")
     programs = tuple(given["programs"])
     if wrong := [one for one in programs if one not in PROGRAMS]:
-        raise Trouble(f"{where}: no program is called {wrong[0]!r}; choose from {', '.join(PROGRAMS)}")
+        raise DevstackError(f"{where}: no program is called {wrong[0]!r}; choose from {', '.join(PROGRAMS)}")
     calls = given.get("calls", "")
     if calls and (calls not in OUTSIDE or "worker" not in programs):
-        raise Trouble(f"{where}: calls is {calls!r}; a worker can call {' or '.join(OUTSIDE)}")
+        raise DevstackError(f"{where}: calls is {calls!r}; a worker can call {' or '.join(OUTSIDE)}")
     return Service(name=name, title=given["title"], topics=tuple(given["topics"]), programs=programs, calls=calls)
 
 

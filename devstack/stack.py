@@ -16,26 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from devstack import (
-    demo,
-    download,
-    java,
-    leftovers,
-    parts,
-    postgres,
-    preflight,
-    rehearsal,
-    screen,
-    state,
-    supervisor,
-    tokens,
-)
+from devstack import demo, parts, screen, tokens
+from devstack.cache import aot, artifacts
+from devstack.errors import DevstackError
 from devstack.folder import Folder, read_json, remove_orphaned_data, write_json
-from devstack.launch import Launch
+from devstack.infrastructure import kafka, memory, postgres, registry
 from devstack.parts import Part, Site, Step
 from devstack.ports import choose
+from devstack.processes import leftovers, state, supervisor
+from devstack.processes.launch import Launch
 from devstack.services import SERVICES
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,7 +52,7 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
     """Start the stack and return when all of it is ready; a running one is left as it is. May block for minutes.
 
     Raises:
-        Trouble: it cannot be started; nothing of it is left running.
+        DevstackError: it cannot be started; nothing of it is left running.
 
     """
     chosen = parts.select(only)
@@ -72,9 +62,9 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
             return Started(known, was_running=True)
         given = {name: url for name, variable in GIVEN.items() if (url := os.environ.get(variable))}
         own = [name for name in chosen if name not in given]
-        homes = download.fetch(own)
-        preflight.check_memory(own)
-        rehearsal.rehearse(homes)
+        homes = artifacts.fetch(own)
+        memory.check(own)
+        aot.train(homes)
         started_at = time.monotonic()
         clear(folder)
         folder.prepare()
@@ -133,7 +123,7 @@ def clear(folder: Folder) -> bool:
 
 @contextmanager
 def stopped_on_failure(folder: Folder) -> Iterator[None]:
-    """Leave no half-started stack behind, whatever ends the start: trouble, a signal, a mistake of ours."""
+    """Leave no half-started stack behind, whatever ends the start: an error, a signal, a mistake of ours."""
     try:
         yield
     except BaseException:
@@ -148,7 +138,7 @@ def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> S
     ports = choose(needed, kept.get("ports", {}), os.environ)
     roles = [f"{service}_{role}" for service in SERVICES for role in postgres.ROLES]
     fresh = {name: secrets.token_hex(16) for name in ("postgres", *roles)}
-    fresh["kafka"] = java.identity()
+    fresh["kafka"] = kafka.identity()
     content = {**kept, "ports": {**kept.get("ports", {}), **ports}, "secrets": {**fresh, **kept.get("secrets", {})}}
     write_json(folder.stack_file, content)
     tokens.prepare(folder.data)
@@ -174,14 +164,14 @@ def make_plan(
     """Return what to start and to do, and the functions behind the tasks that have no command."""
     makers: dict[str, Callable[[], Part]] = {
         "postgres": lambda: postgres.part(site, folder),
-        "kafka": lambda: java.kafka(site, folder, homes["kafka"], *rehearsal.options(homes["kafka"])),
-        "registry": lambda: java.registry(site, folder, homes["registry"], *rehearsal.options(homes["registry"])),
+        "kafka": lambda: kafka.part(site, folder, homes["kafka"], *aot.options(homes["kafka"])),
+        "registry": lambda: registry.part(site, folder, homes["registry"], *aot.options(homes["registry"])),
         "provider": lambda: parts.simulator(site, "provider"),
         "mailbox": lambda: parts.simulator(site, "mailbox"),
     }
     functions: dict[str, Callable[[], None]] = {
         "postgres": lambda: postgres.prepare(site, folder),
-        "kafka": lambda: java.prepare_kafka(site, folder, homes["kafka"]),
+        "kafka": lambda: kafka.prepare(site, folder, homes["kafka"]),
         "databases": lambda: postgres.create_databases(site),
     }
     plan: list[Part | Step] = [makers[name]() for name in chosen if name in makers]
@@ -233,12 +223,12 @@ def environment(folder: Folder, name: str) -> dict[str, str]:
     are chosen now.
 
     Raises:
-        Trouble: the stack was never started.
+        DevstackError: the stack was never started.
 
     """
     kept = read_json(folder.stack_file)
     if not kept:
-        raise Trouble(f"{folder.path} holds no stack; start one with make up")
+        raise DevstackError(f"{folder.path} holds no stack; start one with make up")
     given = {part: url for part, variable in GIVEN.items() if (url := os.environ.get(variable))}
     service, _, kind = name.partition(".")
     ports = kept["ports"]

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.peers.process import Peer
 from benchmarks.stage import Stage, execute
-from devstack.download import fetch, read_lock
+from devstack.cache.artifacts import fetch, read_lock
 from devstack.harness.databases import ServiceDatabase
 from devstack.harness.wait import wait_until
-from devstack.java import LOGGING, java
+from devstack.infrastructure.java import LOGGING, java
 from devstack.ports import choose
 
 HERE: Final = Path(__file__).parent

@@ -6,7 +6,7 @@ from typing import Final
 
 from jgo.maven import MavenContext
 
-from devstack.download import lock_text, mirror, resolved
+from devstack.cache.artifacts import lock_text, mirror, resolved
 
 DEBEZIUM: Final = "io.debezium:debezium-connector-postgres:3.3.2.Final"
 # Connect's dependency list leaves its logging library to whoever packs it.

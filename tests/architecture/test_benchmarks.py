@@ -8,7 +8,7 @@ import pytest
 from benchmarks import page, saga_page
 from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
-from devstack.download import read_lock
+from devstack.cache.artifacts import read_lock
 from devstack.folder import CHECKOUT
 
 RESULT = json.loads(page.RESULTS.read_text())

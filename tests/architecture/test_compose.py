@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from devstack import parts, postgres, services
+from devstack import parts, services
 from devstack.folder import CHECKOUT
+from devstack.infrastructure import postgres
 from devstack.parts import AUDIENCE, ISSUER, Site
 from outbox_relay.settings import RelaySettings
 from tests.support import containers
@@ -210,7 +211,7 @@ def test_everything_else_that_stays_has_a_health_check_on_its_own_port(name):
 
 @pytest.mark.parametrize("name", [name for name in COMPOSED if kind_of(name) in {"provider", "mailbox"}])
 def test_the_simulated_outside_gets_the_variables_that_it_reads(name):
-    source = (CHECKOUT / "devstack" / f"{name}.py").read_text()
+    source = (CHECKOUT / "devstack" / "simulators" / f"{name}.py").read_text()
     assert set(environment(name)) == set(re.findall(r'\["(STACK_\w+)"\]', source))
 
 
@@ -306,7 +307,7 @@ def test_the_issuers_private_key_is_in_no_other_container():
 
 
 def test_images_are_the_versions_of_the_local_parts_and_of_the_tests():
-    lock = tomllib.loads((CHECKOUT / "devstack" / "artifacts.toml").read_text())
+    lock = tomllib.loads((CHECKOUT / "devstack" / "cache" / "artifacts.toml").read_text())
     version = {one["name"]: one["version"] for part in lock.values() for one in part}
     wanted = {
         "postgres": f"postgres:{postgres.VERSION}",

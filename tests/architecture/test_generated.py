@@ -9,9 +9,9 @@ import pytest
 from catalogue import tables
 from catalogue.__main__ import committed
 from devstack import manifests
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES
-from devstack.trouble import Trouble
 
 
 def test_every_generated_file_is_fresh():
@@ -37,7 +37,7 @@ def test_a_fifth_service_stands_in_every_part_that_lists_services():
 
 
 def test_a_part_that_is_missing_is_named(tmp_path):
-    with pytest.raises(Trouble, match=r"compose\.yml: the part `# services.toml: names` .* is missing"):
+    with pytest.raises(DevstackError, match=r"compose\.yml: the part `# services.toml: names` .* is missing"):
         manifests.renewed(tmp_path / "compose.yml", "services: {}\n", {"names": ""})
 
 

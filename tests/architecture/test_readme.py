@@ -13,7 +13,7 @@ import pytest
 
 from devstack.demo import CATALOGUE
 from devstack.folder import CHECKOUT
-from devstack.provider import FIELDS
+from devstack.simulators.provider import FIELDS
 
 README = CHECKOUT / "README.md"
 BOOKINGS = CHECKOUT / "examples" / "bookings"  # whose files the tutorial writes
@@ -88,7 +88,7 @@ def test_the_readmes_request_is_one_that_the_order_service_takes():
 
 
 def test_the_payment_methods_of_the_readme_are_the_providers():
-    source = (CHECKOUT / "devstack" / "provider.py").read_text()
+    source = (CHECKOUT / "devstack" / "simulators" / "provider.py").read_text()
     found = set(re.findall(r"\btok_\w+", README.read_text()))
     assert found
     assert all(re.search(rf"\b{name}\b", source) for name in found)

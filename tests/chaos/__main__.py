@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from devstack.errors import DevstackError
 from devstack.harness.interrupts import end_tidily
-from devstack.trouble import Trouble
 from tests.support import services
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="waybill-chaos-", ignore_cleanup_errors=True) as home:
         try:
             outcome = session(Path(home) / "stack", given, seed, Random(seed), lambda line: print(line, flush=True))
-        except Trouble as trouble:
+        except DevstackError as trouble:
             print(trouble, *trouble.details, sep="\n", file=sys.stderr)
             return 1
     print(*report.lines(outcome), sep="\n")

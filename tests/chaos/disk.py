@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from devstack.postgres import USER
+from devstack.infrastructure.postgres import USER
 
 SERVICE = "payment"
 BYTES = 256_000_000

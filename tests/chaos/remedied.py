@@ -10,9 +10,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from devstack import parts, postgres, supervisor
+from devstack import parts
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
+from devstack.infrastructure import postgres
+from devstack.processes import supervisor
 from outbox_relay.cli.verb import DEPENDENCY_DOWN
 from outbox_relay.operations.topics.topic import committed
 from schemas.events import EVENTS

@@ -17,16 +17,19 @@ from xmlrpc.client import Fault
 import psutil
 import psycopg
 
-from devstack import download, leftovers, parts, postgres, rehearsal, services, supervisor
+from devstack import parts, services
 from devstack import stack as devstack
-from devstack import state as states
+from devstack.cache import aot, artifacts
 from devstack.folder import Folder
 from devstack.harness.interrupts import undisturbed
 from devstack.harness.stack import CHECKOUT, Stack
 from devstack.harness.wait import wait_until
-from devstack.launch import Launch
+from devstack.infrastructure import postgres
 from devstack.parts import Part, Site, Step
 from devstack.ports import HOST, choose
+from devstack.processes import leftovers, supervisor
+from devstack.processes import state as states
+from devstack.processes.launch import Launch
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.links import Links, server
@@ -239,8 +242,8 @@ def running(home: Path, *, wrapper: tuple[str, ...] = (), services: str = "") ->
     """Start the stack in a folder; stops it and wipes its data whatever happens."""
     folder = Folder(home)
     chosen = parts.select(services)
-    homes = download.fetch(chosen)
-    rehearsal.rehearse(homes)
+    homes = artifacts.fetch(chosen)
+    aot.train(homes)
     folder.prepare()
     site = devstack.settle(folder, chosen, {})
     program = server()

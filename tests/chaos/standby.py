@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack import postgres
+from devstack.infrastructure import postgres
 from devstack.ports import HOST, choose
 from tests.chaos.stage import CONNECTIONS, Stage
 from tests.support.postgres import PostgresServer, run_as_user

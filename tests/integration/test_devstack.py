@@ -13,9 +13,9 @@ import psutil
 import psycopg
 import pytest
 
-from devstack import leftovers
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
+from devstack.processes import leftovers
 
 pytestmark = pytest.mark.slow
 

@@ -1,8 +1,8 @@
 """What is outside: the payment provider's ledger for one order, and the mailbox.
 
-The provider has the rules of `devstack/provider.py`; `test_outside.py` holds both against each other. It is undecided
-whether a card is good until the first call arrives, every answer can be lost, and where a scope says so the provider
-answers with errors that it stores under the key, and forgets its keys after a day.
+The provider has the rules of `devstack/simulators/provider.py`; `test_outside.py` holds both against each other. It is
+undecided whether a card is good until the first call arrives, every answer can be lost, and where a scope says so the
+provider answers with errors that it stores under the key, and forgets its keys after a day.
 
 A worker's attempt is real code that may ask the outside more than once, and anything may happen between two questions.
 So an attempt is run again from its start with each answer that came in, until it needs one more, or is done.

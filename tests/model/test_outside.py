@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devstack.http_server import Request
-from devstack.provider import Delays, Provider
+from devstack.simulators.http_server import Request
+from devstack.simulators.provider import Delays, Provider
 from tests.model.outside import CALLS, Ledger, forgotten
 
 POSTS = {

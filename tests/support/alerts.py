@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from devstack.download import cache as cache_folder
+from devstack.cache.artifacts import cache as cache_folder
 from devstack.harness.stack import CHECKOUT
 from waybill.observability.metrics import METRICS
 

@@ -25,11 +25,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from devstack import java, rehearsal
-from devstack.download import fetch
+from devstack.cache import aot
+from devstack.cache.artifacts import fetch
 from devstack.folder import Folder
 from devstack.harness.interrupts import undisturbed
 from devstack.harness.wait import wait_until
+from devstack.infrastructure import kafka
 from devstack.parts import Site, inherited, port_names
 from devstack.ports import HOST, choose
 from outbox_relay.relay.kafka.broker import SILENT
@@ -59,13 +60,13 @@ class Broker:
         self.bootstrap = site.kafka
         self._number = 1 if first is None else 2
         self._controller = f"1@{HOST}:{ports['kafka.controller']}" if first is None else first._controller
-        java.prepare_kafka(site, self._folder, home)
+        kafka.prepare(site, self._folder, home)
         more = SETTINGS if first is None else SETTINGS | self._beside_the_first()
-        with java.kafka_config(self._folder).open("a") as config:
+        with kafka.config_file(self._folder).open("a") as config:
             config.writelines(f"{name}={value}\n" for name, value in more.items())
         if first is not None:
-            java.format_kafka(site, self._folder, home)
-        self._command = java.kafka(site, self._folder, home, *rehearsal.options(home)).command
+            kafka.format_storage(site, self._folder, home)
+        self._command = kafka.part(site, self._folder, home, *aot.options(home)).command
         self._process: subprocess.Popen[bytes] | None = None
 
     def _beside_the_first(self) -> dict[str, str]:

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import psycopg
 
-from devstack import postgres as local
 from devstack.folder import ROOT_DATA
 from devstack.harness.interrupts import undisturbed
 from devstack.harness.wait import wait_until
+from devstack.infrastructure import postgres as local
 from devstack.ports import HOST, choose
 
 SETTINGS = {

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import httpx2
 
-from devstack import java, rehearsal
-from devstack.download import fetch
+from devstack.cache import aot
+from devstack.cache.artifacts import fetch
 from devstack.folder import Folder
 from devstack.harness.wait import wait_until
+from devstack.infrastructure import registry
 from devstack.parts import CONFLUENT_API, Site, inherited, port_names
 from devstack.ports import choose
 
@@ -28,7 +29,7 @@ class OwnRegistry:
         ports = choose(port_names(["registry"]), {}, {})
         site = Site(ports=ports, secrets={}, jwks_file=self._folder.data, data=self._folder.data)
         self.url = site.registry + CONFLUENT_API
-        self._command = java.registry(site, self._folder, home, *rehearsal.options(home)).command
+        self._command = registry.part(site, self._folder, home, *aot.options(home)).command
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

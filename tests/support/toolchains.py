@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from devstack.download import cache
+from devstack.cache.artifacts import cache
 
 MAKE_SECONDS: Final = 500
 SOURCES: Final = {".mjs", ".json", ".go", ".mod", ".sum"}

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx2 as httpx
 
-from devstack import parts, postgres
+from devstack import parts
+from devstack.infrastructure import postgres
 from tests.e2e.night.operator import Operator, until
 from tests.e2e.night.situations import Look, situation
 from tests.support.postgres import run_as_user

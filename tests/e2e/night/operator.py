@@ -12,9 +12,10 @@ import httpx2 as httpx
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from devstack import parts, supervisor
+from devstack import parts
 from devstack.harness.stack import CHECKOUT, order_at_rest, sent
 from devstack.harness.wait import wait_until
+from devstack.processes import supervisor
 from tests.chaos.stage import Stage
 
 DETECT_SECONDS = 90

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.download import cache, cache_locked
+from devstack.cache.artifacts import cache, cache_locked
 from tests.support.providers.process import answering, free_port
 
 MODULE = "github.com/stripe/stripe-mock"

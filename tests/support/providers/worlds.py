@@ -168,7 +168,7 @@ def simulator(folder: Path) -> Iterator[SimulatorWorld]:
         "STACK_PORT": str(port),
     }
     environment |= {"PROVIDER_TIMEOUT_SECONDS": "30", "PROVIDER_SLOW_SECONDS": "2"}
-    command = [sys.executable, "-m", "devstack.provider"]
+    command = [sys.executable, "-m", "devstack.simulators.provider"]
     with answering(command, port, folder / "simulator.log", environment) as url, httpx.Client(base_url=url) as client:
         settings = PaymentSettings(provider="simulator", provider_url=url, provider_timeout_seconds=20)
         yield SimulatorWorld(settings, client)

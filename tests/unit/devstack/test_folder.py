@@ -2,25 +2,25 @@
 
 import pytest
 
+from devstack.errors import DevstackError
 from devstack.folder import SOCKET_PATH_BYTES, Folder, read_json, write_json
-from devstack.trouble import Trouble
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "letters.txt").touch()
-    with pytest.raises(Trouble, match=r"letters\.txt"):
+    with pytest.raises(DevstackError, match=r"letters\.txt"):
         Folder(tmp_path).check()
 
 
 @pytest.mark.parametrize("mark", ["'", '"', ";", ",", "#", "%"])
 def test_a_path_that_would_break_a_configuration_is_refused(tmp_path, mark):
-    with pytest.raises(Trouble, match="may not contain"):
+    with pytest.raises(DevstackError, match="may not contain"):
         Folder(tmp_path / f"a{mark}b").check()
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Trouble, match="is a file"):
+    with pytest.raises(DevstackError, match="is a file"):
         Folder(tmp_path / "file").check()
 
 

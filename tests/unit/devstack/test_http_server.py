@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from devstack.http_server import Answer, Connection, Request
+from devstack.simulators.http_server import Answer, Connection, Request
 
 HOLD_SECONDS = 0.05
 

@@ -4,8 +4,8 @@ from email.message import EmailMessage
 
 import pytest
 
-from devstack.http_server import Request
-from devstack.mailbox import Mailbox
+from devstack.simulators.http_server import Request
+from devstack.simulators.mailbox import Mailbox
 
 
 @pytest.fixture

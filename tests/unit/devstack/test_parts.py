@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from devstack import parts, stack
+from devstack.errors import DevstackError
 from devstack.folder import Folder
+from devstack.infrastructure.postgres import ROLES
 from devstack.parts import Part, Site, Step
-from devstack.postgres import ROLES
 from devstack.services import SERVICES
-from devstack.trouble import Trouble
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_service_brings_what_it_needs():
 
 
 def test_an_unknown_part_is_named():
-    with pytest.raises(Trouble, match="'nonsense'"):
+    with pytest.raises(DevstackError, match="'nonsense'"):
         parts.select("postgres,nonsense")
 
 

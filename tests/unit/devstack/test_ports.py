@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from devstack import ports
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 CHOOSES = """
 from devstack import ports
@@ -36,19 +36,19 @@ def test_a_fixed_port_is_used():
 
 
 def test_a_taken_fixed_port_is_named_with_its_holder(taken):
-    with pytest.raises(Trouble, match=f"WAYBILL_KAFKA_PORT={taken}: .* taken by process {os.getpid()} "):
+    with pytest.raises(DevstackError, match=f"WAYBILL_KAFKA_PORT={taken}: .* taken by process {os.getpid()} "):
         ports.choose(["kafka"], {}, {"WAYBILL_KAFKA_PORT": str(taken)})
 
 
 @pytest.mark.parametrize("text", ["abc", "-1", "65536", "1.5", "²"])
 def test_what_is_no_port_is_quoted(text):
-    with pytest.raises(Trouble, match=r"WAYBILL_KAFKA_PORT=.* is no port"):
+    with pytest.raises(DevstackError, match=r"WAYBILL_KAFKA_PORT=.* is no port"):
         ports.choose(["kafka"], {}, {"WAYBILL_KAFKA_PORT": text})
 
 
 def test_two_parts_cannot_be_fixed_to_one_port():
     port = str(free())
-    with pytest.raises(Trouble, match=f"WAYBILL_POSTGRES_PORT={port}: another part"):
+    with pytest.raises(DevstackError, match=f"WAYBILL_POSTGRES_PORT={port}: another part"):
         ports.choose(["kafka", "postgres"], {}, {"WAYBILL_KAFKA_PORT": port, "WAYBILL_POSTGRES_PORT": port})
 
 

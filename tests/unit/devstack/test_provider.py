@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from devstack.http_server import Answer, Request
-from devstack.provider import Delays, Provider
+from devstack.simulators.http_server import Answer, Request
+from devstack.simulators.provider import Delays, Provider
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from catalogue import book
+from devstack.errors import DevstackError
 from devstack.services import FILE, SERVICES, read
-from devstack.trouble import Trouble
 
 ENTRY = 'title = "Orders"\ntopics = ["order.events.v1"]\nprograms = ["web", "relay"]\n'
 
@@ -38,6 +38,6 @@ def test_the_order_of_the_file_is_kept():
 def test_what_cannot_be_meant_is_refused_with_the_entry(tmp_path, text, says):
     file = tmp_path / "services.toml"
     file.write_text(text)
-    with pytest.raises(Trouble) as refused:
+    with pytest.raises(DevstackError) as refused:
         read(file)
     assert says in str(refused.value)

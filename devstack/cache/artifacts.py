@@ -30,7 +30,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from devstack import screen
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -107,7 +107,7 @@ def fetch(parts: Iterable[str], *, lock: Path = LOCK) -> dict[str, Path]:
     """Return the folder of each part's files, fetched first where they are missing. May block for minutes.
 
     Raises:
-        Trouble: no network, a file that is not the one expected, or a cache that cannot be written.
+        DevstackError: no network, a file that is not the one expected, or a cache that cannot be written.
 
     """
     downloads = read_lock(parts, lock)
@@ -120,7 +120,9 @@ def fetch(parts: Iterable[str], *, lock: Path = LOCK) -> dict[str, Path]:
                     if not is_whole(download.home):
                         fetch_one(download)
         except OSError as error:
-            raise Trouble(f"cannot write the cache {cache()}: {error.strerror or error}; set XDG_CACHE_HOME") from error
+            raise DevstackError(
+                f"cannot write the cache {cache()}: {error.strerror or error}; set XDG_CACHE_HOME"
+            ) from error
     return {download.part: download.home for download in downloads}
 
 
@@ -223,7 +225,7 @@ def fetch_file(context: MavenContext, artifact: Artifact) -> Path:
     """Fetch one file and hold it against the lock.
 
     Raises:
-        Trouble: it cannot be had, or is another file than the one expected.
+        DevstackError: it cannot be had, or is another file than the one expected.
 
     """
     wanted = context.project(artifact.group, artifact.name).at_version(artifact.version)
@@ -244,12 +246,12 @@ def fetch_file(context: MavenContext, artifact: Artifact) -> Path:
     try:
         path: Path = retrying(attempt)
     except requests.RequestException as error:
-        raise Trouble(f"cannot fetch {artifact.file}: {reason(error)}; {remedy}") from error
+        raise DevstackError(f"cannot fetch {artifact.file}: {reason(error)}; {remedy}") from error
     except RuntimeError as error:
-        raise Trouble(f"cannot fetch {artifact.file}: the repository does not have it; {remedy}") from error
+        raise DevstackError(f"cannot fetch {artifact.file}: the repository does not have it; {remedy}") from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != artifact.sha256:
-        raise Trouble(
+        raise DevstackError(
             f"{artifact.file} has SHA-256 {found[:16]}..., not {artifact.sha256[:16]}...: it was damaged or changed on "
             "its way and was thrown away; run this again, through another network if it stays"
         )

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from devstack import leftovers
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.parts import inherited
-from devstack.trouble import Trouble
+from devstack.processes import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ def write_config(folder: Folder, parts: Iterable[Part]) -> None:
         (
             f"eventlistener:{KEEPER}",
             {
-                "command": shlex.join((sys.executable, "-m", "devstack.state", str(folder.path))),
+                "command": shlex.join((sys.executable, "-m", "devstack.processes.state", str(folder.path))),
                 "events": "PROCESS_STATE",
                 "buffer_size": "1000",
                 "autorestart": "true",
@@ -139,7 +139,7 @@ def start(folder: Folder, deadline_seconds: float = 20) -> None:
     """Start the supervisor in the background and wait until it answers.
 
     Raises:
-        Trouble: it does not come up.
+        DevstackError: it does not come up.
 
     """
     folder.socket.unlink(missing_ok=True)
@@ -162,7 +162,7 @@ def start(folder: Folder, deadline_seconds: float = 20) -> None:
             with suppress(ProcessLookupError):
                 process.kill()
             said = [line for line in errors.read_text(errors="replace").splitlines() if not line.startswith("For help")]
-            raise Trouble(f"the supervisor did not start: {(said or ['it said nothing'])[-1]}")
+            raise DevstackError(f"the supervisor did not start: {(said or ['it said nothing'])[-1]}")
         time.sleep(0.02)
 
 

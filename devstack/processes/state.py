@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devstack import supervisor
 from devstack.folder import Folder, read_json, state_locked, write_json
+from devstack.processes import supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack import download
-from devstack.trouble import Trouble
+from devstack.cache import artifacts
+from devstack.errors import DevstackError
 
 # jgo leaves its answers open until they are collected, here rather than in somebody else's test.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -71,44 +71,44 @@ def lock(tmp_path, repository) -> Path:
 
 
 def test_files_are_fetched_once_and_archives_unpacked(lock, repository):
-    homes = download.fetch(("kafka", "registry"), lock=lock)
+    homes = artifacts.fetch(("kafka", "registry"), lock=lock)
     assert (homes["kafka"] / "thing-1.jar").read_bytes() == JAR
     assert (homes["registry"] / "app" / "run.jar").read_bytes() == JAR
     repository.files.clear()
-    assert download.fetch(("kafka", "registry"), lock=lock) == homes
+    assert artifacts.fetch(("kafka", "registry"), lock=lock) == homes
 
 
 def test_a_file_other_than_the_one_pinned_is_thrown_away(lock, repository):
     repository.files["thing-1.jar"] = JAR[:-1] + b"!"
-    with pytest.raises(Trouble, match=r"thing-1\.jar has SHA-256 .* not"):
-        download.fetch(("kafka",), lock=lock)
-    assert {path.name for path in download.cache().iterdir()} == {".lock"}
+    with pytest.raises(DevstackError, match=r"thing-1\.jar has SHA-256 .* not"):
+        artifacts.fetch(("kafka",), lock=lock)
+    assert {path.name for path in artifacts.cache().iterdir()} == {".lock"}
 
 
 def test_a_file_cut_short_in_the_cache_is_fetched_again(lock):
-    home = download.fetch(("kafka",), lock=lock)["kafka"]
+    home = artifacts.fetch(("kafka",), lock=lock)["kafka"]
     (home / "thing-1.jar").write_bytes(JAR[:100])
-    assert download.fetch(("kafka",), lock=lock)["kafka"] == home
+    assert artifacts.fetch(("kafka",), lock=lock)["kafka"] == home
     assert (home / "thing-1.jar").read_bytes() == JAR
 
 
 def test_a_missing_file_is_named(lock, repository):
     repository.files.clear()
-    with pytest.raises(Trouble, match=r"cannot fetch thing-1\.jar: the repository does not have it"):
-        download.fetch(("kafka",), lock=lock)
+    with pytest.raises(DevstackError, match=r"cannot fetch thing-1\.jar: the repository does not have it"):
+        artifacts.fetch(("kafka",), lock=lock)
 
 
 def test_a_missing_network_is_one_line(lock, repository, monkeypatch):
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.setattr(artifacts, "ATTEMPTS", 1)
     repository.shutdown()
     repository.server_close()
-    with pytest.raises(Trouble, match=r"cannot fetch thing-1\.jar: no connection; check the network"):
-        download.fetch(("kafka",), lock=lock)
+    with pytest.raises(DevstackError, match=r"cannot fetch thing-1\.jar: no connection; check the network"):
+        artifacts.fetch(("kafka",), lock=lock)
 
 
 def test_the_lock_pins_every_file():
-    downloads = download.read_lock(("kafka", "registry"))
-    assert [each.artifacts[0].version for each in downloads] == [download.KAFKA.split(":")[2], download.REGISTRY[2]]
+    downloads = artifacts.read_lock(("kafka", "registry"))
+    assert [each.artifacts[0].version for each in downloads] == [artifacts.KAFKA.split(":")[2], artifacts.REGISTRY[2]]
     clients = [each.version for each in downloads[0].artifacts if each.name == "kafka-clients"]
     assert clients == [downloads[0].artifacts[0].version]
     assert all(len(artifact.sha256) == 64 for each in downloads for artifact in each.artifacts)

@@ -14,10 +14,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from devstack import leftovers, probes, supervisor
+from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.parts import Part, Step, inherited
-from devstack.trouble import Trouble
+from devstack.processes import leftovers, probes, supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ class Launch:
         """Return once everything is ready. May block for minutes; a signal's exception passes through.
 
         Raises:
-            Trouble: something did not get ready.
+            DevstackError: something did not get ready.
 
         """
         with ThreadPoolExecutor(max(1, len(self.plan))) as pool:
@@ -118,9 +118,9 @@ class Launch:
         deadline = time.monotonic() + part.deadline_seconds
         while not probes.is_ready(part.probe):
             if len(self.starts[part.name]) > DEATHS_ALLOWED:
-                raise self.trouble(part.name, f"{part.name} keeps ending while it starts")
+                raise self.error(part.name, f"{part.name} keeps ending while it starts")
             if time.monotonic() > deadline:
-                raise self.trouble(part.name, f"{part.name} was not ready within {part.deadline_seconds:.0f} s")
+                raise self.error(part.name, f"{part.name} was not ready within {part.deadline_seconds:.0f} s")
             self.pause()
 
     def execute(self, step: Step) -> None:
@@ -135,24 +135,24 @@ class Launch:
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise self.trouble(step.name, f"{step.name} was not done within {step.deadline_seconds:.0f} s")
+                    raise self.error(step.name, f"{step.name} was not done within {step.deadline_seconds:.0f} s")
                 self.pause()
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait()
         if process.returncode != 0:
-            raise self.trouble(step.name, f"{step.name} failed")
+            raise self.error(step.name, f"{step.name} failed")
 
     def pause(self) -> None:
         """Wait a moment, and give up where everything is being given up."""
         if self.cancelled.wait(POLL_SECONDS):
             raise Cancelled
 
-    def trouble(self, name: str, line: str) -> Trouble:
-        """Return the trouble with the log's last lines."""
+    def error(self, name: str, line: str) -> DevstackError:
+        """Return the error with the log's last lines."""
         log = self.folder.log / f"{name}.log"
-        return Trouble(f"{line}; the end of {log}:", last_lines(log))
+        return DevstackError(f"{line}; the end of {log}:", last_lines(log))
 
 
 def last_lines(log: Path) -> tuple[str, ...]:

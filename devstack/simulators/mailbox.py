@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP
 
-from devstack.http_server import Answer, Request, serve
+from devstack.simulators.http_server import Answer, Request, serve
 
 if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope, Session

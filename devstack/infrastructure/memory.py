@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from devstack.trouble import Trouble
+from devstack.errors import DevstackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,24 +23,26 @@ ADDRESSES_MB = 4_000
 JAVA = frozenset({"kafka", "registry"})
 
 
-def check_memory(parts: Iterable[str]) -> None:
+def check(parts: Iterable[str]) -> None:
     """Refuse to start where the parts would not fit.
 
     Raises:
-        Trouble: too little memory is free, or the process may not use enough.
+        DevstackError: too little memory is free, or the process may not use enough.
 
     """
     chosen = list(parts)
     needed = sum(NEEDED_MB.get(part, PROGRAM_MB) for part in chosen)
     needed = int(os.environ.get("WAYBILL_MEMORY_MB") or needed)
     if (available := available_mb()) < needed:
-        raise Trouble(
+        raise DevstackError(
             f"too little memory: about {needed} MB are needed and {available} MB are free; "
             "close something, or set WAYBILL_MEMORY_MB to what you think is enough"
         )
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if JAVA & set(chosen) and soft != resource.RLIM_INFINITY and soft >> 20 < ADDRESSES_MB:
-        raise Trouble(f"too little memory: `ulimit -v` allows {soft >> 20} MB, Java needs {ADDRESSES_MB} MB; raise it")
+        raise DevstackError(
+            f"too little memory: `ulimit -v` allows {soft >> 20} MB, Java needs {ADDRESSES_MB} MB; raise it"
+        )
 
 
 def available_mb() -> int:

