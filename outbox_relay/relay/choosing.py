@@ -51,7 +51,7 @@ class Chooser:
     def choose(self, cursor: Cursor, limit: int, *, in_flight: bool) -> Chosen:
         """Read the next page, up to `limit` rows; blocks up to 4 s where a topic is new.
 
-        Raises SmallerBatches, RenewProducer, BrokerTrouble or psycopg.Error.
+        Raises SmallerBatches, RenewProducer, BrokerUnavailable or psycopg.Error.
         """
         page = self._reader.read(cursor, limit)
         self._learn(page, in_flight=in_flight)

@@ -137,7 +137,7 @@ class DeadLetters:
         self._aggregates = set(rows)
 
     def ask_again(self) -> None:
-        """Read the limits of all topics seen so far anew; blocks up to 4 s. Raises BrokerTrouble."""
+        """Read the limits of all topics seen so far anew; blocks up to 4 s. Raises BrokerUnavailable."""
         self._ask(self._topics)
 
     def refuse(self, position: int, detail: str) -> None:
@@ -145,11 +145,11 @@ class DeadLetters:
         self._refused[position] = Refusal(Reason.REFUSED, detail)
 
     def learn(self, names: Collection[str]) -> None:
-        """Ask for topics not seen before; blocks up to 4 s where there are any. Raises BrokerTrouble."""
+        """Ask for topics not seen before; blocks up to 4 s where there are any. Raises BrokerUnavailable."""
         self._ask([name for name in names if name not in self._topics])
 
     def divide(self, page: Page, records: Records) -> Division:
-        """Say what becomes of rows whose topics were learnt; blocks up to 4 s before refusing. Raises BrokerTrouble."""
+        """Sort rows of known topics into sent, refused and held; may block for 4 s. Raises BrokerUnavailable."""
         if self._all_acceptable(page):
             return Division(page.public)
         return self._divide(page.rows, records, self._aggregates)

@@ -118,7 +118,7 @@ class PublishingSession:
         return self._in_flight.settled_rows > 0
 
     def publish(self, stopping: Event) -> None:
-        """Publish until told to stop; blocks. Raises BrokerTrouble, RenewProducer or psycopg.Error when it is over."""
+        """Publish until `stopping` is set; blocks. Raises BrokerUnavailable, RenewProducer or psycopg.Error."""
         self._stopping = stopping
         with self._reader:
             while not stopping.is_set():

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError
 
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import REFUSALS, DeadLetters
-from outbox_relay.relay.kafka.broker import BrokerTrouble
+from outbox_relay.relay.kafka.broker import BrokerUnavailable
 from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.reading import Reader
@@ -85,7 +85,7 @@ class InFlight:
         self._batches.append(batch)
 
     def settle(self) -> None:
-        """Make durable what has arrived. Raises BrokerTrouble where a record did not, RenewProducer, psycopg.Error."""
+        """Make durable what was acknowledged. Raises BrokerUnavailable, RenewProducer or psycopg.Error."""
         self._sender.poll(0)
         if self._batches:
             self._sender.commit(self._batches[0])
@@ -98,7 +98,7 @@ class InFlight:
                 self._record(self._arrived)
         for batch in self._batches:
             if batch.error is not None:
-                raise BrokerTrouble(batch.error.str())
+                raise BrokerUnavailable(batch.error.str())
 
     def refusal(self) -> KafkaError | None:
         """Return why the broker refused a record for its own sake, if it did."""
@@ -106,14 +106,14 @@ class InFlight:
         return next((error for error in errors if error.code() in REFUSALS), None)
 
     def watch(self, limit_seconds: float) -> None:
-        """Notice that nothing is acknowledged any more. Raises BrokerTrouble once that has lasted too long."""
+        """Notice that nothing is acknowledged any more. Raises BrokerUnavailable once that has lasted too long."""
         acknowledged = self.settled_rows + sum(batch.acknowledged for batch in self._batches)
         seconds = self._stall.seconds(acknowledged)
         if seconds > TROUBLE_SECONDS:
             reason = self._sender.last_error or f"no acknowledgement for {TROUBLE_SECONDS:.0f} s"
             self._condition.fails("broker", reason)
             if seconds > limit_seconds:
-                raise BrokerTrouble(reason)
+                raise BrokerUnavailable(reason)
 
     def _record(self, arrived: Sequence[Batch]) -> None:
         failpoint.reach("relay.acknowledged")

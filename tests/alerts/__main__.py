@@ -57,10 +57,10 @@ def record(outage, running) -> bool:
         sku = op.product(10_000)
         with _orders(op, sku), Recorder(lambda: _targets(running)) as recorder:
             running.hold(BEFORE_SECONDS)
-            trouble_at = len(recorder.taken)
+            outage_at = len(recorder.taken)
             known = next(story)
             running.hold(outage.held_seconds)
-            recorder.recorded(outage.name, trouble_at).write()
+            recorder.recorded(outage.name, outage_at).write()
             until(known, f"{outage.name}: known")
         until(next(story), f"{outage.name}: repaired", REPAIR_SECONDS)
     except Exception as error:  # noqa: BLE001 - told; the next outage follows

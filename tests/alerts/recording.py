@@ -33,10 +33,10 @@ Targets = Callable[[], Mapping[str, int]]  # job → port, of all programs that 
 
 @dataclass
 class Recording:
-    """One outage. `trouble_at` is the number of the sample before which all was well."""
+    """One outage. `outage_at` is the number of the sample before which all was well."""
 
     outage: str
-    trouble_at: int
+    outage_at: int
     series: dict[str, list[str]]
 
     @property
@@ -54,7 +54,7 @@ class Recording:
             ((job, _),) = OWN.findall(series)
             by_samples[_encoded(samples)][OWN.sub("", series)].append(job)
         shown = {samples: {s: " ".join(jobs) for s, jobs in found.items()} for samples, found in by_samples.items()}
-        kept = {"outage": self.outage, "interval_seconds": INTERVAL_SECONDS, "trouble_at": self.trouble_at}
+        kept = {"outage": self.outage, "interval_seconds": INTERVAL_SECONDS, "outage_at": self.outage_at}
         FOLDER.mkdir(exist_ok=True)
         self.file.write_text(json.dumps({**kept, "samples": shown}, indent=1) + "\n")
 
@@ -68,7 +68,7 @@ def read(file: Path) -> Recording:
         for one, jobs in found.items()
         for job in jobs.split()
     }
-    return Recording(kept["outage"], kept["trouble_at"], series)
+    return Recording(kept["outage"], kept["outage_at"], series)
 
 
 def _encoded(samples: list[str]) -> str:
@@ -97,11 +97,11 @@ class Recorder:
         self._over.set()
         self._thread.join()
 
-    def recorded(self, outage: str, trouble_at: int) -> Recording:
+    def recorded(self, outage: str, outage_at: int) -> Recording:
         """Return what was recorded until now."""
         taken = list(self.taken)
         names = sorted(set[str]().union(*taken))
-        return Recording(outage, trouble_at, {name: [_text(samples.get(name)) for samples in taken] for name in names})
+        return Recording(outage, outage_at, {name: [_text(samples.get(name)) for samples in taken] for name in names})
 
     def _run(self) -> None:
         begun = time.monotonic()

@@ -55,7 +55,7 @@ def test_an_outage_raises_its_alerts_and_no_others(outage: str, tmp_path: Path):
         "    input_series:",
         *(line for series, samples in recording.series.items() for line in _input(series, samples)),
         "    promql_expr_test:",
-        *_expects(ever, recording.trouble_at - 1, ()),
+        *_expects(ever, recording.outage_at - 1, ()),
         *_expects(ever, recording.length - 1, expected()[recording.outage]),
     ]
     file = tmp_path / "test.yml"

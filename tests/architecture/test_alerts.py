@@ -10,7 +10,7 @@ from devstack.folder import CHECKOUT
 from tests.support.alerts import ALERTS, FILES, known_series, promtool
 from waybill.observability.metrics import METRICS
 
-# Alert, what a program shows from the first minute of the trouble on, and the minute at which the alert must fire.
+# Alert, what a program shows from the first minute of the outage on, and the minute at which the alert must fire.
 FIRING = {
     "DatabaseDown": ('waybill_database_up{service="order_service"}', "1 1 0x10", "4m"),
     "ProgramWaits": ('waybill_waiting{service="order_service",part="topic"}', "0 0 1x10", "4m"),

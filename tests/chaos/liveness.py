@@ -51,7 +51,7 @@ def run(stage: Stage, seconds: float, seed: int, orders_per_second: float, say: 
         try:
             _await_progress(stage, part)
         except AssertionError as error:
-            record.troubles.append(str(error))
+            record.failures.append(str(error))
             outcome.found.append(Finding("stuck", f"{part} down: {error}"))
         stage.heal()
     load.finish()

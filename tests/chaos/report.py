@@ -12,7 +12,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
     rows = [("Fault", "Times", "In flight", "Outcome")]
     for name, record in sorted(outcome.records.items()):
         rows.append(
-            (name, str(record.times), str(record.reached), record.troubles[0][:60] if record.troubles else "healed")
+            (name, str(record.times), str(record.reached), record.failures[0][:60] if record.failures else "healed")
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
@@ -20,8 +20,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield "passed through: " + ", ".join(f"{name} {n}" for name, n in sorted(outcome.transitions.items()))
     for name in outcome.never:
         yield f"never reached with orders in flight: {name}"
-    for trouble in outcome.troubles:
-        yield f"trouble: {trouble}"
+    for failure in outcome.failures:
+        yield f"failure: {failure}"
     for kind in sorted({finding.kind for finding in outcome.found}):
         of_kind = [finding for finding in outcome.found if finding.kind == kind]
         for finding in of_kind[:SHOWN]:

@@ -53,7 +53,7 @@ class Record:
 
     times: int = 0
     reached: int = 0  # its harm was done while orders were in flight
-    troubles: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -84,12 +84,12 @@ class Outcome:
         return faults + [name for name in self.required if not self.transitions.get(name)]
 
     @property
-    def troubles(self) -> list[str]:
-        return [trouble for record in self.records.values() for trouble in record.troubles]
+    def failures(self) -> list[str]:
+        return [failure for record in self.records.values() for failure in record.failures]
 
     @property
     def passed(self) -> bool:
-        return not (self.found or self.never or self.troubles)
+        return not (self.found or self.never or self.failures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,17 +185,17 @@ def _inject_together(stage: Stage, step: Step, rng: Random, load: Load, outcome:
 
 
 def _inject(stage: Stage, fault: Fault, rng: Random, load: Load, outcome: Outcome) -> None:
-    trouble, reached = "", False
+    failure, reached = "", False
     orders = _await_orders(stage, load)
     try:
         reached = fault.inject(stage, rng)
     except Exception as error:  # noqa: BLE001 - told with the outcome; the others continue
-        trouble = f"{fault.name}: {type(error).__name__}: {error}"
+        failure = f"{fault.name}: {type(error).__name__}: {error}"
     with outcome.lock:
         record = outcome.records.setdefault(fault.name, Record())
         record.times += 1
         record.reached += reached and orders > 0
-        record.troubles += [trouble] if trouble else []
+        record.failures += [failure] if failure else []
 
 
 def _await_orders(stage: Stage, load: Load) -> int:

@@ -113,7 +113,7 @@ def test_what_waited_a_day_for_its_schema_id_stays_for_an_operator(inventory):
     register_late(inventory, OrderPlaced)
     registered.redrive_registered(service, settings())
     assert len(dead_letters()) == 1
-    assert [one.trouble for one in redrive.redrive(service, settings())] == [None]
+    assert [one.failure for one in redrive.redrive(service, settings())] == [None]
 
 
 def test_what_waits_for_its_schema_id_does_not_stop_the_consumer(inventory):

@@ -93,7 +93,7 @@ def test_a_handler_that_fails_stops_its_key_alone_and_is_redriven_in_order(point
     assert [version for _, version in granted()] == [7]
     assert dead_letters() == ["LookupError: no such guest", *["behind a dead letter of its key"] * 2]
     repaired = True
-    assert [one.trouble for one in redrive.redrive(handlers, settings())] == [None] * 3
+    assert [one.failure for one in redrive.redrive(handlers, settings())] == [None] * 3
     assert [version for _, version in granted()] == [1, 2, 3, 7]
     assert dead_letters() == []
 

@@ -24,7 +24,7 @@ def redrive_registered(subscriber: Subscriber, settings: Settings) -> float:
         known = inbox.registered(subscriber.name)
         for one in redrive.redrive(subscriber, settings, known) if known else ():
             watchdog.alive()
-            log.info("redriven", place=one.place, key=one.key, type=one.event_type, trouble=one.trouble)
+            log.info("redriven", place=one.place, key=one.key, type=one.event_type, failure=one.failure)
             if time.monotonic() > until:
                 return 0.0
     except Exception as error:

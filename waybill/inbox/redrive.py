@@ -68,13 +68,13 @@ def redrive(
                 stuck.add(one.lane)  # not chosen, and nothing of its key may go before it
                 continue
             if one.lane not in stuck:
-                trouble = _try(subscriber, one.id, settings)
+                failure = _try(subscriber, one.id, settings)
             elif only is None or one.id in only:
-                trouble = inbox.BEHIND
+                failure = inbox.BEHIND
             else:
                 continue
-            (stuck if trouble else freed).add(one.lane)
-            yield MessageRedriven(one.topic, one.key, one.place, one.event_type, trouble)
+            (stuck if failure else freed).add(one.lane)
+            yield MessageRedriven(one.topic, one.key, one.place, one.event_type, failure)
         waiting = [one for one in _dead_letters(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
 
 

@@ -170,7 +170,7 @@ class Registry:
         """Give the JSON of an answer; blocks up to 20 s.
 
         Raises:
-            NotYet: It is away, or in trouble of its own.
+            NotYet: It is away, or failing for a reason of its own.
             RegistrationRefused: It says no, or is no registry; the message is one line.
 
         """

@@ -229,7 +229,7 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
     left = 0
     with reports.channel() as report, _failures_reported(report):
         for one in redrive.redrive(service, settings, only):
-            left += one.trouble is not None
+            left += one.failure is not None
             report(one)
     sys.exit(reports.DIFFERS if left else reports.DONE)
 

@@ -72,13 +72,13 @@ class RowDiffers:
 
 @dataclass(frozen=True, slots=True)
 class MessageRedriven:
-    """What came of one dead letter; `trouble` is None where it was handled."""
+    """What came of one dead letter; `failure` is None where it was handled."""
 
     topic: str
     key: str
     place: str
     event_type: str | None
-    trouble: str | None
+    failure: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,10 +71,10 @@ def _redrive(given: Given, topology: Topology) -> int:
     handled: list[RedriveOutcome] = []
     for service, one in begun.items():
         if one.messages:
-            outcomes, trouble = _handle(topology, service, one.messages)
+            outcomes, failure = _handle(topology, service, one.messages)
             handled += outcomes
-            if trouble:
-                failures[service] = trouble
+            if failure:
+                failures[service] = failure
     released = {service: one.publications for service, one in begun.items() if one.publications}
     with screen.progress("publications") as progress:
         sent, unknown = redrive.wait(topology, released, given.wait, progress)
@@ -86,7 +86,7 @@ def _redrive(given: Given, topology: Topology) -> int:
         _tell_outcome(topology, found, choice)
     code = code_of(dict.fromkeys(begun.keys() - failures.keys()), failures)
     nothing = not found and choice.filters and not code
-    return MISMATCH if nothing or any(one.trouble for one in found) else code
+    return MISMATCH if nothing or any(one.failure for one in found) else code
 
 
 def _handle(topology: Topology, service: str, messages: Sequence[UUID]) -> tuple[list[RedriveOutcome], str | None]:
@@ -101,20 +101,20 @@ def _handle(topology: Topology, service: str, messages: Sequence[UUID]) -> tuple
 
 
 def _tell_outcome(topology: Topology, found: Sequence[RedriveOutcome], choice: Choice) -> None:
-    stays = sum(one.trouble == redrive.OVERTAKES for one in found)
-    publications = [one for one in found if one.kind == "publication" and one.trouble != redrive.OVERTAKES]
-    messages = [one for one in found if one.kind == "message" and one.trouble != redrive.OVERTAKES]
+    stays = sum(one.failure == redrive.OVERTAKES for one in found)
+    publications = [one for one in found if one.kind == "publication" and one.failure != redrive.OVERTAKES]
+    messages = [one for one in found if one.kind == "message" and one.failure != redrive.OVERTAKES]
     if not found:
         screen.tell(_tell_none(choice))
     if publications:
-        sent, unsent = sum(not one.trouble for one in publications), sum(one.waits for one in publications)
+        sent, unsent = sum(not one.failure for one in publications), sum(one.waits for one in publications)
         failed = len(publications) - sent - unsent
         screen.tell(f"{sent} publications sent, {failed} failed again, {unsent} not sent yet")
         waiting = sorted({one.service for one in publications if one.waits})
         for state in ask(topology, waiting, status.read_status)[0].values():
             screen.tell(f"{state.service}: {redrive.why_waiting(state)}")
     if messages:
-        handled = sum(not one.trouble for one in messages)
+        handled = sum(not one.failure for one in messages)
         screen.tell(f"{handled} messages handled, {len(messages) - handled} stay dead letters")
     if stays:
         screen.tell(f"{stays} would overtake an earlier dead letter of their key and stay; choose the key: --key KEY")

@@ -57,8 +57,8 @@ def _tail(given: Given, topology: Topology) -> int:
     for number, found in enumerate(tail.follow(followed)):
         if number == 0:
             _refuse_silence(services, found.away)
-        for service, trouble in found.away.items():
-            screen.tell(f"database {service}: {trouble}; trying again")
+        for service, failure in found.away.items():
+            screen.tell(f"database {service}: {failure}; trying again")
         for service in found.back:
             screen.tell(f"database {service}: is back")
         if number == 0:
@@ -73,7 +73,7 @@ def _tail(given: Given, topology: Topology) -> int:
 
 def _refuse_silence(services: list[str], away: Mapping[str, str]) -> None:
     if len(away) == len(services):
-        raise DependencyDown("; ".join(f"database {service}: {trouble}" for service, trouble in away.items()))
+        raise DependencyDown("; ".join(f"database {service}: {failure}" for service, failure in away.items()))
 
 
 def _show(given: Given, topology: Topology) -> int:

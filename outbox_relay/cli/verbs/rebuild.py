@@ -60,9 +60,9 @@ def check(
 
         with screen.progress(f"events and rows of {service}") as progress:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
-            trouble = operation.check(topology, service, folding)
-        if trouble:
-            failures[service] = trouble
+            failure = operation.check(topology, service, folding)
+        if failure:
+            failures[service] = failure
     return failures
 
 
@@ -83,11 +83,11 @@ def _repair(given: Given, topology: Topology) -> int:
             folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
             if given.execute:
                 request = RepairRequest(given.by, given.reason, only)
-                trouble = operation.repair(topology, service, request, folding)
+                failure = operation.repair(topology, service, request, folding)
             else:
-                trouble = operation.check(topology, service, folding)
-        if trouble:
-            failures[service] = trouble
+                failure = operation.check(topology, service, folding)
+        if failure:
+            failures[service] = failure
     found = [line for line in found if only in (None, (line["aggregate_type"], line["aggregate_id"]))]
     if given.json:
         screen.put_json(found)

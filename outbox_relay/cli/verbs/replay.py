@@ -160,14 +160,14 @@ def _tell_ended(given: Given, job: Job, wanted: jobs.State) -> int:
 def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Resumption | None = None) -> int:
     """Send jobs one after the other; whatever stops one, say how to resume it and those behind it."""
     ended: list[Job] = []
-    trouble: str | None = None
+    failure: str | None = None
     with _stoppable() as stop:
         for job in made:
             try:
                 with screen.progress(f"events of {job.service}") as progress:
                     ended.append(replay.send(topology, job, lambda: stop.told, progress, resumption))
             except DependencyDown as error:
-                trouble = str(error)
+                failure = str(error)
                 break
             if stop.told:
                 break
@@ -175,8 +175,8 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
     done = {job.id for job in ended if job.state == "done"}
     left = [str(job.id) for job in made if job.id not in done]
     how = "; ".join(f"outbox replay --resume {job_id}" for job_id in left)
-    if trouble and not stop.told:
-        raise DependencyDown(f"{trouble}; resume with: {how}")
+    if failure and not stop.told:
+        raise DependencyDown(f"{failure}; resume with: {how}")
     if left:
         screen.tell(f"stopped; resume with: {how}")
     return INTERRUPTED if left else DONE

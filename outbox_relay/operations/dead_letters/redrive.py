@@ -48,7 +48,7 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveOutcome:
-    """What came of one dead letter; `trouble` is None where it was sent, or handled."""
+    """What came of one dead letter; `failure` is None where it was sent, or handled."""
 
     service: str
     kind: str
@@ -56,12 +56,12 @@ class RedriveOutcome:
     key: str
     place: str
     event_type: str | None
-    trouble: str | None
+    failure: str | None
 
     @property
     def waits(self) -> bool:
         """Say whether the relay has not come to it yet."""
-        return self.trouble == WAITS
+        return self.failure == WAITS
 
 
 def begin(service: str, connection: psycopg.Connection, choice: Choice, by: str, reason: str) -> Begun:

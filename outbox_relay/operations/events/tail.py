@@ -49,7 +49,7 @@ class Following:
     def __init__(self, service: str, url: str, wanted: listing.Filter) -> None:
         """Connect at the first poll."""
         self.service = service
-        self.trouble: str | None = None
+        self.failure: str | None = None
         self.behind = False  # there is more to show than one poll brings
         self._url = url
         self._wanted = wanted
@@ -69,10 +69,10 @@ class Following:
                 events = self._look(self._connection)
         except psycopg.Error as error:
             self.close()
-            self.trouble, self.behind = one_line(error), False
+            self.failure, self.behind = one_line(error), False
             self._try_at = time.monotonic() + AWAY_SECONDS
             return []
-        self.trouble = None
+        self.failure = None
         return events
 
     def close(self) -> None:
@@ -123,10 +123,10 @@ def follow(followed: Sequence[Following]) -> Iterator[Round]:
     try:
         while True:
             events = [event for one in followed for event in one.poll()]
-            troubles = {one.service: one.trouble for one in followed if one.trouble}
-            back = sorted(away - troubles.keys())
-            new = {service: trouble for service, trouble in troubles.items() if service not in away}
-            away = set(troubles)
+            failures = {one.service: one.failure for one in followed if one.failure}
+            back = sorted(away - failures.keys())
+            new = {service: failure for service, failure in failures.items() if service not in away}
+            away = set(failures)
             yield Round(events, new, back)
             if not any(one.behind for one in followed):
                 time.sleep(POLL_SECONDS)

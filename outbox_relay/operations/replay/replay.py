@@ -17,7 +17,7 @@ from outbox_relay.operations.replay.plan import Plan
 from outbox_relay.operations.replay.sending import Sending
 from outbox_relay.operations.topics import groups, missing
 from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Topology, UsageError, ask, session
-from outbox_relay.relay.kafka.broker import BrokerTrouble
+from outbox_relay.relay.kafka.broker import BrokerUnavailable
 from waybill.database.sqlstate import one_line
 
 
@@ -121,7 +121,7 @@ def send(
         raise UsageError(str(error)) from None
     except psycopg.Error as error:
         raise DependencyDown(f"database {job.service}: {one_line(error)}") from None
-    except BrokerTrouble as error:
+    except BrokerUnavailable as error:
         raise DependencyDown(f"Kafka at {topology.kafka}: {error}") from None
 
 

@@ -2,7 +2,7 @@
 
 The records are the relay's, with the headers of a replay. One batch at a time: its end is made durable when all of it
 is acknowledged, so whatever ends the process, the next one repeats that batch at most. Nothing is repaired in place: on
-any trouble the job stops where it is, and is resumed.
+any failure the job stops where it is, and is resumed.
 
 What it does to the order. Old versions of an aggregate come to stand behind newer ones. Services drop them by the
 event's id; a plain subscriber tells them by `ce_replayid`.
@@ -24,7 +24,7 @@ from outbox_relay.operations.topology import DependencyDown, UsageError
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import ROOM_BYTES
 from outbox_relay.relay.kafka import broker
-from outbox_relay.relay.kafka.broker import BrokerTrouble, Topic
+from outbox_relay.relay.kafka.broker import BrokerUnavailable, Topic
 from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.producer import Batch, Sender
 from outbox_relay.relay.kafka.records import COLUMNS, Fetched, Headers, Records, Row
@@ -91,7 +91,7 @@ class Sending:
         retentions: Collection[InboxRetention],
         told_to_stop: Callable[[], bool],
     ) -> None:
-        """Read how far the job is, which the connection holds. Raises jobs.Taken, BrokerTrouble, psycopg.Error."""
+        """Read how far the job is, which the connection holds. Raises jobs.Taken, BrokerUnavailable, psycopg.Error."""
         found = jobs.read(job.service, connection, job.id)
         if found is None:
             raise jobs.Taken(f"job {job.id} was removed by somebody else")
@@ -110,8 +110,8 @@ class Sending:
     def run(self, progress: Callable[[int, int], object]) -> jobs.Job:
         """Send what is left and return the job as it stands then; blocks.
 
-        `progress` is told events sent and their total. Raises BrokerTrouble, DependencyDown, UsageError, jobs.Taken or
-        psycopg.Error, with all that was acknowledged made durable.
+        `progress` is called with the events sent and their total. Raises BrokerUnavailable, DependencyDown, UsageError,
+        jobs.Taken or psycopg.Error, with all that was acknowledged made durable.
         """
         room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
         with Sender(self._kafka, full_name(self._job.service), linger=Linger(), batch_bytes=room) as sender:
@@ -183,12 +183,12 @@ class Sending:
             sender.poll(0.05)
             now = time.monotonic()
             if batch.error is not None:
-                raise BrokerTrouble(batch.error.str())
+                raise BrokerUnavailable(batch.error.str())
             if batch.acknowledged != acknowledged:
                 acknowledged, since = batch.acknowledged, now
             limit = STOP_SECONDS if self._told_to_stop() else STALL_SECONDS
             if now - since > limit:
-                raise BrokerTrouble(sender.last_error or f"no acknowledgement for {limit:.0f} s")
+                raise BrokerUnavailable(sender.last_error or f"no acknowledgement for {limit:.0f} s")
 
 
 def _described(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:

@@ -35,7 +35,7 @@ from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.topics import groups
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
 from outbox_relay.relay.kafka import broker
-from outbox_relay.relay.kafka.broker import SILENT, BrokerTrouble, reason_of
+from outbox_relay.relay.kafka.broker import SILENT, BrokerUnavailable, reason_of
 from outbox_relay.relay.leadership import LOCK, RESTING
 from waybill.database.sqlstate import one_line
 
@@ -79,7 +79,7 @@ def partitions_of(topic: str, topology: Topology) -> int:
     """Return how many partitions the topic has. Raises UsageError where there is no such topic, DependencyDown."""
     try:
         found = broker.describe(topology.broker, [topic])[topic]
-    except (BrokerTrouble, KafkaException) as error:
+    except (BrokerUnavailable, KafkaException) as error:
         raise DependencyDown(f"Kafka at {topology.kafka}: {reason_of(error)}") from None
     if not found.exists:
         raise UsageError(f"there is no topic {topic!r}; python -m waybill contracts topics creates what is missing")

@@ -1,7 +1,7 @@
 """The topics as a subscriber finds them now: every record up to the ends that stood when reading began.
 
 Anybody may have written what stands there. A key or a header is any bytes: what cannot be read of them is said in the
-record's `trouble`, and nothing raises.
+record's `failure`, and nothing raises.
 """
 
 import time
@@ -34,7 +34,7 @@ BUFFER: Final = {"queued.max.messages.kbytes": 8 * 1024, "fetch.message.max.byte
 class TopicRecord(NamedTuple):
     """One record; `event_id` is None, and `version` 0, where its headers do not say.
 
-    `trouble` says which of its headers cannot be read. `replay_target` is the group that a replayed one is meant for,
+    `failure` says which of its headers cannot be read. `replay_target` is the group that a replayed one is meant for,
     None where it is for all.
     """
 
@@ -47,7 +47,7 @@ class TopicRecord(NamedTuple):
     event_type: str
     replayed: bool
     replay_target: str | None
-    trouble: str | None = None
+    failure: str | None = None
     source: str = ""
 
 
@@ -206,14 +206,14 @@ def _is_record(message: Message) -> bool:
 def _record(message: Message) -> TopicRecord | None:
     if not _is_record(message):
         return None
-    headers, trouble = _headers(message)
+    headers, failure = _headers(message)
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
     assert offset is not None
     version = _version(headers.get("ce_sequence", ""))
     if version is None:
-        trouble = f"header ce_sequence is no version: {headers['ce_sequence'][:SHOWN]!r}"
+        failure = f"header ce_sequence is no version: {headers['ce_sequence'][:SHOWN]!r}"
     return TopicRecord(
         topic,
         partition,
@@ -224,7 +224,7 @@ def _record(message: Message) -> TopicRecord | None:
         headers.get("ce_type", ""),
         "ce_replayid" in headers,
         headers.get("ce_replaytarget"),
-        trouble,
+        failure,
         headers.get("ce_source", ""),
     )
 

@@ -34,7 +34,7 @@ class Topics:
 
     def _naming_events(self, records: Iterable[TopicRecord]) -> Iterator[TopicRecord]:
         for record in records:
-            if record.trouble or record.event_id is None:
+            if record.failure or record.event_id is None:
                 self._faults.add(_nameless(record))
             elif not record.replayed:
                 self.first_or_copy += 1
@@ -46,9 +46,9 @@ class Topics:
 
 
 def _nameless(record: TopicRecord) -> Fault:
-    reason = record.trouble or "a record without an event's id"
+    reason = record.failure or "a record without an event's id"
     return Fault(
-        kind="unreadable" if record.trouble else "ghost",
+        kind="unreadable" if record.failure else "ghost",
         says=f"key {record.key}: {reason}",
         reason=reason,
         topic=record.topic,

@@ -24,7 +24,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 
 
-class BrokerTrouble(Exception):
+class BrokerUnavailable(Exception):
     """The broker takes nothing for now, or a producer is spent; nothing is known to be wrong with a record."""
 
 
@@ -40,7 +40,7 @@ class Topic:
 
 
 def describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
-    """Ask for existence, rights and size limit of topics; blocks up to 4 s. Raises BrokerTrouble.
+    """Ask for existence, rights and size limit of topics; blocks up to 4 s. Raises BrokerUnavailable.
 
     The client is made for the occasion: this is asked rarely, and an idle one costs threads and connections.
     """
@@ -87,7 +87,7 @@ def _told(future: Any) -> _Told | None:
             case KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 return _Told([], 0)
             case _:
-                raise BrokerTrouble(reason_of(error)) from None
+                raise BrokerUnavailable(reason_of(error)) from None
 
 
 def _limit(future: Any) -> int:
@@ -96,7 +96,7 @@ def _limit(future: Any) -> int:
     except KafkaException as error:
         if _code(error) in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART}:
             return DEFAULT_MAX_BYTES
-        raise BrokerTrouble(reason_of(error)) from None
+        raise BrokerUnavailable(reason_of(error)) from None
 
 
 def _code(error: KafkaException) -> int:

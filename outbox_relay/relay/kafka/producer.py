@@ -33,7 +33,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import RefusedRow
-from outbox_relay.relay.kafka.broker import ANSWER_SECONDS, SILENT, BrokerTrouble, reason_of
+from outbox_relay.relay.kafka.broker import ANSWER_SECONDS, SILENT, BrokerUnavailable, reason_of
 from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.records import KEY, TOPIC, Fetched, Records, Row
 
@@ -136,7 +136,7 @@ class Sender:
         del self._producer
 
     def check(self) -> None:
-        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerTrouble where it does not answer.
+        """Ask the broker for its topics; blocks up to 2 s. Raises BrokerUnavailable where it does not answer.
 
         With transactions it also fences whoever had this service's producer before, and ends what that one left open.
         """
@@ -146,14 +146,14 @@ class Sender:
                 self._fenced = True
             brokers = self._producer.list_topics(timeout=ANSWER_SECONDS).brokers
         except (KafkaException, SystemError) as error:
-            raise BrokerTrouble(self.last_error or reason_of(error)) from None
+            raise BrokerUnavailable(self.last_error or reason_of(error)) from None
         if not brokers:
             # One that was frozen answers before it is let in again; a client that is told of no broker asks none again.
-            raise BrokerTrouble("the broker that answers is not let into its cluster yet")
+            raise BrokerUnavailable("the broker that answers is not let into its cluster yet")
         self.last_error = ""
 
     def send(self, batch: Batch, rows: Sequence[Fetched], records: Records) -> None:
-        """Hand rows to the producer, in order; raises BrokerTrouble where it is spent."""
+        """Hand rows to the producer, in order; raises BrokerUnavailable where it is spent."""
         produce, delivered, value, headers = self._producer.produce, batch.delivered, records.value, records.headers
         batch.sent_at = time.monotonic()
         try:
@@ -165,7 +165,7 @@ class Sender:
                 produce(row[TOPIC], value(row), row[KEY], headers=headers(row), on_delivery=delivered)
         except (KafkaException, BufferError) as error:
             self._drain()
-            raise BrokerTrouble(reason_of(error)) from None
+            raise BrokerUnavailable(reason_of(error)) from None
 
     def send_first(
         self, batch: Batch, rows: Sequence[Row], records: Records, meanwhile: Callable[[], object]
@@ -173,7 +173,7 @@ class Sender:
         """Make a new producer known to the partitions that the rows go to; returns the rows still to be sent.
 
         Blocks until the first record of each key has arrived, calling `meanwhile` every 50 ms at least. Raises
-        BrokerTrouble.
+        BrokerUnavailable.
         """
         batch.partitions = self._known_at
         first = {(row.topic, row.aggregate_id): row for row in reversed(rows)}
@@ -188,34 +188,34 @@ class Sender:
     def send_apart(
         self, batch: Batch, waves: Iterable[Sequence[Row]], records: Records, meanwhile: Callable[[], object]
     ) -> None:
-        """Send each wave only once the one before it has arrived; blocks like `send_first`. Raises BrokerTrouble."""
+        """Send each wave once the one before it has arrived; blocks like `send_first`. Raises BrokerUnavailable."""
         for wave in waves:
             self.send(batch, wave, records)
             while batch.error is None and batch.acknowledged < batch.rows:
                 self.poll(0.05)
                 meanwhile()
             if batch.error is not None:
-                raise BrokerTrouble(batch.error.str())
+                raise BrokerUnavailable(batch.error.str())
 
     def commit(self, batch: Batch) -> None:
-        """End the batch's transaction once all of it is acknowledged; blocks up to 2 s. Raises BrokerTrouble."""
+        """End the batch's transaction once all of it is acknowledged; blocks up to 2 s. Raises BrokerUnavailable."""
         if not batch.open or batch.error is not None or batch.acknowledged < batch.rows:
             return
         try:
             self._producer.commit_transaction(ANSWER_SECONDS)
         except (KafkaException, SystemError) as error:
             self._drain()
-            raise BrokerTrouble(reason_of(error)) from None
+            raise BrokerUnavailable(reason_of(error)) from None
         batch.open = False
 
     def poll(self, seconds: float) -> None:
-        """Serve deliveries; blocks until one comes or the time is over. Raises BrokerTrouble where it is spent."""
+        """Serve deliveries; blocks until one comes or the time is over. Raises BrokerUnavailable where it is spent."""
         try:
             self._producer.poll(seconds)
         except (KafkaException, SystemError) as error:
             # A fatal error leaves poll as an exception; a callback served while it leaves makes a SystemError of it.
             self._drain()
-            raise BrokerTrouble(reason_of(error)) from None
+            raise BrokerUnavailable(reason_of(error)) from None
 
     def _drain(self) -> None:
         for _ in range(10):

@@ -9,7 +9,7 @@ import psycopg
 import structlog
 
 from outbox_relay.relay.dead_letters import DeadLetters
-from outbox_relay.relay.kafka.broker import BrokerTrouble
+from outbox_relay.relay.kafka.broker import BrokerUnavailable
 from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.producer import RenewProducer, Sender
 from outbox_relay.relay.leadership import Leadership
@@ -88,9 +88,9 @@ class Program:
                 try:
                     self._rest(leadership)
                     self._publish(leadership, wake_up)
-                except BrokerTrouble as trouble:
+                except BrokerUnavailable as error:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
-                    self.condition.fails("broker", str(trouble))
+                    self.condition.fails("broker", str(error))
                     self._pause(leadership.beat)
                 except RenewProducer as reason:
                     log.info("relay_renews_producer", reason=str(reason))
@@ -116,7 +116,7 @@ class Program:
             started = time.monotonic()
             try:
                 session.publish(self._stopping)
-            except BrokerTrouble:
+            except BrokerUnavailable:
                 session.find_refused()
                 raise
             finally:

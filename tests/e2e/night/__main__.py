@@ -29,12 +29,12 @@ def main(arguments: Sequence[str]) -> int:
         with stage.running(Path(home) / "stack") as running:
             began = time.monotonic()
             found = [situations.live_through(one, running, lambda line: print(line, flush=True)) for one in chosen]
-            if any(one.trouble for one in found):
+            if any(one.failure for one in found):
                 kept = Path(tempfile.mkdtemp(prefix="waybill-night-log-"))
                 shutil.copytree(running.folder.log, kept, dirs_exist_ok=True)
                 print(f"the programs' logs: {kept}")
             print(*table.lines(found), f"{time.monotonic() - began:.0f} s in all", sep="\n")
-    return int(any(one.trouble for one in found))
+    return int(any(one.failure for one in found))
 
 
 if __name__ == "__main__":

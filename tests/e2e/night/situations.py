@@ -47,7 +47,7 @@ def live_through(one: Situation, stage: Stage, say: Callable[[str], None]) -> Li
     if one.needs_links and stage.links is None:
         return Line(one.name, one.signal, None, one.remedy, None, "left out: there is no Go to build toxiproxy with")
     detected = repaired = None
-    trouble = ""
+    failure = ""
     story = one.story(Operator(stage))
     try:
         shows = next(story)
@@ -59,9 +59,9 @@ def live_through(one: Situation, stage: Stage, say: Callable[[str], None]) -> Li
         until(over, f"{one.name}: repaired by {one.remedy}", REPAIR_SECONDS)
         repaired = time.monotonic() - began
     except Exception as error:  # noqa: BLE001 - told in the table; the next situation follows
-        trouble = f"{type(error).__name__}: {error}"
-        say(f"  {trouble[:2000]}")
+        failure = f"{type(error).__name__}: {error}"
+        say(f"  {failure[:2000]}")
     finally:
         story.close()
         stage.heal()
-    return Line(one.name, one.signal, detected, one.remedy, repaired, trouble)
+    return Line(one.name, one.signal, detected, one.remedy, repaired, failure)

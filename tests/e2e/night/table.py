@@ -13,7 +13,7 @@ class Line:
     detect_seconds: float | None
     remedy: str
     repair_seconds: float | None
-    trouble: str = ""
+    failure: str = ""
 
 
 HEAD = ("Situation", "Detected by", "Detect", "Repaired by", "Repair", "")
@@ -24,7 +24,7 @@ def lines(found: Sequence[Line]) -> Iterator[str]:
     rows = [
         HEAD,
         *(
-            (one.name, one.signal, _s(one.detect_seconds), one.remedy, _s(one.repair_seconds), one.trouble[:100])
+            (one.name, one.signal, _s(one.detect_seconds), one.remedy, _s(one.repair_seconds), one.failure[:100])
             for one in found
         ),
     ]

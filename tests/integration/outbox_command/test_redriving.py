@@ -43,7 +43,7 @@ def test_what_is_repaired_is_handled_in_sequence_and_its_key_flows_again(invento
     repair(inventory, event)
     done = redrive(inventory)
     assert (done.code, reserved()) == (1, 2)
-    assert [(one["key"], one["trouble"] is None) for one in done.lines() if one["key"] == event.aggregate_id] == [
+    assert [(one["key"], one["failure"] is None) for one in done.lines() if one["key"] == event.aggregate_id] == [
         (event.aggregate_id, True)
     ] * 2
     assert {one["key"] for one in dead_letters()} == {other.aggregate_id}
@@ -117,8 +117,8 @@ def test_what_was_chosen_never_overtakes_an_earlier_dead_letter_of_its_key(inven
     chosen = ["--topic", topic, "--partition", partition, "--offset", offset]
     done = redrive(inventory, *chosen)
     assert (done.code, reserved(), len(dead_letters())) == (1, 0, 2)
-    ((place, trouble),) = [(one["place"], one["trouble"]) for one in done.lines()]
-    assert (place, trouble) == (last, "stays: an earlier dead letter of its key was not chosen")
+    ((place, failure),) = [(one["place"], one["failure"]) for one in done.lines()]
+    assert (place, failure) == (last, "stays: an earlier dead letter of its key was not chosen")
     assert "1 would overtake an earlier dead letter of their key and stay; choose the key: --key KEY" in done.err
 
 

@@ -35,7 +35,7 @@ def test_too_large_fine_fine_are_sent_as_1_2_3_once_repaired(own_outbox: Outbox)
     with relay(own_outbox):
         done = redrive(own_outbox, "--reason", "limit raised", "--by", "ana")
     assert done.code == 0, done.err
-    assert [(one["service"], one["kind"], one["key"], one["place"], one["trouble"]) for one in done.lines()] == [
+    assert [(one["service"], one["kind"], one["key"], one["place"], one["failure"]) for one in done.lines()] == [
         ("shop", "publication", "a", f"position {number}", None) for number in (1, 2, 3)
     ]
     assert "3 publications sent, 0 failed again, 0 not sent yet" in done.err
@@ -52,7 +52,7 @@ def test_what_is_refused_again_becomes_a_dead_letter_again_with_its_reason(own_o
     with relay(own_outbox):
         done = redrive(own_outbox)
     assert done.code == 1
-    assert [one["trouble"].partition(":")[0] for one in done.lines()] == ["too_large", "behind", "behind"]
+    assert [one["failure"].partition(":")[0] for one in done.lines()] == ["too_large", "behind", "behind"]
     assert "0 publications sent, 3 failed again, 0 not sent yet" in done.err
 
 
@@ -78,7 +78,7 @@ def test_a_type_or_reason_chooses_aggregates_whose_first_has_it(own_outbox: Outb
     own_outbox.execute("UPDATE published SET body = jsonb_set(body, '{event_type}', '\"x.Late\"') WHERE id IN"
                        " (SELECT event_id FROM waybill_outbox WHERE aggregate_version = 2)")  # fmt: skip
     late = redrive(own_outbox, "--wait", "0", "--type", "Late")
-    assert (late.code, [one["trouble"] for one in late.lines()]) == (
+    assert (late.code, [one["failure"] for one in late.lines()]) == (
         1,
         ["stays: an earlier dead letter of its key was not chosen"],
     )
@@ -104,7 +104,7 @@ def test_without_a_relay_they_wait_for_one_and_that_is_said(own_outbox: Outbox):
     refuse(own_outbox, "a")
     own_outbox.execute("UPDATE waybill_outbox_cursor SET heartbeat_at = heartbeat_at - interval '1 minute'")
     done = redrive(own_outbox, "--wait", "0.3")
-    assert (done.code, {one["trouble"] for one in done.lines()}) == (1, {"not sent yet"})
+    assert (done.code, {one["failure"] for one in done.lines()}) == (1, {"not sent yet"})
     assert "shop: no relay leads this database" in done.err
     set_limit(own_outbox.kafka, own_outbox.topic, ROOMY)
     with relay(own_outbox) as running:

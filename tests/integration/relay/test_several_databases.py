@@ -1,4 +1,4 @@
-"""One relay process for several databases: each has a leader of its own, and none waits for another's trouble."""
+"""One relay process for several databases: each has a leader of its own, and none waits for another's failure."""
 
 import urllib.request
 from collections.abc import Iterator

@@ -18,6 +18,6 @@ class Command(BaseCommand):
         """Redrive all of them."""
         left = 0
         for one in redrive(*told()):
-            left += one.trouble is not None
-            self.stdout.write(f"{one.place} {one.event_type} {one.key}: {one.trouble or 'handled'}")
+            left += one.failure is not None
+            self.stdout.write(f"{one.place} {one.event_type} {one.key}: {one.failure or 'handled'}")
         sys.exit(3 if left else 0)
