@@ -55,7 +55,7 @@ def documents(of: Book) -> dict[Path, str]:
     for service in book.SERVICES:
         name = service.removesuffix("_service")
         made[name] = document(of, (service,), f"Waybill: {service}", book.says(service))
-    return {FOLDER / f"{name}.yaml": HEAD + _yaml(told) for name, told in made.items()}
+    return {FOLDER / f"{name}.yaml": HEAD + _yaml(content) for name, content in made.items()}
 
 
 def document(of: Book, services: tuple[str, ...], title: str, description: str) -> dict[str, Any]:
@@ -115,15 +115,17 @@ def _operations(of: Book, service: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for chapter in of.written_by(service):
         summary = f"{service} publishes what happened to each {' and '.join(chapter.aggregates)}."
         sent = [event.current for event in chapter.events]
-        told = _operation("send", chapter, sent, summary)
-        told["description"] = "In the current version of each event; a replay sends what was written with older ones."
-        yield f"{name}Sends{_capital(channel_id(chapter))}", told
+        operation = _operation("send", chapter, sent, summary)
+        operation["description"] = (
+            "In the current version of each event; a replay sends what was written with older ones."
+        )
+        yield f"{name}Sends{_capital(channel_id(chapter))}", operation
     for chapter, events in of.read_by(service):
         received = [version for event in events for version in event.versions]
-        told = _operation("receive", chapter, received, f"{service} reacts to events of {chapter.producer}.")
-        told["description"] = "\n".join(_reactions(service, events))
-        told["bindings"] = {"kafka": {"groupId": {"type": "string", "const": service}, **BINDING}}
-        yield f"{name}Receives{_capital(channel_id(chapter))}", told
+        operation = _operation("receive", chapter, received, f"{service} reacts to events of {chapter.producer}.")
+        operation["description"] = "\n".join(_reactions(service, events))
+        operation["bindings"] = {"kafka": {"groupId": {"type": "string", "const": service}, **BINDING}}
+        yield f"{name}Receives{_capital(channel_id(chapter))}", operation
 
 
 def _operation(action: str, chapter: Chapter, versions: list[Version], summary: str) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _reactions(service: str, events: tuple[Event, ...]) -> Iterator[str]:
 
 def _message(version: Version, chapter: Chapter) -> dict[str, Any]:
     contract = version.contract
-    told: dict[str, Any] = {
+    message: dict[str, Any] = {
         "name": contract.event_type,
         "title": f"{contract.name}, version {version.number}",
         "summary": version.record.doc,
@@ -173,10 +175,10 @@ def _message(version: Version, chapter: Chapter) -> dict[str, Any]:
         ],
     }
     if version.changes:
-        told["description"] = "\n".join([f"What version {version.number} changed:", "", *_list(version.changes)])
+        message["description"] = "\n".join([f"What version {version.number} changed:", "", *_list(version.changes)])
     if version.record.deprecated:
-        told["deprecated"] = True
-    return told
+        message["deprecated"] = True
+    return message
 
 
 REGISTRY: Final = {
@@ -222,5 +224,5 @@ def _text(dumper: Any, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(told: Mapping[str, Any]) -> str:
-    return yaml.dump(told, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+def _yaml(content: Mapping[str, Any]) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)

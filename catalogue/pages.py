@@ -108,9 +108,9 @@ def _index(of: Book) -> Page:
 
 
 def _headers() -> Iterator[tuple[str, str]]:
-    for name, told in HEADERS.items():
-        constant = f"always <code>{escape(told['const'])}</code> " if "const" in told else ""
-        yield _code(name), f"{constant}{escape(told.get('description', ''))}"
+    for name, field in HEADERS.items():
+        constant = f"always <code>{escape(field['const'])}</code> " if "const" in field else ""
+        yield _code(name), f"{constant}{escape(field.get('description', ''))}"
 
 
 def _topic(chapter: Chapter) -> Page:

@@ -108,22 +108,22 @@ def schema_files() -> Mapping[tuple[str, int], str]:
 
 
 def forget() -> None:
-    """Ask again with the next call; for tests that change what is told."""
+    """Ask again with the next call; for tests that change the configuration."""
     for function in (application, event_classes, schema_files):
         function.cache_clear()
 
 
 def _of_django() -> Application | None:
     conf = sys.modules.get("django.conf")  # a program that knows no Django does not come to know it here
-    told = getattr(conf.settings, "WAYBILL", None) if conf and conf.settings.configured else None
-    if told is None:
+    given = getattr(conf.settings, "WAYBILL", None) if conf and conf.settings.configured else None
+    if given is None:
         return None
-    return _application({name: told.get(name.upper()) for name in NAMES}, Path(), "Django's setting WAYBILL")
+    return _application({name: given.get(name.upper()) for name in NAMES}, Path(), "Django's setting WAYBILL")
 
 
 def _of_environment(environment: Mapping[str, str]) -> Application | None:
-    told = {name: environment.get(f"WAYBILL_{name.upper()}") for name in NAMES}
-    return _application(told, Path(), "the environment, as WAYBILL_…") if told["schemas"] else None
+    given = {name: environment.get(f"WAYBILL_{name.upper()}") for name in NAMES}
+    return _application(given, Path(), "the environment, as WAYBILL_…") if given["schemas"] else None
 
 
 def _of_pyproject(start: Path) -> Application:
@@ -132,20 +132,20 @@ def _of_pyproject(start: Path) -> Application:
         if not path.is_file():
             continue
         try:
-            told = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("waybill")
+            given = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("waybill")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ApplicationUnknown(f"{path}: {error}") from None
-        if told is not None:
-            return _application(told, folder, f"{path}, [tool.waybill]")
+        if given is not None:
+            return _application(given, folder, f"{path}, [tool.waybill]")
     raise ApplicationUnknown(f"nothing names the folder of the schemas (from {start} up): " + _WHERE.format("schemas"))
 
 
-def _application(told: Mapping[str, Any], folder: Path, where: str) -> Application:
-    if not told.get("schemas"):
+def _application(given: Mapping[str, Any], folder: Path, where: str) -> Application:
+    if not given.get("schemas"):
         raise ApplicationUnknown(f"{where}: 'schemas' is missing, the folder of the .avsc files")
-    schemas = folder / told["schemas"]
+    schemas = folder / given["schemas"]
     if not schemas.is_dir():
-        raise ApplicationUnknown(f"{where}: schemas = {str(told['schemas'])!r}: there is no folder {schemas}")
-    document = told.get("document")
+        raise ApplicationUnknown(f"{where}: schemas = {str(given['schemas'])!r}: there is no folder {schemas}")
+    document = given.get("document")
     page = folder / document if document else None
-    return Application(told.get("events"), schemas, page, told.get("service"))
+    return Application(given.get("events"), schemas, page, given.get("service"))

@@ -22,8 +22,8 @@ def server() -> Path | None:
     program = cache() / f"temporal-{VERSION}" / "temporal"
     go = shutil.which("go")
     if not program.exists() and go is not None:
-        told = {**os.environ, "GOBIN": str(program.parent)}
-        subprocess.run([go, "install", MODULE], env=told, timeout=BUILD_SECONDS, check=True)
+        env = {**os.environ, "GOBIN": str(program.parent)}
+        subprocess.run([go, "install", MODULE], env=env, timeout=BUILD_SECONDS, check=True)
     return program if program.exists() else None
 
 

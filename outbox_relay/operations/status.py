@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from outbox_relay.databases import full_name
 from outbox_relay.operations import relay_login
 from outbox_relay.operations.topics import missing
-from waybill.consumer.gap import Gap, told
+from waybill.consumer.gap import Gap, summary
 from waybill.observability.program_state import SILENT_SECONDS
 
 # What waits lies above the cursor or in one of its gaps; private events wait for nobody. The rate looks at the newest
@@ -158,7 +158,7 @@ class Status:
         """Return what is wrong with the database and with the programs that were there."""
         no_relay = f"{self.no_relay}: {self.relay_login}" if self.no_relay else None
         common = [READ_ONLY if not self.takes_writes else None, no_relay]
-        common += [told(self.missing_records, full_name(self.service))] if self.missing_records else []
+        common += [summary(self.missing_records, full_name(self.service))] if self.missing_records else []
         programs = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
         return [fault for fault in (*common, *programs) if fault]
 

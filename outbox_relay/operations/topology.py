@@ -71,11 +71,11 @@ class Topology:
 
 def find_topology(environment: Mapping[str, str]) -> Topology:
     """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
-    told = environment.get(VARIABLE)
+    given = environment.get(VARIABLE)
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
-    if told:
-        return Topology(_databases(told), bootstrap, properties)
+    if given:
+        return Topology(_databases(given), bootstrap, properties)
     file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
@@ -87,9 +87,9 @@ def find_topology(environment: Mapping[str, str]) -> Topology:
         raise UsageError(f"{file} does not name the databases; {REMEDY}") from None
 
 
-def _databases(told: str) -> dict[str, str]:
+def _databases(given: str) -> dict[str, str]:
     try:
-        return {short_name(name): url for name, url in database_urls(told).items()}
+        return {short_name(name): url for name, url in database_urls(given).items()}
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -29,13 +29,13 @@ def charge(payment: Payment, tried: Tried) -> Charged | Declined | Voided:
         if not tried.look_up_only and tried.seconds < read(PaymentSettings).provider_ask_for.total_seconds():
             try:
                 return twice(lambda: provider.charge(payment))
-            except (OutcomeUnknown, UnexpectedAnswer) as stored:  # it would only be told again
-                told = stored
+            except (OutcomeUnknown, UnexpectedAnswer) as stored:  # asking again would bring the same answer
+                why = stored
         else:
-            told = OutcomeUnknown(f"the provider shows no charge for {payment.order_id}; it is not asked for again")
+            why = OutcomeUnknown(f"the provider shows no charge for {payment.order_id}; it is not asked for again")
         found = twice(lambda: provider.find_charge(payment))
         if found is None:
-            raise told
+            raise why
         return found
 
 

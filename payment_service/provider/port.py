@@ -83,9 +83,9 @@ def checked_charge(payment: Payment, charge_id: object, amount: object, currency
         UnexpectedAnswer: its id, amount, currency or order is another.
 
     """
-    told = (amount, str(currency).upper(), str(order_id))
+    answer = (amount, str(currency).upper(), str(order_id))
     asked = (payment.amount, payment.currency, str(payment.order_id))
-    if told != asked or not isinstance(charge_id, str) or not charge_id:
+    if answer != asked or not isinstance(charge_id, str) or not charge_id:
         raise UnexpectedAnswer(
             f"asked to charge {asked[0]} {asked[1]} for {asked[2]}, told of {charge_id!r}: "
             f"{amount} {str(currency).upper()} for {order_id}"
@@ -113,9 +113,9 @@ def checked_refund(payment: Payment, parts: Sequence[Part]) -> Refunded:
 
     """
     total = sum(part.amount for part in parts if isinstance(part.amount, int | Fraction))
-    told = {(str(part.currency).upper(), part.charge_id) for part in parts}
+    charges = {(str(part.currency).upper(), part.charge_id) for part in parts}
     ids = [part.refund_id for part in parts if isinstance(part.refund_id, str) and part.refund_id]
-    if total != payment.amount or told != {(payment.currency, payment.charge_id)} or len(ids) != len(parts):
+    if total != payment.amount or charges != {(payment.currency, payment.charge_id)} or len(ids) != len(parts):
         said = ", ".join(
             f"{part.refund_id!r}: {part.amount} {str(part.currency).upper()} of {part.charge_id}" for part in parts
         )

@@ -106,14 +106,14 @@ class Simulator:
         return answer
 
 
-def _charged(payment: Payment, told: dict[str, Any]) -> Charged | Voided:
-    if told.get("status") == "refunded":
+def _charged(payment: Payment, given: dict[str, Any]) -> Charged | Voided:
+    if given.get("status") == "refunded":
         return Voided()
-    return checked_charge(payment, told.get("id"), told.get("amount"), told.get("currency"), told.get("order_id"))
+    return checked_charge(payment, given.get("id"), given.get("amount"), given.get("currency"), given.get("order_id"))
 
 
-def _part(told: dict[str, Any]) -> Part:
-    return Part(told.get("id"), told.get("amount"), told.get("currency"), told.get("charge_id"))
+def _part(given: dict[str, Any]) -> Part:
+    return Part(given.get("id"), given.get("amount"), given.get("currency"), given.get("charge_id"))
 
 
 def _unexpected(what: str, payment: Payment, answer: httpx.Response) -> UnexpectedAnswer:

@@ -50,7 +50,7 @@ class Gap(NamedTuple):
         )
 
 
-def told(gaps: list[Gap], group: str) -> str:
+def summary(gaps: list[Gap], group: str) -> str:
     """Return what is missing and what to do, on one line."""
     shown = ", ".join(map(str, gaps[:3])) + (f" and {len(gaps) - 3} more" if gaps[3:] else "")
     return f"records missing: {shown}; send them again: `{gaps[0].remedy(group)}` (runbook: Records are missing)"

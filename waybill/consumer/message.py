@@ -92,8 +92,8 @@ class Message:
     @cached_property
     def digest(self) -> str:
         """Return what tells this record from every other, also from one at its offset of a topic that was made anew."""
-        told = (self.place, self.timestamp_ms, self.raw_key, self.raw_headers, self.value)
-        return sha256(repr(told).encode()).hexdigest()[:32]
+        parts = (self.place, self.timestamp_ms, self.raw_key, self.raw_headers, self.value)
+        return sha256(repr(parts).encode()).hexdigest()[:32]
 
     def received_as(self, consumer: str) -> str:
         """Return what its row in the inbox is known by, also where nobody can read its event's id."""

@@ -29,7 +29,7 @@ from confluent_kafka.admin import AdminClient
 from django.db import connection
 
 from waybill.consumer import positions
-from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap, told
+from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap, summary
 from waybill.consumer.polling import SILENT
 from waybill.consumer.positions import Partition, Position
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
@@ -209,7 +209,7 @@ class Starts:
                 return
             gaps = []
         if gaps:
-            reasons.append(told(gaps, self._group))
+            reasons.append(summary(gaps, self._group))
         if reasons:
             environment = self._failure is not None and classify(self._failure) is ErrorClass.ENVIRONMENT
             self._condition.fails("topic", "; ".join(reasons), operator_needed=environment or bool(gaps))

@@ -65,10 +65,10 @@ def stale() -> dict[Path, str]:
         ApplicationUnknown: Nothing names the module.
 
     """
-    contracts, told = load(), application()
-    fresh = {told.events_file: generate(contracts)}
-    if told.document:
-        fresh[told.document] = document(contracts)
+    contracts, app = load(), application()
+    fresh = {app.events_file: generate(contracts)}
+    if app.document:
+        fresh[app.document] = document(contracts)
     return {path: text for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
 
 

@@ -86,16 +86,19 @@ def load(schemas: Path) -> tuple[Topic, ...]:
     """
     path = schemas / FILE
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        configured = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ContractError(f"{FILE}: {error}") from None
     there = sorted({found.parent.name for found in schemas.glob("*/*.avsc") if not is_private(found.parent.name)})
-    for name in told:
+    for name in configured:
         if name not in there:
             raise ContractError(
                 f"{FILE}: [{name!r}]: there is no folder {name}/ with an .avsc file; a folder is a topic"
             )
-    return tuple(_topic(name, told.get(name, {})) for name in (*told, *(name for name in there if name not in told)))
+    return tuple(
+        _topic(name, configured.get(name, {}))
+        for name in (*configured, *(name for name in there if name not in configured))
+    )
 
 
 def is_private(folder: str) -> bool:
@@ -103,11 +106,11 @@ def is_private(folder: str) -> bool:
     return folder.endswith(".private")
 
 
-def _topic(name: str, told: object) -> Topic:
+def _topic(name: str, given: object) -> Topic:
     known = [field.name for field in fields(Topic) if field.name != "name"]
-    if not isinstance(told, dict):
-        raise ContractError(f"{FILE}: {name!r} is {told!r}; write a table: [{name!r}]")
-    settings = cast("dict[str, Any]", told)
+    if not isinstance(given, dict):
+        raise ContractError(f"{FILE}: {name!r} is {given!r}; write a table: [{name!r}]")
+    settings = cast("dict[str, Any]", given)
     for setting, value in settings.items():
         if setting not in known:
             raise ContractError(f"{FILE}: [{name!r}] {setting}: a topic has {', '.join(known)}")

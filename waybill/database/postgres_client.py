@@ -112,15 +112,15 @@ def connect(
 
     Blocks up to 5 s a host. Raises psycopg.Error, also where a pooler stands before the server.
     """
-    told = parameters(url, program, session)
+    given = parameters(url, program, session)
     if standby:
-        told["target_session_attrs"] = "any"
-    return open_session(told)
+        given["target_session_attrs"] = "any"
+    return open_session(given)
 
 
-def open_session(told: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
+def open_session(given: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
     """Connect in autocommit by `parameters`, and make sure of what stands between. Raises psycopg.Error."""
-    connection = _connect(told)
+    connection = _connect(given)
     try:
         pooler.check(connection, RELIED_ON, pooled=pooled)
     except psycopg.Error:
@@ -129,12 +129,12 @@ def open_session(told: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Co
     return connection
 
 
-def _connect(told: Mapping[str, Any]) -> psycopg.Connection:
+def _connect(given: Mapping[str, Any]) -> psycopg.Connection:
     """Connect; a server before PostgreSQL 17 does not know SINCE_17, and then needs nothing in its place."""
     try:
-        return psycopg.connect(**told, autocommit=True)
+        return psycopg.connect(**given, autocommit=True)
     except psycopg.OperationalError as error:
         setting = f"-c {SINCE_17}={RELIED_ON[SINCE_17]}"
-        if f'"{SINCE_17}"' not in str(error) or setting not in str(told.get("options", "")):
+        if f'"{SINCE_17}"' not in str(error) or setting not in str(given.get("options", "")):
             raise
-        return psycopg.connect(**{**told, "options": told["options"].replace(setting, "")}, autocommit=True)
+        return psycopg.connect(**{**given, "options": given["options"].replace(setting, "")}, autocommit=True)

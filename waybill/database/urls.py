@@ -15,6 +15,6 @@ def url_of(described: Mapping[str, Any]) -> str:
     if "postg" not in engine:
         raise ValueError(f"ENGINE is {engine!r}; the outbox and the inbox need PostgreSQL")
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    told = {name: described.get(setting) for name, setting in NAMES.items()}
-    told |= {name: value for name, value in described.get("OPTIONS", {}).items() if name in known}
-    return f"postgresql:///?{urlencode({n: v for n, v in told.items() if v not in (None, '')}, quote_via=quote)}"
+    parameters = {name: described.get(setting) for name, setting in NAMES.items()}
+    parameters |= {name: value for name, value in described.get("OPTIONS", {}).items() if name in known}
+    return f"postgresql:///?{urlencode({n: v for n, v in parameters.items() if v not in (None, '')}, quote_via=quote)}"

@@ -24,19 +24,19 @@ class ReceivedAdmin(ReadOnlyAdmin):
     @admin.display(description="topic")
     def topic(self, row: Any) -> str:
         """Return the topic of a dead letter."""
-        return _told(row, "topic")
+        return _header(row, "topic")
 
     @admin.display(description="key")
     def key(self, row: Any) -> str:
         """Return the key of a dead letter's record."""
-        return _told(row, "key")
+        return _header(row, "key")
 
     @admin.display(description="reason")
     def reason(self, row: Any) -> str:
         """Return why a dead letter could not be handled."""
-        return _told(row, "reason") if row.status == StatusChoice.FAILED else ""
+        return _header(row, "reason") if row.status == StatusChoice.FAILED else ""
 
 
-def _told(row: Any, name: str) -> str:
+def _header(row: Any, name: str) -> str:
     headers: dict[str, Any] = row.headers or {}
     return str(headers.get(name, ""))

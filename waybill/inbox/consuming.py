@@ -17,11 +17,11 @@ from waybill.observability.program_state import reported
 from waybill.observability.readiness import Readiness
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings, read
-from waybill.runtime.signals import told_to_stop
+from waybill.runtime.signals import stop_requested
 from waybill.runtime.watchdog import watched
 
 
-def told(**given: Any) -> tuple[Handlers, Settings]:
+def configured(**given: Any) -> tuple[Handlers, Settings]:
     """Return the project's handlers, and the settings of the environment with the project's own database.
 
     Raises CommandError where nothing is handled, SystemExit where a setting is malformed.
@@ -43,7 +43,7 @@ def run(handlers: Handlers, settings: Settings) -> None:
     """Consume until told to stop; writes JSON lines."""
     program = f"{handlers.name}.consumer"
     with json_lines(program, settings.log_level):
-        stop = told_to_stop()
+        stop = stop_requested()
         condition = Condition()
         session = SideSession(settings.database_url, program, pooled=settings.database_pooled)
         expose_consumer(handlers, session, condition)

@@ -45,12 +45,12 @@ class Cause:
     def of_event(cls, event_id: str, headers: Mapping[str, str]) -> "Cause":
         """Return the cause of whatever a received event leads to; headers that are too long are not passed on."""
         replay_id = headers["ce_replayid"][:LONGEST_HEADER] if "ce_replayid" in headers else None
-        told = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
+        bounded = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
         return cls(
-            correlation_id=told.get("ce_correlationid", event_id),
+            correlation_id=bounded.get("ce_correlationid", event_id),
             causation_id=event_id,
-            traceparent=told.get("traceparent"),
-            tracestate=told.get("tracestate"),
+            traceparent=bounded.get("traceparent"),
+            tracestate=bounded.get("tracestate"),
             replay_id=None if headers.get("ce_replayeffects") == "true" else replay_id,
         )
 

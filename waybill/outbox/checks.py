@@ -29,7 +29,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     """Check what the library is told, and where the outbox stands; asks no database."""
     if app_configs is not None and not any(app.label == "waybill_outbox" for app in app_configs):
         return []
-    return [*_installed(), *_told(), *_beside_models()]
+    return [*_installed(), *_configured(), *_beside_models()]
 
 
 def check_databases(databases: Iterable[str] | None, **_: Any) -> list[CheckMessage]:
@@ -46,24 +46,24 @@ def _installed() -> Iterator[CheckMessage]:
         yield Error(f"{PATTERN!r} is not in INSTALLED_APPS", hint=hint, id="waybill.E001")
 
 
-def _told() -> Iterator[CheckMessage]:
+def _configured() -> Iterator[CheckMessage]:
     try:
-        told = application()
+        app = application()
         known = {topic.name for topic in topics()}
         if hasattr(settings, "WAYBILL"):  # a service that `python -m waybill SERVICE` runs is named there
-            told.own_service  # noqa: B018 - raises where it is missing
+            app.own_service  # noqa: B018 - raises where it is missing
         classes = event_classes().values()
     except (ApplicationUnknown, ContractError) as error:
         yield Error(str(error), hint="Correct WAYBILL = {'SERVICE': …, 'EVENTS': …, 'SCHEMAS': …}.", id="waybill.E002")
         return
     for event in classes:
         if event.topic and event.topic not in known:
-            folder = told.schemas / event.topic
+            folder = app.schemas / event.topic
             hint = "Write the .avsc file, then run: python manage.py contracts generate"
             yield Error(
                 f"{event.__name__} goes to {event.topic!r}: no schema in {folder}", hint=hint, id="waybill.E003"
             )
-    for folder in sorted(path for path in told.schemas.iterdir() if path.is_dir() and not path.name.startswith("_")):
+    for folder in sorted(path for path in app.schemas.iterdir() if path.is_dir() and not path.name.startswith("_")):
         if folder.name not in known and not is_private(folder.name):
             hint = f"Write an .avsc file into {folder}, or remove the folder."
             yield Warning(f"the topic {folder.name!r} has no schema", hint=hint, id="waybill.W001")

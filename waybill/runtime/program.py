@@ -24,7 +24,7 @@ from waybill.runtime import reports
 from waybill.runtime.condition import Condition
 from waybill.runtime.django_settings import configure_django
 from waybill.runtime.settings import Environment, Settings, read
-from waybill.runtime.signals import told_to_stop
+from waybill.runtime.signals import stop_requested
 from waybill.runtime.watchdog import watched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -134,7 +134,7 @@ def web(name: str, settings: Settings) -> None:
 
 def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) -> None:
     """Run the consumer or the worker, with its health paths, until SIGTERM or SIGINT."""
-    stop = told_to_stop()
+    stop = stop_requested()
     service = load(name, settings, kind)
     from waybill.consumer import loop
     from waybill.observability import health

@@ -5,7 +5,7 @@ from threading import Event
 from types import FrameType
 
 
-def told_to_stop() -> Event:
+def stop_requested() -> Event:
     """Return a flag that is set once either signal has come; call it in the main thread, before the work begins."""
     stopping = Event()
 

@@ -36,10 +36,10 @@ class _StopSignal:
     """Whether the operator has asked to stop; asked twice, the command ends at once."""
 
     def __init__(self) -> None:
-        self.told = False
+        self.requested = False
 
     def __call__(self, *_: object) -> None:
-        self.told = True
+        self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -165,17 +165,17 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
         for job in made:
             try:
                 with screen.progress(f"events of {job.service}") as progress:
-                    ended.append(replay.send(topology, job, lambda: stop.told, progress, resumption))
+                    ended.append(replay.send(topology, job, lambda: stop.requested, progress, resumption))
             except DependencyDown as error:
                 failure = str(error)
                 break
-            if stop.told:
+            if stop.requested:
                 break
     screen.put(given, [_job_line(job) for job in ended])
     done = {job.id for job in ended if job.state == "done"}
     left = [str(job.id) for job in made if job.id not in done]
     how = "; ".join(f"outbox replay --resume {job_id}" for job_id in left)
-    if failure and not stop.told:
+    if failure and not stop.requested:
         raise DependencyDown(f"{failure}; resume with: {how}")
     if left:
         screen.tell(f"stopped; resume with: {how}")

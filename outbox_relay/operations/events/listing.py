@@ -198,10 +198,10 @@ def moment(given: str) -> datetime:
             return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         return BEGINNING
     try:
-        told = datetime.fromisoformat(given)
+        at = datetime.fromisoformat(given)
     except ValueError:
         raise UsageError(f"{given!r} is no time; write 2026-01-31T12:00:00Z, or 15m for 15 minutes ago") from None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def identifier(given: str) -> UUID:

@@ -102,7 +102,7 @@ def find(topology: Topology, services: Collection[str], job_id: UUID) -> Job:
 def send(
     topology: Topology,
     job: Job,
-    told_to_stop: Callable[[], bool],
+    stop_requested: Callable[[], bool],
     progress: Callable[[int, int], object],
     resumption: Resumption | None = None,
 ) -> Job:
@@ -116,7 +116,7 @@ def send(
             jobs.take(connection, job.id)
             if resumption:
                 jobs.resume(connection, job, resumption.rate, resumption.by)
-            return Sending(connection, job, topology.broker, retentions, told_to_stop).run(progress)
+            return Sending(connection, job, topology.broker, retentions, stop_requested).run(progress)
     except jobs.Taken as error:
         raise UsageError(str(error)) from None
     except psycopg.Error as error:

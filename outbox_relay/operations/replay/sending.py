@@ -89,18 +89,18 @@ class Sending:
         job: jobs.Job,
         kafka: Mapping[str, str],
         retentions: Collection[InboxRetention],
-        told_to_stop: Callable[[], bool],
+        stop_requested: Callable[[], bool],
     ) -> None:
         """Read how far the job is, which the connection holds. Raises jobs.Taken, BrokerUnavailable, psycopg.Error."""
         found = jobs.read(job.service, connection, job.id)
         if found is None:
             raise jobs.Taken(f"job {job.id} was removed by somebody else")
         self._job = found
-        self._connection, self._kafka, self._retentions, self._told_to_stop = (
+        self._connection, self._kafka, self._retentions, self._stop_requested = (
             connection,
             kafka,
             retentions,
-            told_to_stop,
+            stop_requested,
         )
         self._records = ReplayRecords(found)
         self._records.load(connection)
@@ -161,7 +161,7 @@ class Sending:
 
     def _wait(self, sender: Sender) -> bool:
         """Wait until the next batch may leave; False where told to stop."""
-        while not self._told_to_stop():
+        while not self._stop_requested():
             left = self._throttle.wait_seconds(time.monotonic())
             if not left:
                 return True
@@ -186,7 +186,7 @@ class Sending:
                 raise BrokerUnavailable(batch.error.str())
             if batch.acknowledged != acknowledged:
                 acknowledged, since = batch.acknowledged, now
-            limit = STOP_SECONDS if self._told_to_stop() else STALL_SECONDS
+            limit = STOP_SECONDS if self._stop_requested() else STALL_SECONDS
             if now - since > limit:
                 raise BrokerUnavailable(sender.last_error or f"no acknowledgement for {limit:.0f} s")
 

@@ -53,8 +53,8 @@ def describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topi
     client: Any = AdminClient(options)
     wanted = TopicCollection(sorted(names))
     described = client.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)
-    told = {name: _told(future) for name, future in described.items()}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name, one in told.items() if one and one.operations]
+    answers = {name: _answer(future) for name, future in described.items()}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name, one in answers.items() if one and one.operations]
     limits: dict[str, int] = {}
     if resources:
         for resource, future in client.describe_configs(resources, request_timeout=ANSWER_SECONDS).items():
@@ -66,26 +66,26 @@ def describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topi
             max_bytes=limits.get(name, DEFAULT_MAX_BYTES),
             partitions=one.partitions,
         )
-        for name, one in told.items()
+        for name, one in answers.items()
         if one is not None
     }
 
 
-class _Told(NamedTuple):
+class _Answer(NamedTuple):
     operations: list[Any]
     partitions: int
 
 
-def _told(future: Any) -> _Told | None:
+def _answer(future: Any) -> _Answer | None:
     try:
         found = future.result()
-        return _Told(list(found.authorized_operations or ()), len(found.partitions))
+        return _Answer(list(found.authorized_operations or ()), len(found.partitions))
     except KafkaException as error:
         match _code(error):
             case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.TOPIC_EXCEPTION:
                 return None
             case KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                return _Told([], 0)
+                return _Answer([], 0)
             case _:
                 raise BrokerUnavailable(reason_of(error)) from None
 
@@ -100,12 +100,12 @@ def _limit(future: Any) -> int:
 
 
 def _code(error: KafkaException) -> int:
-    told: Any = error.args[0]
-    return int(told.code())
+    reason: Any = error.args[0]
+    return int(reason.code())
 
 
 def reason_of(error: BaseException) -> str:
     """Return what librdkafka says, on one line."""
     cause = error if isinstance(error, KafkaException) else error.__cause__ or error
-    told: Any = cause.args[0] if cause.args else cause
-    return " ".join((told.str() if isinstance(told, KafkaError) else str(told)).split())
+    reason: Any = cause.args[0] if cause.args else cause
+    return " ".join((reason.str() if isinstance(reason, KafkaError) else str(reason)).split())

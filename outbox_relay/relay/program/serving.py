@@ -14,7 +14,7 @@ from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
 from waybill.runtime.settings import read
-from waybill.runtime.signals import told_to_stop
+from waybill.runtime.signals import stop_requested
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
 def _serve(settings: RelaySettings) -> None:
     served = settings.outboxes
     configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
-    stopping = told_to_stop()
+    stopping = stop_requested()
     programs = [Program(settings, outbox, stopping) for outbox in served]
 
     sessions = [SideSession(outbox.database_url, f"{outbox.service}.relay") for outbox in served]

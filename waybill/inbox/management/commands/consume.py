@@ -24,4 +24,4 @@ class Command(BaseCommand):
     def handle(self, *_: str, host: str | None, port: int | None, **__: Any) -> None:
         """Consume until told to stop."""
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-        consuming.run(*consuming.told(**given))
+        consuming.run(*consuming.configured(**given))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from waybill.inbox.consuming import told
+from waybill.inbox.consuming import configured
 from waybill.inbox.redrive import redrive
 
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *_: str, **__: Any) -> None:
         """Redrive all of them."""
         left = 0
-        for one in redrive(*told()):
+        for one in redrive(*configured()):
             left += one.failure is not None
             self.stdout.write(f"{one.place} {one.event_type} {one.key}: {one.failure or 'handled'}")
         sys.exit(3 if left else 0)

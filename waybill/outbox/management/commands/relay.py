@@ -26,10 +26,10 @@ class Command(BaseCommand):
             of, service = application(), application().own_service
         except ApplicationUnknown as error:
             raise CommandError(str(error)) from None
-        told = {
+        given = {
             "WAYBILL_SERVICE": service,
             "WAYBILL_SCHEMAS": str(of.schemas.resolve()),
             "WAYBILL_DATABASE_URL": url_of(connections[router.db_for_write(OutboxEvent)].settings_dict),
         }
         sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, "-m", "outbox_relay"], told | os.environ)  # noqa: S606 - no shell
+        os.execve(sys.executable, [sys.executable, "-m", "outbox_relay"], given | os.environ)  # noqa: S606 - no shell
