@@ -46,7 +46,7 @@ ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to
 
 # -1, 1 and 2 are django_outbox_pattern's StatusChoice.FAILED, SCHEDULE and SUCCEEDED: what has not succeeded holds its
 # aggregate. A far `expires_at`, because that library forgets what has expired. What was released may be refused again.
-KEEP: Final = """
+STORE: Final = """
 INSERT INTO published (id, version, destination, body, added, expires_at, retry, status, headers)
 VALUES (%s, NULL, left(%s, 255), %s, clock_timestamp(), clock_timestamp() + interval '100 years', 0, -1, %s)
 ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, headers = EXCLUDED.headers, retry = published.retry + 1
@@ -184,7 +184,7 @@ class DeadLetters:
         if released:
             connection.execute(SENT, (list(released),))
         with connection.cursor() as cursor:
-            cursor.executemany(KEEP, [_columns(row, refusal) for row, refusal in refused])
+            cursor.executemany(STORE, [_columns(row, refusal) for row, refusal in refused])
         for row, refusal in refused:
             self._refused.pop(row.position, None)
             log.error(

@@ -49,11 +49,11 @@ log: Any = structlog.get_logger()
 
 # "waybill relay" has no meaning to PostgreSQL; any number will do that no other program of this database uses.
 LOCK: Final = 0x7761_7962_696C
-RESTING: Final = LOCK + 1
+PAUSED_LOCK: Final = LOCK + 1
 """Held by a leader while a pause stands and it has no producer: nothing of its own is on the way to the broker."""
 LOOK_SECONDS: Final = 0.5
 BEAT_SECONDS: Final = 1.0
-REST_SECONDS: Final = 0.1
+PAUSE_POLL_SECONDS: Final = 0.1
 SESSION: Final = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
@@ -140,13 +140,13 @@ class Leadership:
             self._beaten_at = now
         return due
 
-    def rest(self, wait: Callable[[float], object], stopping: Callable[[], bool]) -> None:
+    def wait_while_paused(self, wait: Callable[[float], object], stopping: Callable[[], bool]) -> None:
         """Block until the pause ends, and let others see that nothing is sent meanwhile. Raises psycopg.Error."""
-        self._one(TRY, RESTING)
+        self._one(TRY, PAUSED_LOCK)
         while self.asked.pause and not stopping():
-            wait(REST_SECONDS)
+            wait(PAUSE_POLL_SECONDS)
             self.beat()
-        self._one(GIVE_BACK, RESTING)
+        self._one(GIVE_BACK, PAUSED_LOCK)
 
     def _end_frozen_holder(self) -> None:
         holder = self._one(FROZEN_HOLDER, LOCK, self._stale_after_seconds)

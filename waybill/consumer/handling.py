@@ -68,14 +68,14 @@ def _apply_or_dead_letter(subscriber: Subscriber, message: Message, settings: Se
         if schema_id is None:
             _stop_if_too_many(message, reason, settings)
         log.exception("dead_lettered", place=message.place, key=message.key, type=message.event_type, reason=reason)
-        _keep(subscriber, message, reason, settings, schema_id)
+        _store(subscriber, message, reason, settings, schema_id)
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_dead_lettered_total", reason=kind)
 
 
-def _keep(subscriber: Subscriber, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
+def _store(subscriber: Subscriber, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
     try:
-        inbox.add_dead_letter(subscriber.name, message, reason, keep_days=settings.inbox_days, schema_id=schema_id)
+        inbox.add_dead_letter(subscriber.name, message, reason, retention_days=settings.inbox_days, schema_id=schema_id)
     except Exception as error:
         if may_succeed_later(error):
             raise
@@ -109,14 +109,14 @@ def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
         for behind in (m for m in messages if (m.topic, m.key) in blocked):
             waits_for = blocked[behind.topic, behind.key]
             inbox.add_dead_letter(
-                subscriber.name, behind, inbox.BEHIND, keep_days=settings.inbox_days, schema_id=waits_for
+                subscriber.name, behind, inbox.BEHIND, retention_days=settings.inbox_days, schema_id=waits_for
             )
         handle(subscriber, flowing, settings)
 
 
 def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Apply messages of which none waits behind a dead letter; call it inside a transaction, which it may fail."""
-    fresh = inbox.receive(subscriber.name, messages, keep_days=settings.inbox_days)
+    fresh = inbox.receive(subscriber.name, messages, retention_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []
     taken: set[str] = set()
@@ -131,7 +131,7 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
             commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
     ignored = 0
     if isinstance(subscriber, Service):  # a project's handlers have done all that follows
-        unit_of_work.keep(subscriber, copies)
+        unit_of_work.save_copies(subscriber, copies)
         handled = unit_of_work.handle(subscriber, commands)
         ignored = sum(isinstance(h.decision, Ignored) for h in handled)
     transaction.on_commit(lambda: _count(messages, fresh, ignored))

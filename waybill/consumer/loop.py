@@ -197,7 +197,7 @@ def _commit(loop: _Loop, handled: dict[Partition, Message]) -> None:
     offsets = [confluent_kafka.TopicPartition(*partition, message.offset + 1) for partition, message in last.items()]
     try:
         loop.consumer.commit(offsets=offsets, asynchronous=True)
-        positions.keep(last, loop.starts.topic_ids)
+        positions.save(last, loop.starts.topic_ids)
     except Exception as error:
         if not isinstance(error, confluent_kafka.KafkaException) and not may_succeed_later(error):
             raise

@@ -19,7 +19,7 @@ from waybill.consumer.message import Message
 
 Partition = tuple[str, int]
 
-KEEP: Final = """
+SAVE: Final = """
 INSERT INTO waybill_consumer_position (topic, "partition", next_offset, topic_id, read_until)
 SELECT * FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::text[], %s::timestamptz[])
 ON CONFLICT (topic, "partition") DO UPDATE
@@ -43,14 +43,14 @@ class Position(NamedTuple):
     read_until: datetime | None
 
 
-def keep(last: Mapping[Partition, Message], topic_ids: Mapping[str, str]) -> None:
+def save(last: Mapping[Partition, Message], topic_ids: Mapping[str, str]) -> None:
     """Write that each partition was read up to its last message. Raises what the database raises."""
     rows = [
         (topic, partition, message.offset + 1, topic_ids.get(topic), recorded_at(message))
         for (topic, partition), message in sorted(last.items())
     ]
     with connection.cursor() as cursor:
-        cursor.execute(KEEP, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(SAVE, [list(column) for column in zip(*rows, strict=True)])
 
 
 def stored(topics: Collection[str]) -> dict[Partition, Position]:

@@ -42,7 +42,7 @@ WATCH_SECONDS: Final = 10.0
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.
-KEEP: Final = f"""
+RECORD: Final = f"""
 INSERT INTO waybill_offset_gap (topic, "partition", first_offset, last_offset, read_until) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (topic, "partition", first_offset) WHERE {IS_OPEN}
 DO UPDATE SET last_offset = excluded.last_offset, found_at = clock_timestamp(), awaited = NULL
@@ -185,7 +185,7 @@ class Starts:
         start = choose_start(wanted, low, high, created_anew=anew)
         if start.missing:
             # In this sequence a crash finds the same gap once more; without the commit each restart would.
-            gap = _keep(place, start.missing, kept)
+            gap = _record(place, start.missing, kept)
             consumer.commit(offsets=[TopicPartition(*place, start.offset)], asynchronous=False)
             log.error("records missing", **gap._asdict(), goes_on_at=start.offset, remedy=gap.remedy(self._group))
         elif committed < 0 and kept:
@@ -239,10 +239,10 @@ def _first_known(reached: int, committed: int, kept: Position | None) -> int | N
     return known[0] if known else kept and kept.next_offset
 
 
-def _keep(place: Partition, missing: tuple[int, int | None], kept: Position | None) -> Gap:
+def _record(place: Partition, missing: tuple[int, int | None], kept: Position | None) -> Gap:
     read_until = kept.read_until if kept else None
     with connection.cursor() as cursor:
-        cursor.execute(KEEP, [*place, *missing, read_until])
+        cursor.execute(RECORD, [*place, *missing, read_until])
         (found_at,) = cursor.fetchone()
     return Gap(*place, *missing, read_until, found_at)
 

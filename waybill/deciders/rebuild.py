@@ -11,7 +11,7 @@ It may run while the service works, and no transaction is open for long:
     3. the events since, and the rows of these      in one snapshot
        events and those noted, compared again
 
-Step 1 may begin at a checkpoint, and leaves one. Memory: the rows used last, see `kept_rows`.
+Step 1 may begin at a checkpoint, and leaves one. Memory: the rows used last, see `folded_rows`.
 """
 # ruff: noqa: SLF001 - Django's documented _meta
 
@@ -26,9 +26,9 @@ from django.db import connection, transaction
 from waybill.application import application
 from waybill.consumer import schema_ids
 from waybill.contracts.event import Event
-from waybill.deciders import decision, kept_rows
+from waybill.deciders import decision, folded_rows
 from waybill.deciders.decision import RowId
-from waybill.deciders.kept_rows import Checkpoint, KeptRows
+from waybill.deciders.folded_rows import Checkpoint, FoldedRows
 from waybill.deciders.service import Service
 
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -136,21 +136,21 @@ def check(
 
     Raises django.db.DatabaseError, sqlite3.Error for the file of rows, or UnreadableEvent for an event not known here.
     """
-    with KeptRows(service.tables, TIMES, checkpoint) as kept:
-        fold = Fold(service, kept)
-        for difference in differences(fold, kept, watch):
+    with FoldedRows(service.tables, TIMES, checkpoint) as folded:
+        fold = Fold(service, folded)
+        for difference in differences(fold, folded, watch):
             differs(difference)
         return fold.events
 
 
-def differences(fold: Fold, kept: KeptRows, watch: Watch) -> Iterator[Difference]:
-    """Yield what differs from the fold of all events, into `kept`; else as `check`."""
+def differences(fold: Fold, folded: FoldedRows, watch: Watch) -> Iterator[Difference]:
+    """Yield what differs from the fold of all events, into `folded`; else as `check`."""
     models = sorted(fold.service.tables.items())
     total = _ask(COUNT)[0] + sum(model.objects.count() for _, model in models)
-    _fold_settled(fold, kept, total, watch)
+    _fold_settled(fold, folded, total, watch)
     done = fold.events
     for kind, model in models:
-        for read in _note_suspects(fold, kept, kind, model):
+        for read in _note_suspects(fold, folded, kind, model):
             done += read
             watch.progress(done, total)
     with transaction.atomic():
@@ -160,32 +160,32 @@ def differences(fold: Fold, kept: KeptRows, watch: Watch) -> Iterator[Difference
             for position, _, *event in piece:
                 fold.reach(position)
                 _take(fold, event)
-            kept.suspect(kept.flush())
+            folded.suspect(folded.flush())
             done += len(piece)
             watch.progress(done, max(total, done))
         for kind, model in models:
-            for keys in kept.suspects(kind):
+            for keys in folded.suspects(kind):
                 stand = {str(row.pk): row for row in model.objects.filter(pk__in=keys)}
                 yield from filter(None, (fold.compare((kind, key), stand.get(key)) for key in keys))
-                kept.flush()
+                folded.flush()
 
 
-def _fold_settled(fold: Fold, kept: KeptRows, total: int, watch: Watch) -> None:
+def _fold_settled(fold: Fold, folded: FoldedRows, total: int, watch: Watch) -> None:
     """Fold what can no longer change, from the checkpoint on where it still counts, and make that the checkpoint."""
     code = _code_of(fold.service)
-    checkpoint = _usable(kept, code, watch)
+    checkpoint = _usable(folded, code, watch)
     fold.last, fold.events = checkpoint.position, checkpoint.events
     (settled,) = _ask(SETTLED)
     for piece in _events(fold.last, settled):
         for _, _, *event in piece:
             _take(fold, event)
         fold.last, event_id, *_ = piece[-1]
-        kept.keep(Checkpoint(fold.last, fold.events, event_id, code))
+        folded.save_checkpoint(Checkpoint(fold.last, fold.events, event_id, code))
         watch.progress(fold.events, total)
 
 
-def _usable(kept: KeptRows, code: str, watch: Watch) -> Checkpoint:
-    checkpoint = kept.checkpoint
+def _usable(folded: FoldedRows, code: str, watch: Watch) -> Checkpoint:
+    checkpoint = folded.checkpoint
     if checkpoint.position == 0:
         return checkpoint
     if checkpoint.code != code:
@@ -195,13 +195,13 @@ def _usable(kept: KeptRows, code: str, watch: Watch) -> Checkpoint:
     else:
         return checkpoint
     watch.checkpoint_unusable(reason)
-    kept.forget()
+    folded.clear()
     return Checkpoint()
 
 
 def _code_of(service: Service) -> str:
     """Return what changes with the code that the fold, or the file of its rows, depends on."""
-    shared = [Path(module.__file__ or "") for module in (application().events_module(), decision, kept_rows)]
+    shared = [Path(module.__file__ or "") for module in (application().events_module(), decision, folded_rows)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in [*service.files, *shared, Path(__file__)])).hexdigest()
 
 
@@ -222,20 +222,20 @@ def _take(fold: Fold, event: Sequence[Any]) -> None:
     fold.take(schema_ids.decode(event_type, schema_version, bytes(payload)), version)
 
 
-def _note_suspects(fold: Fold, kept: KeptRows, kind: str, model: Any) -> Iterator[int]:
+def _note_suspects(fold: Fold, folded: FoldedRows, kind: str, model: Any) -> Iterator[int]:
     """Note the rows of a type that differ, and those that are not there; yields how many were read, piece by piece."""
     known, rows = 0, list(model.objects.order_by("pk")[:PIECE_ROWS])
     while rows:
         row_ids = [(kind, str(row.pk)) for row in rows]
-        known += sum(kept.get(row_id) is not None for row_id in row_ids)
-        kept.suspect([row_id for row_id, row in zip(row_ids, rows, strict=True) if fold.compare(row_id, row)])
-        kept.flush()
+        known += sum(folded.get(row_id) is not None for row_id in row_ids)
+        folded.suspect([row_id for row_id, row in zip(row_ids, rows, strict=True) if fold.compare(row_id, row)])
+        folded.flush()
         yield len(rows)
         rows = list(model.objects.filter(pk__gt=rows[-1].pk).order_by("pk")[:PIECE_ROWS])
-    if known < kept.count(kind):
-        for keys in kept.keys(kind):
+    if known < folded.count(kind):
+        for keys in folded.keys(kind):
             there = {str(key) for key in model.objects.filter(pk__in=keys).values_list("pk", flat=True)}
-            kept.suspect([(kind, key) for key in keys if key not in there])
+            folded.suspect([(kind, key) for key in keys if key not in there])
 
 
 def _ask(statement: str, *values: int) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from waybill.consumer import schema_ids
 from waybill.database import rows
 from waybill.deciders.decision import RowId
-from waybill.deciders.kept_rows import KeptRows
+from waybill.deciders.folded_rows import FoldedRows
 from waybill.deciders.rebuild import TIMES, Difference, Fold, Watch, differences
 from waybill.deciders.service import Service
 
@@ -57,9 +57,9 @@ def repair(
 
     Raises what `rebuild.check` raises.
     """
-    with KeptRows(service.tables, TIMES, checkpoint) as kept:
-        fold = Fold(service, kept)
-        found = [one for one in differences(fold, kept, watch) if only in {None, one.row_id}]
+    with FoldedRows(service.tables, TIMES, checkpoint) as folded:
+        fold = Fold(service, folded)
+        found = [one for one in differences(fold, folded, watch) if only in {None, one.row_id}]
         return _write(fold, found, record) if any(one.fold for one in found) else found
 
 

@@ -146,7 +146,7 @@ def _tell(appended: Sequence[Appended], ended: Sequence[Any]) -> None:
         )
 
 
-def keep(service: Service, copies: Sequence[Copied]) -> None:
+def save_copies(service: Service, copies: Sequence[Copied]) -> None:
     """Write copies of other services' data, the newest of each key; inside the open transaction.
 
     A row made from a newer version stays as it is, so a topic may be read again from any offset. The same version

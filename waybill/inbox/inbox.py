@@ -83,7 +83,7 @@ DELETE FROM received WHERE id IN (
 """
 
 
-def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> set[str]:
+def receive(consumer: str, messages: Sequence[Message], *, retention_days: int) -> set[str]:
     """Note the messages as received; returns the inbox ids that are here for the first time.
 
     An event that is to be handled again counts as received too: should it come by itself later, that is a copy.
@@ -94,7 +94,7 @@ def receive(consumer: str, messages: Sequence[Message], *, keep_days: int) -> se
     nothing = [None] * len(ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            RECEIVE, [keep_days, StatusChoice.SUCCEEDED, [new_id() for _ in ids], list(ids), nothing, nothing]
+            RECEIVE, [retention_days, StatusChoice.SUCCEEDED, [new_id() for _ in ids], list(ids), nothing, nothing]
         )
         return {ids[row[0]] for row in cursor.fetchall()}
 
@@ -107,7 +107,7 @@ def blocked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, 
 
 
 def add_dead_letter(
-    consumer: str, message: Message, reason: str, *, keep_days: int, schema_id: int | None = None
+    consumer: str, message: Message, reason: str, *, retention_days: int, schema_id: int | None = None
 ) -> None:
     """Keep a message that could not be handled, with the reason, until a redrive.
 
@@ -118,7 +118,7 @@ def add_dead_letter(
         headers["schema_id"] = schema_id
     with connection.cursor() as cursor:
         values = [
-            keep_days,
+            retention_days,
             StatusChoice.FAILED,
             [new_id()],
             [message.received_as(consumer)],
@@ -190,8 +190,8 @@ def latest() -> tuple[int, int]:
         return cursor.fetchone()
 
 
-def forget(keep_days: int, at_most: int) -> int:
+def forget(retention_days: int, at_most: int) -> int:
     """Remove the ids of messages that are older than the inbox remembers; returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(FORGET, [keep_days, at_most])
+        cursor.execute(FORGET, [retention_days, at_most])
         return cursor.rowcount

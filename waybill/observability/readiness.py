@@ -16,7 +16,7 @@ from waybill.database import sessions
 from waybill.database.side_session import SideSession
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 
-KEPT_SECONDS: Final = 1.0
+CACHE_SECONDS: Final = 1.0
 WRITES: Final = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
 
 
@@ -27,14 +27,14 @@ class Readiness:
         """Take the session, which nothing else uses: a slow scrape must not make a program unready."""
         self._session, self._lock = session, Lock()
         self._reason: str | None = None
-        self._kept_until = 0.0
+        self._fresh_until = 0.0
 
     def __call__(self) -> str | None:
         """Return None, or the reason why this program is not ready; blocks for some seconds at most."""
         with self._lock:
-            if time.monotonic() >= self._kept_until:
+            if time.monotonic() >= self._fresh_until:
                 self._reason = self._ask()
-                self._kept_until = time.monotonic() + KEPT_SECONDS
+                self._fresh_until = time.monotonic() + CACHE_SECONDS
             return self._reason
 
     def _ask(self) -> str | None:

@@ -19,7 +19,7 @@ from waybill.observability import metrics
 
 log: Any = structlog.get_logger()
 
-KEPT_SECONDS: Final = 5.0
+CACHE_SECONDS: Final = 5.0
 UNKNOWN: Final = float("nan")
 
 # A server that takes no writes answers, and yet is not the one that a program needs.
@@ -43,7 +43,7 @@ class Question:
 
 
 class Sampler:
-    """Ask a database at most every KEPT_SECONDS, and set the gauges that its answers are for."""
+    """Ask a database at most every CACHE_SECONDS, and set the gauges that its answers are for."""
 
     def __init__(self, service: str, session: SideSession, questions: Sequence[Question]) -> None:
         """Prepare; asks nothing yet."""
@@ -55,7 +55,7 @@ class Sampler:
     def refresh(self) -> None:
         """Set the gauges; blocks some seconds at most, and raises nothing."""
         with self._lock:
-            if time.monotonic() - self._asked_at < KEPT_SECONDS:
+            if time.monotonic() - self._asked_at < CACHE_SECONDS:
                 return
             try:
                 up, answers = self._session.ask(self._read)

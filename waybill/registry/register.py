@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import quote
 
 from waybill.contracts.contracts import Contract
-from waybill.registry import kept
-from waybill.registry.kept import KeptId
+from waybill.registry import stored_ids
 from waybill.registry.reach import until_reached
 from waybill.registry.registry import Access, RegistrationRefused, Registry
+from waybill.registry.stored_ids import StoredId
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 _REMEDY: Final = (
@@ -53,18 +53,18 @@ def register(
     with access.client(registry_url) as client:
         registry = Registry(client, registry_url, access)
         until_reached(registry.name, lambda: registry.call("GET", "/config"), deadline_seconds)
-        known = kept.read(owner_database_urls, deadline_seconds)
+        known = stored_ids.read(owner_database_urls, deadline_seconds)
         _refuse_edited(contracts, known)
         if not new_ids:
             until_reached(registry.name, lambda: _refuse_another_registry(registry, contracts, known), deadline_seconds)
         lines, ids = until_reached(registry.name, lambda: _register_all(registry, contracts), deadline_seconds)
     _refuse_changed_meaning(contracts, ids, known, new_ids=new_ids)
-    return lines + [kept.write(url, contracts, ids, deadline_seconds) for url in owner_database_urls]
+    return lines + [stored_ids.write(url, contracts, ids, deadline_seconds) for url in owner_database_urls]
 
 
-def _refuse_edited(contracts: Sequence[Contract], known: Sequence[KeptId]) -> None:
+def _refuse_edited(contracts: Sequence[Contract], known: Sequence[StoredId]) -> None:
     """Refuse a text that was changed: records that were written with the former one carry its id."""
-    texts = {(contract.event_type, contract.version): kept.text(contract) for contract in contracts}
+    texts = {(contract.event_type, contract.version): stored_ids.text(contract) for contract in contracts}
     edited = {
         (one.meaning, one.database)
         for one in known
@@ -78,14 +78,14 @@ def _refuse_edited(contracts: Sequence[Contract], known: Sequence[KeptId]) -> No
         )
 
 
-def _refuse_another_registry(registry: Registry, contracts: Sequence[Contract], known: Sequence[KeptId]) -> None:
+def _refuse_another_registry(registry: Registry, contracts: Sequence[Contract], known: Sequence[StoredId]) -> None:
     current = {one.schema_id: one for one in known if one.current}
-    missing: list[KeptId] = []
+    missing: list[StoredId] = []
     for schema_id, one in current.items():
         found = registry.schema(schema_id)
         if found is None:
             missing.append(one)
-        elif (means := kept.meaning(found, contracts)) != one.meaning:
+        elif (means := stored_ids.meaning(found, contracts)) != one.meaning:
             raise RegistrationRefused(
                 f"schema id {schema_id} is {one.meaning} in database {one.database}, and {means} in {registry.name}: "
                 f"records with this id would be misread; {_REMEDY}"
@@ -98,7 +98,7 @@ def _refuse_another_registry(registry: Registry, contracts: Sequence[Contract], 
 
 
 def _refuse_changed_meaning(
-    contracts: Sequence[Contract], ids: Sequence[int], known: Sequence[KeptId], *, new_ids: bool
+    contracts: Sequence[Contract], ids: Sequence[int], known: Sequence[StoredId], *, new_ids: bool
 ) -> None:
     by_id = {one.schema_id: one for one in known}
     by_meaning = {one.meaning: one for one in known if one.current}
@@ -145,5 +145,5 @@ def _demand_compatibility(registry: Registry, contracts: Sequence[Contract]) -> 
 
 
 def _register(registry: Registry, contract: Contract) -> int:
-    body = {"schema": kept.text(contract)}
+    body = {"schema": stored_ids.text(contract)}
     return int(registry.call("POST", f"/subjects/{quote(contract.subject, safe='')}/versions", body)["id"])

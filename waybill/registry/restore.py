@@ -16,12 +16,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from waybill.contracts.contracts import Contract
-from waybill.registry import kept
-from waybill.registry.kept import KeptId
+from waybill.registry import stored_ids
 from waybill.registry.reach import until_reached
 from waybill.registry.registry import Access, RegistrationRefused, Registry
+from waybill.registry.stored_ids import StoredId
 
-Restored = dict[str, list[tuple[KeptId, str]]]
+Restored = dict[str, list[tuple[StoredId, str]]]
 """Subject → ids with their texts, in the order of their versions."""
 
 _MANIFEST: Final = {"systemName": "Waybill", "systemVersion": "3.0", "systemDescription": "", "exportVersion": "3.0"}
@@ -48,7 +48,7 @@ def restore(
     access = access or Access.given()
     with access.client(registry_url) as client:
         registry = Registry(client, registry_url, access)
-        wanted = _wanted(contracts, kept.read(owner_database_urls, deadline_seconds))
+        wanted = _wanted(contracts, stored_ids.read(owner_database_urls, deadline_seconds))
         lines = until_reached(registry.name, lambda: _put_back(registry, contracts, wanted), deadline_seconds)
     return [*lines, "run `python -m waybill contracts register` now"]
 
@@ -67,7 +67,7 @@ def _put_back(registry: Registry, contracts: Sequence[Contract], wanted: Restore
     return [f"registry: {count} schemas are back under their ids"]
 
 
-def _wanted(contracts: Sequence[Contract], known: Sequence[KeptId]) -> Restored:
+def _wanted(contracts: Sequence[Contract], known: Sequence[StoredId]) -> Restored:
     by_meaning = {(contract.event_type, contract.version): contract for contract in contracts}
     wanted: Restored = {}
     ids = {one.schema_id: one for one in known if one.current}
@@ -78,7 +78,7 @@ def _wanted(contracts: Sequence[Contract], known: Sequence[KeptId]) -> Restored:
                 f"database {one.database} keeps schema id {one.schema_id} for {one.meaning}, which this release does "
                 "not have; restore with the newest release"
             )
-        wanted.setdefault(contract.subject, []).append((one, one.text or kept.text(contract)))
+        wanted.setdefault(contract.subject, []).append((one, one.text or stored_ids.text(contract)))
     if not wanted:
         raise RegistrationRefused("the databases keep no schema ids: there is nothing to restore; run `register`")
     return wanted
@@ -87,7 +87,7 @@ def _wanted(contracts: Sequence[Contract], known: Sequence[KeptId]) -> Restored:
 def _differences(registry: Registry, contracts: Sequence[Contract], wanted: Restored) -> Iterator[str]:
     for one, _ in (pair for pairs in wanted.values() for pair in pairs):
         found = registry.schema(one.schema_id)
-        means = "unknown" if found is None else kept.meaning(found, contracts)
+        means = "unknown" if found is None else stored_ids.meaning(found, contracts)
         if means != one.meaning:
             yield f"schema id {one.schema_id} of {one.meaning} in database {one.database} is {means} in {registry.name}"
 

@@ -31,7 +31,7 @@ def _verify(given: Given, topology: Topology) -> int:
     failures = proved.failures
     answered = [service for service in services if service not in failures]
     if not faults.found and not failures and not given.service and given.since is None:
-        proof.keep(topology, proved, audit.operator())
+        proof.save_mark(topology, proved, audit.operator())
     if not given.no_rows:
         failures |= rebuild.check(given, topology, answered, lambda difference: faults.add(_row_fault(difference)))
     counts = proved.counts() | faults.counts()

@@ -4,7 +4,7 @@ A key's partition is its hash modulo their number. With another number many keys
 partition only: a group that is behind in the old one may find a key's next events in the new one first. No header
 repairs that for a subscriber who does not look. So the number changes while nothing of the topic is in flight:
 
-    1 the relay that writes it is paused and rests       nothing in flight, no producer that counts with the old number
+    1 the relay that writes it is paused                 nothing in flight, no producer that counts with the old number
     2 no replay of that service runs                     it has a producer of its own
     3 every group has read to the end, and committed     ours and others'; whom to leave out, an operator says
     4 the partitions are added                           and every broker of the cluster tells the new number
@@ -36,7 +36,7 @@ from outbox_relay.operations.topics import groups
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
 from outbox_relay.relay.kafka import broker
 from outbox_relay.relay.kafka.broker import SILENT, BrokerUnavailable, reason_of
-from outbox_relay.relay.leadership import LOCK, RESTING
+from outbox_relay.relay.leadership import LOCK, PAUSED_LOCK
 from waybill.database.sqlstate import one_line
 
 CALL_SECONDS: Final = 10.0
@@ -45,9 +45,9 @@ LOOK_SECONDS: Final = 0.25
 # Until the transaction ends nobody can resume; the relay reads on. Who may not update cannot lock the row alone.
 HOLD: Final = "LOCK TABLE waybill_relay_pause IN SHARE MODE"
 PAUSED: Final = "SELECT FROM waybill_relay_pause"
-# A relay that leads and does not rest still has a producer.
+# A relay that leads and has not paused yet still has a producer.
 BUSY: Final = """
-SELECT count(*) FILTER (WHERE key = %(lead)s) > count(*) FILTER (WHERE key = %(rest)s)
+SELECT count(*) FILTER (WHERE key = %(lead)s) > count(*) FILTER (WHERE key = %(paused)s)
 FROM (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
       WHERE locktype = 'advisory' AND granted AND objsubid = 1
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held
@@ -137,10 +137,10 @@ def obstacles(growth: Growth, connection: psycopg.Connection, kafka: Mapping[str
     connection.execute(HOLD)
     if connection.execute(PAUSED).fetchone() is None:
         return [f"the relay of {service} is not paused: outbox pause --service {service} {why}"], False
-    values = {"lead": LOCK, "rest": RESTING}
+    values = {"lead": LOCK, "paused": PAUSED_LOCK}
     (busy,) = connection.execute(BUSY, values).fetchone() or (True,)
     if busy:
-        return [f"the relay of {service} has not come to rest yet"], True
+        return [f"the relay of {service} still has records in flight"], True
     running = [job for job in jobs.newest(service, connection, RECENT_JOBS) if job.state == "running"]
     if running:
         return [f"replay {job.id} is being sent: stop it, and resume it afterwards" for job in running], True

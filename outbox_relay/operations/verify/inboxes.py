@@ -18,7 +18,7 @@ from outbox_relay.operations.reactions import Reactions
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
-from outbox_relay.operations.verify.topics import kept_since
+from outbox_relay.operations.verify.topics import retained_since
 
 # A message is remembered for as long as the row that is kept shortest.
 RETENTION: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
@@ -48,7 +48,7 @@ class Inbox(NamedTuple):
         if entry.recorded <= self.remembers:
             return False
         if entry.offset is None:
-            return entry.passed and entry.recorded > self.begins and not entry.is_kept(self.kept)
+            return entry.passed and entry.recorded > self.begins and not entry.is_retained(self.kept)
         record = (entry.found_in, entry.partition, entry.offset, entry.event_id)
         return entry.offset < self.committed(entry) and record not in self.skipped
 
@@ -70,7 +70,9 @@ def open_inbox(
     (begins,) = connection.execute(BEGINS).fetchone() or (None,)
     remembers = (now - memory).timestamp() if memory else float("-inf")
     began = begins.timestamp() if begins else float("inf")
-    return Inbox(service, reactions.types, offsets, remembers, began, kept_since(now), decisions.skipped(connection))
+    return Inbox(
+        service, reactions.types, offsets, remembers, began, retained_since(now), decisions.skipped(connection)
+    )
 
 
 def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: Faults) -> dict[str, int]:

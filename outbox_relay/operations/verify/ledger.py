@@ -64,7 +64,7 @@ class Entry(NamedTuple):
     partition: int | None
     offset: int | None
 
-    def is_kept(self, since: Mapping[str, float]) -> bool:
+    def is_retained(self, since: Mapping[str, float]) -> bool:
         """Say whether its topic must still have it, where each topic keeps what is as young as `since` says."""
         return self.recorded > since.get(self.topic or "", float("-inf"))
 

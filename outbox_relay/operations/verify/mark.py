@@ -12,7 +12,7 @@ import psycopg
 AGAIN: Final = 10_000  # positions
 
 READ: Final = "SELECT position FROM waybill_verified_position"
-KEEP: Final = """
+SAVE: Final = """
 INSERT INTO waybill_verified_position (position, verified_by) VALUES (%s, %s)
 ON CONFLICT (id) DO UPDATE SET position = excluded.position, verified_by = excluded.verified_by,
     verified_at = clock_timestamp()
@@ -27,6 +27,6 @@ def read(connection: psycopg.Connection) -> int:
     return max(0, position - AGAIN)
 
 
-def keep(connection: psycopg.Connection, position: int, by: str) -> None:
+def save(connection: psycopg.Connection, position: int, by: str) -> None:
     """Note that everything up to the position was proved. Raises psycopg.Error."""
-    connection.execute(KEEP, (position, by))
+    connection.execute(SAVE, (position, by))

@@ -39,7 +39,7 @@ from outbox_relay.operations.verify import inboxes, mark, outboxes
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Entry, Ledger
 from outbox_relay.operations.verify.outboxes import OutboxState, Progress
-from outbox_relay.operations.verify.topics import Topics, judge_sequence, kept_since
+from outbox_relay.operations.verify.topics import Topics, judge_sequence, retained_since
 from waybill.contracts.topics import topics as declared_topics
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -120,12 +120,12 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
     return proof
 
 
-def keep(topology: Topology, proof: Proof, by: str) -> None:
+def save_mark(topology: Topology, proof: Proof, by: str) -> None:
     """Let the next proof start where this one, which found nothing, ends. What cannot be kept is proved again."""
     ask(
         topology,
         [service for service, position in proof.settled.items() if position],
-        lambda service, connection: mark.keep(connection, proof.settled[service], by),
+        lambda service, connection: mark.save(connection, proof.settled[service], by),
     )
 
 
@@ -148,11 +148,11 @@ def _topics(states: Mapping[str, OutboxState], ledger: Ledger) -> dict[str, date
 
 
 def _judge_absent(ledger: Ledger, faults: Faults, proof: Proof) -> None:
-    kept = kept_since(datetime.now(UTC))
+    kept = retained_since(datetime.now(UTC))
     for entry in ledger.absent():
         if not entry.passed:
             proof.waiting += 1
-        elif entry.is_kept(kept):
+        elif entry.is_retained(kept):
             faults.add(
                 Fault(
                     kind="lost",

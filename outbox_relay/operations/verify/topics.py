@@ -10,7 +10,7 @@ from outbox_relay.operations.verify.ledger import Entry, Ledger
 from waybill.contracts.topics import FOR_EVER, topics
 
 
-def kept_since(now: datetime) -> Mapping[str, float]:
+def retained_since(now: datetime) -> Mapping[str, float]:
     """Return topic → the time, in seconds of the epoch, before which it need not have records any more."""
     return {
         one.name: (now - timedelta(days=one.retention_days)).timestamp()

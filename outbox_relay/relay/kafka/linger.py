@@ -9,7 +9,7 @@ and has to be rare: a backlog must be long, and its end must have lasted.
 from typing import Final
 
 BACKLOG_PAGES: Final = 10  # full ones, one after another
-KEPT_UP_SECONDS: Final = 1.0
+CAUGHT_UP_SECONDS: Final = 1.0
 LINGER_MS: Final = {False: 0, True: 20}
 
 
@@ -21,7 +21,7 @@ class Linger:
         self.catching_up = False
         self._fixed = fixed
         self._full_pages = 0
-        self._kept_up_since: float | None = None
+        self._caught_up_since: float | None = None
 
     @property
     def milliseconds(self) -> int:
@@ -31,18 +31,18 @@ class Linger:
     def read(self, now: float, *, full: bool) -> None:
         """Take note of a page that was read; `now` is monotonic, in seconds."""
         self._full_pages = self._full_pages + 1 if full else 0
-        self._kept_up_since = None if full else self._kept_up_since or now
+        self._caught_up_since = None if full else self._caught_up_since or now
 
     def must_change(self, now: float) -> bool:
         """Say whether the producer should be replaced by one with the other linger."""
         if self._fixed:
             return False
         if self.catching_up:
-            return self._kept_up_since is not None and now - self._kept_up_since > KEPT_UP_SECONDS
+            return self._caught_up_since is not None and now - self._caught_up_since > CAUGHT_UP_SECONDS
         return self._full_pages >= BACKLOG_PAGES
 
     def change(self) -> str:
         """Change to the other linger; returns why, in words."""
         self.catching_up = not self.catching_up
-        self._full_pages, self._kept_up_since = 0, None
+        self._full_pages, self._caught_up_since = 0, None
         return "catching up" if self.catching_up else "keeping up again"

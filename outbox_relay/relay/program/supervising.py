@@ -86,7 +86,7 @@ class Program:
         with WakeUpSignal(self._outbox.wake_up) as wake_up, RestoreCheck(self._settings.kafka, self._outbox):
             while not self._stopping.is_set():
                 try:
-                    self._rest(leadership)
+                    self._wait_while_paused(leadership)
                     self._publish(leadership, wake_up)
                 except BrokerUnavailable as error:
                     metrics.inc("outbox_publish_failures_total", service=self.service, reason="broker")
@@ -95,11 +95,11 @@ class Program:
                 except RenewProducer as reason:
                     log.info("relay_renews_producer", reason=str(reason))
 
-    def _rest(self, leadership: Leadership) -> None:
+    def _wait_while_paused(self, leadership: Leadership) -> None:
         """Wait until no pause stands: the next producer then asks the broker anew how many partitions a topic has."""
         if leadership.asked.pause:
             self.condition.fails("paused", leadership.asked.pause)
-            leadership.rest(self._stopping.wait, self._stopping.is_set)
+            leadership.wait_while_paused(self._stopping.wait, self._stopping.is_set)
         self.condition.recovered("paused")
 
     def _publish(self, leadership: Leadership, wake_up: WakeUpSignal) -> None:

@@ -44,7 +44,7 @@ WHERE attrelid = 'waybill_outbox'::regclass AND attname = 'position'
 
 # What was passed was visible, so the log reaches at least as far as its cursor, unless rows were taken from it. The
 # identity is read without a snapshot, later than the rows, and only ever rises.
-REACH: Final = """
+EXTENT: Final = """
 SELECT position, coalesce((SELECT max(position) FROM waybill_outbox), 0), (SELECT last_value
 FROM waybill_outbox_position_seq),
        known_event_id, known_event_id IS NULL OR EXISTS (SELECT FROM waybill_outbox WHERE event_id = known_event_id),
@@ -87,8 +87,8 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
     refuse_standby(connection)
     system_identifier, timeline = _row(connection.execute(SERVER))
     _check_identity(connection)
-    position, last, handed_out, known_event, known_is_there, *known_server = _row(connection.execute(REACH))
-    _check_reach(position, last, handed_out)
+    position, last, handed_out, known_event, known_is_there, *known_server = _row(connection.execute(EXTENT))
+    _check_extent(position, last, handed_out)
     if not known_is_there:
         raise PositionsUnsafe(
             f"event {known_event}, published from this outbox, is gone from it: it was truncated or replaced, and new "
@@ -114,7 +114,7 @@ def check_server(connection: psycopg.Connection, recorded: int) -> int:
     return position
 
 
-def _check_reach(position: int, last: int, handed_out: int) -> None:
+def _check_extent(position: int, last: int, handed_out: int) -> None:
     if position > last:
         raise PositionsUnsafe(
             f"the outbox ends at position {last}, below its cursor {position}: it was truncated or its rows were "

@@ -289,7 +289,7 @@ def test_a_frozen_relay_counts_as_one_that_may_send(own_outbox: Outbox):
         leader.execute("SELECT pg_advisory_lock(%s)", (0x7761_7962_696C,))
         pause(own)
         refused = grow(own, *GO)
-        assert (refused.code, "the relay of order has not come to rest yet" in refused.err) == (1, True)
+        assert (refused.code, "the relay of order still has records in flight" in refused.err) == (1, True)
     assert partitions(own) == BEFORE
     assert grow(own, *GO, wait="10").code == 0  # nobody leads, and a pause keeps whoever comes from sending
 

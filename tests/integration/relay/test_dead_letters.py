@@ -2,7 +2,7 @@
 
 from django_outbox_pattern.choices import StatusChoice
 
-from outbox_relay.relay.dead_letters import BLOCKED, KEEP
+from outbox_relay.relay.dead_letters import BLOCKED, STORE
 from tests.support.relays import (
     Outbox,
     append,
@@ -134,5 +134,5 @@ def test_a_database_that_is_away_says_so(outbox: Outbox):
 
 
 def test_the_statuses_are_those_of_django_outbox_pattern():
-    assert f"0, {StatusChoice.FAILED.value}, %s" in KEEP
+    assert f"0, {StatusChoice.FAILED.value}, %s" in STORE
     assert f"status <> {StatusChoice.SUCCEEDED.value}" in BLOCKED

@@ -1,6 +1,6 @@
 """When a relay changes its linger."""
 
-from outbox_relay.relay.kafka.linger import BACKLOG_PAGES, KEPT_UP_SECONDS, Linger
+from outbox_relay.relay.kafka.linger import BACKLOG_PAGES, CAUGHT_UP_SECONDS, Linger
 
 
 def catching_up(*, fixed: bool = False) -> Linger:
@@ -35,11 +35,11 @@ def test_the_end_of_a_backlog_has_to_last():
     linger.read(1.5, full=False)
     linger.read(2.0, full=True)
     linger.read(2.5, full=False)
-    assert not linger.must_change(2.5 + KEPT_UP_SECONDS)
+    assert not linger.must_change(2.5 + CAUGHT_UP_SECONDS)
     linger.read(2.6, full=False)
-    assert linger.must_change(2.6 + KEPT_UP_SECONDS)
+    assert linger.must_change(2.6 + CAUGHT_UP_SECONDS)
     assert (linger.change(), linger.milliseconds) == ("keeping up again", 0)
-    assert not linger.must_change(2.6 + KEPT_UP_SECONDS)
+    assert not linger.must_change(2.6 + CAUGHT_UP_SECONDS)
 
 
 def test_a_broker_that_was_away_is_no_end_of_a_backlog():

@@ -38,7 +38,7 @@ _UPSERT: Final = """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptId:
+class StoredId:
     """One id as one database keeps it."""
 
     schema_id: int
@@ -55,7 +55,7 @@ class KeptId:
         return f"{self.event_type} v{self.version}"
 
 
-def read(urls: Sequence[str], deadline_seconds: float) -> list[KeptId]:
+def read(urls: Sequence[str], deadline_seconds: float) -> list[StoredId]:
     """Read what the databases keep; blocks while they start, up to the deadline for each.
 
     Raises:
@@ -64,7 +64,7 @@ def read(urls: Sequence[str], deadline_seconds: float) -> list[KeptId]:
 
     """
     kept = [one for url in urls for one in until_reached("PostgreSQL", lambda url=url: _read(url), deadline_seconds)]
-    first: dict[int, KeptId] = {}
+    first: dict[int, StoredId] = {}
     for one in kept:
         other = first.setdefault(one.schema_id, one)
         if other.meaning != one.meaning:
@@ -108,11 +108,11 @@ def meaning(registered: str, contracts: Iterable[Contract]) -> str:
     return f"a schema of somebody else ({' '.join(registered.split())[:80]})"
 
 
-def _read(url: str) -> list[KeptId]:
-    def once() -> list[KeptId]:
+def _read(url: str) -> list[StoredId]:
+    def once() -> list[StoredId]:
         with _connected(url) as connection:
             return [
-                KeptId(
+                StoredId(
                     schema_id=schema_id,
                     event_type=event_type,
                     version=version,

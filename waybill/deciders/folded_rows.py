@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
     code: str = ""
 
 
-class KeptRows:
+class FoldedRows:
     """The rows of a fold by type and key. Raises sqlite3.Error where the disk has no room or the file is in use."""
 
     def __init__(self, models: dict[str, Any], times: Collection[str], path: Path | None = None) -> None:
@@ -101,7 +101,7 @@ class KeptRows:
         found = self._file.execute("SELECT * FROM checkpoint").fetchone()
         return Checkpoint(*found) if found else Checkpoint()
 
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Make all that was put so far the checkpoint."""
         self.flush()
         self._file.execute("DELETE FROM checkpoint")
@@ -109,7 +109,7 @@ class KeptRows:
         self._file.execute("COMMIT")
         self._file.execute("BEGIN IMMEDIATE")
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begin anew."""
         self._file.execute("DELETE FROM folded")
         self._file.execute("DELETE FROM checkpoint")
