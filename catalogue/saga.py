@@ -102,7 +102,7 @@ tried on.
 SEARCH = """\
 ## How this is shown
 
-`make model` goes through every state of small worlds, which it names, breadth first, over the real `decide`, `evolve`,
+`make model` goes through every state of small scopes, which it names, breadth first, over the real `decide`, `evolve`,
 reactions and workers' attempts; only database, broker and the outside are left out. Messages of one topic and key stay
 in sequence, everything else happens in any. The provider follows the rules of `devstack/simulators/provider.py`, and
 `tests/model/test_outside.py` holds both against each other. `tests/model/test_mutants.py` changes one transition at a

@@ -28,7 +28,7 @@ const (
 	unknownSchema = 40403 // the Confluent API's code; any other 404 is a wrong URL
 )
 
-// A world that does not answer: wait. Any other error of read is the record's own, and sets it aside.
+// An environment that does not answer: wait. Any other error of read is the record's own, and sets it aside.
 var errAway = errors.New("registry")
 
 func main() {

@@ -13,7 +13,7 @@ const RETRY_MS = 1000;
 const ALL_TOPICS =
   "order.events.v1,inventory.events.v1,inventory.products.v1,payment.events.v1,notification.events.v1";
 
-/** A record that can never be read: set it aside. The world is fine. */
+/** A record that can never be read: set it aside. The environment is fine. */
 class BadRecord extends Error {}
 
 /** A registry that does not answer: wait. The record is fine. */

@@ -41,7 +41,7 @@ CREATE INDEX IF NOT EXISTS aside_by_key ON aside (topic, key);
 
 
 class BadRecordError(Exception):
-    """A record that can never be read: set it aside. The world is fine."""
+    """A record that can never be read: set it aside. The environment is fine."""
 
 
 class AwayError(Exception):

@@ -41,7 +41,7 @@ def open_breakers() -> dict[str, bool]:
 
 
 def twice(call: Callable[[], Answer]) -> Answer:
-    """Make the call, and again at once where the world failed it; `provider_tries` times in all."""
+    """Make the call, and again at once where the environment failed it; `provider_tries` times in all."""
     again = Retrying(
         retry=retry_if_exception(lambda error: _failed(type(error), error)),
         stop=stop_after_attempt(read(PaymentSettings).provider_tries),

@@ -12,7 +12,7 @@ from devstack.folder import CHECKOUT
 from tests.support.services import SERVICES
 
 DOMAINS = [CHECKOUT / service / "domain.py" for service in SERVICES]
-PURE = [CHECKOUT / service / room for service in SERVICES for room in ("domain.py", "reactions.py")]
+PURE = [CHECKOUT / service / module for service in SERVICES for module in ("domain.py", "reactions.py")]
 CLOCKS_AND_CHANCE = {"time", "random", "secrets", "uuid_utils", "django", "os"}
 SHOP = re.compile(
     r"\b(?:orders?|stocks?|skus?|prices?|currenc(?:y|ies)|payments?|charges?|refunds?|customers?|shops?)\b",

@@ -8,19 +8,19 @@ import stripe as sdk
 
 from payment_service.provider.port import Charged, Declined, Pending, UnexpectedAnswer, Voided
 from payment_service.provider.stripe import Stripe
-from tests.support.providers import stripe_mock, worlds
-from tests.support.providers.worlds import StripeWorld, payment
+from tests.support.providers import harness, stripe_mock
+from tests.support.providers.harness import StripeHarness, payment
 from waybill.deciders.outcomes import OutcomeUnknown, Unavailable
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory) -> Iterator[StripeWorld]:
-    with worlds.stripe(tmp_path_factory.mktemp("stripe")) as world:
-        yield world
+def running(tmp_path_factory) -> Iterator[StripeHarness]:
+    with harness.stripe(tmp_path_factory.mktemp("stripe")) as found:
+        yield found
 
 
 @pytest.fixture
-def world(running) -> Iterator[StripeWorld]:
+def psp(running) -> Iterator[StripeHarness]:
     running.proxy.faults.clear()
     running.proxy.refusals.clear()
     running.proxy.posts.clear()
@@ -29,8 +29,8 @@ def world(running) -> Iterator[StripeWorld]:
 
 
 @pytest.fixture
-def stripe(world) -> Iterator[Stripe]:
-    adapter = Stripe(world.settings)
+def stripe(psp) -> Iterator[Stripe]:
+    adapter = Stripe(psp.settings)
     yield adapter
     adapter.close()
 
@@ -39,7 +39,7 @@ def stripe(world) -> Iterator[Stripe]:
 def described(tmp_path_factory) -> Iterator[Stripe]:
     """Stripe as its own description has it: every request is checked, and answered from a fixture."""
     with stripe_mock.running(tmp_path_factory.mktemp("stripe-mock")) as url:
-        adapter = Stripe(worlds.at_stripe(url))
+        adapter = Stripe(harness.at_stripe(url))
         yield adapter
         adapter.close()
 
@@ -54,10 +54,10 @@ def test_stripe_mock_refuses_what_stripe_does_not_know(described):
 
 
 @mocked
-def test_stripes_description_takes_every_request_of_ours(described, world):
+def test_stripes_description_takes_every_request_of_ours(described, psp):
     """The fixtures know nothing of ours, so each ends as the port says of such an answer, and none as refused."""
-    asked = payment(world)
-    paid = payment(world, charge_id="pi_123")
+    asked = payment(psp)
+    paid = payment(psp, charge_id="pi_123")
     assert described.charge(asked) == Declined("card_declined")
     with pytest.raises(Pending, match="requires_payment_method"):
         described.void(asked)
@@ -67,60 +67,60 @@ def test_stripes_description_takes_every_request_of_ours(described, world):
     assert described.find_refund(paid) is None
 
 
-def test_a_search_that_lags_does_not_make_a_void_miss_the_charge(stripe, world):
-    asked = payment(world)
+def test_a_search_that_lags_does_not_make_a_void_miss_the_charge(stripe, psp):
+    asked = payment(psp)
     charged = stripe.charge(asked)
-    world.proxy.blind = True
+    psp.proxy.blind = True
     assert stripe.find_charge(asked) is None
     assert stripe.void(asked) == charged
 
 
-def test_a_charge_behind_a_stored_error_of_the_confirmation_needs_no_search(stripe, world):
-    asked = payment(world)
-    world.fault("charge", "late_error")
+def test_a_charge_behind_a_stored_error_of_the_confirmation_needs_no_search(stripe, psp):
+    asked = payment(psp)
+    psp.fault("charge", "late_error")
     with pytest.raises(Unavailable):
         stripe.charge(asked)
-    world.proxy.blind = True
+    psp.proxy.blind = True
     assert isinstance(stripe.charge(asked), Charged)
-    assert world.charges(asked.order_id) == [4200]
+    assert psp.charges(asked.order_id) == [4200]
 
 
 @pytest.mark.parametrize("fault", ["stored_error", "late_error"])
-def test_a_void_after_a_stored_error_of_the_creation_ends_it(stripe, world, fault):
-    asked = payment(world)
-    world.fault("payment_intents", fault)
+def test_a_void_after_a_stored_error_of_the_creation_ends_it(stripe, psp, fault):
+    asked = payment(psp)
+    psp.fault("payment_intents", fault)
     with pytest.raises(Unavailable):
         stripe.charge(asked)
-    world.fault("payment_intents", None)
+    psp.fault("payment_intents", None)
     with pytest.raises(OutcomeUnknown):
         stripe.charge(asked)
     assert stripe.void(asked) == Voided()
     with pytest.raises(OutcomeUnknown):
         stripe.charge(asked)
-    assert world.charges(asked.order_id) == []
+    assert psp.charges(asked.order_id) == []
 
 
-def test_a_charge_that_was_canceled_in_the_dashboard_is_barred_and_one_that_was_made_there_is_found(stripe, world):
-    asked = payment(world)
-    world.fault("charge", "stored_error")
+def test_a_charge_that_was_canceled_in_the_dashboard_is_voided_and_one_that_was_made_there_is_found(stripe, psp):
+    asked = payment(psp)
+    psp.fault("charge", "stored_error")
     for _ in range(2):
         with pytest.raises(Unavailable):
             stripe.charge(asked)
-    world.fault("charge", None)
-    (intent,) = world._intents(asked.order_id)
-    credentials = {"authorization": f"Bearer {worlds.KEY}"}
-    world.proxy.upstream.post(f"/v1/payment_intents/{intent['id']}/confirm", headers=credentials).raise_for_status()
+    psp.fault("charge", None)
+    (intent,) = psp._intents(asked.order_id)
+    credentials = {"authorization": f"Bearer {harness.KEY}"}
+    psp.proxy.upstream.post(f"/v1/payment_intents/{intent['id']}/confirm", headers=credentials).raise_for_status()
     assert stripe.find_charge(asked) == Charged(intent["id"])
-    another = payment(world)
+    another = payment(psp)
     intent = stripe._create(another)
-    world.proxy.upstream.post(f"/v1/payment_intents/{intent.id}/cancel", headers=credentials).raise_for_status()
+    psp.proxy.upstream.post(f"/v1/payment_intents/{intent.id}/cancel", headers=credentials).raise_for_status()
     assert stripe.charge(another) == Voided()
 
 
-def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, world):
-    asked = payment(world)
-    paid = payment(world, order_id=asked.order_id, charge_id=stripe.charge(asked).charge_id)
-    world.fault("refund", "failed")
+def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, psp):
+    asked = payment(psp)
+    paid = payment(psp, order_id=asked.order_id, charge_id=stripe.charge(asked).charge_id)
+    psp.fault("refund", "failed")
     with pytest.raises(UnexpectedAnswer, match="the money is owed"):
         stripe.refund(paid)
     assert stripe.find_refund(paid) is None
@@ -130,41 +130,39 @@ def test_a_refund_that_failed_is_owed_and_not_taken_for_paid(stripe, world):
     ("currency", "amount", "theirs"),
     [("ISK", 5, 500), ("UGX", 5, 500), ("MGA", 500, 5), ("KWD", 5120, 5120), ("JPY", 500, 500), ("HUF", 1045, 1045)],
 )
-def test_stripe_is_asked_in_its_own_units_and_told_of_in_ours(stripe, world, currency, amount, theirs):
-    asked = payment(world, amount=amount, currency=currency)
+def test_stripe_is_asked_in_its_own_units_and_told_of_in_ours(stripe, psp, currency, amount, theirs):
+    asked = payment(psp, amount=amount, currency=currency)
     charged = stripe.charge(asked)
     assert isinstance(charged, Charged)
-    assert world.charges(asked.order_id) == [theirs]
+    assert psp.charges(asked.order_id) == [theirs]
     assert stripe.find_charge(asked) == charged
     paid = replace(asked, charge_id=charged.charge_id)
     refunded = stripe.refund(paid)
-    assert world.refunds(asked.order_id) == [theirs]
+    assert psp.refunds(asked.order_id) == [theirs]
     assert stripe.find_refund(paid) == refunded
 
 
 @pytest.mark.parametrize(("currency", "amount"), [("KWD", 5124), ("TND", 1), ("MGA", 550)])
 def test_an_amount_that_stripe_would_have_to_round_is_declined_unasked_and_its_void_has_nothing_to_void(
-    stripe, world, currency, amount
+    stripe, psp, currency, amount
 ):
-    asked = payment(world, amount=amount, currency=currency)
+    asked = payment(psp, amount=amount, currency=currency)
     assert stripe.charge(asked) == Declined("amount_not_representable")
     assert stripe.void(asked) == Voided()
-    assert world.proxy.posts == []
+    assert psp.proxy.posts == []
 
 
-def test_a_charge_in_another_unit_than_stripes_own_needs_attention(stripe, world):
-    asked = payment(world, amount=500, currency="ISK")
+def test_a_charge_in_another_unit_than_stripes_own_needs_attention(stripe, psp):
+    asked = payment(psp, amount=500, currency="ISK")
     stripe.charge(replace(asked, amount=5))
     with pytest.raises(UnexpectedAnswer, match=r"asked to charge 500 ISK .*: 5 ISK"):
         stripe.find_charge(asked)
 
 
-def test_a_key_that_stripe_does_not_know_is_the_worlds_failure(stripe, world):
-    keyless = Stripe(
-        world.settings.model_copy(update={"stripe_api_key": type(world.settings.stripe_api_key)("nonsense")})
-    )
+def test_a_key_that_stripe_does_not_know_is_a_failure_of_the_environment(stripe, psp):
+    keyless = Stripe(psp.settings.model_copy(update={"stripe_api_key": type(psp.settings.stripe_api_key)("nonsense")}))
     with pytest.raises(Unavailable, match="Unauthorized"):
-        keyless.charge(payment(world))
+        keyless.charge(payment(psp))
     keyless.close()
 
 
@@ -181,9 +179,9 @@ def refusal(kind, code=None, param=None):
         (402, refusal("card_error", "expired_card"), "expired_card"),
     ],
 )
-def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, world, status, error, code):
-    asked = payment(world)
-    world.proxy.refusals["payment_intents"] = (status, error)
+def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, psp, status, error, code):
+    asked = payment(psp)
+    psp.proxy.refusals["payment_intents"] = (status, error)
     assert stripe.charge(asked) == Declined(code)
     assert stripe.void(asked) == Voided()
 
@@ -200,18 +198,21 @@ def test_a_creation_that_is_refused_for_its_card_or_amount_is_a_decline(stripe, 
         (500, refusal("api_error"), "500"),
     ],
 )
-def test_a_creation_that_fails_for_another_reason_is_no_decline(stripe, world, status, error, said):
-    asked = payment(world)
-    world.proxy.refusals["payment_intents"] = (status, error)
+def test_a_creation_that_fails_for_another_reason_is_no_decline(stripe, psp, status, error, said):
+    asked = payment(psp)
+    psp.proxy.refusals["payment_intents"] = (status, error)
     for ask in (stripe.charge, stripe.void):
         with pytest.raises(Unavailable, match=said):
             ask(asked)
-    world.proxy.refusals.clear()
+    psp.proxy.refusals.clear()
     assert isinstance(stripe.charge(asked), Charged)
 
 
-def test_a_creation_whose_request_is_wrong_is_no_decline_and_needs_attention(stripe, world):
-    world.proxy.refusals["payment_intents"] = (400, refusal("invalid_request_error", "parameter_unknown", "surprise"))
+def test_a_creation_whose_request_is_wrong_is_no_decline_and_needs_attention(stripe, psp):
+    psp.proxy.refusals["payment_intents"] = (
+        400,
+        refusal("invalid_request_error", "parameter_unknown", "surprise"),
+    )
     for ask in (stripe.charge, stripe.void):
         with pytest.raises(UnexpectedAnswer, match="400 'no'"):
-            ask(payment(world))
+            ask(payment(psp))

@@ -43,7 +43,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '{}')
 
 
 @dataclass
-class World:
+class Feed:
     """What is on the topics, and how a subscriber reaches it."""
 
     broker: Broker
@@ -104,7 +104,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def feed(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     registry = f"{stack.urls['registry']}/apis/ccompat/v7"
     folder = tmp_path_factory.mktemp("certificates")
     with (
@@ -116,10 +116,10 @@ def world(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPa
         _schemas("register", WAYBILL_REGISTRY_URL=registry, WAYBILL_OWNER_DATABASE_URLS=database.owner_url)
         outbox = Outbox(database, broker.bootstrap, "order.events.v1")
         with relay(outbox):
-            world = World(broker, outbox, gateway)
-            world.publish(KEYS, ROUNDS)
-            _add_what_happens(world)
-            yield world
+            feed = Feed(broker, outbox, gateway)
+            feed.publish(KEYS, ROUNDS)
+            _add_what_happens(feed)
+            yield feed
 
 
 def _schemas(step: str, **environment: str) -> None:
@@ -127,13 +127,13 @@ def _schemas(step: str, **environment: str) -> None:
     subprocess.run(command, cwd=CHECKOUT, env=os.environ | environment, check=True, timeout=60, capture_output=True)
 
 
-def _add_what_happens(world: World) -> None:
+def _add_what_happens(feed: Feed) -> None:
     """Send copies, as after a crash of the relay; replays; and records that nobody can read, with good ones behind."""
-    good = world.records()
+    good = feed.records()
     replay = {"ce_replayid": str(uuid.uuid4())}
-    world.send([(record, {}) for record in good[::3]])
-    world.send([(record, replay) for record in good[::5]])
-    world.send(
+    feed.send([(record, {}) for record in good[::3]])
+    feed.send([(record, replay) for record in good[::5]])
+    feed.send(
         [(record, replay | {"ce_replaytarget": "somebody-else", "ce_replayreprocess": "true"}) for record in good[:5]]
     )
     sample = next(record for record in good if record.place.startswith("order.events.v1/"))
@@ -149,9 +149,9 @@ def _add_what_happens(world: World) -> None:
         for each_value, each_more in ((value, more), (sample.value, {})):
             fresh = {"ce_id": str(uuid.uuid4()), "ce_subject": kind}
             sent.append((Record(kind, sample.headers, each_value, sample.place), fresh | each_more))
-    world.send(sent)
-    world.odd = {record.place: record.key for record in world.records() if record.key in odd}
-    assert len(world.odd) == 2 * len(ODD)
+    feed.send(sent)
+    feed.odd = {record.place: record.key for record in feed.records() if record.key in odd}
+    assert len(feed.odd) == 2 * len(ODD)
 
 
 def _plain(value: Any) -> Any:
@@ -167,43 +167,43 @@ def _plain(value: Any) -> Any:
             return str(value)
 
 
-def assert_each_once_and_in_order(world: World, reader: Subscriber) -> None:
+def assert_each_once_and_in_order(feed: Feed, reader: Subscriber) -> None:
     handled, aside = reader.show()
     found = {
         entry["id"]: {name: entry[name] for name in ("topic", "key", "version", "type", "event")} for entry in handled
     }
     assert len(handled) == len(found)
-    assert _plain(found) == _plain(world.published)
+    assert _plain(found) == _plain(feed.published)
     versions: dict[str, list[int]] = defaultdict(list)
     for entry in handled:
         versions[entry["key"]].append(entry["version"])
     assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values()), versions
-    assert {f"{entry['topic']}/{entry['partition']}/{entry['offset']}": entry["key"] for entry in aside} == world.odd
+    assert {f"{entry['topic']}/{entry['partition']}/{entry['offset']}": entry["key"] for entry in aside} == feed.odd
 
 
 @each_language
-def test_every_event_is_handled_once_and_in_order_by_a_subscriber_that_is_killed(world: World, language):
-    with world.subscriber(language) as reader:
-        world.gateway.away = True
+def test_every_event_is_handled_once_and_in_order_by_a_subscriber_that_is_killed(feed: Feed, language):
+    with feed.subscriber(language) as reader:
+        feed.gateway.away = True
         try:
             reader.start(REGISTRY_USER=USER, REGISTRY_PASSWORD=PASSWORD)
             reader.until(lambda _: reader.done("waits registry:"), "waiting for the registry")
         finally:
-            world.gateway.away = False
+            feed.gateway.away = False
         assert reader.done("handled") == 0
         reader.until(lambda _: reader.done("handled") >= KILLED_AFTER, "the middle")
         reader.kill()
-        assert len(reader.show()[0]) < len(world.published)
+        assert len(reader.show()[0]) < len(feed.published)
 
         reader.start(REGISTRY_TOKEN=TOKEN)
-        last = {record.place for record in world.records()}
+        last = {record.place for record in feed.records()}
         ends = {place.rpartition("/")[0]: place for place in sorted(last, key=lambda p: int(p.rpartition("/")[2]))}
         reader.until(lambda _: set(ends.values()) <= reader.places(), "the end of every partition")
         assert reader.stop() == 0
         assert reader.lines[-1] == "stopped"
         assert reader.ever("repeat")
         assert reader.ever("for another group")
-        assert_each_once_and_in_order(world, reader)
+        assert_each_once_and_in_order(feed, reader)
         _reasons(reader)
 
 
@@ -225,16 +225,16 @@ def _reasons(reader: Subscriber) -> None:
 
 @pytest.mark.slow
 @each_language
-def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(world: World, language):
-    with world.subscriber(language) as reader:
+def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(feed: Feed, language):
+    with feed.subscriber(language) as reader:
         reader.start(REGISTRY_TOKEN=TOKEN)
-        reader.until(lambda _: reader.done("handled") == len(world.published), "all that is there")
+        reader.until(lambda _: reader.done("handled") == len(feed.published), "all that is there")
         asked = {"ce_replayid": str(uuid.uuid4()), "ce_replaytarget": reader.group, "ce_replayreprocess": "true"}
-        found = read_topic(world.broker.bootstrap, "order.events.v1")
-        record = next(one for one in found if one.headers.get("ce_id") in world.published)  # one that can be read
+        found = read_topic(feed.broker.bootstrap, "order.events.v1")
+        record = next(one for one in found if one.headers.get("ce_id") in feed.published)  # one that can be read
         older = record.headers | {"ce_id": str(uuid.uuid4()), "ce_sequence": "1"}
         new = Record(record.key, older, record.value, record.place)
-        world.send([(record, asked), (record, asked), (new, {**asked, "ce_replayreprocess": ""})])
+        feed.send([(record, asked), (record, asked), (new, {**asked, "ce_replayreprocess": ""})])
         reader.until(lambda _: reader.done("handled again") and reader.done("replay"), "the replay")
         assert reader.stop() == 0
         assert (reader.done("handled again"), reader.done("replay")) == (1, 1)
@@ -246,26 +246,26 @@ def test_a_replay_is_told_from_news_and_handled_again_where_that_is_asked_for(wo
 
 
 @pytest.mark.slow
-def test_subscribers_go_on_after_the_broker_was_away(world: World):
+def test_subscribers_go_on_after_the_broker_was_away(feed: Feed):
     with ExitStack() as all_of_them:
         readers: list[Subscriber] = []
         for language in LANGUAGES:
             try:
-                readers.append(all_of_them.enter_context(world.subscriber(language)))
+                readers.append(all_of_them.enter_context(feed.subscriber(language)))
             except pytest.skip.Exception:
                 continue
-        before = len(world.published)
+        before = len(feed.published)
         for reader in readers:
             reader.start(REGISTRY_TOKEN=TOKEN)
         for reader in readers:
             reader.until(lambda _, reader=reader: reader.done("handled") == before, "all that is there")
-        world.broker.kill()
-        world.broker.start()
-        world.publish(1, 1)
+        feed.broker.kill()
+        feed.broker.start()
+        feed.publish(1, 1)
         for reader in readers:
-            reader.until(lambda _, reader=reader: reader.done("handled") == len(world.published), "what came since")
+            reader.until(lambda _, reader=reader: reader.done("handled") == len(feed.published), "what came since")
             assert reader.stop() == 0
-            assert_each_once_and_in_order(world, reader)
+            assert_each_once_and_in_order(feed, reader)
 
 
 def test_the_python_one_asks_for_the_version_that_it_is_tested_with():

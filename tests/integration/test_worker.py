@@ -208,7 +208,7 @@ def test_what_only_an_operator_can_end_is_marked_tried_on_and_the_mark_goes_when
     assert attention() == []
 
 
-def test_what_the_world_fails_needs_attention_only_once_it_is_too_late(order_database, calls):
+def test_what_the_environment_fails_needs_attention_only_once_it_is_too_late(order_database, calls):
     def attempt(order, asked, tried):
         calls.append(tried)
         raise Unavailable("the mail server is away")

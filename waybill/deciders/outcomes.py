@@ -74,7 +74,7 @@ class CommandRefused(Exception):
 
 
 class Unavailable(Exception):
-    """The world is broken (a database, a provider, a mail server): try again, count nothing against the record."""
+    """The environment fails (a database, a provider, a mail server): try again, count nothing against the record."""
 
 
 class OutcomeUnknown(Unavailable):

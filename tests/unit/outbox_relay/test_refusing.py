@@ -1,4 +1,4 @@
-"""Which of the broker's answers are about a record, and which are about the world."""
+"""Which of the broker's answers are about a record, and which are about the environment."""
 
 from confluent_kafka import KafkaError
 

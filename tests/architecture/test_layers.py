@@ -1,4 +1,4 @@
-"""Who imports whom, by import-linter; and proof on a small house that each wall stops somebody."""
+"""Who imports whom, by import-linter; and proof on a small copy that each contract is broken by somebody."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from tests.support.services import PACKAGES, SERVICES
 
 PURE = ("domain", "reactions")
 LINT = Path(sys.executable).with_name("lint-imports")
-# A line that breaks the wall of that name → the file that it is added to.
+# A line that breaks the contract of that name → the file that it is added to.
 BREAKS = {
     "programs stand side by side on the events, all on waybill": [
         ("order_service/api.py", "import payment_service.domain"),
@@ -58,7 +58,7 @@ def contracts() -> list[str]:
 
 
 @pytest.fixture
-def copied_house(tmp_path: Path) -> Path:
+def copied_tree(tmp_path: Path) -> Path:
     """The sources alone, to break."""
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "*.avsc")
@@ -78,7 +78,7 @@ def test_the_walls_go_round_every_program():
     layers, pure, requests, *_ = configured()["contracts"]
     assert layers["layers"][0] == "catalogue"  # reads all of them, and nobody reads it
     assert set(layers["layers"][1].split(" | ")) == {*SERVICES, "outbox_relay"}
-    assert set(pure["source_modules"]) == {f"{service}.{room}" for service in SERVICES for room in PURE}
+    assert set(pure["source_modules"]) == {f"{service}.{module}" for service in SERVICES for module in PURE}
     assert set(requests["source_modules"]) == {f"{service}.api" for service in SERVICES}
 
 
@@ -86,12 +86,12 @@ def test_every_wall_is_proved():
     assert sorted(BREAKS) == sorted(contracts())
 
 
-@pytest.mark.parametrize(("wall", "file", "line"), [(w, *each) for w, breaks in BREAKS.items() for each in breaks])
-def test_a_wall_stops_who_would_go_through(copied_house, wall, file, line):
-    broken = copied_house / file
+@pytest.mark.parametrize(("contract", "file", "line"), [(w, *each) for w, breaks in BREAKS.items() for each in breaks])
+def test_a_contract_refuses_an_import_that_it_forbids(copied_tree, contract, file, line):
+    broken = copied_tree / file
     broken.write_text(f"{broken.read_text()}\n\ndef _through() -> None:\n    {line}\n")
-    done = lint(copied_house)
-    assert f"{wall} BROKEN" in done.stdout, done.stdout
+    done = lint(copied_tree)
+    assert f"{contract} BROKEN" in done.stdout, done.stdout
 
 
 def test_no_wall_is_passed_by_importing_a_module_by_its_name():

@@ -24,7 +24,7 @@ from tests.support.providers.process import answering, free_port
 KEY = "sk_test_waybill"
 
 
-class World(Protocol):
+class Harness(Protocol):
     """A provider that a test may break, and what its own records say."""
 
     name: str
@@ -55,10 +55,10 @@ class World(Protocol):
         ...
 
 
-def payment(world: World, *, method: str | None = None, **fields: Any) -> Payment:
+def payment(psp: Harness, *, method: str | None = None, **fields: Any) -> Payment:
     """A payment of a new order that was asked for."""
     wanted = {"status": Status.REQUESTED, "customer_id": "ann", "amount": 4200, "currency": "EUR"}
-    wanted |= {"order_id": uuid4(), "payment_method": method or world.fine}
+    wanted |= {"order_id": uuid4(), "payment_method": method or psp.fine}
     return Payment(**(wanted | fields))
 
 
@@ -98,7 +98,7 @@ class SimulatorWorld:
 
 
 @dataclass
-class StripeWorld:
+class StripeHarness:
     """localstripe behind the proxy; its records are read past the proxy."""
 
     settings: PaymentSettings
@@ -141,16 +141,16 @@ class StripeWorld:
 
 
 @contextmanager
-def in_use(world: World) -> Iterator[None]:
+def in_use(psp: Harness) -> Iterator[None]:
     """Make it the provider that this process's payment service asks, repaired and with closed breakers."""
-    adapter = {"simulator": Simulator, "stripe": Stripe}[world.name](world.settings)
+    adapter = {"simulator": Simulator, "stripe": Stripe}[psp.name](psp.settings)
     with pytest.MonkeyPatch.context() as patched, ExitStack() as afterwards:
         for call in ("charge", "void", "refund", "creation"):
-            world.fault(call, None)
-            afterwards.callback(world.fault, call, None)
+            psp.fault(call, None)
+            afterwards.callback(psp.fault, call, None)
         patched.setattr(asking, "chosen", lambda: adapter)
         for module in (asking, guard):
-            patched.setattr(module, "read", lambda kind: world.settings)
+            patched.setattr(module, "read", lambda kind: psp.settings)
         for leave in (guard._breaker.cache_clear, adapter.close):
             afterwards.callback(leave)
         guard._breaker.cache_clear()
@@ -175,7 +175,7 @@ def simulator(folder: Path) -> Iterator[SimulatorWorld]:
 
 
 @contextmanager
-def stripe(folder: Path) -> Iterator[StripeWorld]:
+def stripe(folder: Path) -> Iterator[StripeHarness]:
     """Run a localstripe of the test's own, and the proxy before it."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.providers.localstripe_program", str(port)]
@@ -183,7 +183,7 @@ def stripe(folder: Path) -> Iterator[StripeWorld]:
         answering(command, port, folder / "localstripe.log", os.environ) as url,
         stripe_proxy.running(url) as proxy,
     ):
-        yield StripeWorld(at_stripe(proxy.url), proxy)
+        yield StripeHarness(at_stripe(proxy.url), proxy)
 
 
 def at_stripe(url: str) -> PaymentSettings:

@@ -1,4 +1,4 @@
-"""The four services have the same rooms: who has walked through one can walk through all."""
+"""The four services have the same modules: who has read one can read all."""
 
 import ast
 import hashlib
@@ -11,10 +11,10 @@ from devstack import services
 from devstack.folder import CHECKOUT
 from tests.support.services import SERVICES
 
-ROOMS = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
+MODULES = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
 WITH_WORKER = {one.package for one in services.SERVICES.values() if "worker" in one.programs}
-# What a service has beside the rooms, and why.
-OWN_ROOMS = {
+# What a service has beside them, and why.
+OWN_MODULES = {
     "payment_service": {"provider"},  # the only outside call: the payment providers, one module each
     "notification_service": {"mailer", "address"},  # the only other one: the mail server, and whom it can reach
 }
@@ -22,14 +22,14 @@ VAGUE = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "man
 SAYS = ("Owns:", "Topics in:", "Topics out:")
 
 
-def tree(service: str, room: str) -> ast.Module:
-    return ast.parse((CHECKOUT / service / f"{room}.py").read_text())
+def tree(service: str, module: str) -> ast.Module:
+    return ast.parse((CHECKOUT / service / f"{module}.py").read_text())
 
 
-def public_names(service: str, room: str) -> set[str]:
+def public_names(service: str, module: str) -> set[str]:
     """Functions, classes and assigned names of a module, without a leading underscore."""
     found: set[str] = set()
-    for node in tree(service, room).body:
+    for node in tree(service, module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign):
@@ -38,16 +38,16 @@ def public_names(service: str, room: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_rooms_are_the_same(service):
+def test_the_modules_are_the_same(service):
     found = {path.stem for path in (CHECKOUT / service).glob("*.py")}
     found |= {path.parent.name for path in (CHECKOUT / service).glob("*/__init__.py")} - {"migrations"}
     worker = {"worker"} if service in WITH_WORKER else set()
-    assert found == ROOMS | worker | OWN_ROOMS.get(service, set())
+    assert found == MODULES | worker | OWN_MODULES.get(service, set())
     assert (CHECKOUT / service / "migrations" / "0001_initial.py").is_file()
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_room_offers_the_same_names_in_every_service(service):
+def test_a_module_offers_the_same_names_in_every_service(service):
     assert {"decide", "evolve", "Command"} <= public_names(service, "domain")
     assert {"to_state", "to_rows"} <= public_names(service, "models")
     assert {"router"} <= public_names(service, "api")
