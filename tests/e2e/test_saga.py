@@ -137,5 +137,5 @@ def test_one_correlation_id_runs_from_the_request_through_every_event(shop):
         assert found == [("a-request-of-mine",)], service
 
 
-def test_the_three_books_agree(shop):
+def test_the_three_records_agree(shop):
     until_they_agree(shop.stack)
