@@ -24,7 +24,7 @@ from waybill.runtime.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 ATTEMPTS = 3
 LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
-FEWEST_BLOCKED_KEYS = 20  # fewer are bad events, whatever their share
+FEWEST_BLOCKED_KEYS = 20  # with fewer, the events are bad and not the code, whatever their share of all keys
 
 
 def process(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
@@ -119,6 +119,8 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
     fresh = inbox.receive(subscriber.name, messages, retention_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []
+    # Within one batch: a record may come twice, and one that is to be handled again has an inbox id of its own beside
+    # its event's, so both ids are noted.
     taken: set[str] = set()
     for message in messages:
         if message.inbox_id not in fresh or message.inbox_id in taken:

@@ -74,7 +74,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
     consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
     log.info("consuming", topics=subscriber.topics)
-    between = Chores(
+    periodic = PeriodicTasks(
         lambda: _record_reactions(subscriber),
         lambda: _show_gaps(starts),
         lambda: redrive_registered(subscriber, settings),
@@ -91,7 +91,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
                 started = time.monotonic()
                 if _until_handled(loop, messages):
                     handled |= {(m.topic, m.partition): m for m in messages}
-                stop.wait(max(0.0, started + _pace(subscriber, messages, settings) - time.monotonic()))
+                stop.wait(max(0.0, started + _batch_interval(subscriber, messages, settings) - time.monotonic()))
             else:
                 all_read = broker.answers and not starts.pending
                 for topic in subscriber.topics:
@@ -104,24 +104,24 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
             for partition in starts.pending:
                 handled.pop(partition, None)  # it may be of a log that is no longer there
             starts.settle(consumer)
-            between.do()
+            periodic.run_due()
     finally:
         _commit(loop, handled)
         consumer.close()
 
 
-class Chores:
-    """What is done between two batches, each thing at its own time: it returns the seconds until it is due again."""
+class PeriodicTasks:
+    """What is done between two batches: each task returns the seconds until it is due again."""
 
-    def __init__(self, *chores: Callable[[], float]) -> None:
-        """Take what is to be done, each for the first time at once."""
-        self._due_at = dict.fromkeys(chores, 0.0)
+    def __init__(self, *tasks: Callable[[], float]) -> None:
+        """Take the tasks, each due at once."""
+        self._due_at = dict.fromkeys(tasks, 0.0)
 
-    def do(self) -> None:
-        """Do what is due. Raises what that raises."""
-        for chore, due_at in self._due_at.items():
+    def run_due(self) -> None:
+        """Run what is due. Raises what that raises."""
+        for task, due_at in self._due_at.items():
             if time.monotonic() > due_at:
-                self._due_at[chore] = time.monotonic() + chore()
+                self._due_at[task] = time.monotonic() + task()
 
 
 def _show_gaps(starts: Starts) -> float:
@@ -143,7 +143,10 @@ def _record_reactions(subscriber: Subscriber) -> float:
 
 
 def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
-    """Handle a batch, again with backoff while the environment fails; False where told to stop first."""
+    """Handle a batch, retried with backoff while the environment fails; False where `stop` is set first.
+
+    Adds to `messages` what a rebalance brings meanwhile: the caller commits the offsets of all of them.
+    """
     done = False
     wait = loop.settings.retry_seconds
     paused = []
@@ -151,7 +154,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
     skipped: list[skips.Skip] = []
     while not loop.stop.is_set():
         try:
-            if failed:
+            if failed:  # only now: a healthy batch costs no query for skips
                 skipped = skips.among(messages)
             places = {skip.place for skip in skipped}
             handling.process(loop.subscriber, [m for m in messages if m.place not in places], loop.settings)
@@ -159,13 +162,13 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
             if not may_succeed_later(error):
                 raise
             failed = True
-            _tell(loop.condition, error)
+            _note_failure(loop.condition, error)
             handling.put_lag(messages)
             connection.close()
             watchdog.alive()
             paused = loop.consumer.assignment()
             loop.consumer.pause(paused)
-            # Keeps the membership. A rebalance within it can bring partitions that are not paused, and their messages.
+            # Polls, and so keeps the group's member. A rebalance meanwhile can bring partitions that are not paused.
             messages += loop.poller.wait(wait)
             wait = min(60.0, wait * 2)
         else:
@@ -181,7 +184,7 @@ def _until_handled(loop: _Loop, messages: list[Message]) -> bool:
     return done
 
 
-def _tell(condition: Condition, error: Exception) -> None:
+def _note_failure(condition: Condition, error: Exception) -> None:
     stopped, found = isinstance(error, ConsumerStopped), classify(error)
     metrics.put("consumer_stopped", stopped)
     part = "stopped" if stopped else "database"
@@ -205,6 +208,6 @@ def _commit(loop: _Loop, handled: dict[Partition, Message]) -> None:
         log.warning("offsets not committed", reason=one_line(error))  # they come again, and the inbox knows them
 
 
-def _pace(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> float:
-    """Return the seconds from the begin of this batch to that of the next; what is passed costs nothing."""
+def _batch_interval(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> float:
+    """Return the seconds between the starts of this batch and the next; messages that are passed over add none."""
     return min(settings.batch_seconds, MESSAGE_SECONDS * sum(handling.concerns(subscriber, m) for m in messages))

@@ -63,7 +63,7 @@ def fold(service: Service, event: Event, version: int, rows: RowsById) -> Mappin
     An event moves the row of its own aggregate, and every other row of the service whose primary key it names: one in
     a booking's log that has a field `room_id` also moves the room of which that is the key.
     """
-    state = _state(service, service.tables, _named(service, event), rows)
+    state = _state(service, service.tables, _rows_moved_by(service, event), rows)
     after = _rows_after(service, state, [event], rows)
     own = after.get((event.aggregate_type, event.aggregate_id))
     if own is not None:
@@ -91,20 +91,20 @@ def _rows_after(service: Service, state: Any, events: Iterable[Event], rows: Row
     return after
 
 
-def _named(service: Service, event: Event) -> Iterator[tuple[str, Key]]:
+def _rows_moved_by(service: Service, event: Event) -> Iterator[tuple[str, Key]]:
     own = service.tables[event.aggregate_type]
     yield event.aggregate_type, own._meta.pk.to_python(event.aggregate_id)
     for kind, model in service.tables.items():
         if model is not own:
-            for key in _values(event.to_avro(), model._meta.pk.name):
+            for key in _values_named(event.to_avro(), model._meta.pk.name):
                 yield kind, key
 
 
-def _values(datum: Mapping[str, Any], name: str) -> Iterator[Any]:
+def _values_named(datum: Mapping[str, Any], name: str) -> Iterator[Any]:
     for field_name, value in datum.items():
         if field_name == name:
             yield value
         elif isinstance(value, list):
             for item in cast("Sequence[object]", value):
                 if isinstance(item, Mapping):
-                    yield from _values(cast("Mapping[str, Any]", item), name)
+                    yield from _values_named(cast("Mapping[str, Any]", item), name)

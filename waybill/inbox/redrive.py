@@ -45,7 +45,7 @@ class _DeadLetter(NamedTuple):
     event_type: str | None
 
     @property
-    def lane(self) -> tuple[str, str]:
+    def ordering_key(self) -> tuple[str, str]:
         return self.topic, self.key
 
 
@@ -58,24 +58,28 @@ def redrive(
     handled too.
     """
     seen: set[UUID] = set()
+    # Of ordering keys: `stuck` has a dead letter that stays, so later ones stay too; `freed` had one handled, so what
+    # the consumer adds behind it meanwhile is handled as well.
     stuck: set[tuple[str, str]] = set()
     freed: set[tuple[str, str]] = set()
     waiting = _dead_letters(subscriber.name)
     while waiting:
         for one in waiting:
             seen.add(one.id)
-            if only is not None and one.id not in only and one.lane not in freed:
-                stuck.add(one.lane)  # not chosen, and nothing of its key may go before it
+            if only is not None and one.id not in only and one.ordering_key not in freed:
+                stuck.add(one.ordering_key)  # not chosen, and nothing of its key may go before it
                 continue
-            if one.lane not in stuck:
+            if one.ordering_key not in stuck:
                 failure = _try(subscriber, one.id, settings)
             elif only is None or one.id in only:
                 failure = inbox.BEHIND
             else:
                 continue
-            (stuck if failure else freed).add(one.lane)
+            (stuck if failure else freed).add(one.ordering_key)
             yield MessageRedriven(one.topic, one.key, one.place, one.event_type, failure)
-        waiting = [one for one in _dead_letters(subscriber.name) if one.id not in seen and one.lane in freed - stuck]
+        waiting = [
+            one for one in _dead_letters(subscriber.name) if one.id not in seen and one.ordering_key in freed - stuck
+        ]
 
 
 def _try(subscriber: Subscriber, row_id: UUID, settings: Settings) -> str | None:

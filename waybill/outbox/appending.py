@@ -4,15 +4,15 @@
         booking.save()
         append(BookingMade(booking_id=booking.pk, guests=2), aggregate=booking)
 
-The version within the aggregate is given here: one more than the last, without holes, in the order of commits. A lock
-on the aggregate (an advisory one, so that nothing need be locked by the project) is taken first and held until the
-transaction ends; only then is the last version read, in a statement of its own: one statement for both would read a
-snapshot from before the lock. The position in the outbox is given after the lock too, so it rises with the version,
-which is all that the relay needs.
+The version within the aggregate is given here: one more than the last, without holes, in the order of commits. First an
+advisory lock on the aggregate is taken, so that the project need not lock anything itself; it is held until the
+transaction ends. Only then is the last version read, in a statement of its own: one statement for both would read a
+snapshot from before the lock. PostgreSQL gives the position in the outbox after the lock too, so it rises with the
+version, which is all that the relay needs.
 
-The events of one call are locked in one sequence, whatever sequence they are given in. Two transactions that append to
-the same aggregates by several calls, in opposite sequences, can deadlock as they can on rows of their own; PostgreSQL
-ends one of them, which the project retries as a whole.
+The aggregates of one call are locked in sorted sequence, whatever sequence the events are given in. Two transactions
+that append to the same aggregates by several calls, in opposite sequences, can deadlock as they can on rows of their
+own; PostgreSQL ends one of them, which the project retries as a whole.
 
 In REPEATABLE READ and SERIALIZABLE the snapshot is older than the lock. Where somebody else has appended since, the
 append is refused; the transaction is retried like one that could not be serialized.
@@ -59,15 +59,15 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
 
     """
     where = using or _database_of(aggregate)
-    _refuse_others(events, aggregate)
+    _refuse_other_aggregates(events, aggregate)
     refuse_without_transaction(where)
-    versions = _last_versions(events, where)
+    versions = _lock_and_read_versions(events, where)
     cause = telemetry.current()
     appended: list[Appended] = []
     for event in events:
-        place = (event.aggregate_type, event.aggregate_id)
-        versions[place] += 1
-        appended.append(Appended(event, versions[place], cause))
+        identity = (event.aggregate_type, event.aggregate_id)
+        versions[identity] += 1
+        appended.append(Appended(event, versions[identity], cause))
     try:
         write(appended, where)
     except IntegrityError as error:
@@ -83,7 +83,7 @@ def _database_of(aggregate: Model | None) -> str:
     return (aggregate._state.db if aggregate is not None else None) or router.db_for_write(OutboxEvent)  # noqa: SLF001
 
 
-def _refuse_others(events: Iterable[Event], aggregate: Model | None) -> None:
+def _refuse_other_aggregates(events: Iterable[Event], aggregate: Model | None) -> None:
     if aggregate is None:
         return
     if aggregate.pk is None:
@@ -93,7 +93,7 @@ def _refuse_others(events: Iterable[Event], aggregate: Model | None) -> None:
             raise AppendRefused(f"{event!r} is about {event.aggregate_id}, and the aggregate given is {aggregate.pk}")
 
 
-def _last_versions(events: Iterable[Event], using: str) -> dict[Aggregate, int]:
+def _lock_and_read_versions(events: Iterable[Event], using: str) -> dict[Aggregate, int]:
     wanted = sorted({(event.aggregate_type, event.aggregate_id) for event in events})
     arrays: list[Any] = [[kind for kind, _ in wanted], [key for _, key in wanted]]
     with connections[using].cursor() as cursor:

@@ -40,10 +40,10 @@ FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_
 CLAIM = """
 WITH chosen AS MATERIALIZED (
     SELECT free.id
-    FROM unnest(%(tasks)s::text[], %(rooms)s::int[]) AS wanted (task, room),
+    FROM unnest(%(tasks)s::text[], %(capacity)s::int[]) AS wanted (task, capacity),
          LATERAL (SELECT id FROM waybill_due_task WHERE waybill_due_task.task = wanted.task
          AND due_at <= clock_timestamp()
-                  ORDER BY attempts, due_at LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS free
+                  ORDER BY attempts, due_at LIMIT wanted.capacity FOR UPDATE SKIP LOCKED) AS free
 ), claimed AS (
     UPDATE waybill_due_task
     SET attempts = attempts + 1,
@@ -132,9 +132,9 @@ def _wake_worker() -> None:
     wake_up.send(settings().worker_wake_up)
 
 
-def claim(rooms: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:
+def claim(capacity: Mapping[str, int], *, lease_seconds: float, retry_seconds: float) -> list[Claimed]:
     """Take due rows, of each task as many as it has room for, for the lease and their backoff; commits at once."""
-    tasks = {"tasks": list(rooms), "rooms": list(rooms.values())}
+    tasks = {"tasks": list(capacity), "capacity": list(capacity.values())}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, {**tasks, "lease": lease_seconds, "retry": retry_seconds})
         return [_claimed(*row) for row in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Due rows in, commands out: the third door, and the only one that calls the outside.
+"""Due rows in, commands out: the entry point that does what is due later, and the only one that calls other systems.
 
 A worker claims due rows, loads the states they are about in one SELECT, and makes the attempts in threads with no
 transaction open, so that a slow provider holds no lock and stops nobody. Each task has threads of its own: where one
@@ -37,7 +37,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at most
 STOP_SECONDS = 8.0  # what is not recorded by then is due again after its lease
 Done = Sequence[tuple[Claimed, Command | None]]
-LATE_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
+DEFECT_ATTEMPTS = 10  # a row that fails by a defect for the tenth time needs attention
 FIX_THE_ERROR = "fix what the error names; the task is retried by itself"
 
 
@@ -100,11 +100,11 @@ class Worker:
     def start(self) -> None:
         """Claim as many due rows of each task as it has free threads, and attempt them."""
         busy = Counter(claimed.task for claimed in self.under_way.values())
-        rooms = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
-        if not any(rooms.values()):
+        capacity = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
+        if not any(capacity.values()):
             return
         claimed = deadlines.claim(
-            rooms, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
+            capacity, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
         )
         for aggregate_type in sorted({c.aggregate_type for c in claimed}):
             mine = [c for c in claimed if c.aggregate_type == aggregate_type]
@@ -116,10 +116,10 @@ class Worker:
                 self.begun.append(attempt)
 
     def settle(self) -> bool:
-        """Wait for answers, but no longer than a moment, and record them; tells whether any were awaited.
+        """Wait for answers, TOGETHER_SECONDS at most, and record them; returns whether anything was under way.
 
-        All that were begun last, and not the first of them: one transaction for sixteen quick answers costs little more
-        than for one. For those that have hung since before, nobody waits.
+        It waits for all attempts that the last `start` began and not for the first answer, since one transaction for
+        sixteen quick answers costs little more than for one. It never waits for those that began earlier and hang.
         """
         if not self.busy:
             return False
@@ -194,7 +194,7 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
     metrics.inc("worker_attempts_total", task=task.name, outcome=outcome)
     attention = (
         isinstance(error, NeedsAttention)
-        or (outcome == "defect" and claimed.attempts >= LATE_ATTEMPTS)
+        or (outcome == "defect" and claimed.attempts >= DEFECT_ATTEMPTS)
         or claimed.asked_seconds - task.delay.total_seconds() >= settings.attention_after.total_seconds()
     )
     (log.error if attention or outcome == "defect" else log.warning)(

@@ -27,7 +27,7 @@ SELECT id AS row_id, 'publication' AS kind, id::text AS event_id, body->>'event_
        CASE WHEN status = 1 THEN 'redriven, not sent yet' ELSE headers->>'reason' || ': ' || (headers->>'detail') END
            AS reason,
        status = 1 OR headers->>'reason' = 'behind' AS behind, status = 1 AS redriven, added AS dead_lettered_at,
-       body->>'aggregate_type' || '/' || (body->>'aggregate_id') AS lane,
+       body->>'aggregate_type' || '/' || (body->>'aggregate_id') AS ordering_key,
        row_number() OVER (PARTITION BY body->>'aggregate_type', body->>'aggregate_id'
                           ORDER BY (body->>'position')::bigint) AS nth
 FROM published WHERE status <> 2
@@ -40,7 +40,7 @@ SELECT id AS row_id, 'message' AS kind, headers->'record'->>'ce_id' AS event_id,
            AS version,
        "partition", "offset", NULL::bigint AS position, headers->>'reason' AS reason,
        headers->>'reason' LIKE 'behind %%' AS behind, false AS redriven, added AS dead_lettered_at,
-       topic || ' ' || key AS lane,
+       topic || ' ' || key AS ordering_key,
        row_number() OVER (PARTITION BY topic, key ORDER BY begins, "partition", "offset") AS nth
 FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
       FROM (SELECT *, headers->>'topic' AS topic, headers->>'key' AS key,
@@ -66,7 +66,8 @@ SELECT row_id, %(service)s::text AS service, kind, event_id, event_type, topic, 
        round(date_part('epoch', clock_timestamp() - dead_lettered_at)::numeric, 3)::float AS age_seconds,
        matches, released,
        redriven
-FROM (SELECT *, bool_and(matches OR (behind AND nth > 1)) OVER (PARTITION BY kind, lane ORDER BY nth) AS released
+FROM (SELECT *, bool_and(matches OR (behind AND nth > 1))
+                 OVER (PARTITION BY kind, ordering_key ORDER BY nth) AS released
       FROM (SELECT *, coalesce({MATCHES}, false) AS matches
             FROM (({PUBLICATIONS}) UNION ALL ({MESSAGES})) AS dead_letter) AS judged) AS reached
 WHERE matches OR released

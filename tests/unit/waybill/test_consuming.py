@@ -5,7 +5,7 @@ from threading import Event, Timer
 import pytest
 
 from order_service.service import service
-from waybill.consumer.loop import MESSAGE_SECONDS, _pace, consume
+from waybill.consumer.loop import MESSAGE_SECONDS, _batch_interval, consume
 from waybill.consumer.message import Message
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings
@@ -28,11 +28,11 @@ def received(event_type):
 
 def test_the_next_batch_comes_the_later_the_more_messages_were_handled():
     handled = received("waybill.inventory.StockReserved")
-    assert _pace(service, [handled], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
-    assert _pace(service, [handled, handled], SETTINGS) == pytest.approx(2 * MESSAGE_SECONDS)
-    assert _pace(service, [handled] * 1000, SETTINGS) == SETTINGS.batch_seconds
+    assert _batch_interval(service, [handled], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
+    assert _batch_interval(service, [handled, handled], SETTINGS) == pytest.approx(2 * MESSAGE_SECONDS)
+    assert _batch_interval(service, [handled] * 1000, SETTINGS) == SETTINGS.batch_seconds
 
 
 def test_messages_that_are_passed_delay_nothing():
     handled, passed = received("waybill.inventory.StockReserved"), received("waybill.inventory.StockReceived")
-    assert _pace(service, [handled, *[passed] * 10], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
+    assert _batch_interval(service, [handled, *[passed] * 10], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
