@@ -120,7 +120,7 @@ class DeadLetters:
         self._unknown_since: dict[str, float] = {}
         self._aggregates: set[tuple[str, str]] = set()
         self._refused: dict[int, Refusal] = {}  # by position: learnt from the broker's answer
-        self.singly = 0  # rows still to be sent one by one, because one among them was refused
+        self.one_by_one_rows = 0  # rows still to be sent one by one, because one among them was refused
 
     @property
     def smallest_limit(self) -> int:

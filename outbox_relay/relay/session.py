@@ -1,4 +1,4 @@
-"""Read, choose, send, settle: from the outbox to Kafka, losing nothing, reordering nothing, waiting for nobody.
+"""Read, choose, send, settle: from the outbox to Kafka, without losing, reordering or waiting for a missing position.
 
 Model. The outbox is an append-only table; a row's position rises, and within one aggregate it rises with the version,
 because positions are taken while the aggregate's row is locked. A publishing session is one leader with one producer:
@@ -71,7 +71,7 @@ from waybill.runtime.wake_up import WakeUpSignal
 
 log: Any = structlog.get_logger()
 
-SINGLY_ROWS: Final = 20
+ONE_BY_ONE_ROWS: Final = 20
 CHECK_SECONDS: Final = 10.0  # between two looks at what the positions rely on
 PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)
 
@@ -102,8 +102,8 @@ class PublishingSession:
         self._in_flight = InFlight(leadership, self._reader, sender, dead_letters, condition, self._cursor)
         self._chooser = Chooser(leadership, self._reader, self._records, sender, dead_letters, condition)
         self._schedule = Schedule(wake_up)
-        self._room = 1 if settings.relay_transactions else settings.relay_batches_in_flight
-        self._alone: Row | None = None
+        self._most_in_flight = 1 if settings.relay_transactions else settings.relay_batches_in_flight
+        self._sent_alone: Row | None = None
         self._stopping = Event()
         self._started_at = self._checked_at = time.monotonic()
 
@@ -136,10 +136,10 @@ class PublishingSession:
         if refused is None:
             return
         metrics.inc("outbox_publish_failures_total", service=self._leadership.service, reason=refused.name().lower())
-        if self._alone is not None:
-            self._dead_letters.refuse(self._alone.position, refused.str())
-            raise RenewProducer(f"position {self._alone.position} was refused: {refused.str()}")
-        self._dead_letters.singly = self._in_flight.rows + self._settings.relay_batch_rows
+        if self._sent_alone is not None:
+            self._dead_letters.refuse(self._sent_alone.position, refused.str())
+            raise RenewProducer(f"position {self._sent_alone.position} was refused: {refused.str()}")
+        self._dead_letters.one_by_one_rows = self._in_flight.rows + self._settings.relay_batch_rows
         raise RenewProducer(f"a record was refused ({refused.str()}): those in flight are sent one by one")
 
     def _load(self) -> Cursor:
@@ -157,22 +157,25 @@ class PublishingSession:
             self._checked_at = now
 
     def _advance(self) -> None:
-        """Do what operators ask, or else read on; whatever needs an empty flight waits until all has arrived."""
+        """Do the first that is due: a pause, a redrive, a decision, another linger, or else the next page.
+
+        All but the next page need that nothing is in flight. Until then nothing new is sent, and the call returns.
+        """
         asked, linger = self._leadership.asked, self._sender.linger
         if asked.pause:
-            self._end_when_arrived(f"paused {asked.pause}")
+            self._end_when_arrived(f"paused {asked.pause}")  # the next session begins once the pause is over
         elif asked.release:
             if not self._in_flight:
                 self._release()
         elif asked.decision != self._decision:
-            if not self._in_flight:  # what those have made dead letters is not written yet
+            if not self._in_flight:  # the dead letters of batches in flight are not in the table yet
                 self._dead_letters.load(self._leadership.connection)
                 self._decision = asked.decision
         elif linger.must_change(time.monotonic()):
             self._schedule.poll()
             if not self._in_flight:
                 raise RenewProducer(linger.change())
-        elif len(self._in_flight) < self._room:
+        elif len(self._in_flight) < self._most_in_flight:
             self._read_on()
 
     def _end_when_arrived(self, reason: str) -> None:
@@ -193,15 +196,16 @@ class PublishingSession:
 
     @property
     def _page_rows(self) -> int:
-        return SINGLY_ROWS if self._dead_letters.singly else self._settings.relay_batch_rows
+        return ONE_BY_ONE_ROWS if self._dead_letters.one_by_one_rows else self._settings.relay_batch_rows
 
     def _read_on(self) -> None:
         try:
             chosen = self._chooser.choose(self._cursor, self._page_rows, in_flight=bool(self._in_flight))
         except SmallerBatches:
-            self._schedule.poll()
+            self._schedule.poll()  # the new producer starts once nothing is in flight
             return
-        one_by_one = self._dead_letters.singly > 0  # where each record would linger
+        one_by_one = self._dead_letters.one_by_one_rows > 0
+        # A backlog asks for a producer that lingers; one by one each record would wait for that.
         backlog = chosen.full and not chosen.held and not one_by_one
         self._sender.linger.read(now := time.monotonic(), full=backlog)
         if backlog and not self._sender.linger.must_change(now):
@@ -220,9 +224,9 @@ class PublishingSession:
     def _caught_up(self) -> None:
         if time.monotonic() - self._started_at > PRODUCER_SECONDS:
             raise RenewProducer("the producer is half a day old")
-        self._dead_letters.singly = 0
+        self._dead_letters.one_by_one_rows = 0
         if self._sender.last_error:
-            self._sender.check()
+            self._sender.check()  # with nothing to send, no acknowledgement would say that the broker is back
         self._condition.recovered("broker", "topic", "schema")
 
     def _hand_over(self, cursor: Cursor, division: Division, released: Sequence[str] = ()) -> None:
@@ -237,21 +241,23 @@ class PublishingSession:
         failpoint.reach("relay.produced")
 
     def _send(self, batch: Batch, rows: Sequence[Fetched]) -> None:
-        if self._dead_letters.singly:
-            self._sender.send_apart(batch, self._one_by_one(map(Row._make, rows)), self._records, self._meanwhile)
-            self._dead_letters.singly = max(0, self._dead_letters.singly - len(rows))
+        if self._dead_letters.one_by_one_rows:
+            self._sender.send_apart(batch, self._one_by_one(map(Row._make, rows)), self._records, self._while_waiting)
+            self._dead_letters.one_by_one_rows = max(0, self._dead_letters.one_by_one_rows - len(rows))
             return
         if not all(self._sender.knows(topic, self._dead_letters.partitions(topic)) for topic in batch.topics):
-            rows = self._sender.send_first(batch, [*map(Row._make, rows)], self._records, self._meanwhile)
+            # A partition that does not know the producer yet could take a key's second record without the first
+            # (docs/decisions/0010): so the first of each key goes alone.
+            rows = self._sender.send_first(batch, [*map(Row._make, rows)], self._records, self._while_waiting)
         self._sender.send(batch, rows, self._records)
 
     def _one_by_one(self, rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
         for row in rows:
-            self._alone = row
-            yield [row]
-        self._alone = None
+            self._sent_alone = row
+            yield [row]  # the next is asked for once this one was acknowledged
+        self._sent_alone = None
 
-    def _meanwhile(self) -> None:
+    def _while_waiting(self) -> None:
         if self._stopping.is_set():
             raise RenewProducer("told to stop")
         self._in_flight.watch(self._settings.relay_stall_seconds)
@@ -260,7 +266,7 @@ class PublishingSession:
     def _wait(self) -> None:
         if not self._in_flight:
             self._schedule.wait()
-        elif not self._schedule.is_due or len(self._in_flight) >= self._room:
+        elif not self._schedule.is_due or len(self._in_flight) >= self._most_in_flight:
             self._sender.poll(min(max(self._in_flight.waited_seconds / 20, 0.001), 0.05))
             self._in_flight.watch(self._settings.relay_stall_seconds)
             self._schedule.listen()
