@@ -40,7 +40,8 @@ from outbox_relay.relay.reading import Page
 
 log: Any = structlog.get_logger()
 
-BATCH_BYTES: Final = 1_000_000
+BATCH_BYTES: Final = 1_000_000  # of a producer's batch, where no topic takes less: larger ones gain nothing
+# What the broker said of a topic is asked for again before a record is refused on older words.
 FRESH_SECONDS: Final = 1.0
 ROOM_BYTES: Final = 4_096  # beyond any key and headers met; who comes closer to the limit is measured exactly
 
@@ -51,12 +52,15 @@ INSERT INTO published (id, version, destination, body, added, expires_at, retry,
 VALUES (%s, NULL, left(%s, 255), %s, clock_timestamp(), clock_timestamp() + interval '100 years', 0, -1, %s)
 ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, headers = EXCLUDED.headers, retry = published.retry + 1
 """
+# SUCCEEDED: the row stays, for the record that it was once refused, and no longer holds its aggregate.
 SENT: Final = "UPDATE published SET status = 2 WHERE id = ANY(%s::uuid[])"
+# A redrive marks an aggregate's dead letters; those that came behind them since then are released with them.
 RELEASE_FOLLOWERS: Final = """
 UPDATE published SET status = 1
 WHERE status = -1 AND (body->>'aggregate_type', body->>'aggregate_id') IN (
     SELECT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status = 1)
 """
+# Read at a session's start, after a release and after a decision; else the session alone adds dead letters, and knows.
 BLOCKED: Final = """
 SELECT DISTINCT body->>'aggregate_type', body->>'aggregate_id' FROM published WHERE status <> 2
 """

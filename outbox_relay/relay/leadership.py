@@ -51,9 +51,10 @@ log: Any = structlog.get_logger()
 LOCK: Final = 0x7761_7962_696C
 PAUSED_LOCK: Final = LOCK + 1
 """Held by a leader while a pause stands and it has no producer: nothing of its own is on the way to the broker."""
-LOOK_SECONDS: Final = 0.5
-BEAT_SECONDS: Final = 1.0
-PAUSE_POLL_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.5  # between a standby's tries: the longest that nobody leads after a leader died
+BEAT_SECONDS: Final = 1.0  # also the longest that an operator's pause or redrive waits to be seen
+PAUSE_POLL_SECONDS: Final = 0.1  # between looks while paused; `beat` itself writes once a second
+# The relay's statements are the same all day, so a generic plan is enough and planning each anew is not.
 SESSION: Final = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",

@@ -46,10 +46,12 @@ UNION ALL
 (SELECT {COLUMNS} FROM waybill_outbox WHERE position > %(position)s::bigint ORDER BY position LIMIT %(rows)s)
 ORDER BY 1 LIMIT %(rows)s
 """  # noqa: S608
+# By the index of `published` on its status: what was redriven and not sent yet.
 RELEASED: Final = f"""
 SELECT {COLUMNS} FROM waybill_outbox WHERE event_id IN (SELECT id FROM published WHERE status = 1)
 ORDER BY position LIMIT %(rows)s
 """  # noqa: S608
+# By primary key, after the page: payloads of more than 8 KiB would make its size unbounded.
 LARGE: Final = "SELECT position, payload FROM waybill_outbox WHERE position = ANY(%s)"
 
 # Whoever may still commit a position holds this lock, prepared transactions included, and is named the same throughout.

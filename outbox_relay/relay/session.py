@@ -71,6 +71,7 @@ from waybill.runtime.wake_up import WakeUpSignal
 
 log: Any = structlog.get_logger()
 
+# A page while records are sent one by one: each waits for its acknowledgement, and the heartbeat must go on.
 ONE_BY_ONE_ROWS: Final = 20
 CHECK_SECONDS: Final = 10.0  # between two looks at what the positions rely on
 PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)

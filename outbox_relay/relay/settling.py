@@ -27,7 +27,7 @@ from waybill.observability import metrics
 from waybill.runtime import failpoint
 from waybill.runtime.condition import Condition
 
-TROUBLE_SECONDS: Final = 3.0
+TROUBLE_SECONDS: Final = 3.0  # without an acknowledgement, before /readyz and the log say so
 
 # Refuses to overwrite what an operator has set meanwhile.
 RECORD: Final = """

@@ -10,8 +10,8 @@ from typing import Final
 
 from waybill.runtime.wake_up import WakeUpSignal
 
-POLL_SECONDS: Final = 0.002
-HELD_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.002  # the shortest wait: an acknowledgement takes about as long
+HELD_SECONDS: Final = 0.5  # until a schema id or topic is looked for again that is missing
 LONGEST_SECONDS: Final = 1.0  # the heartbeat is due by then
 IDLE_SECONDS: Final = {True: (0.02, 0.1), False: (POLL_SECONDS, 0.02)}  # at first and at last, by whether signals come
 

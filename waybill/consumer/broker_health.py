@@ -13,9 +13,9 @@ from typing import Final
 
 from waybill.runtime.condition import Condition
 
-STATISTICS_MS: Final = 1_000
+STATISTICS_MS: Final = 1_000  # how often librdkafka reports; the longest that a broker's return is noticed late
 CURRENT_SECONDS: Final = 5.0  # two heartbeats
-SILENT_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 10.0  # three missed heartbeats; /readyz then names the broker
 
 
 class BrokerHealth:

@@ -8,6 +8,7 @@ SLACK: Final = timedelta(hours=1)
 
 # The table `waybill_offset_gap`, for the consumer, its metrics and the `outbox` command alike.
 COLUMNS: Final = 'topic, "partition", first_offset, last_offset, read_until, found_at'
+# As the partial index has it: neither filled by a replay nor acknowledged.
 IS_OPEN: Final = "acknowledged_at IS NULL AND filled_at IS NULL"
 OPEN: Final = f"SELECT {COLUMNS} FROM waybill_offset_gap WHERE {IS_OPEN} ORDER BY found_at"  # noqa: S608 - constants
 

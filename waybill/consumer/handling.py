@@ -22,7 +22,7 @@ from waybill.runtime import watchdog
 from waybill.runtime.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-ATTEMPTS = 3
+ATTEMPTS = 3  # of one message, within a second: enough for a lost race, and nobody behind it waits long
 LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
 FEWEST_BLOCKED_KEYS = 20  # with fewer, the events are bad and not the code, whatever their share of all keys
 

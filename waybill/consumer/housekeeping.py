@@ -11,7 +11,7 @@ from waybill.inbox import inbox
 from waybill.runtime.settings import Settings
 
 log: Any = structlog.get_logger()
-HOUSEKEEPING_SECONDS = 3600.0
+HOUSEKEEPING_SECONDS = 3600.0  # between two looks; what is old by then is hours too old at most
 FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 
 

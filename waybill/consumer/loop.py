@@ -28,7 +28,7 @@ from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-NAN = float("nan")
+NAN = float("nan")  # the lag is unknown: while the broker is silent, 0 would say that all was read
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
 GAPS_SECONDS = 5.0  # until a gap that was filled or acknowledged is no longer shown

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from waybill.deciders.outcomes import Unreadable
 
-KEY_CHARACTERS = 200
+KEY_CHARACTERS = 200  # of a key as it is shown and indexed; a longer one is told apart by its hash
 SHOWN_CHARACTERS = 100  # of a value that an error names
 VERSION = re.compile("[1-9][0-9]{0,8}")  # fits the column, which has room for 2,147,483,647
 

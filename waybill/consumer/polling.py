@@ -18,7 +18,7 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 # The client returns a result and an error at once, which a direct call that CPython has specialized does not notice.
 ASK_HEADERS = methodcaller("headers")
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5  # the longest that a stop or a periodic task waits while nothing comes
 
 
 class Poller:

@@ -19,6 +19,7 @@ from waybill.consumer.message import Message
 
 Partition = tuple[str, int]
 
+# `topic_id` stays where none is given: a broker before Kafka 2.8 has none, and offsets still belong to the known one.
 SAVE: Final = """
 INSERT INTO waybill_consumer_position (topic, "partition", next_offset, topic_id, read_until)
 SELECT * FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::text[], %s::timestamptz[])
@@ -29,6 +30,7 @@ SET next_offset = excluded.next_offset, topic_id = coalesce(excluded.topic_id, w
 STORED: Final = """
 SELECT topic, "partition", next_offset, topic_id, read_until FROM waybill_consumer_position WHERE topic = ANY(%s)
 """
+# Unlike SAVE it also goes back: the partition is read from an earlier offset, or from another log.
 MOVE: Final = """
 INSERT INTO waybill_consumer_position (topic, "partition", next_offset, topic_id) VALUES (%s, %s, %s, %s)
 ON CONFLICT (topic, "partition") DO UPDATE SET next_offset = excluded.next_offset, topic_id = excluded.topic_id

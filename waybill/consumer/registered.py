@@ -13,7 +13,7 @@ from waybill.runtime import watchdog
 from waybill.runtime.settings import Settings
 
 log: Any = structlog.get_logger()
-REGISTERED_SECONDS = 2.0
+REGISTERED_SECONDS = 2.0  # between two looks, by a partial index that is empty almost always
 REDRIVE_SECONDS = 0.5  # at once: messages wait meanwhile
 
 

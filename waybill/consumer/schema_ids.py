@@ -14,6 +14,7 @@ from waybill.contracts import codec
 from waybill.contracts.event import Event
 from waybill.deciders.outcomes import SchemaUnknown, Unreadable
 
+# All of them, also ids that are no longer current: records on a topic outlive a move to another registry.
 WRITERS = "SELECT schema_id, event_type, schema_version, schema FROM waybill_schema_id"
 
 

@@ -36,9 +36,10 @@ from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, o
 from waybill.runtime.condition import Condition
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-ANSWER_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 10.0  # of one call to the broker; other partitions are not held up by it
+# The backoff's bound: a partition whose start cannot be settled is tried this often at least.
 LONGEST_WAIT: Final = 60.0
-WATCH_SECONDS: Final = 10.0
+WATCH_SECONDS: Final = 10.0  # between two looks at the topics' ids: a topic may be deleted and created while it is read
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.

@@ -10,7 +10,8 @@ import psycopg
 from waybill.database import postgres_client
 from waybill.database.sqlstate import one_line
 
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.5  # an ordinary wait is over by then, and costs no session
+# It looks at who is stuck, and must not get stuck itself.
 LIMITS: Final = {"statement_timeout": "2s", "lock_timeout": "1s"}
 
 # pg_blocking_pids stops the lock manager for a moment, so it is called only while the process waits for a lock. State

@@ -21,11 +21,12 @@ from waybill.database.sqlstate import cause_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LOCK_SECONDS: Final = 3
-ATTEMPTS: Final = 5
-PAUSE_SECONDS: Final = 2.0
+LOCK_SECONDS: Final = 3  # of one attempt: the longest that writers queue up behind it
+ATTEMPTS: Final = 5  # then an operator must end who holds the lock
+PAUSE_SECONDS: Final = 2.0  # in which those that queued up go first
 LOCK_TIMEOUT: Final = f"{LOCK_SECONDS}s"
 TRIED: Final = f"{LOCK_SECONDS} s, {ATTEMPTS} times"
+# A deadlock too: the migration lost against a writer that took the tables in another sequence.
 REFUSED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 # It waits for every transaction that is older, keeping nobody waiting meanwhile; cut off, it leaves an invalid index.

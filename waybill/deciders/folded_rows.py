@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple, Self
 
 from waybill.deciders.decision import RowId
 
-CACHE_KIB: Final = 32 * 1024
-ROWS_IN_MEMORY: Final = 10_000
-BATCH: Final = 1_000
+CACHE_KIB: Final = 32 * 1024  # of SQLite's pages
+ROWS_IN_MEMORY: Final = 10_000  # rebuilt rows; past that all are dropped, which costs less than choosing
+BATCH: Final = 1_000  # keys at a time
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS folded (kind TEXT, key TEXT, data TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;

@@ -22,8 +22,8 @@ from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[report
 from waybill.consumer.message import Message, cut, readable
 from waybill.observability.telemetry import new_id
 
-REASON_CHARACTERS = 8_000
-HEADER_CHARACTERS = 1_000
+REASON_CHARACTERS = 8_000  # of a reason: an error may quote a whole value
+HEADER_CHARACTERS = 1_000  # of each header, for people; `body` has all of it
 
 # A message that comes again returns nothing, whether it was handled or is a dead letter. The program makes the ids,
 # which rise with time: PostgreSQL itself does from version 18 on.
@@ -49,7 +49,7 @@ SELECT count(DISTINCT (headers->>'topic', headers->>'key')) FILTER (WHERE status
        count(*) FILTER (WHERE status <> -1)
 FROM (SELECT status, headers FROM received ORDER BY id DESC LIMIT %s) AS latest
 """
-LATEST_ROWS = 100
+LATEST_ROWS = 100  # whose keys decide whether the code is at fault
 
 # What a dead letter waits for, those behind it wait for too.
 NOTE_REASON = """
@@ -60,7 +60,7 @@ FROM (SELECT id, headers FROM received WHERE id = %s AND status = -1) AS failed
 WHERE received.status = -1 AND received.headers->>'consumer' = failed.headers->>'consumer'
   AND received.headers->>'topic' = failed.headers->>'topic' AND received.headers->>'key' = failed.headers->>'key'
 """
-BEHIND = "behind a dead letter of its key"
+BEHIND = "behind a dead letter of its key"  # commands and metrics know it by its first word
 
 # The partial index received_parked holds dead letters alone.
 REGISTERED = """
@@ -72,7 +72,7 @@ FROM (SELECT id, (headers->>'schema_id')::int AS schema_id,
 JOIN waybill_schema_id USING (schema_id)
 WHERE since > now() - make_interval(days => %s)
 """
-WAITING_DAYS = 1
+WAITING_DAYS = 1  # a schema that was not registered within a day of a key's first dead letter needs an operator
 
 # `added` has the index; the row's own date decides. So many at once: the consumer handles nothing meanwhile.
 FORGET = """

@@ -16,9 +16,11 @@ from waybill.consumer.subscriber import Subscriber
 RECORDED: Final = """
 INSERT INTO waybill_reactions_recorded DEFAULT VALUES ON CONFLICT (id) DO UPDATE SET recorded_at = clock_timestamp()
 """
+# Kept and marked: a consumer of the release before may still apply it.
 REMOVED: Final = """
 UPDATE waybill_reaction SET removed_at = clock_timestamp() WHERE removed_at IS NULL AND event_type <> ALL(%s::text[])
 """
+# A reaction that comes back, as in a rollback of a release, is present again.
 PRESENT: Final = """
 INSERT INTO waybill_reaction (event_type, topic) SELECT * FROM unnest(%s::text[], %s::text[])
 ON CONFLICT (event_type) DO UPDATE SET topic = excluded.topic, removed_at = NULL

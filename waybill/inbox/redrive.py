@@ -34,6 +34,7 @@ FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
             FROM received WHERE status = -1 AND headers->>'consumer' = %s) AS located) AS begun
 ORDER BY topic, key, begins, "partition", "offset"
 """
+# Deleted first, so that the message counts as never received; a failure rolls the deletion back.
 TAKE: Final = "DELETE FROM received WHERE id = %s AND status = -1 RETURNING headers, body"
 
 

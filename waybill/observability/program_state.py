@@ -21,7 +21,7 @@ from waybill.observability.metrics import Program
 
 log: Any = structlog.get_logger()
 
-BEAT_SECONDS: Final = 5.0
+BEAT_SECONDS: Final = 5.0  # a third of SILENT_SECONDS, so that one lost write alarms nobody
 SILENT_SECONDS: Final = 15.0
 """Without a heartbeat for this long a program is taken for silent: three were missed."""
 
@@ -32,6 +32,7 @@ State = Callable[[], tuple[Role, str | None]]
 # A heartbeat that a crash loses is written again: nobody waits for the disk.
 NO_FLUSH: Final = "SET LOCAL synchronous_commit = off"
 FORGET: Final = "DELETE FROM waybill_program_state WHERE program = %(program)s AND instance = %(instance)s"
+# Rows of programs that are gone for an hour go with anybody's heartbeat: each start has a name of its own.
 WRITE: Final = """
 WITH forgotten AS (
     DELETE FROM waybill_program_state WHERE heartbeat_at < clock_timestamp() - interval '1 hour'

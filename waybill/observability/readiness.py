@@ -16,7 +16,7 @@ from waybill.database import sessions
 from waybill.database.side_session import SideSession
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 
-CACHE_SECONDS: Final = 1.0
+CACHE_SECONDS: Final = 1.0  # however many probes come, the database is asked this often at most
 WRITES: Final = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
 
 

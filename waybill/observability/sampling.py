@@ -19,8 +19,8 @@ from waybill.observability import metrics
 
 log: Any = structlog.get_logger()
 
-CACHE_SECONDS: Final = 5.0
-UNKNOWN: Final = float("nan")
+CACHE_SECONDS: Final = 5.0  # whoever scrapes, and however often
+UNKNOWN: Final = float("nan")  # an old value shown as today's would hide the outage that made it unknown
 
 # A server that takes no writes answers, and yet is not the one that a program needs.
 TAKES_WRITES: Final = "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
     ResourceType,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-ANSWER_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 2.0  # of one call; well below the 15 s without a heartbeat after which a standby takes over
 LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES: Final = 1_048_588  # Kafka's own default, for a relay that may not read a topic's configuration
 

@@ -9,8 +9,8 @@ and has to be rare: a backlog must be long, and its end must have lasted.
 from typing import Final
 
 BACKLOG_PAGES: Final = 10  # full ones, one after another
-CAUGHT_UP_SECONDS: Final = 1.0
-LINGER_MS: Final = {False: 0, True: 20}
+CAUGHT_UP_SECONDS: Final = 1.0  # without a full page; another producer a second would cost more than it gains
+LINGER_MS: Final = {False: 0, True: 20}  # by whether it is catching up; 20 ms make requests of thousands of records
 
 
 class Linger:

@@ -23,8 +23,9 @@ COLUMNS: Final = """
 
 _BATCH_HEADER: Final = 61  # a record batch of version 2
 _VARINTS: Final = 10  # two lengths of up to five bytes
-_FRAME: Final = 5
+_FRAME: Final = 5  # magic byte and schema id of the Confluent frame
 
+# A version may have several ids after a move to another registry; one of them is current.
 SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM waybill_schema_id WHERE current"
 
 

@@ -19,8 +19,8 @@ from waybill.observability import metrics
 from waybill.observability.sampling import Question, Sampler
 from waybill.runtime.condition import PARTS, Condition
 
-COUNTED: Final = 10_000
-BROKER: Final = "broker"
+COUNTED: Final = 10_000  # a scrape never counts further, so that it stays cheap however many dead letters there are
+BROKER: Final = "broker"  # the reason of a failure that is not a record's own
 TABLES: Final = ("waybill_outbox", "published", "received", "waybill_due_task", "waybill_idempotency_key")
 
 # The first public row above the cursor, and what became visible in its gaps: probes of the primary key.

@@ -26,8 +26,8 @@ from waybill.runtime.wake_up import WakeUpSignal
 
 log: Any = structlog.get_logger()
 
-PAUSE_SECONDS: Final = (0.1, 2.0)
-STEADY_SECONDS: Final = 5.0
+PAUSE_SECONDS: Final = (0.1, 2.0)  # shortest and longest between two starts; doubles with each failure
+STEADY_SECONDS: Final = 5.0  # a session that lived for so long has not failed at its start: the backoff begins anew
 
 
 class Program:

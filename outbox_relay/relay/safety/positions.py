@@ -27,6 +27,7 @@ import structlog
 
 log: Any = structlog.get_logger()
 
+# On a standby rows can become visible in another sequence than their transactions committed in.
 IN_RECOVERY: Final = "SELECT pg_is_in_recovery()"
 
 # The timeline comes from the WAL's own name: the control file still shows the old one just after a promotion.
@@ -35,6 +36,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()),
        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
 """
 
+# Four values that the proof of a gap's death stands on (cursor.py): positions taken one by one, under a lock.
 IDENTITY: Final = """
 SELECT attidentity = 'a', seqincrement, seqcache, seqcycle
 FROM pg_attribute, pg_sequence
@@ -52,6 +54,7 @@ FROM waybill_outbox_position_seq),
 FROM waybill_outbox_cursor
 """
 
+# By the event at the cursor the next check knows whether the outbox was truncated or replaced.
 REMEMBER: Final = """
 UPDATE waybill_outbox_cursor
 SET system_identifier = %s, timeline = %s, known_event_id = coalesce(

@@ -38,11 +38,11 @@ log: Any = structlog.get_logger()
 
 Question = Callable[[psycopg.Connection], list[TopicRecord]]
 
-DEPTH: Final = 1_000
-READ_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 2.0
-ASK_AGAIN_SECONDS: Final = 5.0
-SHOWN: Final = 10
+DEPTH: Final = 1_000  # offsets of each partition: enough to notice a restore, little enough to read at every take-over
+READ_SECONDS: Final = 30.0  # for one reading of all partitions
+RETRY_SECONDS: Final = 2.0  # while the broker or the database does not answer
+ASK_AGAIN_SECONDS: Final = 5.0  # until an acknowledgement shows in the metric
+SHOWN: Final = 10  # records named in the log line; `outbox verify` lists all
 SESSION: Final = {"statement_timeout": "10s", "lock_timeout": "2s"}
 
 # Where a service publishes besides the topics that bear its name: what the checkpoint has passed last, by primary key.
