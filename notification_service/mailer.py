@@ -22,7 +22,7 @@ from waybill.deciders.outcomes import Unavailable
 from waybill.runtime import outside
 from waybill.runtime.settings import read
 
-PERMANENT = 500
+PERMANENT = 500  # SMTP: 5xx is refused for good, 4xx may be taken later
 IDLE_SECONDS = 5.0  # an older connection is not trusted: servers hang up after minutes, what is in between after less
 TEXTS = {
     Kind.ORDER_CONFIRMED: ("Your order is confirmed", "Your order {order_id} is confirmed and paid."),

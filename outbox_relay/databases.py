@@ -15,6 +15,7 @@ from waybill.database.postgres_client import check_url
 
 VARIABLE: Final = "WAYBILL_OUTBOX_DATABASES"
 SUFFIX: Final = "_service"
+# Only a comma before the next `name=`: a URL that lists several hosts has commas of its own.
 NEXT_PAIR: Final = re.compile(r",(?=\s*[\w-]+=)")
 
 

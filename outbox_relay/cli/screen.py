@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from outbox_relay.printable import printable
 
 Line = Mapping[str, Any]
-PROGRESS_SECONDS: Final = 10.0
+PROGRESS_SECONDS: Final = 10.0  # between two lines where stderr is no terminal and a bar would fill a log
 SPACE: Final = re.compile(r"[ \t\r\n]+")  # so that a cell stays in its line
 
 

@@ -16,8 +16,8 @@ EXITS: Final = (
 )
 
 Given = argparse.Namespace
-LARGEST_COUNT: Final = 2**31 - 1
-LARGEST_DIGITS: Final = 19
+LARGEST_COUNT: Final = 2**31 - 1  # PostgreSQL's integer: a larger number would come back as its error, not as usage
+LARGEST_DIGITS: Final = 19  # of a bigint; more digits are not even converted
 
 
 class Verb(NamedTuple):

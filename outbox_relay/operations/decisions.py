@@ -46,12 +46,14 @@ EXISTS (SELECT FROM waybill_operator_decision AS decision
 """
 DISCARDED_IDS: Final = "SELECT event_id FROM waybill_operator_decision WHERE kind = 'discarded_publication'"
 COUNT_DISCARDED: Final = "SELECT count(*) FROM waybill_operator_decision WHERE kind = 'discarded_publication'"
+# By event, and by record for one whose event id nobody can read.
 GHOSTS: Final = """
 SELECT event_id, topic, "partition", "offset" FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost'
 """
 SKIPPED: Final = """
 SELECT topic, "partition", "offset", event_id::text FROM waybill_operator_decision WHERE kind = 'skipped_record'
 """
+# A version that an acknowledged ghost had: the outbox may lack it, and nobody is told of it again.
 WENT_WITH_A_GHOST: Final = """
 SELECT FROM waybill_operator_decision WHERE kind = 'acknowledged_ghost' AND key = %s AND version = %s LIMIT 1
 """

@@ -17,6 +17,7 @@ from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
 from outbox_relay.operations.verify.inboxes import RETENTION
 from waybill.runtime.settings import Settings
 
+# What an inbox without rows is taken to remember.
 DEFAULT: Final = timedelta(days=Settings.model_fields["inbox_days"].default)
 ON_THE_WAY: Final = timedelta(hours=1)  # until a copy that is sent now has been looked up everywhere
 

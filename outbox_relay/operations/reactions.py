@@ -21,6 +21,7 @@ REACTIONS: Final = """
 SELECT event_type, topic, removed_at IS NULL FROM waybill_reactions_recorded
 LEFT JOIN waybill_reaction ON removed_at IS NULL OR removed_at > clock_timestamp() - %s
 """
+# Fails where the service has no inbox at all, which is another thing than one that recorded nothing.
 INBOX: Final = "SELECT FROM waybill_consumer_position LIMIT 0"
 
 

@@ -56,7 +56,7 @@ SELECT %(service)s::text AS service,
        pause.paused_by, pause.reason AS paused_for, pause.paused_at AS paused_since
 FROM waybill_outbox_cursor AS cursor LEFT JOIN waybill_relay_pause AS pause ON true
 """
-NEWEST: Final = 10_000
+NEWEST: Final = 10_000  # events of the last minute that are counted; with more, their rate is that of these
 READ_ONLY: Final = "the database takes no writes: it is a standby, or default_transaction_read_only is on"
 
 

@@ -20,8 +20,9 @@ from waybill.kafka import kafka_client
 
 CHECKOUT: Final = Path(__file__).parents[2]
 PROGRAM: Final = "outbox"
+# The command must not queue behind a lock for long: whoever comes after it would wait with it.
 LOCK_SECONDS: Final = 5
-STATEMENT_SECONDS: Final = 30
+STATEMENT_SECONDS: Final = 30  # where the work does not grow with the log; UNBOUNDED where it does
 UNBOUNDED: Final = 0  # for work that grows with the log, such as a proof of all of it
 REMEDY: Final = f"set {VARIABLE}=order_service=postgresql://…,payment_service=… or start the local stack: make up"
 SLOW: Final = (

@@ -34,6 +34,7 @@ _FRAME = struct.Struct(">BI")
 _MAGIC = 0
 _SCALARS: Mapping[str, type] = {"boolean": bool, "int": int, "long": int, "string": str, "uuid": UUID}
 _SHOWN_CHARACTERS = 40
+# What fastavro raises on bytes that are no such record; a hostile length makes a MemoryError.
 _UNREADABLE = (EOFError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
 
 

@@ -17,8 +17,8 @@ import psycopg
 from waybill.database.postgres_client import open_session, parameters
 
 Answer = TypeVar("Answer")
-WAIT_SECONDS: Final = 3.0
-CONNECT_SECONDS: Final = 2
+WAIT_SECONDS: Final = 3.0  # of one question: probes and scrapes give up after some seconds themselves
+CONNECT_SECONDS: Final = 2  # libpq's least for one host
 LIMITS: Final = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '1s'"
 
 

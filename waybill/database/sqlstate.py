@@ -60,7 +60,9 @@ STALE_PLAN_TEXT: Final = "cached plan must not change result type"  # 0A000, as 
 
 # A number that an identity hands out a second time: it was set back by a restore or a switch-over.
 IDENTITY_KEYS: Final = frozenset({"waybill_outbox_pkey", "waybill_due_task_pkey", "waybill_operator_action_pkey"})
+# Where a table's identity column is not `id`.
 IDENTITY_COLUMNS: Final = {"waybill_outbox": "position"}
+# Two that create one aggregate at once meet here: the loser tries again on what the winner left.
 VERSION_KEY: Final = "waybill_outbox_one_event_a_version"
 
 WRONG_SERVER_REMEDY: Final = "this is a standby, or read-only: it is tried again until the address leads to the primary"

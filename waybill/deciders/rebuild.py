@@ -31,6 +31,7 @@ from waybill.deciders.decision import RowId
 from waybill.deciders.folded_rows import Checkpoint, FoldedRows
 from waybill.deciders.service import Service
 
+# Rows and the last events must be of one moment, or a commit in between would look like a difference.
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 EVENTS: Final = """
 SELECT position, event_id::text, aggregate_version, event_type, schema_version, payload FROM waybill_outbox
@@ -44,9 +45,9 @@ SELECT (SELECT count(*) FROM waybill_outbox WHERE position <= %s), (SELECT event
 WHERE position = %s)
 """
 TIMES: Final = frozenset({"created_at", "updated_at"})  # of the writing, not of the events
-PIECE_EVENTS: Final = 5_000
-PIECE_ROWS: Final = 2_000
-LAST: Final = 2**63 - 1
+PIECE_EVENTS: Final = 5_000  # folded at a time, each piece in a snapshot of its own
+PIECE_ROWS: Final = 2_000  # compared at a time
+LAST: Final = 2**63 - 1  # the largest position there can be
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from waybill.deciders.folded_rows import FoldedRows
 from waybill.deciders.rebuild import TIMES, Difference, Fold, Watch, differences
 from waybill.deciders.service import Service
 
+# The service works meanwhile: rows that somebody holds for longer are left to the next run.
 LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
+# What the fold's snapshots did not show: later positions, and those that filled gaps since.
 UNSEEN: Final = """
 SELECT aggregate_version, event_type, schema_version, payload FROM waybill_outbox
 WHERE position > %s

@@ -21,8 +21,8 @@ from waybill.contracts.topics import Copies, Topic
 from waybill.kafka.kafka_client import connection
 from waybill.registry.reach import NotYet, until_reached
 
-_BROKERS_OWN_REPLICATION: Final = -1
-_CALL_SECONDS: Final = 10.0
+_BROKERS_OWN_REPLICATION: Final = -1  # Kafka's word for: as the brokers' default says
+_CALL_SECONDS: Final = 10.0  # of one call; the deployment step itself retries until its deadline
 _BROKER_AWAY: Final = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001 - librdkafka's own codes
 _MIN_INSYNC: Final = "min.insync.replicas"
 

@@ -19,6 +19,7 @@ from waybill.observability import metrics
 from waybill.runtime import addresses
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+# For a whole request: a client that sends a byte a second must not hold a thread for ever.
 REQUEST_SECONDS: Final = 10.0
 Ready = Callable[[], str | None]
 

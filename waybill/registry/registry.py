@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waybill.registry.reach import NotYet
 
-_CALL_SECONDS: Final = 20.0
-_SHOWN_CHARACTERS: Final = 200
+_CALL_SECONDS: Final = 20.0  # of one call: registries compare a schema with all versions before they answer
+_SHOWN_CHARACTERS: Final = 200  # of an answer that is no JSON, as a proxy's page
 _NOT_FOUND: Final = 404
 _APICURIO_CONFLUENT_API: Final = "/apis/ccompat/"
 _CONTENT_TYPE: Final = {"Content-Type": "application/vnd.schemaregistry.v1+json"}

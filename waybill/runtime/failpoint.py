@@ -11,7 +11,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-FOLDER = os.environ.get("WAYBILL_FAIL_POINTS")
+FOLDER = os.environ.get("WAYBILL_FAIL_POINTS")  # None in production: a fail point then costs one comparison
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

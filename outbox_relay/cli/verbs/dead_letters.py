@@ -28,8 +28,8 @@ from outbox_relay.operations.dead_letters.redrive import RedriveOutcome
 from outbox_relay.operations.topology import UNBOUNDED, Topology, UsageError, ask
 from waybill.runtime.reports import MessageRedriven
 
-WAIT_SECONDS: Final = 30.0
-REASON_CHARACTERS: Final = 120
+WAIT_SECONDS: Final = 30.0  # for a relay that leads: some heartbeats, and a batch in flight before
+REASON_CHARACTERS: Final = 120  # on a person's line; --json has all of it
 
 
 def _dead_letters(given: Given, topology: Topology) -> int:

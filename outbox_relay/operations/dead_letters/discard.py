@@ -24,6 +24,7 @@ from outbox_relay.operations.decisions import Kind, Subject
 HOLD_PUBLICATIONS: Final = "SELECT id FROM published WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"
 HOLD_MESSAGES: Final = "SELECT id FROM received WHERE id = ANY(%s) AND status = -1 ORDER BY id FOR UPDATE"
 FORGET_PUBLICATIONS: Final = "DELETE FROM published WHERE id = ANY(%s)"
+# SUCCEEDED, without content: the row goes on dropping copies, and holds its key no more.
 KEEP_AS_RECEIVED: Final = "UPDATE received SET status = 2, headers = NULL, body = NULL WHERE id = ANY(%s)"
 
 

@@ -20,7 +20,7 @@ from outbox_relay.operations.service_programs import run, unexpected
 from outbox_relay.operations.topology import Topology, ask
 from waybill.runtime.reports import MessageRedriven, RedriveRequest, Report
 
-POLL_SECONDS: Final = 0.25
+POLL_SECONDS: Final = 0.25  # the relay sees a redrive with its next heartbeat, a second later at most
 SILENT_SECONDS: Final = 6.0  # a leader writes its heartbeat every second
 
 # 1 and 2 are django_outbox_pattern's StatusChoice.SCHEDULE and SUCCEEDED.

@@ -35,7 +35,7 @@ METADATA: Final = {
     "traceparent": "traceparent",
     "tracestate": "tracestate",
 }
-LARGEST_VERSION: Final = 2**31 - 1
+LARGEST_VERSION: Final = 2**31 - 1  # of the column; what a header claims beyond it is no version
 LARGEST_DIGITS: Final = 10
 
 MEANING: Final = "SELECT event_type, schema_version, schema FROM waybill_schema_id WHERE schema_id = %s"
@@ -67,6 +67,7 @@ ORDER BY greatest(date_part('epoch', since - %(recorded_at)s::timestamptz),
                   date_part('epoch', %(recorded_at)s::timestamptz - until), 0), free
 LIMIT 1
 """
+# Waits for writers and keeps new ones out, and lets readers go on: see above for why positions need it.
 LOCK: Final = "LOCK TABLE waybill_outbox IN SHARE ROW EXCLUSIVE MODE"
 INSERT: Final = """
 INSERT INTO waybill_outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,

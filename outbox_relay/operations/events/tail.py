@@ -20,8 +20,9 @@ from outbox_relay.relay.reading import HOLDERS
 from waybill.database.sqlstate import one_line
 
 POLL_SECONDS: Final = 0.5
-AWAY_SECONDS: Final = 2.0
-ROWS: Final = 1_000
+AWAY_SECONDS: Final = 2.0  # before a database that did not answer is asked again
+ROWS: Final = 1_000  # of one poll; a full one is followed by the next at once
+# Rows whose gaps it finds by itself as it starts; gaps below these are read from the relay's cursor.
 NEWEST: Final = 10_000
 
 # In one snapshot, and cut at the lowest positions, as the relay's own.

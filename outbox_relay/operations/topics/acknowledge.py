@@ -21,8 +21,8 @@ from waybill.contracts.topics import topics
 
 KNOWN: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"
 WRITTEN: Final = "SELECT DISTINCT topic FROM waybill_outbox WHERE topic IS NOT NULL"
-LARGEST_VERSION: Final = 2**31 - 1
-LARGEST_TEXT: Final = 250
+LARGEST_VERSION: Final = 2**31 - 1  # of the column; a record may claim anything
+LARGEST_TEXT: Final = 250  # characters of the columns
 
 
 class Wanted(NamedTuple):

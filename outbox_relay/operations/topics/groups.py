@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from outbox_relay.operations.topology import DependencyDown
 from outbox_relay.relay.kafka.broker import SILENT, reason_of
 
-ANSWER_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 10.0  # of one call: an operator waits at the terminal
 HEADROOM: Final = 64  # groups asked at once
 
 

@@ -39,8 +39,8 @@ from outbox_relay.relay.kafka.broker import SILENT, BrokerUnavailable, reason_of
 from outbox_relay.relay.leadership import LOCK, PAUSED_LOCK
 from waybill.database.sqlstate import one_line
 
-CALL_SECONDS: Final = 10.0
-LOOK_SECONDS: Final = 0.25
+CALL_SECONDS: Final = 10.0  # of one call, and for every broker to tell of the partitions
+LOOK_SECONDS: Final = 0.25  # between looks at what stands in the way
 
 # Until the transaction ends nobody can resume; the relay reads on. Who may not update cannot lock the row alone.
 HOLD: Final = "LOCK TABLE waybill_relay_pause IN SHARE MODE"
@@ -52,7 +52,7 @@ FROM (SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
       WHERE locktype = 'advisory' AND granted AND objsubid = 1
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held
 """
-RECENT_JOBS: Final = 1_000
+RECENT_JOBS: Final = 1_000  # a running one is among the newest
 
 
 @dataclass(frozen=True, slots=True)

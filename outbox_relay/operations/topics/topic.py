@@ -23,11 +23,12 @@ from confluent_kafka import (
 from outbox_relay.operations.topology import DependencyDown
 from outbox_relay.relay.kafka.broker import SILENT, reason_of
 
-ANSWER_SECONDS: Final = 10.0
-BATCH: Final = 1_000
+ANSWER_SECONDS: Final = 10.0  # without a record or the end of a partition, then the broker counts as away
+BATCH: Final = 1_000  # records handed on at once
 CLOCKS_APART: Final = timedelta(minutes=5)  # by which a record's time may be before its event's
-LARGEST_VERSION: Final = 2**31 - 1
+LARGEST_VERSION: Final = 2**31 - 1  # of the outbox's column
 SHOWN: Final = 250  # characters of a key or of a header that nobody can read
+# Per partition librdkafka would fetch ahead 64 MB: with dozens of partitions that is more than the command may take.
 BUFFER: Final = {"queued.max.messages.kbytes": 8 * 1024, "fetch.message.max.bytes": 512 * 1024}
 
 

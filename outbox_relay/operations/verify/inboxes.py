@@ -22,7 +22,9 @@ from outbox_relay.operations.verify.topics import retained_since
 
 # A message is remembered for as long as the row that is kept shortest.
 RETENTION: Final = "SELECT min(expires_at - added) FROM received WHERE status <> -1"
+# Events from before the first row were never to be received by this inbox.
 BEGINS: Final = "SELECT min(added) FROM received"
+# By the unique index on msg_id.
 LACKING: Final = """
 SELECT event_id FROM unnest(%s::text[]) AS wanted (event_id)
 WHERE NOT EXISTS (SELECT FROM received WHERE msg_id = %s || event_id)

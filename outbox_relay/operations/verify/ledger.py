@@ -13,7 +13,7 @@ from uuid import UUID
 from outbox_relay.operations.topics.topic import TopicRecord
 
 CACHE_KIB: Final = 8 * 1024  # and as much again while it sorts
-BATCH: Final = 5_000
+BATCH: Final = 5_000  # rows in memory at a time
 
 # The outbox's half: service to passed; `passed` says that the cursor was beyond it. The topic's half: found_in to
 # replayed, of the first record that was not a replay, else of the first replay that was for all.
@@ -27,6 +27,7 @@ COMMITTED: Final = """
 INSERT INTO event (id, service, position, topic, key, version, type, recorded, passed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
+# The first sighting counts, but a record of its own counts more than a replay's.
 SEEN: Final = """
 INSERT INTO event (id, found_in, partition, "offset", key, version, replayed) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET found_in = excluded.found_in, partition = excluded.partition,
@@ -37,6 +38,7 @@ EVENT: Final = 'id, service, position, topic, key, version, type, recorded, pass
 ABSENT: Final = f"""
 SELECT {EVENT} FROM event WHERE position IS NOT NULL AND "offset" IS NULL ORDER BY service, position
 """  # noqa: S608 - constants
+# Records without an event so far: they are asked for once more, as the event may have been committed meanwhile.
 STRANGERS: Final = "SELECT id FROM event WHERE position IS NULL AND id > ? ORDER BY id LIMIT ?"
 KNOWN: Final = "UPDATE event SET service = ?, position = ? WHERE id = ?"
 GHOSTS: Final = f"SELECT {EVENT} FROM event WHERE position IS NULL"  # noqa: S608

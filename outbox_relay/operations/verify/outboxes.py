@@ -15,7 +15,7 @@ from outbox_relay.operations.decisions import IS_DISCARDED, count_discarded, wen
 from outbox_relay.operations.verify.faults import Fault, Faults
 from outbox_relay.operations.verify.ledger import Committed, Ledger
 
-ROWS: Final = 5_000
+ROWS: Final = 5_000  # of one snapshot: no transaction stays open for long, which would hold back vacuum
 Progress = Callable[[int, int], object]
 
 CURSOR: Final = """

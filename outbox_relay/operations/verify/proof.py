@@ -45,7 +45,7 @@ from waybill.contracts.topics import topics as declared_topics
 Bar = Callable[[str], AbstractContextManager[Progress]]
 # None: from the mark that the last proof left.
 Start = int | datetime | None
-EVERYTHING: Final = 0
+EVERYTHING: Final = 0  # the position after which a full proof starts
 
 
 @dataclass(slots=True)
