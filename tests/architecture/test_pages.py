@@ -8,7 +8,6 @@ import pytest
 from ninja import Schema
 from pydantic import ValidationError
 
-from catalogue import tables
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES
 from outbox_relay.settings import RelaySettings
