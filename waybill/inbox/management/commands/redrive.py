@@ -10,7 +10,7 @@ from waybill.inbox.redrive import redrive
 
 
 class Command(BaseCommand):
-    """Print what came of each; leave with 3 where one stays a dead letter."""
+    """Print what came of each; exit with 3 where one stays a dead letter."""
 
     help = "Handle dead letters again once what stopped them is fixed; what fails again stays, with its new reason."
 
