@@ -229,6 +229,7 @@ def _decide_reservation(command: ReservationCommands, stock: Stock, held: Reserv
 
         case ReleaseStock(order_id=order_id), ReservationStatus.RESERVED:
             return [StockReleased(order_id=order_id, lines=held.lines)]
+        # Answered though nothing was held: the order waits for the answer, and a late OrderPlaced then holds nothing.
         case ReleaseStock(order_id=order_id), ReservationStatus.NONE | ReservationStatus.REJECTED:
             return [StockReleased(order_id=order_id, lines=())]
         case ReleaseStock(), ReservationStatus.RELEASED:
@@ -239,6 +240,7 @@ def _decide_reservation(command: ReservationCommands, stock: Stock, held: Reserv
 
 def _decide_product(command: ProductCommands, product: Product) -> Decision:
     match command, product.status:
+        # PUT creates as well as changes, so a revision lists what is not listed.
         case ((ListProduct() | ReviseProduct()), ProductStatus.NONE | ProductStatus.DELISTED):
             return [
                 ProductListed(
@@ -269,6 +271,7 @@ def evolve(stock: Stock, event: ReservationEvent | ProductEvent) -> Stock:
         case StockReserved(order_id=order_id, lines=lines):
             reservation = Reservation(order_id=order_id, status=ReservationStatus.RESERVED, lines=lines)
             return _moved(stock, reservation, on_hand=0, reserved=1)
+        # An event without lines: the fold knows the products of a reservation from its lines alone.
         case StockRejected(order_id=order_id):
             return _moved(stock, Reservation(order_id=order_id, status=ReservationStatus.REJECTED), 0, 0)
         case StockReleased(order_id=order_id, lines=lines):
@@ -291,6 +294,7 @@ def evolve(stock: Stock, event: ReservationEvent | ProductEvent) -> Stock:
 
 def _evolve_product(product: Product, event: ProductEvent) -> Product:
     match event:
+        # Stock stays: a product may be delisted with goods on hand and be listed again.
         case ProductListed(name=name, unit_price=unit_price, currency=currency):
             return replace(product, status=ProductStatus.LISTED, name=name, unit_price=unit_price, currency=currency)
         case ProductRenamed(name=name):
@@ -335,6 +339,7 @@ def _received(command: ReceiveStock, product: Product) -> Decision:
 
 def _corrected(command: CorrectStock, product: Product) -> Decision:
     after = product.on_hand + command.change
+    # What is held is promised to orders. The database refuses it too (products_never_oversold).
     if after < product.reserved:
         detail = f"{after} units would be left and {product.reserved} are held for orders"
         return Refused(InventoryCode.STOCK_TOO_LOW, detail, "quantity")

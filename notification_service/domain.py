@@ -113,6 +113,7 @@ def decide(command: Command, notices: Notices) -> Decision:
                     reason=command.reason,
                 )
             ]
+        # Also after FAILED: each kind is asked for once, whatever came of it.
         case Notify(), Status.PENDING | Status.SENT | Status.FAILED:
             return Ignored("the customer is told once")
 

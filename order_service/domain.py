@@ -191,6 +191,7 @@ def decide(command: Command, order: Order) -> Decision:
 
         case CancelOrder(), Status.PENDING | Status.RESERVED:
             return [_cancellation(order, Reason.CUSTOMER_REQUEST)]
+        # The goods may have left: CommitStock follows from OrderConfirmed.
         case CancelOrder(), Status.CHARGED | Status.CONFIRMED:
             return Refused(Code.TOO_LATE, f"order {order.order_id} is {order.status} and can no longer be cancelled")
         case CancelOrder(), Status.CANCELLING | Status.CANCELLED:
@@ -216,6 +217,7 @@ def decide(command: Command, order: Order) -> Decision:
         case MarkReserved(), Status.CANCELLING | Status.CANCELLED:
             return UNDER_CANCELLATION
 
+        # Nothing is held and no payment was asked for, so there is nothing to compensate.
         case MarkOutOfStock(), Status.PENDING:
             return [_cancelled(order, Reason.OUT_OF_STOCK)]
         case MarkOutOfStock(), Status.CANCELLING:
@@ -225,6 +227,7 @@ def decide(command: Command, order: Order) -> Decision:
         case MarkOutOfStock(), Status.RESERVED | Status.CHARGED | Status.CONFIRMED:
             return Refused(Code.CONFLICT, f"order {order.order_id} is {order.status}: its stock was held before")
 
+        # Both in one decision: between charge and confirmation nothing is awaited, so nothing can come in between.
         case MarkCharged(charge_id=charge_id), Status.RESERVED:
             return [
                 OrderCharged(order_id=order.order_id, charge_id=charge_id, total=order.total, currency=order.currency),
@@ -300,6 +303,7 @@ def evolve(order: Order, event: OrderEvent) -> Order:
         case OrderConfirmed():
             return replace(order, status=Status.CONFIRMED)
         case OrderCancellationStarted(reason=reason):
+            # A declined payment has nothing to give back: only the stock is awaited.
             declined = reason == Reason.PAYMENT_DECLINED
             return replace(order, status=Status.CANCELLING, cancellation_reason=reason, payment_closed=declined)
         case OrderStockClosed():
@@ -314,6 +318,7 @@ def evolve(order: Order, event: OrderEvent) -> Order:
 
 def _placed(command: PlaceOrder) -> Decision:
     total = sum(line.quantity * line.unit_price for line in command.lines)
+    # PostgreSQL's bigint, and Avro's long.
     if total >= 2**63:
         detail = f"the total of {total} minor units is more than can be charged"
         return NotValid(OrderCode.AMOUNT_TOO_LARGE, detail, "lines")

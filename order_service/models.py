@@ -35,6 +35,7 @@ class OrderRow(AggregateRow):
             models.Index(fields=["customer_id", "-order_id"], name="orders_of_customer"),
             models.Index(
                 fields=["status"],
+                # For the gauge `aggregate_open`, which counts open rows at each scrape.
                 name="orders_open",
                 condition=models.Q(status__in=["PENDING", "RESERVED", "CANCELLING"]),
             ),

@@ -160,6 +160,7 @@ def decide(command: Command, payment: Payment) -> Decision:
         ):
             return Ignored("already requested")
 
+        # The cancellation overtook the request. VOIDED remembers it, so that the request then charges nothing.
         case ReturnPayment(), Status.NONE:
             return [PaymentVoided(order_id=order_id)]
         case ReturnPayment(), Status.REQUESTED:
@@ -175,6 +176,7 @@ def decide(command: Command, payment: Payment) -> Decision:
 
         case RecordCharge(), Status.REQUESTED:
             return [_charged(payment, command)]
+        # The charge came through before the void: it is on record, and paid back.
         case RecordCharge(), Status.VOIDING:
             return [_charged(payment, command), PaymentRefundRequested(order_id=order_id)]
         case RecordCharge(), Status.CHARGED | Status.REFUNDING | Status.REFUNDED:
@@ -184,6 +186,7 @@ def decide(command: Command, payment: Payment) -> Decision:
 
         case RecordDecline(code=code), Status.REQUESTED:
             return [PaymentDeclined(order_id=order_id, code=code)]
+        # Nothing was charged, which is all that a void asks for.
         case RecordDecline(), Status.VOIDING:
             return [PaymentVoided(order_id=order_id)]
         case RecordDecline(), Status.DECLINED | Status.VOIDED:
@@ -204,6 +207,7 @@ def decide(command: Command, payment: Payment) -> Decision:
 
         case RecordRefund(refund_id=refund_id), Status.REFUNDING:
             return [_refunded(payment, refund_id, None)]
+        # The money went back twice: an operator settled the refund while the provider paid it.
         case RecordRefund(refund_id=refund_id), Status.REFUNDED if (
             payment.settled_by and refund_id != payment.refund_id
         ):

@@ -34,6 +34,7 @@ class PaymentRow(AggregateRow):
         indexes: ClassVar = [
             models.Index(
                 fields=["status"],
+                # For the gauge `aggregate_open`, which counts open rows at each scrape.
                 name="payments_open",
                 condition=models.Q(status__in=["REQUESTED", "VOIDING", "REFUNDING"]),
             ),

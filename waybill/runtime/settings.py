@@ -75,6 +75,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="Port of a web program's /livez, /readyz and /metrics: for those who run it, not for clients. The "
         "other programs answer them on WAYBILL_PORT, and nothing else.",
     )
+    # Each may hold a database session for the length of a request.
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
     web_queue: int = Field(
         default=32,
@@ -90,13 +91,16 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="Name of this consumer within its group, kept over restarts: a killed one is back at once, where "
         "a nameless one is waited for (10 s). No two at a time may have the same.",
     )
+    # A transaction of 200 costs little more than one of 20; a larger one would repeat more after a crash.
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
+    # An order crosses four consumers on its way, so this bounds what batching adds to its latency.
     batch_seconds: float = Field(
         default=0.1,
         ge=0,
         description="Longest pause of a consumer for more messages to come together; 10 ms for each that the last "
         "batch handled.",
     )
+    # Longer than Kafka keeps the topics of events (14 days): whatever Kafka can deliver again is known.
     inbox_days: int = Field(default=30, ge=1, description="Days that a received message is remembered.")
     dead_letter_limit: float = Field(
         default=0.5,
@@ -105,6 +109,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="Share of the last 100 messages' keys that may have dead letters before a consumer stops: "
         "so many bad events are a bad deployment. 1: never stop.",
     )
+    # They wait for other systems most of the time, so they outnumber the cores.
     worker_threads: int = Field(
         default=16,
         ge=1,
@@ -118,6 +123,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     worker_attempt_seconds: float = Field(
         default=10.0, gt=0, description="Longest that one attempt may take, with every call to the outside in it."
     )
+    # Short, since a worker that died costs this delay; `_leases` checks it against an attempt.
     worker_lease_seconds: float = Field(
         default=15.0, gt=0, description="A claimed row is due again after this: must be longer than an attempt."
     )
