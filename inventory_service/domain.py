@@ -271,7 +271,6 @@ def evolve(stock: Stock, event: ReservationEvent | ProductEvent) -> Stock:
         case StockReserved(order_id=order_id, lines=lines):
             reservation = Reservation(order_id=order_id, status=ReservationStatus.RESERVED, lines=lines)
             return _moved(stock, reservation, on_hand=0, reserved=1)
-        # An event without lines: the fold knows the products of a reservation from its lines alone.
         case StockRejected(order_id=order_id):
             return _moved(stock, Reservation(order_id=order_id, status=ReservationStatus.REJECTED), 0, 0)
         case StockReleased(order_id=order_id, lines=lines):

@@ -2,6 +2,10 @@
 
     loop          poll, hand over, retry, commit
     polling       records and errors, as the client gives them
+    broker_health whether the broker answers, by the client's statistics
+    message       one record: its bytes, and what is read from them
+    schema_ids    from a framed value to an event
+    subscriber    what reacts to events: a service, or a project's handlers
     handling      a batch in one transaction; dead letters
     starts        where partitions are read on, and what is missing before that
     positions     how far partitions were read, in the database

@@ -1,8 +1,8 @@
-"""The one way from commands to rows and events, in one transaction.
+"""The only code that turns commands into rows and events, in one transaction.
 
-For a whole batch: load every row that any command names, locked, one SELECT a table in the sequence of their keys;
-decide in memory, each decision seeing what the ones before it decided; write the changed rows in bulk, then append the
-events. So 200 messages cost as many round trips as one.
+Model. For a whole batch: load every row that any command names, locked, one SELECT per table in the sequence of the
+keys; decide in memory, each decision on what the ones before it decided; write the changed rows in bulk, then append
+the events and write the due rows. So 200 messages cost as many round trips as one.
 
 What is relied on:
 - A row is locked before its aggregate's positions are taken, so position sequence is version sequence (the relay needs
@@ -11,7 +11,14 @@ What is relied on:
 - Rows are written before events are appended, so a transaction waits for the other's row before it takes positions.
 - Locks are taken table by table in the sequence of names, and within a table by key, so two batches rarely deadlock;
   where they do, PostgreSQL breaks it and `retried` tries again.
-- A refusal raises, and rolls everything back. The caller of a batch then goes through it one by one.
+
+On each failure everything is rolled back, and
+    a command is refused            CommandRefused: a client sees the code; a consumer handles its batch one by one
+    a lost race, a deadlock         the whole function is run again after a random wait, 8 attempts in all (`retried`)
+    a plan made before a migration  the same, on a new session, whose statements are planned anew
+    the database is away            raised: a client sees 503, consumer and worker retry with backoff
+    a crash before the commit       nothing happened; after it, the inbox drops the message that comes again
+Inside a transaction that somebody else opened nothing is run again here: only who opened it can begin it anew.
 
 Rejected alternatives: an abstract unit of work with repositories (one more language between the reader and the SQL),
 saving row by row (340 events/s against 6,600), and the ORM's own statements (half of a small transaction's CPU).
@@ -86,6 +93,7 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        # A failed statement has spoilt the transaction that is open: its owner runs the whole of it again.
         if connection.in_atomic_block:
             return function(*args, **kwargs)
         return again(function, *args, **kwargs)
@@ -113,15 +121,18 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
     `new` says that the aggregates' ids were made a moment ago, so that no row is there to be looked for.
     Raises CommandRefused where one is refused, with nothing written. Joins the transaction that is open, if one is.
     """
+    # Without a savepoint: a part of an outer transaction that failed must not be committed without its rest.
     with transaction.atomic(savepoint=False):
         loaded = {} if new else _load(service, commands)
         batch = _decide(service, commands, loaded)
         _set_times(batch.changed, loaded)
+        # Before the events: whoever waits for one of these rows then has taken no position yet.
         _save(batch.changed.values())
         outbox.write(batch.appended)
         if batch.appended:
             failpoint.reach("unit_of_work.appended")
         ended = [row for row_id, row in batch.changed.items() if row.has_ended and not _has_ended(loaded.get(row_id))]
+        # After the commit, so that no line tells of an event that was rolled back.
         transaction.on_commit(partial(_tell, batch.appended, ended))
         deadlines.schedule(service, batch.appended)
     return batch.handled
@@ -188,6 +199,7 @@ def _decide(service: Service, commands: Sequence[Caused], loaded: Mapping[RowId,
                 batch.changed.update(decided.rows)
                 numbered = zip(events, decided.versions, strict=True)
                 batch.appended.extend(Appended(event, version, caused.cause) for event, version in numbered)
+        # The first row that a command names is its own aggregate's; the others only take part.
         aggregate_type, keys = next(iter(caused.command.rows().items()))
         batch.handled.append(Handled(decided.outcome, rows.get((aggregate_type, str(keys[0])))))
     return batch
