@@ -57,5 +57,5 @@ def _watch(work: str, patience_seconds: int, sign: threading.Event, over: thread
         silent_seconds = 0 if sign.is_set() else silent_seconds + 1
         sign.clear()
     if not over.is_set():
-        log.critical("stands_still", work=work, seconds=patience_seconds, remedy=REMEDY)
+        log.critical("watchdog_expired", work=work, seconds=patience_seconds, remedy=REMEDY)
         os._exit(EXIT_CODE)

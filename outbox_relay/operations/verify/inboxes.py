@@ -40,14 +40,14 @@ class Inbox(NamedTuple):
     service: str
     types: Collection[str]
     offsets: Mapping[topic.Partition, int]
-    remembers: float
+    remembered_since: float
     begins: float
     kept: Mapping[str, float]
     skipped: Collection[decisions.SkippedRecord] = ()
 
     def must_have(self, entry: Entry) -> bool:
         """Say whether the inbox must have the event now."""
-        if entry.recorded <= self.remembers:
+        if entry.recorded <= self.remembered_since:
             return False
         if entry.offset is None:
             return entry.passed and entry.recorded > self.begins and not entry.is_retained(self.kept)
@@ -67,13 +67,13 @@ def open_inbox(
     now: datetime,
 ) -> Inbox:
     """Return what the inbox must have, given the offsets that were committed before. Raises psycopg.Error."""
-    memory: timedelta | None
-    (memory,) = connection.execute(RETENTION).fetchone() or (None,)
+    retention: timedelta | None
+    (retention,) = connection.execute(RETENTION).fetchone() or (None,)
     (begins,) = connection.execute(BEGINS).fetchone() or (None,)
-    remembers = (now - memory).timestamp() if memory else float("-inf")
+    remembered_since = (now - retention).timestamp() if retention else float("-inf")
     began = begins.timestamp() if begins else float("inf")
     return Inbox(
-        service, reactions.types, offsets, remembers, began, retained_since(now), decisions.skipped(connection)
+        service, reactions.types, offsets, remembered_since, began, retained_since(now), decisions.skipped(connection)
     )
 
 

@@ -45,7 +45,7 @@ def program(request):
 def test_what_gives_no_sign_of_life_is_ended_and_says_so(program):
     said, _ = program.communicate(timeout=DEADLINE_SECONDS)
     assert program.returncode == EXIT_CODE
-    assert "stands_still" in said
+    assert "watchdog_expired" in said
     assert "the test" in said
 
 
@@ -110,5 +110,5 @@ runpy.run_module({module!r}, run_name="__main__")
         check=False,
     )
     assert ended.returncode == EXIT_CODE, ended.stderr
-    assert "stands_still" in ended.stdout
+    assert "watchdog_expired" in ended.stdout
     assert kind in ended.stdout
