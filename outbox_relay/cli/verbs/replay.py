@@ -40,6 +40,7 @@ class _StopSignal:
 
     def __call__(self, *_: object) -> None:
         self.requested = True
+        # A second Ctrl-C ends the command at once; the job is stopped then, and can be resumed.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

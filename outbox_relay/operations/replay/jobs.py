@@ -26,6 +26,7 @@ from outbox_relay.operations.topology import UsageError
 State = Literal["running", "stopped", "abandoned", "done"]
 LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this
 
+# The lock's key is a hash of the job's id, so that JOB can tell a running job from one that was stopped.
 LOCK_KEY: Final = "hashtextextended('outbox replay ' || %(id)s::text, 0)"
 JOB: Final = """
 SELECT %(service)s::text AS service, id, chosen, to_consumer, reprocess, rate, first, last, total, sent, position,

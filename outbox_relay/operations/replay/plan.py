@@ -19,6 +19,7 @@ from psycopg.rows import class_row
 from outbox_relay.operations import decisions
 from outbox_relay.operations.replay.options import CHOSEN, Options
 
+# One snapshot for all of it: what waits now is left out for good, though the relay publishes it a moment later.
 SLICES: Final = f"""
 WITH cursor AS MATERIALIZED (
     SELECT cursor.position AS reached,

@@ -84,6 +84,7 @@ def make_jobs(topology: Topology, plans: Mapping[str, Plan], options: Options) -
     )
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}; no job was made there")
+    # Which gaps these events fill is noted after the jobs exist: a gap must not wait for a job that was never made.
     missing.await_replayed(topology, options.to_consumer)
     return list(made.values())
 

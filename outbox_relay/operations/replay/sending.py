@@ -29,10 +29,10 @@ from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.producer import Batch, Sender
 from outbox_relay.relay.kafka.records import COLUMNS, Fetched, Headers, Records, Row
 
-BATCH_ROWS: Final = 500
+BATCH_ROWS: Final = 500  # what a crash repeats at most
 BATCH_BYTES: Final = 8_000_000  # of payloads, held in memory
 RECORDS_BYTES: Final = 1_000_000  # of what the broker is sent at once
-STALL_SECONDS: Final = 30.0
+STALL_SECONDS: Final = 30.0  # without an acknowledgement: the job stops, and an operator resumes it
 STOP_SECONDS: Final = 5.0  # for the batch in flight, once told to stop
 
 FETCH: Final = f"""
@@ -40,6 +40,7 @@ SELECT {COLUMNS} FROM waybill_outbox
 WHERE {CHOSEN} AND topic IS NOT NULL AND NOT position <@ %(without)s::int8multirange
 ORDER BY position LIMIT %(rows)s
 """  # noqa: S608
+# Large payloads are read apart, as the relay does: a batch's memory has a bound.
 PAYLOADS: Final = "SELECT position, payload FROM waybill_outbox WHERE position = ANY(%s)"
 
 
@@ -104,7 +105,7 @@ class Sending:
         )
         self._records = ReplayRecords(found)
         self._records.load(connection)
-        self._topics = _described(kafka, found.topics)
+        self._topics = _describe_topics(kafka, found.topics)
         self._throttle = Throttle(found.options.rate)
 
     def run(self, progress: Callable[[int, int], object]) -> jobs.Job:
@@ -118,8 +119,9 @@ class Sending:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)
+                # Read while the throttle waits: a slow database then costs no rate.
                 rows = self._fetch()
-                if not self._wait(sender):
+                if not self._wait_for_turn(sender):
                     break
                 if rows:
                     self._send(sender, rows)
@@ -134,7 +136,7 @@ class Sending:
         values = job.options.values() | {"first": first, "without": job.without, "rows": self._throttle.rows}
         # Unprepared: the plan is made with the values known.
         found = self._connection.execute(FETCH, values, prepare=False).fetchall()
-        rows = _bounded([Row._make(row) for row in found])
+        rows = _cut_to_memory([Row._make(row) for row in found])
         self._check(rows)
         unread = [row.position for row in rows if row.payload is None]
         if not unread:
@@ -159,7 +161,7 @@ class Sending:
                     "raise its max.message.bytes"
                 )
 
-    def _wait(self, sender: Sender) -> bool:
+    def _wait_for_turn(self, sender: Sender) -> bool:
         """Wait until the next batch may leave; False where told to stop."""
         while not self._stop_requested():
             left = self._throttle.wait_seconds(time.monotonic())
@@ -173,11 +175,11 @@ class Sending:
         batch = Batch(Cursor(position))
         self._throttle.sent(time.monotonic())
         sender.send(batch, rows, self._records)
-        self._await(sender, batch)
+        self._wait_for_acknowledgements(sender, batch)
         jobs.advance(self._connection, self._job.id, self._job.position, position, len(rows))
         self._job = dataclasses.replace(self._job, position=position, sent=self._job.sent + len(rows))
 
-    def _await(self, sender: Sender, batch: Batch) -> None:
+    def _wait_for_acknowledgements(self, sender: Sender, batch: Batch) -> None:
         acknowledged, since = 0, time.monotonic()
         while not batch.arrived:
             sender.poll(0.05)
@@ -191,7 +193,7 @@ class Sending:
                 raise BrokerUnavailable(sender.last_error or f"no acknowledgement for {limit:.0f} s")
 
 
-def _described(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
+def _describe_topics(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
     found = broker.describe(kafka, names)
     for name, topic in found.items():
         if not topic.exists:
@@ -201,7 +203,7 @@ def _described(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, To
     return found
 
 
-def _bounded(rows: Sequence[Row]) -> list[Row]:
+def _cut_to_memory(rows: Sequence[Row]) -> list[Row]:
     """Cut the rows where their payloads would take too much memory, but never to none."""
     taken, size = 0, 0
     for row in rows:
