@@ -93,7 +93,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     )
     # A transaction of 200 costs little more than one of 20; a larger one would repeat more after a crash.
     batch_size: int = Field(default=200, ge=1, description="Messages that a consumer puts into one transaction.")
-    # An order crosses four consumers on its way, so this bounds what batching adds to its latency.
+    # A saga crosses several consumers on its way, so this bounds what batching adds to its latency.
     batch_seconds: float = Field(
         default=0.1,
         ge=0,
