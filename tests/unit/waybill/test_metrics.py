@@ -12,7 +12,7 @@ from order_service.service import service
 from waybill.database.side_session import SideSession
 from waybill.observability import exposure, metrics
 from waybill.observability.sampling import Question, Sampler
-from waybill.rest import http
+from waybill.rest import http, requests
 
 
 def value(name, **labels):
@@ -36,7 +36,7 @@ def test_a_method_that_a_client_made_up_is_counted_as_other():
     def answer(_):
         return http.answer(200, {})
 
-    http.request_context(answer)(RequestFactory().generic("BREW", "/coffee"))
+    requests.request_context(answer)(RequestFactory().generic("BREW", "/coffee"))
     assert value("http_request_seconds_count", method="other", route="unmatched", status="200") == 1
     assert value("http_request_seconds_count", method="BREW", route="unmatched", status="200") is None
 
