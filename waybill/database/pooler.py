@@ -28,6 +28,8 @@ FROM (SELECT name, current_setting(name, true) AS found, set_config(name, value,
       FROM unnest(%s::text[], %s::text[]) AS relied_on (name, value)) AS compared
 WHERE found IS DISTINCT FROM meant
 """
+# By the version that the server tells at the start of a session.
+SINCE: Final = {"transaction_timeout": 17_00_00}
 
 
 class PoolerBetween(psycopg.OperationalError):
@@ -53,7 +55,9 @@ def check(connection: psycopg.Connection, relied_on: Mapping[str, str], *, poole
 
 
 def _check_settings(connection: psycopg.Connection, relied_on: Mapping[str, str]) -> None:
-    differ = connection.execute(DIFFER, [list(relied_on), list(relied_on.values())]).fetchall()
+    version = connection.info.server_version
+    known = {name: value for name, value in relied_on.items() if version >= SINCE.get(name, 0)}
+    differ = connection.execute(DIFFER, [list(known), list(known.values())]).fetchall()
     if differ:
         said = ", ".join(f"{name} is {found!r}, not {meant!r}" for name, found, meant in differ)
         raise SettingsDiffer(f"the server's sessions are not set as needed: {said}; ALTER ROLE … SET them ({SETTING})")

@@ -6,7 +6,7 @@ what RELIED_ON says of the session wins over the URL, and over what an administr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -120,7 +120,7 @@ def connect(
 
 def open_session(given: Mapping[str, Any], *, pooled: bool = False) -> psycopg.Connection:
     """Connect in autocommit by `parameters`, and make sure of what stands between. Raises psycopg.Error."""
-    connection = _connect(given)
+    connection = connect_to_any_version(lambda options: psycopg.connect(**options, autocommit=True), given)
     try:
         pooler.check(connection, RELIED_ON, pooled=pooled)
     except psycopg.Error:
@@ -129,12 +129,32 @@ def open_session(given: Mapping[str, Any], *, pooled: bool = False) -> psycopg.C
     return connection
 
 
-def _connect(given: Mapping[str, Any]) -> psycopg.Connection:
-    """Connect; a server before PostgreSQL 17 does not know SINCE_17, and then needs nothing in its place."""
+def connect_to_any_version(
+    connect: Callable[[dict[str, Any]], psycopg.Connection], given: Mapping[str, Any]
+) -> psycopg.Connection:
+    """Connect by `parameters`; a server before PostgreSQL 17 does not know SINCE_17, and needs nothing in its place.
+
+    The first connection to such a server is refused and made again without; for the others it is remembered.
+    """
+    server = (given.get("host"), given.get("port"))
+    if server in _before_17:
+        connection = connect(_without_since_17(given))
+        if connection.info.server_version < pooler.SINCE[SINCE_17]:
+            return connection
+        connection.close()
+        _before_17.discard(server)
     try:
-        return psycopg.connect(**given, autocommit=True)
+        return connect(dict(given))
     except psycopg.OperationalError as error:
-        setting = f"-c {SINCE_17}={RELIED_ON[SINCE_17]}"
-        if f'"{SINCE_17}"' not in str(error) or setting not in str(given.get("options", "")):
+        older = _without_since_17(given)
+        if f'"{SINCE_17}"' not in str(error) or older == given:
             raise
-        return psycopg.connect(**{**given, "options": given["options"].replace(setting, "")}, autocommit=True)
+    _before_17.add(server)
+    return connect(older)
+
+
+_before_17: Final = set[tuple[Any, Any]]()
+
+
+def _without_since_17(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**given, "options": str(given.get("options", "")).replace(f"-c {SINCE_17}={RELIED_ON[SINCE_17]}", "")}

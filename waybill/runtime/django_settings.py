@@ -22,7 +22,7 @@ def database(url: str, program: str = "waybill", *, pooled: bool = False, **sess
     """
     options = {"prepare_threshold": 3, **postgres_client.parameters(url, program, session, pooled=pooled)}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "waybill.database.engine",
         "NAME": options.pop("dbname", ""),
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),

@@ -1,0 +1,1 @@
+"""Django's database engine of the services: that of PostgreSQL, connected as every other program connects."""

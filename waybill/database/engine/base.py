@@ -1,0 +1,15 @@
+"""The engine's wrapper, where Django looks for it."""
+
+from typing import Any
+
+from django.db.backends.postgresql import base
+
+from waybill.database import postgres_client
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Connect to servers of any supported version."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect. Raises psycopg.Error."""
+        return postgres_client.connect_to_any_version(super().get_new_connection, conn_params)
