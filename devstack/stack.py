@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from devstack import demo, parts, screen, tokens
 from devstack.cache import aot, artifacts
 from devstack.errors import DevstackError
-from devstack.folder import Folder, read_json, remove_orphaned_data, write_json
+from devstack.folder import CHECKOUT, Folder, read_json, remove_orphaned_data, write_json
 from devstack.infrastructure import kafka, memory, postgres, registry
 from devstack.parts import Part, Site, Step
 from devstack.ports import choose
@@ -208,6 +208,7 @@ def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any
         urls["registry"] = site.registry
     has_databases = "postgres" in (*chosen, *site.given)
     return {
+        "checkout": str(CHECKOUT),
         "urls": urls,
         "kafka": site.kafka if "kafka" in (*chosen, *site.given) else "",
         "databases": {name: site.database(name, "service") for name in SERVICES} if has_databases else {},

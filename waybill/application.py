@@ -85,7 +85,7 @@ class Application:
 
 _WHERE: Final = (
     "give {!r} in [tool.waybill] of pyproject.toml, or of a Django project WAYBILL = {{'SERVICE': …, 'EVENTS': …, "
-    "'SCHEMAS': …}} in its settings, which `python manage.py contracts` reads"
+    "'SCHEMAS': …}} in its settings, which `python manage.py contracts` and `python manage.py outbox` read"
 )
 
 

@@ -26,9 +26,11 @@ from outbox_relay.cli.verbs import (
 )
 from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
 from outbox_relay.printable import printable
+from waybill.application import ApplicationUnknown
+from waybill.contracts.fields import ContractError
 
 FINDS: Final = (
-    "The databases are those of WAYBILL_OUTBOX_DATABASES (order_service=postgresql://…,payment_service=…), or of the "
+    "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the "
     "local stack's state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
 )
 VERBS: Final[Mapping[str, Verb]] = {
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         given = _parser().parse_args(argv)
         code = VERBS[given.verb].run(given, find_topology(os.environ))
-    except UsageError as error:
+    except (UsageError, ApplicationUnknown, ContractError) as error:
         screen.tell(str(error))
         code = USAGE
     except DependencyDown as error:

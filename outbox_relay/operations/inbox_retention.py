@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from outbox_relay.databases import full_name
+from outbox_relay.operations import names
 from outbox_relay.operations.reactions import recorded
 from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
 from outbox_relay.operations.verify.inboxes import RETENTION
@@ -38,15 +38,15 @@ def ask_inboxes(
     topology: Topology, types: Collection[str], to_consumer: str | None, *, reprocess: bool
 ) -> tuple[list[InboxRetention], dict[str, str]]:
     """Return the retentions that a replay of these types relies on, and which databases did not answer."""
-    services = [] if reprocess else [one for one in topology.databases if to_consumer in {None, full_name(one)}]
 
     def question(service: str, connection: psycopg.Connection) -> InboxRetention:
         reactions = recorded(service, connection)
-        met = (reactions.removed | reactions.types) & set(types)
+        meant = to_consumer in {None, names.recorded(service, connection).group}
+        met = (reactions.removed | reactions.types) & set(types) if meant else frozenset[str]()
         (lasts,) = (connection.execute(RETENTION).fetchone() if met else None) or (None,)
         return InboxRetention(service, met, lasts or DEFAULT)
 
-    answers, failures = ask(topology, services, question, UNBOUNDED)
+    answers, failures = ask(topology, () if reprocess else topology.databases, question, UNBOUNDED)
     return [inbox for inbox in answers.values() if inbox.types], failures
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from outbox_relay.databases import full_name
+from outbox_relay.operations.parts import has_inbox
 from outbox_relay.operations.topology import DependencyDown, Topology, ask
 
 # A release is rolled out, or back, within it: so long may a consumer of the release before still run.
@@ -21,8 +21,6 @@ REACTIONS: Final = """
 SELECT event_type, topic, removed_at IS NULL FROM waybill_reactions_recorded
 LEFT JOIN waybill_reaction ON removed_at IS NULL OR removed_at > clock_timestamp() - %s
 """
-# Fails where the service has no inbox at all, which is another thing than one that recorded nothing.
-INBOX: Final = "SELECT FROM waybill_consumer_position LIMIT 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def recorded(service: str, connection: psycopg.Connection) -> Reactions:
     try:
         found = connection.execute(REACTIONS, (ROLLED_OUT,)).fetchall()
     except psycopg.errors.UndefinedTable:
-        if not _has_inbox(connection):
+        if not has_inbox(connection):
             return Reactions()
         raise _not_recorded(service, "there is no table waybill_reaction") from None
     if not found:
@@ -67,16 +65,8 @@ def topics_read(topology: Topology, service: str) -> list[str]:
     return answers[service].topics
 
 
-def _has_inbox(connection: psycopg.Connection) -> bool:
-    try:
-        connection.execute(INBOX)
-    except psycopg.errors.UndefinedTable:
-        return False
-    return True
-
-
 def _not_recorded(service: str, why: str) -> psycopg.OperationalError:
     return psycopg.OperationalError(
         f"{service} has not recorded what it reacts to ({why}), so nobody knows what its inbox must have; "
-        f"run: python -m waybill {full_name(service)} migrate, or start its consumer"
+        "run its migrations, as in python manage.py migrate, or start its consumer"
     )

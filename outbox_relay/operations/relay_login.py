@@ -19,7 +19,10 @@ WHERE role.oid IN (SELECT granted.grantee FROM pg_class AS cursor, aclexplode(cu
                    AND granted.grantee <> cursor.relowner)
 ORDER BY role.rolname
 """
-NO_ROLE: Final = "no role may lead: set WAYBILL_RELAY_ROLE and run: python -m waybill SERVICE migrate"
+NO_ROLE: Final = (
+    "no role may lead: set WAYBILL_RELAY_ROLE and run: python -m waybill SERVICE migrate, or in a Django project "
+    "python manage.py grant_relay ROLE"
+)
 
 
 class Role(NamedTuple):

@@ -1,6 +1,8 @@
 """A service's own program, asked for what only it can do: the command knows no decider and no reaction.
 
-The protocol is `waybill.runtime.reports`. The program is this interpreter's, with the same environment.
+The protocol is `waybill.runtime.reports`. The program is this interpreter's, with the same environment: that of
+`python -m waybill SERVICE`, or a management command where a Django project has recorded the service's name. A project
+connects to the database of its own settings.
 """
 
 import os
@@ -8,12 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
-from typing import IO, cast
+from typing import IO, Final, cast
 
-from outbox_relay.databases import full_name
-from outbox_relay.operations.topology import CHECKOUT, Topology
+import psycopg
+
+from outbox_relay.operations import names
+from outbox_relay.operations.names import ServiceName
+from outbox_relay.operations.topology import Topology, UsageError, ask, session
+from waybill.database.sqlstate import one_line
 from waybill.runtime import reports
 from waybill.runtime.reports import ProgramFailed, Report, Request
+
+IN_PROJECT: Final = "settings {}: run this in the project's folder, with its environment"
 
 
 def unexpected(report: Report) -> reports.NotAReport:
@@ -25,12 +33,17 @@ def run(
     topology: Topology, service: str, program: Sequence[str], take: Callable[[Report], object], request: Request | None
 ) -> str | None:
     """Run a program to its end, handing on its reports; returns why it could not do what was asked, if so. Blocks."""
+    try:
+        with session(topology.databases[service]) as connection:
+            name = names.recorded(service, connection)
+    except psycopg.Error as error:
+        return one_line(error)
     with TemporaryFile("w+") as errors, TemporaryFile("w+") as asked:
         asked.write(reports.request_in_json(request) if request else "")
         asked.seek(0)
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "waybill", full_name(service), *program],
-            cwd=CHECKOUT,
+            _command(name, program),
+            cwd=topology.folder,
             env={**os.environ, "WAYBILL_DATABASE_URL": topology.databases[service]},
             stdin=asked,
             stdout=subprocess.PIPE,
@@ -54,4 +67,23 @@ def run(
         if failure or process.returncode in {reports.DONE, reports.DIFFERS}:
             return failure
         errors.seek(0)
-        return next(reversed(errors.read().strip().splitlines()), f"{program[0]} ended with {process.returncode}")
+        said = next(reversed(errors.read().strip().splitlines()), f"{program[0]} ended with {process.returncode}")
+        return f"{said}; {IN_PROJECT.format(name.settings_module)}" if name.settings_module else said
+
+
+def _command(name: ServiceName, program: Sequence[str]) -> list[str]:
+    if name.settings_module is None:
+        return [sys.executable, "-m", "waybill", name.group, *program]
+    return [sys.executable, "-m", "django", *program, "--settings", name.settings_module]
+
+
+def refuse_projects(topology: Topology, services: Sequence[str], what: str) -> None:
+    """Raise UsageError where one is a Django project without deciders; `what` it therefore has not."""
+    for service in projects(topology, services):
+        raise UsageError(f"{service} is a Django project without deciders: it has no {what}")
+
+
+def projects(topology: Topology, services: Sequence[str]) -> list[str]:
+    """Return which of these are Django projects without deciders; a database that does not answer says nothing."""
+    answers, _ = ask(topology, services, names.recorded)
+    return [service for service, name in answers.items() if name.settings_module is not None]

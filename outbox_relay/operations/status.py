@@ -8,8 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from outbox_relay.databases import full_name
-from outbox_relay.operations import relay_login
+from outbox_relay.operations import attention, names, relay_login
+from outbox_relay.operations.names import ServiceName
 from outbox_relay.operations.topics import missing
 from waybill.consumer.gap import Gap, summary
 from waybill.observability.program_state import SILENT_SECONDS
@@ -42,7 +42,6 @@ SELECT %(service)s::text AS service,
        (SELECT count(*) FROM published WHERE status <> 2) AS dead_letter_publications,
        (SELECT count(*) FROM received WHERE status = -1) AS dead_letter_messages,
        (SELECT count(*) FROM waybill_replay_job WHERE finished_at IS NULL) AS jobs,
-       (SELECT count(*) FROM waybill_due_task WHERE attention_since IS NOT NULL) AS attention,
        cursor.leader,
        round(date_part('epoch', clock_timestamp() - cursor.heartbeat_at)::numeric, 3)::float AS heartbeat_seconds,
        NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off' AS takes_writes,
@@ -108,11 +107,14 @@ def expected(programs: Sequence[ProgramState]) -> list[ProgramState]:
 class Status:
     """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished.
 
-    `attention`: due rows that need an operator's; `relay_login`: what keeps relays out, where none has a session;
-    `missing_records`: what the service's consumer never saw.
+    `group`: its consumer group, where the service has recorded its name; `handles_only`: it has never appended, as a
+    project that only handles the events of others; `attention`: due rows that need an operator's; `relay_login`: what
+    keeps relays out, where none has a session; `missing_records`: what the service's consumer never saw.
     """
 
     service: str
+    group: str | None
+    handles_only: bool
     unpublished: int
     oldest_seconds: float | None
     events_a_second: float
@@ -140,7 +142,9 @@ class Status:
 
     @property
     def no_relay(self) -> str | None:
-        """Return since when no relay has a session in the database; None where one has."""
+        """Return since when no relay has a session in the database; None where one has, or none is needed."""
+        if self.handles_only:
+            return None
         relays = sorted((one for one in self.programs if one.program == "relay"), key=lambda one: one.heartbeat_seconds)
         ages = [one.heartbeat_seconds for one in relays]
         if self.heartbeat_seconds is not None:
@@ -158,7 +162,7 @@ class Status:
         """Return what is wrong with the database and with the programs that were there."""
         no_relay = f"{self.no_relay}: {self.relay_login}" if self.no_relay else None
         common = [READ_ONLY if not self.takes_writes else None, no_relay]
-        common += [summary(self.missing_records, full_name(self.service))] if self.missing_records else []
+        common += [summary(self.missing_records, self.group or self.service)] if self.missing_records else []
         programs = [one.fault for one in self.programs if not (self.no_relay and one.program == "relay")]
         return [fault for fault in (*common, *programs) if fault]
 
@@ -188,5 +192,20 @@ def read_status(service: str, connection: psycopg.Connection) -> Status:
     if found is None:
         raise psycopg.DataError("outbox_cursor has no row; run: python -m waybill SERVICE migrate")
     states = [ProgramState(**one) for one in found.pop("programs") or ()]
-    read = Status(**found, programs=expected(states), missing_records=missing.open_gaps(connection))
+    name = _name(service, connection)
+    read = Status(
+        **found,
+        group=name and name.group,
+        handles_only=bool(name and name.settings_module) and not found["last"],
+        attention=attention.count(connection),
+        programs=expected(states),
+        missing_records=missing.open_gaps(connection),
+    )
     return replace(read, relay_login=relay_login.explain(connection)) if read.no_relay else read
+
+
+def _name(service: str, connection: psycopg.Connection) -> ServiceName | None:
+    try:
+        return names.recorded(service, connection)
+    except (psycopg.OperationalError, psycopg.ProgrammingError):  # what needs the name says that it is not there
+        return None

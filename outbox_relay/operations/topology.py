@@ -18,7 +18,7 @@ from waybill.database import lock_holders, postgres_client
 from waybill.database.sqlstate import one_line
 from waybill.kafka import kafka_client
 
-CHECKOUT: Final = Path(__file__).parents[2]
+LOCAL_STACK: Final = Path(".waybill")  # in the working directory, or in a folder above it
 PROGRAM: Final = "outbox"
 # The command must not queue behind a lock for long: whoever comes after it would wait with it.
 LOCK_SECONDS: Final = 5
@@ -44,12 +44,14 @@ class DependencyDown(Exception):
 class Topology:
     """Service name, as in `order`, → URL of its database; and Kafka's bootstrap servers, where known.
 
-    `properties_file` says what else a client of Kafka needs: security, mostly.
+    `properties_file` says what else a client of Kafka needs: security, mostly. `folder` is where the services' programs
+    are started; None: where this one was.
     """
 
     databases: Mapping[str, str]
     kafka: str | None
     properties_file: str | None = None
+    folder: Path | None = None
 
     def chosen(self, services: Collection[str]) -> list[str]:
         """Return the services asked for, all where none is; raises UsageError for an unknown one."""
@@ -77,15 +79,25 @@ def find_topology(environment: Mapping[str, str]) -> Topology:
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if given:
         return Topology(_databases(given), bootstrap, properties)
-    file = Path(environment.get("WAYBILL_HOME") or CHECKOUT / ".waybill") / "state.json"
+    file = _local_stack(environment.get("WAYBILL_HOME")) / "state.json"
     try:
         state = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
         databases = {short_name(name): url for name, url in state["databases"].items()}
-        return Topology(databases, bootstrap or state.get("kafka"), properties)
+        return Topology(databases, bootstrap or state.get("kafka"), properties, Path(state["checkout"]))
     except OSError:
         raise UsageError(f"no databases known, and no {file}; {REMEDY}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{file} does not name the databases; {REMEDY}") from None
+
+
+def _local_stack(home: str | None) -> Path:
+    """Return the folder of the local stack: the one that is named, or the nearest from here up."""
+    if home:
+        return Path(home)
+    here = Path.cwd()
+    return next(
+        (one / LOCAL_STACK for one in (here, *here.parents) if (one / LOCAL_STACK).is_dir()), here / LOCAL_STACK
+    )
 
 
 def _databases(given: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from devstack.harness.stack import CHECKOUT, Stack
 from devstack.harness.wait import wait_until
 from tests.support import environments, topics
-from tests.support.environments import Environment
+from tests.support.environments import Environment, surroundings
 from tests.support.projects import Project, project
 from tests.support.providers.process import free_port
 
@@ -48,6 +49,8 @@ PAGES_OF_OUTBOX = ["waybill_outbox/outboxevent", "waybill_outbox/operatoraction"
 MORE = 20
 POINTS_A_NIGHT = 10
 DEADLINE_SECONDS = 120
+BROKEN = "points_are_broken"
+REPLAY = ("replay", "--service", "bookings", "--positions", "1..")
 
 OUTBOX = "SELECT event_id::text, aggregate_id, aggregate_version FROM waybill_outbox ORDER BY position"
 WRITING = """
@@ -69,7 +72,7 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Environment:
     """The wheel on the newest Django, and no checkout."""
-    wanted = (f"waybill[contracts,relay,inbox] @ {wheel.as_uri()}", DRIVER)
+    wanted = (f"waybill[contracts,relay,inbox,cli] @ {wheel.as_uri()}", DRIVER)
     return environments.make(
         tmp_path_factory.mktemp("installed") / "venv", *wanted, python=environments.newest_python()
     )
@@ -196,6 +199,84 @@ def test_the_admin_pages_show_the_outbox_and_cannot_write(bookings):
     *pages, row = bookings.manage("shell", "-c", script).splitlines()[-4:]
     assert pages == [f"{page} 200 403" for page in PAGES_OF_OUTBOX]
     assert row == "200 True False"
+
+
+@dataclass
+class Operator:
+    """Who runs the `outbox` command, installed from the wheel, in a project's folder."""
+
+    project: Project
+    variables: dict[str, str]
+
+    def outbox(self, *arguments: str, code: int = 0) -> str:
+        """What the command says on both streams; fails where it ends with another code."""
+        done = subprocess.run(
+            self.project.environment.command("-m", "outbox_relay", *arguments),
+            cwd=self.project.folder,
+            env=surroundings(**(self.project.variables | self.variables)),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_every_verb_of_the_outbox_command_serves_the_two_projects(stack: Stack, bookings, loyalty):
+    bookings.variables["WAYBILL_PORT"] = str(free_port())
+    databases = f"bookings={bookings.database_url},loyalty={loyalty.database_url}"
+    told = {"WAYBILL_OUTBOX_DATABASES": databases, "WAYBILL_SCHEMAS": "schemas"}
+    writing = Operator(bookings, told | {"WAYBILL_EVENTS": "bookings.events"})
+    reading = Operator(loyalty, told | {"WAYBILL_EVENTS": "loyalty.events"})
+    bookings.manage("guests", "--actions", str(MORE), "--seed", "1")
+    loyalty.execute(f"ALTER TABLE loyalty_account ADD CONSTRAINT {BROKEN} CHECK (points < 0)")
+    bookings.start("relay")
+    loyalty.start("consume")
+    progress(loyalty, "SELECT count(*) FROM received", MORE, "every message is received")
+
+    assert reading.outbox("status").count("working") == 1, "loyalty's consumer, and no relay is missed there"
+    assert BROKEN in reading.outbox("parked", "--service", "loyalty")
+    assert BROKEN in reading.outbox("redrive", "--service", "loyalty", "--reason", "a try", code=1)
+    loyalty.execute(f"ALTER TABLE loyalty_account DROP CONSTRAINT {BROKEN}")
+    assert f"{MORE} messages handled" in reading.outbox("redrive", "--service", "loyalty", "--reason", "mended")
+    assert "verified" in reading.outbox("verify")
+
+    assert "to loyalty" in writing.outbox(*REPLAY, "--to-consumer", "loyalty", "--execute", "--reason", "a test")
+    assert "near are loyalty" in writing.outbox(*REPLAY, "--to-consumer", "loyalty_service", code=2)
+    assert "done" in writing.outbox("jobs")
+    event_id, partition, offset = first_record(stack.kafka)
+    record = ("--topic", TOPIC, "--partition", partition, "--offset", offset)
+    bookings.execute("DELETE FROM waybill_outbox WHERE event_id = %s", event_id)
+    assert event_id in writing.outbox("verify", "--full", code=1)
+    writing.variables["WAYBILL_OWNER_DATABASE_URL"] = bookings.database_url
+    writing.outbox("restore", "--service", "bookings", *record, "--execute", "--reason", "it was deleted")
+    assert '"nights":' in writing.outbox("show", event_id, "--json")
+    assert "verified" in bookings.manage("outbox", "verify", "--full"), "told by the project's settings"
+
+    writing.outbox("pause", "--service", "bookings", "--reason", "it grows")
+    writing.outbox("grow", TOPIC, "--to", "8", "--execute", "--reason", "a test")
+    writing.outbox("resume", "--service", "bookings")
+    assert "loyalty has read past it" in reading.outbox("skip", "--service", "loyalty", *record, code=1)
+    assert "misses no records" in writing.outbox("acknowledge", "--service", "bookings", "--missing", "--all", code=1)
+    assert writing.outbox("attention") == ""
+    assert writing.outbox("rebuild", "--check") == ""
+    for verb in (("rebuild", "--check"), ("rebuild", "--repair"), ("settle", "1", "--written-off")):
+        assert "loyalty is a Django project without deciders" in reading.outbox(*verb, "--service", "loyalty", code=2)
+
+
+def first_record(bootstrap: str) -> tuple[str, str, str]:
+    """Event id, partition and offset of a record at the beginning of the topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "examples", "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(TOPIC, end.partition, 0) for end in topics.ends(bootstrap, TOPIC)])
+        record = consumer.poll(10)
+        assert record is not None
+        return dict(record.headers())["ce_id"].decode(), str(record.partition()), str(record.offset())
+    finally:
+        consumer.close()
 
 
 def assert_in_order(published: list[tuple[str, str, int]]) -> None:

@@ -55,6 +55,11 @@ class Project:
     def _log(self, command: str) -> Path:
         return self.folder.with_name(f"{self.name}-{command}.log")
 
+    def execute(self, statement: str, *values: object) -> None:
+        """Do something in the project's database."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(statement, values)
+
     def rows(self, query: str, *values: object) -> list[tuple]:
         """What the project's database answers."""
         with psycopg.connect(self.database_url) as connection:

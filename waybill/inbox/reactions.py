@@ -6,12 +6,15 @@ records it, and each consumer at its start. What a release no longer reacts to i
 side by side, a consumer of the one before may still apply it.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
 from waybill.consumer.subscriber import Subscriber
+from waybill.inbox import handlers
+from waybill.outbox import service_name
 
+THERE: Final = "SELECT to_regclass('waybill_reaction') IS NOT NULL AND to_regclass('waybill_service') IS NOT NULL"
 # First, so that two programs that start at once record one after the other.
 RECORDED: Final = """
 INSERT INTO waybill_reactions_recorded DEFAULT VALUES ON CONFLICT (id) DO UPDATE SET recorded_at = clock_timestamp()
@@ -28,9 +31,22 @@ ON CONFLICT (event_type) DO UPDATE SET topic = excluded.topic, removed_at = NULL
 
 
 def record(subscriber: Subscriber) -> None:
-    """Record what the subscriber reacts to, in a transaction of its own. Raises what the database raises."""
+    """Record what the subscriber reacts to, and its name. Raises what the database raises."""
     topic_of = {name: event.topic for name, (event, _) in subscriber.reaction_to.items() if event.topic}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(RECORDED)
         cursor.execute(REMOVED, [list(topic_of)])
         cursor.execute(PRESENT, [list(topic_of), list(topic_of.values())])
+    service_name.record(subscriber.name)
+
+
+def record_migrated(*, using: str, **_: Any) -> None:
+    """Record the project's handlers once its inbox is migrated; for Django's signal `post_migrate`."""
+    name = service_name.own_name()
+    if name is None or using != DEFAULT_DB_ALIAS:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(THERE)
+        (there,) = cursor.fetchone()
+    if there:  # else it was migrated backwards
+        record(handlers.discover(name))

@@ -20,7 +20,8 @@ from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import SchemaUnknown
 from waybill.inbox import inbox
-from waybill.runtime.reports import MessageRedriven
+from waybill.runtime import reports
+from waybill.runtime.reports import MessageRedriven, RedriveRequest
 from waybill.runtime.settings import Settings
 
 # A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
@@ -81,6 +82,17 @@ def redrive(
         waiting = [
             one for one in _dead_letters(subscriber.name) if one.id not in seen and one.ordering_key in freed - stuck
         ]
+
+
+def report_redriven(subscriber: Subscriber, settings: Settings, request: RedriveRequest | None) -> int:
+    """Handle the dead letters requested, or all, and report each; returns the exit code."""
+    only = {UUID(one) for one in request.only} if request else None
+    left = 0
+    with reports.channel() as report, reports.failures_reported(report):
+        for one in redrive(subscriber, settings, only):
+            left += one.failure is not None
+            report(one)
+    return reports.DIFFERS if left else reports.DONE
 
 
 def _try(subscriber: Subscriber, row_id: UUID, settings: Settings) -> str | None:

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import post_migrate
 
 
 class OutboxConfig(AppConfig):
@@ -12,8 +13,10 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and record the project's name after each `migrate`."""
         from waybill.outbox.checks import check_databases, check_settings
+        from waybill.outbox.service_name import record_migrated
 
         checks.register(check_settings)
         checks.register(check_databases, checks.Tags.database)
+        post_migrate.connect(record_migrated, sender=self, dispatch_uid="waybill.outbox")

@@ -3,20 +3,19 @@
 import argparse
 import sqlite3
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, LiteralString
-from uuid import UUID
 
 import structlog
 
 from waybill.database.side_session import SideSession
-from waybill.database.sqlstate import may_succeed_later, one_line
+from waybill.database.sqlstate import one_line
 from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
@@ -222,16 +221,11 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
 
 def redrive(rest: list[str], name: str, settings: Settings) -> None:
     """Handle all dead letters again, with `--only` those requested, and report each; exits 3 where one stays."""
-    only = {UUID(one) for one in reports.read_request(reports.RedriveRequest).only} if rest == ["--only"] else None
+    request = reports.read_request(reports.RedriveRequest) if rest == ["--only"] else None
     service = load(name, settings, "redrive")
     from waybill.inbox import redrive
 
-    left = 0
-    with reports.channel() as report, _failures_reported(report):
-        for one in redrive.redrive(service, settings, only):
-            left += one.failure is not None
-            report(one)
-    sys.exit(reports.DIFFERS if left else reports.DONE)
+    sys.exit(redrive.report_redriven(service, settings, request))
 
 
 def settle(name: str, settings: Settings) -> None:
@@ -241,24 +235,12 @@ def settle(name: str, settings: Settings) -> None:
     from waybill.deciders.outcomes import CommandRefused
     from waybill.tasks import settle
 
-    with reports.channel() as report, _failures_reported(report):
+    with reports.channel() as report, reports.failures_reported(report):
         try:
             report(settle.settle(service, request))
         except CommandRefused as error:
             report(reports.SettlementRefused(error.refused.detail))
             sys.exit(reports.DIFFERS)
-
-
-@contextmanager
-def _failures_reported(report: Callable[[reports.Report], None]) -> Generator[None]:
-    """Report an error that may pass by itself, and exit with 4; any other is a crash."""
-    try:
-        yield
-    except Exception as error:
-        if not may_succeed_later(error):
-            raise
-        report(reports.ProgramFailed(one_line(error)))
-        sys.exit(reports.DEPENDENCY_DOWN)
 
 
 def manage(rest: list[str], name: str, settings: Settings) -> None:

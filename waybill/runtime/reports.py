@@ -1,9 +1,10 @@
 """What the `outbox` command asks of a service's own program, and what that reports: the protocol between the two.
 
-The command knows no decider and no reaction, so `rebuild`, `redrive` and `settle` run `python -m waybill SERVICE …`.
-The request is one JSON object on the program's standard input. Reports are JSON lines on its standard output, each with
-its `kind`. Nothing else can be written there: while the channel is open, the log and whatever any code prints go to
-stderr. Both ends come from one release, so a line that is no report is an error and is not passed over.
+The command knows no decider and no reaction, so `rebuild`, `redrive` and `settle` run `python -m waybill SERVICE …`;
+for a Django project without deciders `redrive` runs its management command of that name. The request is one JSON object
+on the program's standard input. Reports are JSON lines on its standard output, each with its `kind`. Nothing else can
+be written there: while the channel is open, the log and whatever any code prints go to stderr. Both ends come from one
+release, so a line that is no report is an error and is not passed over.
 """
 
 import json
@@ -13,6 +14,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar, cast
+
+from waybill.database.sqlstate import may_succeed_later, one_line
 
 DONE, DIFFERS, DEPENDENCY_DOWN = 0, 3, 4
 """Exit codes: all done; something differs, stays or is refused; a database does not answer. 1 is Python's own."""
@@ -138,6 +141,18 @@ def channel() -> Generator[Callable[[Report], None]]:
             stream.flush()
 
         yield report
+
+
+@contextmanager
+def failures_reported(report: Callable[[Report], None]) -> Generator[None]:
+    """Report an error that may pass by itself, and exit with 4; any other is a crash."""
+    try:
+        yield
+    except Exception as error:
+        if not may_succeed_later(error):
+            raise
+        report(ProgramFailed(one_line(error)))
+        sys.exit(DEPENDENCY_DOWN)
 
 
 def in_json(report: Report) -> str:

@@ -15,7 +15,7 @@ from outbox_relay.cli.verb import (
     partition,
     refuse_silent_execution,
 )
-from outbox_relay.databases import full_name
+from outbox_relay.operations import names
 from outbox_relay.operations.reactions import topics_read
 from outbox_relay.operations.topics import acknowledge, missing
 from outbox_relay.operations.topics.acknowledge import Wanted
@@ -85,7 +85,8 @@ def _missing(given: Given, topology: Topology, service: str) -> int:
     elif given.execute:
         screen.tell(f"{len(found)} gaps acknowledged; the consumer is ready within some seconds")
     else:
-        screen.tell(f"dry run: {len(found)} gaps; {found[0].remedy(full_name(service))} would send them again")
+        replay = found[0].remedy(names.groups(topology, [service])[service])
+        screen.tell(f"dry run: {len(found)} gaps; {replay} would send them again")
     return DONE if found else MISMATCH
 
 

@@ -20,11 +20,13 @@ from outbox_relay.cli.verb import (
 from outbox_relay.operations import rebuild as operation
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.rebuild import Folding
+from outbox_relay.operations.service_programs import projects, refuse_projects
 from outbox_relay.operations.topology import Topology, UsageError
 from waybill.runtime.reports import RepairRequest, RowDiffers
 
 Line = dict[str, Any]
 ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
+FOLDS: Final = "rows that events fold to"
 ABSENT: Final = "(no row)"
 
 
@@ -33,6 +35,7 @@ def _rebuild(given: Given, topology: Topology) -> int:
         return _repair(given, topology)
     if given.execute or given.aggregate is not None:
         raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --repair")
+    refuse_projects(topology, topology.chosen(given.service) if given.service else (), FOLDS)
     services = topology.chosen(given.service)
     show = screen.shower(given, ROW_WIDTHS)
     found = False
@@ -50,10 +53,14 @@ def _rebuild(given: Given, topology: Topology) -> int:
 def check(
     given: Given, topology: Topology, services: Sequence[str], differs: Callable[[Line], object]
 ) -> dict[str, str]:
-    """Tell of every row that differs, as it is found; returns which services could not compare, and why."""
+    """Tell of every row that differs, as it is found; returns which services could not compare, and why.
+
+    A project without deciders has nothing to compare.
+    """
     failures: dict[str, str] = {}
     checkpoints = read_checkpoints(given)
-    for service in services:
+    left_out = projects(topology, services)
+    for service in (one for one in services if one not in left_out):
 
         def take(difference: RowDiffers, service: str = service) -> None:
             differs({"service": service, **asdict(difference)})
@@ -70,6 +77,7 @@ def _repair(given: Given, topology: Topology) -> int:
     """Set rows to the fold of their events, or say what would be set; returns the exit code. Raises UsageError."""
     refuse_silent_execution(given)
     services = named(given, topology)
+    refuse_projects(topology, services, FOLDS)
     only = _only(given)
     checkpoints = read_checkpoints(given)
     found: list[Line] = []

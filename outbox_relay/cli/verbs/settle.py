@@ -17,6 +17,7 @@ from outbox_relay.cli.verb import (
     text,
 )
 from outbox_relay.operations import settle
+from outbox_relay.operations.service_programs import refuse_projects
 from outbox_relay.operations.topology import Topology
 from waybill.runtime.reports import ProgramFailed, SettlementRefused, SettleRequest, TaskSettled
 
@@ -24,6 +25,7 @@ from waybill.runtime.reports import ProgramFailed, SettlementRefused, SettleRequ
 def _settle(given: Given, topology: Topology) -> int:
     service = named_one(given, topology, "settle is for one key of one service")
     refuse_silent_execution(given)
+    refuse_projects(topology, [service], "due tasks")
     request = SettleRequest(given.key, given.paid_elsewhere, given.execute, given.by, given.reason)
     match settle.settle(topology, service, request):
         case ProgramFailed(reason=reason):

@@ -33,6 +33,7 @@ SELECT destination, body->>'aggregate_id', 'position ' || (body->>'position'), b
        headers->>'reason' || ': ' || (headers->>'detail')
 FROM published WHERE id = ANY(%s) ORDER BY (body->>'position')::bigint
 """
+LEFT: Final = "SELECT count(*) FROM received WHERE id = ANY(%s) AND status = -1"
 SCHEDULED, SENT = 1, 2
 WAITS: Final = "not sent yet"
 OVERTAKES: Final = "stays: an earlier dead letter of its key was not chosen"
@@ -91,13 +92,26 @@ def handle_messages(
 
     Blocks until it has ended.
     """
+    stays = 0
 
     def take(report: Report) -> None:
+        nonlocal stays
         if not isinstance(report, MessageRedriven):
             raise unexpected(report)
+        stays += report.failure is not None
         took(report)
 
-    return run(topology, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
+    failure = run(topology, service, ["redrive", "--only"], take, RedriveRequest([*map(str, messages)]))
+    return failure or _why_untouched(topology, service, messages, stays)
+
+
+def _why_untouched(topology: Topology, service: str, messages: Sequence[UUID], stays: int) -> str | None:
+    """Return what is wrong where more dead letters are left than the program told of."""
+    found, failures = ask(topology, [service], lambda _, open_: open_.execute(LEFT, (list(messages),)).fetchone())
+    (left,) = found.get(service) or (0,)
+    if left > stays:
+        return f"{left - stays} of these dead letters are unknown to its program: its settings lead to another database"
+    return failures.get(service)
 
 
 def outcomes(service: str, connection: psycopg.Connection, publications: Sequence[UUID]) -> list[RedriveOutcome]:

@@ -21,10 +21,10 @@ import psycopg
 from confluent_kafka import Message
 from psycopg.types.json import Jsonb
 
-from outbox_relay.databases import full_name
-from outbox_relay.operations import audit
+from outbox_relay.operations import audit, names
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
+from outbox_relay.relay.kafka.records import source_of
 from waybill.contracts import codec
 from waybill.database.sqlstate import one_line
 
@@ -140,7 +140,7 @@ def read(connection: psycopg.Connection, service: str, message: Message | None) 
     if message is None:
         raise NotRestorable("the topic has no such record")
     headers = _headers(message)
-    source = f"/waybill/{full_name(service)}"
+    source = source_of(names.recorded(service, connection).group)
     if headers.get("ce_source") != source:
         raise NotRestorable(f"written by {headers.get('ce_source', 'nobody known')!r}, and not by {source}")
     try:

@@ -7,8 +7,7 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay.databases import full_name
-from outbox_relay.operations import inbox_retention
+from outbox_relay.operations import inbox_retention, names
 from outbox_relay.operations.inbox_retention import InboxRetention
 from outbox_relay.operations.replay import jobs, plan
 from outbox_relay.operations.replay.jobs import Job
@@ -33,7 +32,7 @@ def make_plans(
 ) -> tuple[Mapping[str, Plan], dict[str, str]]:
     """Return what would be sent of each outbox, and which databases did not answer.
 
-    Raises UsageError for a group that nobody has, DependencyDown where the broker does not say which there are.
+    Raises UsageError for a group that nobody has, DependencyDown where broker or database does not say which there are.
     """
     if options.to_consumer:
         _check_group(options.to_consumer, topology)
@@ -42,15 +41,19 @@ def make_plans(
 
 def _check_group(group: str, topology: Topology) -> None:
     """Refuse a group that nobody has; one of our services may be away for so long that the broker has forgotten it."""
-    if group in topology.databases:
-        raise UsageError(f"--to-consumer {group}: the group of that service is {full_name(group)}")
-    ours = [full_name(service) for service in topology.databases]
-    if group in ours:
+    found, failures = ask(topology, topology.databases, names.recorded)
+    ours = {service: name.group for service, name in found.items()}
+    if group in ours.values():
         return
-    known = sorted({*ours, *groups.names(topology.broker)})
-    if group not in known:
-        near = get_close_matches(group, known, 3, 0.5) or known[:3]
-        raise UsageError(f"--to-consumer {group}: the broker knows no such consumer group; near are {', '.join(near)}")
+    if group in ours:
+        raise UsageError(f"--to-consumer {group}: the group of that service is {ours[group]}")
+    known = sorted({*ours.values(), *groups.names(topology.broker)})
+    if group in known:
+        return
+    for service, why in failures.items():
+        raise DependencyDown(f"database {service}: {why}; whether {group} is its consumer group, nobody knows")
+    near = get_close_matches(group, known, 3, 0.5) or known[:3]
+    raise UsageError(f"--to-consumer {group}: the broker knows no such consumer group; near are {', '.join(near)}")
 
 
 def refusal(topology: Topology, plans: Collection[Plan], options: Options) -> str | None:

@@ -16,7 +16,7 @@ from typing import Final
 
 import psycopg
 
-from outbox_relay.databases import full_name
+from outbox_relay.operations import names
 from outbox_relay.operations.inbox_retention import InboxRetention, forgotten
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.options import CHOSEN
@@ -47,9 +47,9 @@ PAYLOADS: Final = "SELECT position, payload FROM waybill_outbox WHERE position =
 class ReplayRecords(Records):
     """The relay's records, with the headers that say which replay they belong to and who is meant."""
 
-    def __init__(self, job: jobs.Job) -> None:
-        """Build the headers that all records of this job share."""
-        super().__init__(full_name(job.service))
+    def __init__(self, job: jobs.Job, writer: str) -> None:
+        """Build the headers that all records of this job share; `writer` is the name that the service publishes by."""
+        super().__init__(writer)
         self._replay: Headers = [("ce_replayid", str(job.id).encode())]
         if job.options.to_consumer:
             self._replay.append(("ce_replaytarget", job.options.to_consumer.encode()))
@@ -103,7 +103,8 @@ class Sending:
             retentions,
             stop_requested,
         )
-        self._records = ReplayRecords(found)
+        self._writer = names.recorded(job.service, connection).group
+        self._records = ReplayRecords(found, self._writer)
         self._records.load(connection)
         self._topics = _describe_topics(kafka, found.topics)
         self._throttle = Throttle(found.options.rate)
@@ -115,7 +116,7 @@ class Sending:
         jobs.Taken or psycopg.Error, with all that was acknowledged made durable.
         """
         room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
-        with Sender(self._kafka, full_name(self._job.service), linger=Linger(), batch_bytes=room) as sender:
+        with Sender(self._kafka, self._writer, linger=Linger(), batch_bytes=room) as sender:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)

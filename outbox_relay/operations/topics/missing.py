@@ -13,10 +13,10 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from outbox_relay.databases import full_name
-from outbox_relay.operations import audit, decisions
+from outbox_relay.operations import audit, decisions, names
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.events.listing import Filter
+from outbox_relay.operations.parts import has_inbox
 from outbox_relay.operations.reactions import Reactions, recorded
 from outbox_relay.operations.topology import UNBOUNDED, Answer, DependencyDown, Topology, ask
 from waybill.consumer.gap import COLUMNS, IS_OPEN, OPEN, Gap
@@ -49,23 +49,30 @@ WHERE topic = %(topic)s AND "partition" = %(partition)s AND first_offset = %(fir
 
 def open_gaps(connection: psycopg.Connection) -> list[Gap]:
     """Return what the service's consumer misses, and nobody has acknowledged. Raises psycopg.Error."""
+    if not has_inbox(connection):
+        return []
     with connection.cursor(row_factory=class_row(Gap)) as cursor:
         return cursor.execute(OPEN).fetchall()
 
 
 def await_replayed(topology: Topology, to_consumer: str | None) -> None:
     """Note for each gap of the groups that a replay is for which events fill it. Raises DependencyDown."""
-    groups = [one for one in topology.databases if to_consumer in {None, full_name(one)}]
-    found, failures = ask(topology, groups, lambda one, open_: (recorded(one, open_), open_gaps(open_)), UNBOUNDED)
+
+    def question(service: str, connection: psycopg.Connection) -> tuple[str, Reactions, list[Gap]]:
+        group = names.recorded(service, connection).group
+        meant = to_consumer in {None, group}
+        return group, recorded(service, connection), open_gaps(connection) if meant else []
+
+    found, failures = ask(topology, topology.databases, question, UNBOUNDED)
     for service, why in failures.items():
         raise DependencyDown(f"database {service}: {why}")
-    for service, (reactions, gaps) in found.items():
+    for service, (group, reactions, gaps) in found.items():
         for gap in gaps if reactions.types else ():
-            _await(topology, service, reactions, gap)
+            _await(topology, service, group, reactions, gap)
 
 
-def _await(topology: Topology, service: str, reactions: Reactions, gap: Gap) -> None:
-    values = gap._asdict() | {"events": _recorded(topology, reactions, gap), "group": full_name(service)}
+def _await(topology: Topology, service: str, group: str, reactions: Reactions, gap: Gap) -> None:
+    values = gap._asdict() | {"events": _recorded(topology, reactions, gap), "group": group}
     _answers(topology, [service], lambda connection: connection.execute(AWAIT, values))
 
 
@@ -103,11 +110,15 @@ def shown(gap: Gap) -> dict[str, Any]:
 
 
 def _meant(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> list[Gap]:
+    if not has_inbox(connection):
+        return []
     with connection.cursor(row_factory=class_row(Gap)) as cursor:
         return cursor.execute(CHOSEN, chosen).fetchall()
 
 
 def _close(connection: psycopg.Connection, chosen: Mapping[str, Any], reason: str, by: str) -> list[Gap]:
+    if not has_inbox(connection):
+        return []
     with connection.transaction(), connection.cursor(row_factory=class_row(Gap)) as cursor:
         closed = cursor.execute(ACKNOWLEDGE, chosen).fetchall()
         if closed:

@@ -15,8 +15,7 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay.databases import full_name, short_name
-from outbox_relay.operations import audit, decisions
+from outbox_relay.operations import audit, decisions, names
 from outbox_relay.operations.decisions import Kind, Subject
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import DependencyDown, Topology, ask
@@ -48,7 +47,7 @@ class SkippableRecord(NamedTuple):
 
 def find(topology: Topology, service: str, name: str, partition: int, offset: int) -> SkippableRecord:
     """Return a record that the service has still to handle. Raises NotSkippable, DependencyDown."""
-    group = full_name(service)
+    group = names.groups(topology, [service])[service]
     raw = topic.at(topology.broker, name, partition, offset)
     if raw is None:
         raise NotSkippable("the topic has no such record")
@@ -56,7 +55,7 @@ def find(topology: Topology, service: str, name: str, partition: int, offset: in
     if offset < committed:
         raise NotSkippable(f"group {group} has read past it, up to offset {committed}")
     record = SkippableRecord(group, read(raw))
-    _answer(topology, service, lambda connection: _refuse_known(connection, record))
+    _answer(topology, service, lambda connection: _refuse_known(service, connection, record))
     return record
 
 
@@ -76,14 +75,14 @@ def _decide(connection: psycopg.Connection, record: SkippableRecord, reason: str
         decisions.record(connection, Kind.SKIPPED_RECORD, [subject], action)
 
 
-def _refuse_known(connection: psycopg.Connection, record: SkippableRecord) -> None:
+def _refuse_known(service: str, connection: psycopg.Connection, record: SkippableRecord) -> None:
     message = record.message
     event_id = str(record.event_id) if record.event_id else None
     if (message.topic, message.partition, message.offset, event_id) in decisions.skipped(connection):
         raise NotSkippable("it is skipped already")
     found = connection.execute(RECEIVED, (message.received_as(record.group),)).fetchone()
     if found is not None:
-        dead = f"a dead letter: outbox discard --service {short_name(record.group)}"
+        dead = f"a dead letter: outbox discard --service {service}"
         raise NotSkippable(f"its consumer has it already as {dead if found[0] else 'handled'}")
 
 

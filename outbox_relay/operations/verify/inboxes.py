@@ -7,12 +7,11 @@ asked for. What a topic should still keep and has not is lost, which is no inbox
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from outbox_relay.databases import full_name
 from outbox_relay.operations import decisions
 from outbox_relay.operations.reactions import Reactions
 from outbox_relay.operations.topics import topic
@@ -38,6 +37,7 @@ class Inbox(NamedTuple):
     """
 
     service: str
+    group: str
     types: Collection[str]
     offsets: Mapping[topic.Partition, int]
     remembered_since: float
@@ -61,19 +61,27 @@ class Inbox(NamedTuple):
 
 def open_inbox(
     service: str,
+    group: str,
     connection: psycopg.Connection,
     reactions: Reactions,
     offsets: Mapping[topic.Partition, int],
-    now: datetime,
 ) -> Inbox:
-    """Return what the inbox must have, given the offsets that were committed before. Raises psycopg.Error."""
+    """Return what the inbox must have, given the offsets that its group committed before. Raises psycopg.Error."""
+    now = datetime.now(UTC)
     retention: timedelta | None
     (retention,) = connection.execute(RETENTION).fetchone() or (None,)
     (begins,) = connection.execute(BEGINS).fetchone() or (None,)
     remembered_since = (now - retention).timestamp() if retention else float("-inf")
     began = begins.timestamp() if begins else float("inf")
     return Inbox(
-        service, reactions.types, offsets, remembered_since, began, retained_since(now), decisions.skipped(connection)
+        service,
+        group,
+        reactions.types,
+        offsets,
+        remembered_since,
+        began,
+        retained_since(now),
+        decisions.skipped(connection),
     )
 
 
@@ -85,7 +93,7 @@ def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: 
     pending: dict[str, int] = {}
     for entries in ledger.of_types(sorted(inbox.types)):
         wanted = [entry for entry in entries if inbox.must_have(entry)]
-        lacking = _lacking(connection, inbox.service, wanted)
+        lacking = _lacking(connection, inbox.group, wanted)
         for entry in wanted:
             if entry.event_id in lacking:
                 faults.add(_fault(inbox, entry))
@@ -97,14 +105,14 @@ def judge(connection: psycopg.Connection, inbox: Inbox, ledger: Ledger, faults: 
     return pending
 
 
-def _lacking(connection: psycopg.Connection, service: str, wanted: Iterable[Entry]) -> set[str]:
+def _lacking(connection: psycopg.Connection, group: str, wanted: Iterable[Entry]) -> set[str]:
     ids = [entry.event_id for entry in wanted]
-    values = (ids, f"{full_name(service)}:")
+    values = (ids, f"{group}:")
     return {event_id for (event_id,) in connection.execute(LACKING, values)} if ids else set()
 
 
 def _fault(inbox: Inbox, entry: Entry) -> Fault:
-    group = full_name(inbox.service)
+    group = inbox.group
     why = "its topic no longer has it" if entry.offset is None else f"group {group} has passed it"
     replay = f"outbox replay --service {entry.service} --event {entry.event_id} --to-consumer {group}"
     fields: dict[str, Any] = entry.fields() | {"service": inbox.service}

@@ -30,7 +30,7 @@ from typing import Any, Final
 
 import psycopg
 
-from outbox_relay.databases import full_name
+from outbox_relay.operations import names as service_names
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.reactions import recorded
 from outbox_relay.operations.topics import topic
@@ -110,8 +110,9 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
             reactions = recorded(service, connection)
             if not reactions.types:
                 return {}
-            offsets = topic.committed(kafka, full_name(service), names)
-            inbox = inboxes.open_inbox(service, connection, reactions, offsets, datetime.now(UTC))
+            group = service_names.recorded(service, connection).group
+            offsets = topic.committed(kafka, group, names)
+            inbox = inboxes.open_inbox(service, group, connection, reactions, offsets)
             return inboxes.judge(connection, inbox, ledger, faults)
 
         pending = asked(list(states), receipts)

@@ -11,18 +11,25 @@ from devstack.harness import databases
 from devstack.harness.databases import ServiceDatabase
 from inventory_service import reactions as written
 from inventory_service.service import service as inventory
+from outbox_relay.operations import names
+from outbox_relay.operations.names import ServiceName
 from outbox_relay.operations.reactions import Reactions, recorded
 from schemas.events import OrderConfirmed, OrderPlaced
 from tests.support.databases import in_use
 from tests.support.outbox_command import execute, outbox, place_orders, settings
 from waybill.consumer import loop
 from waybill.inbox import reactions
+from waybill.inbox.handlers import Handlers
 
 PLACED, CONFIRMED = OrderPlaced.event_type, OrderConfirmed.event_type
 REPLAY = ("replay", "--positions", "1..", "--execute", "--reason", "a test", "--service", "order")
 NOT_RECORDED = {
     "DROP TABLE waybill_reaction, waybill_reactions_recorded": "there is no table waybill_reaction",
     "TRUNCATE waybill_reaction, waybill_reactions_recorded": "table waybill_reactions_recorded is empty",
+}
+NAME_NOT_RECORDED = {
+    "DROP TABLE waybill_service": "there is no table waybill_service",
+    "TRUNCATE waybill_service": "table waybill_service is empty",
 }
 
 
@@ -38,9 +45,14 @@ def read(database: ServiceDatabase) -> Reactions:
         return recorded("inventory", connection)
 
 
-def release(*names: str):
+def name(database: ServiceDatabase) -> ServiceName:
+    with psycopg.connect(database.service_url, autocommit=True) as connection:
+        return names.recorded("inventory", connection)
+
+
+def release(*functions: str):
     """The inventory with these reactions alone."""
-    return replace(inventory, reactions=SimpleNamespace(**{name: getattr(written, name) for name in names}))
+    return replace(inventory, reactions=SimpleNamespace(**{name: getattr(written, name) for name in functions}))
 
 
 def test_migrate_records_what_the_service_reacts_to(database: ServiceDatabase):
@@ -78,7 +90,33 @@ def test_nothing_is_guessed_where_nothing_is_recorded(database: ServiceDatabase,
         read(database)
     assert why in str(refused.value)
     assert "inventory has not recorded what it reacts to" in str(refused.value)
-    assert "run: python -m waybill inventory_service migrate" in str(refused.value)
+    assert "run its migrations, as in python manage.py migrate, or start its consumer" in str(refused.value)
+
+
+def test_migrate_records_the_services_name(database: ServiceDatabase):
+    assert name(database) == ServiceName("inventory_service", settings_module=None)
+
+
+def test_a_consumer_records_the_name_that_it_consumes_by(database: ServiceDatabase):
+    execute(database, "DELETE FROM waybill_service")
+    with in_use(database.service_url):
+        reactions.record(Handlers("loyalty", ()))
+    assert name(database).group == "loyalty"
+
+
+@pytest.mark.parametrize(("statement", "why"), NAME_NOT_RECORDED.items())
+def test_no_name_is_guessed_where_none_is_recorded(database: ServiceDatabase, statement: str, why: str):
+    execute(database, statement)
+    with pytest.raises(psycopg.OperationalError) as refused:
+        name(database)
+    assert why in str(refused.value)
+    assert "inventory has not recorded its name" in str(refused.value)
+    asked = outbox(
+        *("skip", "--service", "inventory", "--topic", OrderPlaced.topic, "--partition", "0", "--offset", "0"),
+        **settings(inventory=database.service_url),
+    )
+    assert (asked.code, asked.out) == (4, "")
+    assert "inventory has not recorded its name" in asked.err
 
 
 def test_a_database_without_an_inbox_receives_nothing(database: ServiceDatabase):
