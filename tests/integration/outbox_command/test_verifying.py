@@ -34,7 +34,7 @@ def test_an_inbox_is_not_passed_over_where_its_service_has_not_recorded_what_it_
     done = outbox("verify", "--no-rows", **settings(own_outbox.kafka, shop=own_outbox.database.service_url))
     assert done.code == 4
     assert "shop has not recorded what it reacts to" in done.err
-    assert "run: python -m waybill shop_service migrate" in done.err
+    assert "run its migrations, as in python manage.py migrate" in done.err
     assert own_outbox.execute("SELECT count(*) FROM waybill_verified_position") == [(0,)]
 
 

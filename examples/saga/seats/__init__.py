@@ -1,0 +1,1 @@
+"""Seats, which guests hold and book."""

@@ -1,0 +1,1 @@
+"""Vouchers, which pay for seats."""
