@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from notification_service.domain import Kind
 from schemas.events import OrderLine, StockLine
-from tests.model.decisions import NO_ROW, SERVICES, Decisions
+from tests.model.services import SERVICES
 from tests.support.databases import in_use
 from tests.support.orders import cause
 from waybill.deciders import rebuild
@@ -21,6 +21,7 @@ from waybill.deciders.outcomes import CommandRefused, Ignored
 from waybill.deciders.service import Service
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.outbox import outbox
+from waybill.testing.decisions import NO_ROW, Decisions
 
 SKUS = ("BED", "LAMP")
 FEW = st.integers(1, 2)
@@ -65,7 +66,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         type(self).examples += 1
-        self.decisions = Decisions()
+        self.decisions = Decisions(SERVICES)
         self.name = self.service.name.removesuffix("_service")
         self.rows: dict[tuple[str, str], int] = {}
         self.logs: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -143,7 +144,7 @@ def machine(service: Service) -> type[Machine]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
 def test_the_unit_of_work_does_what_the_model_does(service, database_server):
     with database_server.fresh(service.name) as database, in_use(database.service_url):
         run_state_machine_as_test(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import catalogue.configured  # noqa: F401 - configures Django, whose rows the deciders' states come from
 from tests.model.mutants import MUTANTS
 from tests.model.scopes import BOUND, DEEP, Scope
-from tests.model.search import Found, TooManyStates, explore, memory_mib
+from tests.model.search import explore, memory_mib
+from waybill.testing import Found, TooManyStates
 
 EPILOG = """\
 exit codes: 0 every promise kept (or: every mutant caught), 1 one broken, 2 usage, 3 more states than allowed
@@ -79,8 +80,7 @@ def _figures(found: Found) -> str:
 
 
 def _story(found: Found) -> list[str]:
-    steps = [f"  {n:3} {step}" for n, step in enumerate(found.trace, 1)]
-    return [f"  BROKEN: {found.fault}", "  The shortest way there:", *steps]
+    return [f"  {line}" for line in found.story.splitlines()]
 
 
 def _say(*lines: str) -> None:

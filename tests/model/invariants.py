@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from tests.model.decisions import NO_ROW, Decisions, Fault
 from tests.model.order import AGGREGATES, PAYMENT, OrderState
 from tests.model.scopes import Scope
+from waybill.testing.decisions import NO_ROW, Decisions, Fault
 
 
 def stock(decisions: Decisions, skus: list[str], shared: Any, reservations: list[int]) -> None:

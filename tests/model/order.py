@@ -12,11 +12,11 @@ from types import NoneType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tests.model.decisions import NO_ROW, Decisions, Fault, Outcome
 from tests.model.outside import CALLS, Ledger, PutOff, attempt, forgotten
 from tests.model.scopes import Scope
 from waybill.deciders.outcomes import NeedsAttention
 from waybill.deciders.service import Settlement, Task, Tried
+from waybill.testing.decisions import NO_ROW, Decisions, Fault, Outcome
 
 AGGREGATES = ("order", "reservation", "payment", "notification")
 OWNER = {"order": "order", "reservation": "inventory", "payment": "payment", "notification": "notification"}

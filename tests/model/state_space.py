@@ -1,6 +1,7 @@
 """Some orders and the products that they share: one state of all is one number, so that millions fit."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
@@ -9,9 +10,11 @@ from inventory_service.domain import ListProduct, ReceiveStock
 from order_service.domain import PlaceOrder, Price
 from schemas.events import OrderLine, StockCorrected, StockReceived
 from tests.model import invariants
-from tests.model.decisions import NO_ROW, Decisions, Fault, Numbered
 from tests.model.order import STOCK, OrderState, OrderSteps, Queue
 from tests.model.scopes import LIMIT, Scope
+from tests.model.services import SERVICES
+from waybill.testing.decisions import NO_ROW, Decisions, Fault, Numbered
+from waybill.testing.search import Step
 
 BITS = 22  # of one order's number; the shared part stands above
 MASK = (1 << BITS) - 1
@@ -45,7 +48,7 @@ class StateSpace:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.decisions = Decisions()
+        self.decisions = Decisions(SERVICES)
         self.alike = len(set(scope.baskets)) == 1  # then it does not matter which order is which
         ids = [UUID(int=1 if self.alike else n + 1) for n in range(len(scope.baskets))]
         self.orders = [OrderSteps(self.decisions, scope, order_id) for order_id in ids]
@@ -235,7 +238,32 @@ class StateSpace:
                     )
                     yield f"order reads the products again, from {back} on", after, False
 
+    def say(self, way: Sequence[Step[int]]) -> list[str]:
+        """Return the steps in words; orders that are alike keep their names."""
+        names = [chr(ord("A") + n) for n in range(len(self.orders))]
+        said = []
+        for before, by, after in way:
+            who, words = by >> 24, self.words[by & 0xFFFFFF]
+            said.append(f"{names[who]}: {words}" if who < len(names) and len(names) > 1 else words)
+            if who < len(names) and self.alike:
+                names = self._renamed(names, who, before, after)
+        return said
+
+    def _renamed(self, names: list[str], who: int, before: int, after: int) -> list[str]:
+        """Follow the names when the orders, which are kept sorted, change places."""
+        _, was = self.unpack(before)
+        _, now = self.unpack(after)
+        others = was[:who] + was[who + 1 :]
+        moved = next(iter((Counter(now) - Counter(others)).elements()))
+        pairs = [*zip(others, names[:who] + names[who + 1 :], strict=True), (moved, names[who])]
+        return [name for _, name in sorted(pairs)]
+
     # What must hold.
+
+    @property
+    def decided(self) -> int:
+        """Return how many different decisions were made until now."""
+        return len(self.decisions)
 
     def ends(self, state: int) -> list[str]:
         """Return where each order stands, its reservation and its payment."""

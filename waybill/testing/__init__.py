@@ -1,19 +1,40 @@
 """What a project's tests need.
 
-with captured_events() as events:
-response = self.client.post("/bookings/", form)
-self.assertEqual(events, [BookingMade(booking_id=1, guests=2)])
+A Scenario is given events, and says what a decider makes of a command. `explore` searches every interleaving of a saga.
+`captured_events` tells what was appended:
+
+    with captured_events() as events:
+        response = self.client.post("/bookings/", form)
+    self.assertEqual(events, [BookingMade(booking_id=1, guests=2)])
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
 
 from waybill.contracts.event import Event
 from waybill.testing.scenario import Scenario
 
-__all__ = ["Scenario", "captured_events"]
+if TYPE_CHECKING:
+    from waybill.testing.saga import Request, explore
+    from waybill.testing.search import Found, TooManyStates
+
+__all__ = ["Found", "Request", "Scenario", "TooManyStates", "captured_events", "explore"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what needs Django to be set up: rows are models."""
+    if name in {"Request", "explore"}:
+        from waybill.testing import saga
+
+        return getattr(saga, name)
+    if name in {"Found", "TooManyStates"}:
+        from waybill.testing import search
+
+        return getattr(search, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @contextmanager
