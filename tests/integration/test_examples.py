@@ -247,7 +247,7 @@ def test_every_verb_of_the_outbox_command_serves_the_two_projects(stack: Stack, 
 
     said = wait_until(reading.status, deadline_seconds=30, what="the relay's heartbeat")
     assert said.count("working") == 1, "loyalty's consumer, and no relay is missed there"
-    assert BROKEN in reading.outbox("parked", "--service", "loyalty")
+    assert BROKEN in reading.outbox("dead-letters", "--service", "loyalty")
     assert BROKEN in reading.outbox("redrive", "--service", "loyalty", "--reason", "a try", code=1)
     loyalty.execute(f"ALTER TABLE loyalty_account DROP CONSTRAINT {BROKEN}")
     assert f"{MORE} messages handled" in reading.outbox("redrive", "--service", "loyalty", "--reason", "mended")

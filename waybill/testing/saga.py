@@ -196,9 +196,7 @@ class Saga:
     def _seen(self, queue: Queue, event: int) -> tuple[int, ...]:
         return tuple(sorted({*queue.seen, event})) if self._rules.again else ()
 
-    def _handled(
-        self, state: State, queue_id: QueueId, queue: Queue, event: int, says: str
-    ) -> tuple[str, State, bool]:
+    def _handled(self, state: State, queue_id: QueueId, queue: Queue, event: int, says: str) -> tuple[str, State, bool]:
         command = self._decisions.reaction(queue_id.reader, event)
         assert command is not None  # events that nobody reacts to are in no queue
         outcome, after = self._handle(_put(state, queue_id, queue), queue_id.reader, command)
@@ -250,9 +248,7 @@ class Saga:
                 queues[queue_id] = _sent(queues.get(queue_id, Queue()), number)
             due |= {*self._due(service, number)}
         rows = sorted((owner, row_id, number) for (owner, row_id), number in numbers.items())
-        return outcome, state._replace(
-            rows=tuple(rows), queues=tuple(sorted(queues.items())), due=tuple(sorted(due))
-        )
+        return outcome, state._replace(rows=tuple(rows), queues=tuple(sorted(queues.items())), due=tuple(sorted(due)))
 
     def _readers(self, number: int) -> Iterator[QueueId]:
         event = self._decisions.events[number]
