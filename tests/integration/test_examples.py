@@ -254,7 +254,7 @@ def test_every_verb_of_the_outbox_command_serves_the_two_projects(stack: Stack, 
     assert "verified" in reading.outbox("verify")
 
     assert "to loyalty" in writing.outbox(*REPLAY, "--to-consumer", "loyalty", "--execute", "--reason", "a test")
-    assert "near are loyalty" in writing.outbox(*REPLAY, "--to-consumer", "loyalty_service", code=2)
+    assert "no such consumer group" in writing.outbox(*REPLAY, "--to-consumer", "loyalty_service", code=2)
     assert "done" in writing.outbox("jobs")
     event_id, partition, offset = first_record(stack.kafka)
     record = ("--topic", TOPIC, "--partition", partition, "--offset", offset)
