@@ -45,7 +45,7 @@ def prepare(data: Path) -> None:
         draft.replace(secret)
     public = read_key(data).public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     x = base64.urlsafe_b64encode(public).rstrip(b"=").decode()
-    key = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": KEY_ID, "use": "sig", "alg": "EdDSA"}
+    key = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": KEY_ID, "use": "sig", "alg": "EdDSA", "development": True}
     draft = home / "jwks.json.draft"
     draft.write_text(json.dumps({"keys": [key]}))
     draft.replace(jwks_file(data))

@@ -41,7 +41,7 @@ class OrderIn(http.Body):
     lines: Annotated[list[LineIn], Field(min_length=1), AtMost(lambda: read(OrderSettings).order_max_lines)]
     # Tokens start with a letter. A card's number in the place of one would be published, and kept for ever.
     payment_method: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z][\x21-\x7e]*$")]
-    currency: str | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
 
 
 class LineOut(http.Schema):

@@ -27,7 +27,16 @@ READY = ["CMD", "python", "deploy/ready.py"]
 
 # What each kind of program cannot do its work without.
 NEEDS = {
-    "web": {"DATABASE_URL", "HOST", "PORT", "HEALTH_PORT", "JWKS_FILE", "TOKEN_ISSUER", "TOKEN_AUDIENCE"},
+    "web": {
+        "DATABASE_URL",
+        "HOST",
+        "PORT",
+        "HEALTH_PORT",
+        "ALLOW_DEVELOPMENT_ISSUER",
+        "JWKS_FILE",
+        "TOKEN_ISSUER",
+        "TOKEN_AUDIENCE",
+    },
     "consumer": {"DATABASE_URL", "HOST", "PORT", "KAFKA_BOOTSTRAP"},
     "worker": {"DATABASE_URL", "HOST", "PORT"},
     "relay": {"DATABASE_URL", "HOST", "PORT", "KAFKA_BOOTSTRAP", "SERVICE"},

@@ -30,6 +30,7 @@ class Code(StrEnum):
     CONFLICT = "conflict"
     TIMED_OUT = "timed_out"
     OVERLOADED = "overloaded"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"
     INTERNAL_ERROR = "internal_error"
 

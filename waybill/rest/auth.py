@@ -1,27 +1,40 @@
-"""Who is calling: a signed bearer token becomes a Caller."""
+"""Who is calling: a signed bearer token becomes a Caller.
 
-import json
+No token of any shape is an error of ours: whatever cannot be read, checked or understood is a 401 that says why.
+"""
+
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, cast
 
-import httpx2 as httpx
 import jwt
+import structlog
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
 from waybill.deciders.outcomes import Code
+from waybill.rest import keys
 from waybill.rest.problem import Problem
-from waybill.runtime.http_client import HttpClient
 from waybill.runtime.settings import settings
 
-ALGORITHMS = ["EdDSA", "RS256"]
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 TRUSTED_SECONDS = 60  # how long a token that was verified is not verified again: that takes longer than all the rest
-TOKENS = 4096
+TOKENS: Final = 4096
+LONGEST_TOKEN: Final = 8192
+LONGEST_SUBJECT: Final = 255
 LEEWAY_SECONDS = 5  # by how much an issuer's clock may be ahead of ours, or behind
-JWKS_SECONDS = 5.0  # for the whole of a fetch
+
+SAID: Final[Mapping[type[Exception], str]] = {
+    jwt.ExpiredSignatureError: "the token has expired",
+    jwt.ImmatureSignatureError: "the token is not valid yet",
+    jwt.InvalidIssuerError: "the token is another issuer's",
+    jwt.InvalidAudienceError: "the token is for another audience",
+    jwt.MissingRequiredClaimError: "the token lacks sub or exp",
+    jwt.InvalidSignatureError: "the token's signature is wrong",
+    keys.KeyUnknown: "the token's key is unknown",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,9 @@ class Caller:
     def require(self, scope: str) -> None:
         """Raise a 403 where the scope is missing."""
         if not self.may(scope):
-            raise Problem(403, Code.FORBIDDEN, f"the token lacks the scope {scope!r}")
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+            detail = f"the token lacks the scope {scope!r}"
+            raise Problem(403, Code.FORBIDDEN, detail, headers={"WWW-Authenticate": challenge})
 
 
 def caller_of(request: HttpRequest) -> Caller:
@@ -55,72 +70,71 @@ class Bearer(HttpBearer):
         """Return the caller; raises a 401 that says what is wrong with the token."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _unauthenticated("send Authorization: Bearer <token>")
+            detail = "send Authorization: Bearer <token>"
+            raise Problem(401, Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
         return self.authenticate(request, token.strip())
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:  # noqa: ARG002 - the library's signature
-        """Verify signature, issuer, audience and expiry."""
+        """Verify signature, issuer, audience and expiry; raises a 401, or a 503 where the issuer does not answer."""
+        source = keys.source(settings())
         try:
-            claims = _claims(token, int(time.monotonic() // TRUSTED_SECONDS))
-            if int(claims["exp"]) + LEEWAY_SECONDS <= time.time():
-                raise jwt.ExpiredSignatureError("Signature has expired")
-        except jwt.PyJWTError as error:
-            raise _unauthenticated(str(error)) from None
-        return Caller(str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()))
+            caller = _caller(source, token)
+        except keys.KeysAway:
+            detail = "the issuer of tokens does not answer, and this one's key is not known; try again"
+            raise Problem(503, Code.ISSUER_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from None
+        except Exception as error:  # noqa: BLE001 - strangers write tokens: what goes wrong in one is theirs
+            raise _invalid(error) from None
+        return caller
+
+
+def _caller(source: keys.KeySource, token: str) -> Caller:
+    known = source.current()
+    try:
+        caller, expires_at = _checked(token, known, int(time.monotonic() // TRUSTED_SECONDS))
+    except keys.KeyUnknown:
+        source.missed()
+        raise
+    if expires_at + LEEWAY_SECONDS <= time.time():
+        raise jwt.ExpiredSignatureError
+    return caller
 
 
 @lru_cache(TOKENS)
-def _claims(token: str, _period: int) -> dict[str, Any]:
-    return jwt.decode(
+def _checked(token: str, known: keys.Keys, _period: int) -> tuple[Caller, float]:
+    """Return the caller and the expiry; raises whatever PyJWT does, and ValueError."""
+    if len(token) > LONGEST_TOKEN:
+        raise ValueError("too long")
+    key = known.find(jwt.get_unverified_header(token).get("kid"))
+    claims = jwt.decode(
         token,
-        _key(token),
-        algorithms=ALGORITHMS,
+        key,
+        algorithms=[key.algorithm_name],
         issuer=settings().token_issuer,
         audience=settings().token_audience,
         leeway=LEEWAY_SECONDS,
         options={"require": ["sub", "exp"]},
     )
+    return Caller(_subject(claims["sub"]), _scopes(claims.get("scope", ""))), float(int(claims["exp"]))
 
 
-def _key(token: str) -> Any:
-    key_id = jwt.get_unverified_header(token).get("kid")
-    url = settings().jwks_url
-    if url:
-        return _client(url).get_signing_key_from_jwt(token).key
-    for key in _keys(settings().jwks_file).keys:
-        if key.key_id == key_id or key_id is None:
-            return key.key
-    raise jwt.InvalidKeyError(f"no key with kid {key_id!r} in the JWKS")
+def _subject(claim: Any) -> str:
+    """Return who it is; an empty subject is nobody. Raises ValueError, also for what PostgreSQL takes no text of."""
+    if isinstance(claim, str) and len(claim.strip()) > 0 and len(claim) <= LONGEST_SUBJECT and claim.isprintable():
+        return claim
+    raise ValueError("sub")
 
 
-class _Issuer(jwt.PyJWKClient):
-    """The issuer's keys, fetched within a deadline for the whole of it; the library's own fetch bounds each read."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url, cache_keys=True)
-        self._http = HttpClient(JWKS_SECONDS)
-
-    def fetch_data(self) -> Any:
-        """Fetch the keys and keep them; raises PyJWKClientError where they cannot be had."""
-        try:
-            found = self._as_jwk_set_payload(self._http.get(self.uri).raise_for_status().json())
-        except (httpx.HTTPError, ValueError) as error:
-            raise jwt.PyJWKClientConnectionError(f"cannot fetch the JWKS from {self.uri}: {error!r}") from error
-        self._last_successful_fetch = time.monotonic()
-        return found
+def _scopes(claim: Any) -> frozenset[str]:
+    """Return the scopes of a text with spaces (RFC 9068), or of an array, as some issuers write them."""
+    if isinstance(claim, str):
+        return frozenset(claim.split())
+    if isinstance(claim, list) and all(isinstance(word, str) for word in cast("list[Any]", claim)):
+        return frozenset(cast("list[str]", claim))
+    raise ValueError("scope")
 
 
-@cache
-def _client(url: str) -> jwt.PyJWKClient:
-    return _Issuer(url)
-
-
-@cache
-def _keys(path: str | None) -> jwt.PyJWKSet:
-    if not path:
-        raise jwt.InvalidKeyError("no keys to check tokens with: set WAYBILL_JWKS_FILE or WAYBILL_JWKS_URL")
-    return jwt.PyJWKSet.from_dict(json.loads(Path(path).read_text()))
-
-
-def _unauthenticated(detail: str) -> Problem:
-    return Problem(401, Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
+def _invalid(error: Exception) -> Problem:
+    said = SAID.get(type(error), "this is no token that can be checked here")
+    log.info("token refused", reason=type(error).__name__)
+    challenge = f'Bearer error="invalid_token", error_description="{said}"'
+    return Problem(401, Code.UNAUTHENTICATED, said, headers={"WWW-Authenticate": challenge})

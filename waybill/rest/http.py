@@ -15,7 +15,7 @@ from typing import Any
 
 import ninja
 import structlog
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ValidationFailed
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error as DatabaseFailed
@@ -34,15 +34,16 @@ from waybill.deciders.outcomes import Code, CommandRefused
 from waybill.deciders.service import Service
 from waybill.observability.telemetry import Cause
 from waybill.rest.auth import Bearer, caller_of
-from waybill.rest.problem import Problem
+from waybill.rest.problem import MOST_ERRORS, Problem
 from waybill.rest.request_threads import in_loop
 from waybill.rest.requests import plain, request_id_of
+from waybill.rest.strict_input import StrictParser, refuse_unknown_query
 from waybill.runtime.settings import settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
 LONGEST_TRACESTATE = 512
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"  # text for people: no control characters, which PostgreSQL and mails refuse
 urlpatterns: list[URLPattern | URLResolver] = []
 
@@ -65,11 +66,15 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
         docs_url="/v1/docs",
         openapi_url="/v1/openapi.json",
         auth=Bearer(),
+        parser=StrictParser(),
         urls_namespace=service.name,
     )
     described.add_router("/v1", api.router)
     for kind, handler in HANDLERS.items():
         described.add_exception_handler(kind, handler)
+    for view in api.router.path_operations.values():
+        for operation in view.operations:
+            refuse_unknown_query(operation, _problem)
     urlpatterns[:] = [path("static/<path:path>", _static), path("", described.urls)]
     return [
         {"method": method, "route": path_of(f"v1{route}"), "status": status}
@@ -167,7 +172,7 @@ def _trace(request: HttpRequest) -> dict[str, str]:
         return {}
     return (
         {"traceparent": parent, "tracestate": state}
-        if 0 < len(state) <= LONGEST_TRACESTATE
+        if 0 < len(state) <= LONGEST_TRACESTATE and state.isascii() and state.isprintable()
         else {"traceparent": parent}
     )
 
@@ -181,7 +186,10 @@ def _refused(request: HttpRequest, error: CommandRefused) -> HttpResponse:
 
 
 def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    errors = [{"field": _field(e["loc"]), "detail": str(e["msg"])} for e in error.errors]
+    errors = [
+        {"field": _field(e["loc"]), "detail": str(e["msg"]).removeprefix("Value error, ")}
+        for e in error.errors[:MOST_ERRORS]
+    ]
     first = errors[0] if errors else {"field": "body", "detail": "not valid"}
     detail = f"{first['field']}: {first['detail']}"
     return _problem(request, Problem(422, Code.NOT_VALID, detail, errors=errors))
@@ -194,10 +202,16 @@ def _field(location: tuple[str | int, ...]) -> str:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, Problem):  # what the parser of bodies refuses
+        return _problem(request, error.__cause__)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # raised where the body is no JSON
         return _problem(request, Problem(400, Code.MALFORMED_JSON, "the body is not valid JSON"))
     code = Code.METHOD_NOT_ALLOWED if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else Code.NOT_VALID
     return _problem(request, Problem(error.status_code, code, str(error)))
+
+
+def _suspicious(request: HttpRequest, _: Exception) -> HttpResponse:
+    return _problem(request, plain(400))
 
 
 def _too_large(request: HttpRequest, _: Exception) -> HttpResponse:
@@ -238,6 +252,7 @@ HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
     ValidationError: _validation,
     HttpError: _http,
     RequestDataTooBig: _too_large,
+    SuspiciousOperation: _suspicious,
     DatabaseFailed: _database_failed,
     Exception: _defect,
 }

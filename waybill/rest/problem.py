@@ -11,6 +11,9 @@ from django.http import HttpResponse
 from waybill.deciders.outcomes import NotFound, NotValid, Refused
 
 CONTENT_TYPE: Final = "application/problem+json"
+MOST_ERRORS: Final = 20
+LONGEST_TEXT: Final = 300
+LONGEST_FIELD: Final = 100
 STATUS: Mapping[type[Refused], int] = {Refused: 409, NotFound: 404, NotValid: 422}
 
 
@@ -59,9 +62,18 @@ class Problem(Exception):
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "code": self.code,
-            "detail": self.detail,
+            "detail": _shown(self.detail, LONGEST_TEXT),
             "request_id": request_id,
         }
         if self.errors:
-            body["errors"] = list(self.errors)
+            body["errors"] = [
+                {name: _shown(text, LONGEST_FIELD if name == "field" else LONGEST_TEXT) for name, text in one.items()}
+                for one in self.errors[:MOST_ERRORS]
+            ]
         return json.dumps(body).encode()
+
+
+def _shown(text: str, longest: int) -> str:
+    """Return what of a text goes out: what a client sent comes back cut, and without half a surrogate."""
+    cut = text if len(text) <= longest else f"{text[:longest]}…"
+    return cut.encode(errors="replace").decode()

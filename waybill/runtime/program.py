@@ -116,16 +116,19 @@ def web(name: str, settings: Settings) -> None:
     from waybill.observability import health
     from waybill.observability.exposure import expose
     from waybill.observability.readiness import Readiness
+    from waybill.rest import keys
     from waybill.rest.gateway import Gateway, Limits
     from waybill.rest.http import serve_api
     from waybill.rest.server import serve
 
     requests = serve_api(service, import_module(f"{name}.api"))
+    key_source = keys.source(settings)
     gateway = Gateway(Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes))
     session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)
     database_ready = Readiness(_side_session(settings, f"{name}.web readiness"))
-    health.serve(settings.host, settings.health_port, database_ready, variable="WAYBILL_HEALTH_PORT")
+    ready = lambda: database_ready() or key_source.unready()  # noqa: E731 - as in _loop
+    health.serve(settings.host, settings.health_port, ready, variable="WAYBILL_HEALTH_PORT")
     with reported(session, "web", lambda: ("working", None)):
         serve(gateway, settings.host, settings.port)
     log.info("stopped")

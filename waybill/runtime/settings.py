@@ -132,8 +132,24 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         default=timedelta(days=1),
         description="ISO 8601 duration after which what is due and still fails needs an operator's attention.",
     )
-    jwks_file: str | None = Field(default=None, description="JWKS with the issuer's public keys, as a file.")
-    jwks_url: str | None = Field(default=None, description="The same, fetched and cached.")
+    jwks_file: str | None = Field(
+        default=None,
+        description="JWKS with the issuer's public keys, as a file; read again within a second of its change.",
+    )
+    jwks_url: str | None = Field(default=None, description="The same, fetched in the background.")
+    jwks_refresh_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="Time between two fetches of the JWKS: a key that the issuer removed is refused by then.",
+    )
+    jwks_max_age: timedelta = Field(
+        default=timedelta(days=1),
+        description="ISO 8601 duration for which the last keys fetched are used while the issuer does not answer.",
+    )
+    allow_development_issuer: bool = Field(
+        default=False,
+        description="Whether tokens of a development issuer count, such as `make up` has: its key is no secret.",
+    )
     token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
     token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")

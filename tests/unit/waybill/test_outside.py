@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import httpx2 as httpx
-import jwt
 import pytest
 from pydantic import SecretStr
 
@@ -21,7 +20,7 @@ from payment_service.settings import PaymentSettings
 from schemas.events import NotificationRequested
 from tests.support.dripping import dripping
 from waybill.deciders.outcomes import Unavailable
-from waybill.rest import auth
+from waybill.rest import keys
 from waybill.runtime import outside
 from waybill.runtime.http_client import HttpClient
 
@@ -54,11 +53,15 @@ def test_a_provider_that_drips_is_given_up_at_the_deadline(adapter, scheme, talk
 
 @pytest.mark.parametrize(("scheme", "talk"), [("http", "headers"), ("http", "body"), ("https", "handshake")])
 def test_an_issuer_that_drips_its_keys_is_given_up_at_the_deadline(monkeypatch, scheme, talk):
-    monkeypatch.setattr(auth, "JWKS_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(keys, "FETCH_SECONDS", DEADLINE_SECONDS)
     with dripping(talk) as port:
-        issuer = auth._Issuer(f"{scheme}://127.0.0.1:{port}/keys")
-        with ends_in_time(), pytest.raises(jwt.PyJWKClientConnectionError, match="cannot fetch the JWKS"):
-            issuer.fetch_data()
+        issuer = keys.KeyUrl(
+            f"{scheme}://127.0.0.1:{port}/keys", refresh_seconds=60, max_age_seconds=60, development=False
+        )
+        with ends_in_time():
+            issuer.fetch()
+        with pytest.raises(keys.KeysAway):
+            issuer.current()
         issuer._http.close()
 
 
