@@ -67,10 +67,14 @@ class Program:
         lines = [line for line in self.log.splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
+    def token(self, scopes: str, subject: str = "ann") -> str:
+        """A token that it takes."""
+        return tokens.mint(self._folder, subject, scopes)
+
     def ask(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> tuple[int, str]:
         """Status and body of the answer; a body makes it a POST of the demo customer's. 0 where nobody answers."""
         headers = {
-            "Authorization": f"Bearer {tokens.mint(self._folder, 'ann', 'orders')}",
+            "Authorization": f"Bearer {self.token('orders')}",
             "Content-Type": "application/json",
             "Idempotency-Key": key or os.urandom(8).hex(),
         }

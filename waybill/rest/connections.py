@@ -16,7 +16,7 @@ from waybill.deciders.outcomes import Code
 from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
-from waybill.rest.security_headers import SECURITY_HEADERS
+from waybill.rest.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
 HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75  # longer than the minute that balancers keep a connection open without a request
@@ -35,6 +35,7 @@ PIPELINED: Final = Problem(
 )
 HEAD_TOO_SLOW: Final = Problem(408, Code.TIMED_OUT, f"the headers were not complete after {HEAD_SECONDS:g} s")
 TOO_MANY: Final = Problem(503, Code.OVERLOADED, "too many connections; try again", headers={"Retry-After": "1"})
+FOR_BROWSERS: Final = (*SECURITY_HEADERS, (CONTENT_SECURITY_POLICY, NOTHING_RUNS))
 REASONS: Final = {400: "malformed", 408: "slow", 414: "too_large", 431: "too_large", 503: "overloaded"}
 
 
@@ -155,7 +156,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # an answer of ours would be read as that of an earlier request
             return
         headers, body = problem.plain(new_id())
-        lines = [b"%s: %s\r\n" % one for one in (*SECURITY_HEADERS, *headers, (b"Connection", b"close"))]
+        lines = [b"%s: %s\r\n" % one for one in (*headers, *FOR_BROWSERS, (b"Connection", b"close"))]
         self.transport.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +38,7 @@ from waybill.rest.auth import Bearer, caller_of
 from waybill.rest.problem import MOST_ERRORS, Problem
 from waybill.rest.request_threads import in_loop
 from waybill.rest.requests import plain, request_id_of
+from waybill.rest.security_headers import DOCUMENTATION
 from waybill.rest.strict_input import StrictParser, refuse_unknown_query
 from waybill.runtime.settings import settings
 
@@ -67,14 +69,16 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
         openapi_url="/v1/openapi.json",
         auth=Bearer(),
         parser=StrictParser(),
+        docs_decorator=_with_own_scripts,
         urls_namespace=service.name,
     )
     described.add_router("/v1", api.router)
     for kind, handler in HANDLERS.items():
         described.add_exception_handler(kind, handler)
-    for view in api.router.path_operations.values():
-        for operation in view.operations:
-            refuse_unknown_query(operation, _problem)
+    for router in described._get_bound_routers():  # pyright: ignore[reportPrivateUsage] - the operations that run are copies
+        for view in router.path_operations.values():
+            for operation in view.operations:
+                refuse_unknown_query(operation, _problem)
     urlpatterns[:] = [path("static/<path:path>", _static), path("", described.urls)]
     return [
         {"method": method, "route": path_of(f"v1{route}"), "status": status}
@@ -88,6 +92,18 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
 def path_of(route: str) -> str:
     """Return the name by which Django knows a route of the API: `v1/things/<uuid:id>`."""
     return re.sub(r"\{([^}]+)\}", r"<\1>", route)
+
+
+def _with_own_scripts(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let the documentation's page run its scripts, where an answer otherwise runs nothing."""
+
+    @wraps(view)
+    def shown(*given: Any, **named: Any) -> HttpResponse:
+        response = view(*given, **named)
+        response.headers["Content-Security-Policy"] = DOCUMENTATION
+        return response
+
+    return shown
 
 
 def _static(request: HttpRequest, path: str) -> HttpResponseBase:
