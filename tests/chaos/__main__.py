@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="waybill-chaos-", ignore_cleanup_errors=True) as home:
         try:
             outcome = session(Path(home) / "stack", given, seed, Random(seed), lambda line: print(line, flush=True))
-        except DevstackError as trouble:
-            print(trouble, *trouble.details, sep="\n", file=sys.stderr)
+        except DevstackError as error:
+            print(error, *error.details, sep="\n", file=sys.stderr)
             return 1
     print(*report.lines(outcome), sep="\n")
     if not outcome.passed:

@@ -1,4 +1,4 @@
-"""The corridor: a batch is one load, decisions in memory, one save."""
+"""The unit of work: a batch is one load, decisions in memory, one save."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4

@@ -115,8 +115,8 @@ class Sending:
         `progress` is called with the events sent and their total. Raises BrokerUnavailable, DependencyDown, UsageError,
         jobs.Taken or psycopg.Error, with all that was acknowledged made durable.
         """
-        room = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
-        with Sender(self._kafka, self._writer, linger=Linger(), batch_bytes=room) as sender:
+        batch_bytes = min(RECORDS_BYTES, *(topic.max_bytes for topic in self._topics.values()))
+        with Sender(self._kafka, self._writer, linger=Linger(), batch_bytes=batch_bytes) as sender:
             sender.check()
             while self._job.state != "done":
                 progress(self._job.sent, self._job.total)
