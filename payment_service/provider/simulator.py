@@ -101,12 +101,14 @@ class Simulator:
         except httpx.TransportError as error:
             raise Unavailable(f"provider: {path}: {error!r}") from error
         if answer.is_server_error:
+            # An error that is stored under the key is answered to every retry: only a look-up can tell more.
             stored = answer.headers.get("Idempotent-Replayed") == "true"
             raise (OutcomeUnknown if stored else Unavailable)(f"provider: {path}: {answer.status_code}")
         return answer
 
 
 def _charged(payment: Payment, given: dict[str, Any]) -> Charged | Voided:
+    # Given back by hand before anybody here knew of the charge: nothing is owed, as after a void.
     if given.get("status") == "refunded":
         return Voided()
     return checked_charge(payment, given.get("id"), given.get("amount"), given.get("currency"), given.get("order_id"))

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 ScalarName: TypeAlias = Literal["boolean", "int", "long", "string", "uuid"]
 FieldType: TypeAlias = "Scalar | Array | Nullable | Record"
 
+# Apart from None, which is a default: null.
 NO_DEFAULT: Final = object()
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RANGES: Final[Mapping[str, range]] = {"int": range(-(2**31), 2**31), "long": range(-(2**63), 2**63)}
@@ -124,6 +125,7 @@ def _may_be(kind: FieldType, default: object) -> bool:
         case Scalar("boolean"):
             return isinstance(default, bool)
         case Scalar("int" | "long" as name):
+            # Not isinstance: in Python True is an int, and in Avro it is none.
             return type(default) is int and default in RANGES[name]
         case Scalar():
             return isinstance(default, str)

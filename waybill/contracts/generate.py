@@ -36,7 +36,9 @@ from typing import Any, ClassVar, Self
 from waybill.contracts.event import Event
 '''
 _UUID = "from uuid import UUID\n"
+# Avro's int and long are one type in Python; the codec holds values against their range.
 _PYTHON_NAMES = {"boolean": "bool", "int": "int", "long": "int", "string": "str", "uuid": "UUID"}
+# Names that a dataclass's field would hide.
 _TAKEN = {*Event.__annotations__, *vars(Event)}
 _LINE_LENGTH = 120
 
@@ -78,6 +80,7 @@ def _shared_records(events: Iterable[Record]) -> list[Record]:
     for event in events:
         for record in (*_nested(event), event):
             other = found.setdefault(record.name, record)
+            # Classes are named by the last part alone, so two records of one name would be one class.
             if other != record:
                 raise ContractError(
                     f"{event.full_name}: its {record.full_name} differs from the {other.full_name} of another event; "

@@ -191,6 +191,7 @@ def expose(program: Program, known: Mapping[Name, LabelSets]) -> None:
         elif name not in known:
             raise ValueError(f"{program}: say which label sets {name} has")
         else:
+            # Added to what is known: one relay process exposes the series of several databases.
             _label_sets[name] = [*_label_sets.get(name, ()), *known[name]]
             for labels in _label_sets[name] or [{}]:
                 metric(name, **labels)
@@ -214,6 +215,7 @@ def on_scrape(hook: Callable[[], object]) -> None:
 
 def scraped() -> bytes:
     """Return all metrics in Prometheus' text format."""
+    # In the scraper's thread: what a hook asks a database for delays this scrape and nothing else.
     for hook in _hooks:
         hook()
     return exposition.generate_latest(REGISTRY)

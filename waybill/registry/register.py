@@ -110,6 +110,7 @@ def _refuse_changed_meaning(
                 "records with this id would be misread. No database was changed. Take a registry whose ids are above "
                 f"{max(by_id)}, or an empty one and `python -m waybill contracts restore`"
             )
+        # Harmless for records, yet never wanted by accident: subscribers elsewhere resolve ids in their own registry.
         if (one := by_meaning.get(now)) and one.schema_id != schema_id and not new_ids:
             raise RegistrationRefused(
                 f"{now} has schema id {one.schema_id} in database {one.database}, and {schema_id} in the registry. No "

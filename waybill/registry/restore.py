@@ -57,6 +57,7 @@ def _put_back(registry: Registry, contracts: Sequence[Contract], wanted: Restore
     count = sum(map(len, wanted.values()))
     if not list(_differences(registry, contracts, wanted)):
         return [f"registry: it has all {count} ids already"]
+    # A registry that has given ids of its own may have given ours to other schemas.
     _refuse_filled(registry)
     if registry.is_apicurio():
         registry.import_archive(_archive(wanted))
@@ -70,6 +71,7 @@ def _put_back(registry: Registry, contracts: Sequence[Contract], wanted: Restore
 def _wanted(contracts: Sequence[Contract], known: Sequence[StoredId]) -> Restored:
     by_meaning = {(contract.event_type, contract.version): contract for contract in contracts}
     wanted: Restored = {}
+    # An id that is no longer current came from another registry: giving it back could collide with one that is.
     ids = {one.schema_id: one for one in known if one.current}
     for one in sorted(ids.values(), key=lambda one: (one.event_type, one.version)):
         contract = by_meaning.get((one.event_type, one.version))
@@ -105,6 +107,7 @@ def _refuse_filled(registry: Registry) -> None:
 def _import_each(registry: Registry, wanted: Restored) -> None:
     for subject, pairs in wanted.items():
         path = quote(subject, safe="")
+        # Confluent's API takes an id only in the mode IMPORT, which it grants to an empty subject.
         registry.call("PUT", f"/mode/{path}", {"mode": "IMPORT"})
         for one, text in pairs:
             registry.call(
