@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 from uuid import UUID, uuid4
 
@@ -112,6 +113,20 @@ def test_in_repeatable_read_an_append_behind_somebody_elses_is_refused_and_not_n
     with pytest.raises(AppendRefused, match="retry the transaction"):
         write()
     assert execute(order_database, VERSIONS) == [(str(order_id), 1)]
+
+
+def test_the_events_of_one_transaction_share_a_correlation_id_and_no_other_has_it(order_database):
+    with suppress(ZeroDivisionError), transaction.atomic():
+        (undone,) = append(placed())
+        raise ZeroDivisionError
+    with transaction.atomic():
+        (first,) = append(placed())
+        with transaction.atomic():
+            (second,) = append(placed())
+    with transaction.atomic():
+        (other,) = append(placed())
+    assert first.cause == second.cause
+    assert len({one.cause.correlation_id for one in (undone, first, other)}) == 3
 
 
 def test_the_check_of_the_database_names_what_is_unsafe(order_database):

@@ -60,7 +60,12 @@ _current: ContextVar[Cause | None] = ContextVar("waybill_cause", default=None)
 
 def current() -> Cause:
     """Return what led to what is done here: a received event, where a handler runs; else something new begins."""
-    return _current.get() or Cause(correlation_id=new_id())
+    return known() or Cause(correlation_id=new_id())
+
+
+def known() -> Cause | None:
+    """Return what led to what is done here; None where something new begins."""
+    return _current.get()
 
 
 @contextmanager

@@ -16,12 +16,14 @@ own; PostgreSQL ends one of them, which the project retries as a whole.
 
 In REPEATABLE READ and SERIALIZABLE the snapshot is older than the lock. Where somebody else has appended since, the
 append is refused; the transaction is retried like one that could not be serialized.
+
+The events of one transaction have one correlation id: that of the event that a handler acts on, or else a new one.
 """
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db import IntegrityError, connections, router
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Model
 
 from waybill.contracts.event import Event
@@ -62,7 +64,7 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
     _refuse_other_aggregates(events, aggregate)
     refuse_without_transaction(where)
     versions = _lock_and_read_versions(events, where)
-    cause = telemetry.current()
+    cause = telemetry.known() or _cause_of_transaction(where)
     appended: list[Appended] = []
     for event in events:
         identity = (event.aggregate_type, event.aggregate_id)
@@ -77,6 +79,25 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
             "somebody else has appended since this transaction's snapshot; retry the transaction"
         ) from error
     return appended
+
+
+class _Begun:
+    """Hold the cause that all appends of one transaction share; Django forgets it when the transaction ends."""
+
+    def __init__(self) -> None:
+        self.cause = telemetry.current()
+
+    def __call__(self) -> None:
+        """Do nothing at the commit."""
+
+
+def _cause_of_transaction(using: str) -> telemetry.Cause:
+    callbacks = (callback for _, callback, *_ in connections[using].run_on_commit)
+    begun = next((one for one in callbacks if isinstance(one, _Begun)), None)
+    if begun is None:
+        begun = _Begun()
+        transaction.on_commit(begun, using)
+    return begun.cause
 
 
 def _database_of(aggregate: Model | None) -> str:
