@@ -1,4 +1,4 @@
-"""The tables of docs/services/*.md, docs/settings.md and docs/metrics.md, as the code has them.
+"""The tables of docs/services/*.md, settings.md, metrics.md and outbox-command.md, as the code has them.
 
 A page has each table once; the text around it is written by hand.
 """
@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings
 import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] - the services read their settings when imported
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES
+from outbox_relay.cli.command import VERBS
 from schemas.events import EVENTS
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
@@ -42,6 +43,7 @@ def pages() -> dict[Path, str]:
     }
     wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
     wanted[DOCS / "metrics.md"] = [metrics_table()]
+    wanted[DOCS / "outbox-command.md"] = [verbs()]
     return {path: renewed(path, tables) for path, tables in wanted.items()}
 
 
@@ -139,6 +141,13 @@ def metrics_table() -> str:
         labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
         kind = metric.kind.__name__.lower()
         lines.append(f"| `{name}{labels}` | {kind} | {', '.join(metric.programs)} | {metric.meaning} |")
+    return "\n".join(lines)
+
+
+def verbs() -> str:
+    """Return what the `outbox` command can do."""
+    lines = ["| Verb | Does | Example |", "|---|---|---|"]
+    lines += [f"| `{name}` | {verb.summary} | `{verb.example}` |" for name, verb in VERBS.items()]
     return "\n".join(lines)
 
 

@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         one = verbs.add_parser(
             name,
-            help=verb.says,
-            description=verb.says,
+            help=verb.summary,
+            description=verb.summary,
             epilog=f"example:\n  {verb.example}\n\n{EXITS}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

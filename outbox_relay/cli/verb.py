@@ -24,7 +24,7 @@ class Verb(NamedTuple):
     """A verb, what it does, an example, and its arguments."""
 
     run: Callable[[Given, Topology], int]
-    says: str
+    summary: str
     example: str
     arguments: Callable[[argparse.ArgumentParser], None]
 
