@@ -23,6 +23,7 @@ from waybill.deciders.service import command_of
 PAGE = CHECKOUT / "docs" / "saga.md"
 HOUR = 60  # minutes
 ID = UUID(int=1)
+WEBHOOK = UUID(int=2)
 LINES = {orders: (OrderLine(sku="LAMP", quantity=1, unit_price=5),), inventory: (StockLine(sku="LAMP", quantity=1),)}
 # What a command's field is, unless a variant says otherwise.
 VALUES: dict[str, Any] = {
@@ -44,6 +45,9 @@ VALUES: dict[str, Any] = {
     "reason": "a reason",
     "limit": 2,
     "kind": notification.Kind.ORDER_CONFIRMED,
+    "kinds": (notification.Kind.ORDER_CONFIRMED,),
+    "webhook_id": WEBHOOK,
+    "delivery_id": notification.delivery_id_of(WEBHOOK, ID, notification.Kind.ORDER_CONFIRMED),
 }
 # What else a command may say, where that makes a difference.
 VARIANTS: dict[type, list[dict[str, Any]]] = {
@@ -52,6 +56,7 @@ VARIANTS: dict[type, list[dict[str, Any]]] = {
     payment.SettleRefund: [{"reference": None}],
     inventory.ReviseProduct: [{"name": "Lantern"}, {"unit_price": 6}],
     inventory.CorrectStock: [{"change": 3}],
+    notification.RecordDeliveryFailure: [{"code": notification.GONE}, {"code": notification.Stopped.WEBHOOK_DISABLED}],
 }
 
 HEAD = """\
@@ -148,6 +153,9 @@ def aggregates() -> list[Aggregate]:
     stock = inventory.Stock(
         reservation=inventory.Reservation(order_id=ID), products={"LAMP": inventory.Product(sku="LAMP")}
     )
+    told = notification.Told(
+        notices=notification.Notices(order_id=ID), subscriber=notification.Subscriber(customer_id=VALUES["customer_id"])
+    )
     of = typing.get_args
     return [
         Aggregate("Order", orders, orders.Status, of(orders.Command), orders.Order(order_id=ID), "order"),
@@ -165,9 +173,20 @@ def aggregates() -> list[Aggregate]:
             "Notification, of each kind",
             notification,
             notification.Status,
-            of(notification.Command),
-            notification.Notices(order_id=ID),
+            of(notification.NoticeCommands),
+            told,
             "notification",
+        ),
+        Aggregate(
+            "Webhook", notification, notification.WebhookStatus, of(notification.WebhookCommands), told, "subscriber"
+        ),
+        Aggregate(
+            "Delivery to a webhook",
+            notification,
+            notification.DeliveryStatus,
+            of(notification.DeliveryCommands),
+            told,
+            "delivery",
         ),
     ]
 
@@ -225,14 +244,20 @@ def status(aggregate: Aggregate, state: Any) -> str:
         case "product":
             return state.products["LAMP"].status
         case "notification":
-            return state.status(VALUES["kind"])
+            return state.notice(VALUES["kind"])
+        case "subscriber":
+            return state.webhook(WEBHOOK)
+        case "delivery":
+            return state.delivery(VALUES["delivery_id"])
         case _:
             return state.status
 
 
 def _plain(detail: str, status_now: str) -> str:
     """Leave out what differs from case to case."""
-    return re.sub(r"LAMP|-?\b\d+\b", "…", detail.replace(str(ID), "…").replace(f" {status_now}", " …"))
+    for one in (ID, WEBHOOK, VALUES["delivery_id"]):
+        detail = detail.replace(str(one), "…")
+    return re.sub(r"LAMP|-?\b\d+\b", "…", detail.replace(f" {status_now}", " …"))
 
 
 def table(aggregate: Aggregate, decided: Iterable[Taken]) -> Iterator[str]:

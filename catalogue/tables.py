@@ -26,10 +26,12 @@ from schemas.events import EVENTS
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
 from waybill.registry.registry import Access
+from waybill.rest.http import operations
 from waybill.runtime.settings import Environment, Settings
 
 DOCS: Final = CHECKOUT / "docs"
 TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+KEYS: Final = {"product": "SKU", "subscriber": "customer id", "delivery": "delivery id"}
 
 
 def pages() -> dict[Path, str]:
@@ -106,10 +108,9 @@ def endpoints(service: str) -> str:
     """Return what the API offers."""
     router = import_module(f"{service}_service.api").router
     lines = ["| Endpoint | Does |", "|---|---|"]
-    for path, view in router.path_operations.items():
-        for operation in view.operations:
-            does = (operation.view_func.__doc__ or "").splitlines()[0]
-            lines += [f"| `{method} /v1{path}` | {does} |" for method in operation.methods]
+    for path, operation in operations(router):
+        does = (operation.view_func.__doc__ or "").splitlines()[0]
+        lines += [f"| `{method} /v1{path}` | {does} |" for method in operation.methods]
     return "\n".join(lines)
 
 
@@ -130,7 +131,7 @@ def events_out(service: str) -> str:
     own = [kind for kind in EVENTS.values() if kind.aggregate_type in plan.tables]
     for kind in sorted(own, key=lambda kind: (kind.topic is None, kind.topic, kind.__name__)):
         where = f"`{kind.topic}`" if kind.topic else "nothing: private"
-        lines.append(f"| {kind.__name__} | {where} | {'SKU' if kind.aggregate_type == 'product' else 'order id'} |")
+        lines.append(f"| {kind.__name__} | {where} | {KEYS.get(kind.aggregate_type, 'order id')} |")
     return "\n".join(lines)
 
 

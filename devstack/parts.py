@@ -169,6 +169,8 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
             environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
         case "mailbox" if "mailbox.smtp" in site.ports:
             environment |= {"WAYBILL_SMTP_HOST": HOST, "WAYBILL_SMTP_PORT": str(site.ports["mailbox.smtp"])}
+            # A developer's receiver stands on this machine.
+            environment |= {"WAYBILL_WEBHOOK_ALLOW_HTTP": "true", "WAYBILL_WEBHOOK_ALLOW_PRIVATE": "true"}
     if kind == "migrate":
         environment |= {
             "WAYBILL_DATABASE_URL": site.database(service, "owner"),

@@ -1,4 +1,4 @@
-"""Read notifications, and keep one's own contact address."""
+"""Read notifications, keep one's own contact address and webhooks."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import AfterValidator, Field
 
+from notification_service import webhooks
 from notification_service.address import ascii_form
 from notification_service.models import ContactRow, NotificationRow
 from waybill.deciders.outcomes import Code
@@ -17,6 +18,7 @@ from waybill.rest.auth import caller_of
 from waybill.rest.problem import Problem
 
 router = Router(tags=["notifications"])
+router.add_router("", webhooks.router)
 
 
 def _mail_address(given: str) -> str:

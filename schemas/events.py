@@ -545,6 +545,135 @@ class NotificationSent(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryFailed(Event):
+    """The message will not be delivered by itself any more."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "delivery"
+    event_type: ClassVar[str] = "waybill.notification.DeliveryFailed"
+    schema_version: ClassVar[int] = 1
+
+    delivery_id: UUID
+    """The delivery; what the receiver knows it by at every try."""
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+    code: str
+    """Stable code of what stood in the way."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.delivery_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "delivery_id": self.delivery_id,
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+            "code": self.code,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            delivery_id=datum["delivery_id"],
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+            code=datum["code"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryRequested(Event):
+    """A message is to be delivered to a webhook, for the first time or again."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "delivery"
+    event_type: ClassVar[str] = "waybill.notification.DeliveryRequested"
+    schema_version: ClassVar[int] = 1
+
+    delivery_id: UUID
+    """The delivery; what the receiver knows it by at every try."""
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+    order_id: UUID
+    """The order that it tells of."""
+    kind: str
+    """Which message: a stable code, one for each event that is told."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.delivery_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "delivery_id": self.delivery_id,
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+            "order_id": self.order_id,
+            "kind": self.kind,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            delivery_id=datum["delivery_id"],
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+            order_id=datum["order_id"],
+            kind=datum["kind"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliverySucceeded(Event):
+    """The webhook's receiver has the message."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "delivery"
+    event_type: ClassVar[str] = "waybill.notification.DeliverySucceeded"
+    schema_version: ClassVar[int] = 1
+
+    delivery_id: UUID
+    """The delivery; what the receiver knows it by at every try."""
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.delivery_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "delivery_id": self.delivery_id,
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            delivery_id=datum["delivery_id"],
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NotificationRequested(Event):
     """The customer is to be told."""
 
@@ -588,6 +717,193 @@ class NotificationRequested(Event):
             kind=datum["kind"],
             channel=datum["channel"],
             reason=datum["reason"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookDeleted(Event):
+    """A webhook is gone, with its URL and secrets."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "subscriber"
+    event_type: ClassVar[str] = "waybill.notification.WebhookDeleted"
+    schema_version: ClassVar[int] = 1
+
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.customer_id
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookDisabled(Event):
+    """Nothing is delivered to a webhook until it is enabled."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "subscriber"
+    event_type: ClassVar[str] = "waybill.notification.WebhookDisabled"
+    schema_version: ClassVar[int] = 1
+
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+    cause: str
+    """Stable code: the customer asked, the receiver is gone, or it failed for long."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.customer_id
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+            "cause": self.cause,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+            cause=datum["cause"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookEnabled(Event):
+    """A webhook that was disabled is told again."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "subscriber"
+    event_type: ClassVar[str] = "waybill.notification.WebhookEnabled"
+    schema_version: ClassVar[int] = 1
+
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.customer_id
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookRegistered(Event):
+    """A customer wants to be told at a URL."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "subscriber"
+    event_type: ClassVar[str] = "waybill.notification.WebhookRegistered"
+    schema_version: ClassVar[int] = 1
+
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+    kinds: tuple[str, ...]
+    """Which messages are delivered there: stable codes."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.customer_id
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+            "kinds": list(self.kinds),
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+            kinds=tuple(datum["kinds"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookSubscribed(Event):
+    """A webhook is told of these messages from now on, and of no others."""
+
+    topic: ClassVar[str | None] = None
+    aggregate_type: ClassVar[str] = "subscriber"
+    event_type: ClassVar[str] = "waybill.notification.WebhookSubscribed"
+    schema_version: ClassVar[int] = 1
+
+    customer_id: str
+    """The customer, as the subject of their token; opaque, no personal data."""
+    webhook_id: UUID
+    """The webhook. Its URL and secrets stand in no event."""
+    kinds: tuple[str, ...]
+    """Which messages are delivered there: stable codes."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.customer_id
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "customer_id": self.customer_id,
+            "webhook_id": self.webhook_id,
+            "kinds": list(self.kinds),
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            customer_id=datum["customer_id"],
+            webhook_id=datum["webhook_id"],
+            kinds=tuple(datum["kinds"]),
         )
 
 
@@ -1214,7 +1530,15 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
         "waybill.inventory.StockReceived": StockReceived,
         "waybill.notification.NotificationFailed": NotificationFailed,
         "waybill.notification.NotificationSent": NotificationSent,
+        "waybill.notification.DeliveryFailed": DeliveryFailed,
+        "waybill.notification.DeliveryRequested": DeliveryRequested,
+        "waybill.notification.DeliverySucceeded": DeliverySucceeded,
         "waybill.notification.NotificationRequested": NotificationRequested,
+        "waybill.notification.WebhookDeleted": WebhookDeleted,
+        "waybill.notification.WebhookDisabled": WebhookDisabled,
+        "waybill.notification.WebhookEnabled": WebhookEnabled,
+        "waybill.notification.WebhookRegistered": WebhookRegistered,
+        "waybill.notification.WebhookSubscribed": WebhookSubscribed,
         "waybill.order.OrderCancellationStarted": OrderCancellationStarted,
         "waybill.order.OrderCancelled": OrderCancelled,
         "waybill.order.OrderCharged": OrderCharged,
@@ -1249,7 +1573,15 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.inventory.StockReceived", 1): "inventory.products.v1/StockReceived.v1.avsc",
         ("waybill.notification.NotificationFailed", 1): "notification.events.v1/NotificationFailed.v1.avsc",
         ("waybill.notification.NotificationSent", 1): "notification.events.v1/NotificationSent.v1.avsc",
+        ("waybill.notification.DeliveryFailed", 1): "notification.private/DeliveryFailed.v1.avsc",
+        ("waybill.notification.DeliveryRequested", 1): "notification.private/DeliveryRequested.v1.avsc",
+        ("waybill.notification.DeliverySucceeded", 1): "notification.private/DeliverySucceeded.v1.avsc",
         ("waybill.notification.NotificationRequested", 1): "notification.private/NotificationRequested.v1.avsc",
+        ("waybill.notification.WebhookDeleted", 1): "notification.private/WebhookDeleted.v1.avsc",
+        ("waybill.notification.WebhookDisabled", 1): "notification.private/WebhookDisabled.v1.avsc",
+        ("waybill.notification.WebhookEnabled", 1): "notification.private/WebhookEnabled.v1.avsc",
+        ("waybill.notification.WebhookRegistered", 1): "notification.private/WebhookRegistered.v1.avsc",
+        ("waybill.notification.WebhookSubscribed", 1): "notification.private/WebhookSubscribed.v1.avsc",
         ("waybill.order.OrderCancellationStarted", 1): "order.events.v1/OrderCancellationStarted.v1.avsc",
         ("waybill.order.OrderCancelled", 1): "order.events.v1/OrderCancelled.v1.avsc",
         ("waybill.order.OrderCharged", 1): "order.events.v1/OrderCharged.v1.avsc",

@@ -16,7 +16,8 @@ WITH_WORKER = {one.package for one in services.SERVICES.values() if "worker" in 
 # What a service has beside them, and why.
 OWN_MODULES = {
     "payment_service": {"provider"},  # the only outside call: the payment providers, one module each
-    "notification_service": {"mailer", "address"},  # the only other one: the mail server, and whom it can reach
+    # The only other ones: the mail server, and whom it can reach; customers' receivers, and their registration.
+    "notification_service": {"mailer", "address", "receiver", "webhooks"},
 }
 VAGUE = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "impl")
 NAMED_BY_DJANGO = CHECKOUT / "waybill" / "database" / "engine" / "base.py"  # it looks for an engine's wrapper there

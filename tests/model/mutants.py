@@ -101,8 +101,8 @@ def gives(instead: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
 def _status(command: Any, state: Any) -> str:
     if isinstance(state, inventory.Stock):
         return state.reservation.status if state.reservation else state.products[command.sku].status
-    if isinstance(state, notification.Notices):
-        return state.status(command.kind)
+    if isinstance(state, notification.Told):
+        return state.notice(command.kind)
     return state.status
 
 
@@ -128,7 +128,7 @@ def _what_there_is(command: Any, stock: Any, _: Any) -> Any:
 
 
 def _again_although_told(command: Any, state: Any, real: Any) -> Any:
-    return real(command, replace(state, of={}))
+    return real(command, replace(state, notices=replace(state.notices, of={})))
 
 
 def _held_again(command: Any, _stock: Any, _real: Any) -> Any:

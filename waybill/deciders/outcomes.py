@@ -94,6 +94,15 @@ class NotAttempted(Unavailable):
         self.seconds = seconds
 
 
+class RetryLater(Unavailable):
+    """The attempt failed and is counted; the next one is due after `seconds`. `reason` is kept with the due row."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = seconds
+
+
 class NeedsAttention(Exception):
     """No attempt will end this by itself: an operator has to look. It is attempted on all the same."""
 

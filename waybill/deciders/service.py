@@ -97,6 +97,7 @@ class Task:
     attempt: Attempt
     on_replay: Attempt
     remediation: str
+    long_retries: bool
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
@@ -115,6 +116,7 @@ def after(
     delay: timedelta | Callable[[], timedelta] = timedelta(),
     on_replay: Attempt | None = None,
     remediation: str = "",
+    long_retries: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
 
@@ -124,11 +126,13 @@ def after(
     returns the command that tells what came of it, or None where there is nothing left to do. It raises Unavailable to
     be called again, and NeedsAttention where only an operator can help; `remediation` tells that operator how.
     `on_replay` is called in its place where a replay led to the event: for what must not reach the outside twice.
+    `long_retries` says that attempts may fail for hours by no fault of ours, and the function gives up itself: nobody
+    is called, and a row counts as late only while it waits for its attempt.
     """
 
     def mark(function: Marked) -> Marked:
         delay_of = delay if callable(delay) else lambda: delay
-        function.__dict__["due_after"] = (event, delay_of, on_replay or function, remediation)
+        function.__dict__["due_after"] = (event, delay_of, on_replay or function, remediation, long_retries)
         return function
 
     return mark
@@ -210,9 +214,9 @@ class Service:
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
         return {
-            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, remediation)
+            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, remediation, long_retries)
             for f in marked
-            for event, delay_of, on_replay, remediation in (f.due_after,)
+            for event, delay_of, on_replay, remediation, long_retries in (f.due_after,)
         }
 
     @cached_property

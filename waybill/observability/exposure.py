@@ -37,24 +37,25 @@ CONSUMER_QUESTIONS: Final = (
 REFUSALS: Final = ("malformed", "too_large", "slow", "overloaded", "defect")
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
-# A failed attempt puts off the time at which its row is due, so a row that was attempted counts too. Both halves have
-# an index: waybill_due_task_next and _attempted.
+# A failed attempt puts off the time at which its row is due, so a row that was attempted counts too; of a task with
+# long retries it counts while it is due. Both halves have an index: waybill_due_task_next and _attempted.
 DUE_COUNT: Final = """
 SELECT task, count(*) FROM (
     (SELECT task FROM waybill_due_task
-     WHERE task = ANY(%(tasks)s::text[]) AND due_at <= clock_timestamp() AND first_attempt_at IS NULL LIMIT %(most)s)
+     WHERE task = ANY(%(tasks)s::text[]) AND due_at <= clock_timestamp()
+     AND (first_attempt_at IS NULL OR task = ANY(%(long)s::text[])) LIMIT %(most)s)
     UNION ALL
     (SELECT task FROM waybill_due_task WHERE task = ANY(%(tasks)s::text[]) AND first_attempt_at IS NOT NULL
-    LIMIT %(most)s)
+    AND task <> ALL(%(long)s::text[]) LIMIT %(most)s)
 ) AS waiting GROUP BY task
 """
 DUE_OLDEST: Final = """
 SELECT task, coalesce(date_part('epoch', clock_timestamp() - least(
     (SELECT due_at FROM waybill_due_task WHERE waybill_due_task.task = asked.task AND due_at <= clock_timestamp()
-    AND first_attempt_at IS NULL
+    AND (first_attempt_at IS NULL OR asked.task = ANY(%(long)s::text[]))
      ORDER BY due_at LIMIT 1),
     (SELECT min(first_attempt_at) FROM waybill_due_task WHERE waybill_due_task.task = asked.task
-    AND first_attempt_at IS NOT NULL))), 0)
+    AND first_attempt_at IS NOT NULL AND asked.task <> ALL(%(long)s::text[])))), 0)
 FROM unnest(%(tasks)s::text[]) AS asked (task)
 """
 ATTENTION: Final = """
@@ -166,7 +167,8 @@ def questions(program: Program, service: Service) -> Sequence[Question]:
         case "consumer":
             return CONSUMER_QUESTIONS
         case "worker":
-            values = {"tasks": list(service.tasks), "most": COUNTED}
+            long = [name for name, task in service.tasks.items() if task.long_retries]
+            values = {"tasks": list(service.tasks), "long": long, "most": COUNTED}
             return [
                 Question("worker_due", DUE_COUNT, values),
                 Question("worker_due_oldest_seconds", DUE_OLDEST, values),

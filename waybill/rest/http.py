@@ -6,7 +6,7 @@ Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from functools import wraps
 from http import HTTPStatus
@@ -25,8 +25,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path
 from django.views.static import serve
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI, Router, Schema
 from ninja.errors import HttpError, ValidationError
+from ninja.operation import Operation
 from pydantic import ConfigDict
 
 from waybill.database import sessions
@@ -82,11 +83,18 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
     urlpatterns[:] = [path("static/<path:path>", _static), path("", described.urls)]
     return [
         {"method": method, "route": path_of(f"v1{route}"), "status": status}
-        for route, view in api.router.path_operations.items()
-        for operation in view.operations
+        for route, operation in operations(api.router)
         for method in operation.methods
         for status in FAILURES
     ]
+
+
+def operations(router: Router) -> Iterator[tuple[str, Operation]]:
+    """Yield the path, without `/v1`, and the operation of every endpoint of a router and those below it."""
+    for mount in router.build_routers(""):
+        for path_below, view in mount.template.path_operations.items():
+            for operation in view.operations:
+                yield f"{mount.prefix.rstrip('/')}{path_below}", operation
 
 
 def path_of(route: str) -> str:

@@ -1,7 +1,7 @@
 """An HTTP client whose calls have one deadline for the whole of each."""
 
 import ssl
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,15 +11,27 @@ import httpx2 as httpx
 from waybill.runtime import outside
 
 
-class HttpClient(httpx.Client):
-    """Give every call, with the body of its answer, so many seconds in all; may be used by many threads."""
+class AddressRefused(httpcore2.ConnectError):
+    """A name has addresses, and this client may connect to none of them."""
 
-    def __init__(self, seconds: float, **given: Any) -> None:
+
+def _any(_: str) -> bool:
+    return True
+
+
+class HttpClient(httpx.Client):
+    """Give every call, with the body of its answer, so many seconds in all; may be used by many threads.
+
+    `may_reach` is asked for each address that a name was resolved to, and the connection is made to that address: the
+    name is not resolved again in between.
+    """
+
+    def __init__(self, seconds: float, *, may_reach: Callable[[str], bool] = _any, **given: Any) -> None:
         super().__init__(timeout=seconds, **given)
         self._seconds = seconds
         for transport in (self._transport, *self._mounts.values()):
             if isinstance(transport, httpx.HTTPTransport):
-                transport._pool._network_backend = _Network()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - httpx offers no other way
+                transport._pool._network_backend = _Network(may_reach)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - httpx offers no other way
 
     def send(self, request: httpx.Request, **given: Any) -> httpx.Response:
         """Send, and read the whole answer; raises httpx.TransportError where that takes too long."""
@@ -57,6 +69,9 @@ class _Stream(httpcore2.NetworkStream):
 class _Network(httpcore2.SyncBackend):
     """Connect within the deadline, resolving the name included: every address of a host has only what is left."""
 
+    def __init__(self, may_reach: Callable[[str], bool]) -> None:
+        self._may_reach = may_reach
+
     def connect_tcp(
         self,
         host: str,
@@ -68,7 +83,11 @@ class _Network(httpcore2.SyncBackend):
         options = list(socket_options or ())
         failed: Exception = httpcore2.ConnectError(f"{host} has no address")
         with _timing_out(httpcore2.ConnectTimeout):
-            for *_, address in _resolved(host, port):
+            found = _resolved(host, port)
+            reached = [one for one in found if self._may_reach(str(one[-1][0]))]
+            if found and not reached:
+                raise AddressRefused(f"{host} has no address that may be called")
+            for *_, address in reached:
                 try:
                     limit = outside.left(timeout)
                     return _Stream(super().connect_tcp(str(address[0]), port, limit, local_address, options))

@@ -11,14 +11,15 @@ the time since when and the remediation; the mark goes with the row, once an att
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection, transaction
 
 from waybill.consumer import schema_ids
 from waybill.contracts import codec
 from waybill.contracts.event import Event
-from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown
+from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, RetryLater
 from waybill.deciders.service import Tried
 from waybill.observability.telemetry import Cause
 from waybill.runtime import wake_up
@@ -62,7 +63,8 @@ FROM claimed JOIN waybill_outbox USING (event_id)
 
 PUT_OFF = """
 UPDATE waybill_due_task
-SET due_at = clock_timestamp() + make_interval(secs => least(60, %(retry)s * 2 ^ least(attempts - 1, 10))),
+SET due_at = clock_timestamp()
+             + make_interval(secs => coalesce(%(seconds)s, least(60, %(retry)s * 2 ^ least(attempts - 1, 10)))),
                last_error = %(error)s,
                asked_in_vain = asked_in_vain OR %(look_up_only)s,
                attention_since = coalesce(attention_since, CASE WHEN %(attention)s THEN clock_timestamp() END),
@@ -85,9 +87,23 @@ SELECT DISTINCT aggregate_id FROM waybill_due_task JOIN waybill_outbox USING (ev
 WHERE attention_since IS NOT NULL AND aggregate_type = %s AND aggregate_id = ANY(%s)
 """
 
+WAITING = """
+SELECT aggregate_id, attempts, CASE WHEN attempts > 0 THEN due_at END, last_error
+FROM waybill_due_task JOIN waybill_outbox USING (event_id)
+WHERE task = %s AND aggregate_type = %s AND aggregate_id = ANY(%s)
+"""
+
 
 class CannotBegin(NeedsAttention):
     """What an attempt is made with is broken in the database: the event that asked for it, or its aggregate's row."""
+
+
+class Waiting(NamedTuple):
+    """A due row as whoever asked for the work may see it; `reason` is what the last attempt met."""
+
+    attempts: int
+    next_at: datetime | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,7 @@ def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, rem
     values = {
         "id": claimed.id,
         "attempts": claimed.attempts,
-        "error": repr(error)[:2000],
+        "error": error.reason if isinstance(error, RetryLater) else repr(error)[:2000],
         "attention": remediation is not None,
         "remediation": remediation,
     }
@@ -176,7 +192,10 @@ def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, rem
             cursor.execute(GIVE_BACK, {**values, "seconds": error.seconds})
         else:
             look_up_only = isinstance(error, OutcomeUnknown)
-            cursor.execute(PUT_OFF, {**values, "retry": retry_seconds, "look_up_only": look_up_only})
+            seconds = error.seconds if isinstance(error, RetryLater) else None
+            cursor.execute(
+                PUT_OFF, {**values, "retry": retry_seconds, "look_up_only": look_up_only, "seconds": seconds}
+            )
 
 
 def finish(claimed: Sequence[Claimed]) -> None:
@@ -191,3 +210,10 @@ def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(MARKED, [aggregate_type, list(keys)])
         return {key for (key,) in cursor.fetchall()}
+
+
+def waiting(task: str, aggregate_type: str, keys: Sequence[str]) -> dict[str, Waiting]:
+    """Return what is tried again or still to be tried for these aggregates."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING, [task, aggregate_type, list(keys)])
+        return {key: Waiting(*rest) for key, *rest in cursor.fetchall()}

@@ -192,10 +192,11 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
     """Give the row back: nothing due is ever dropped."""
     outcome = "unavailable" if isinstance(error, Unavailable) else "defect"
     metrics.inc("worker_attempts_total", task=task.name, outcome=outcome)
+    late = claimed.asked_seconds - task.delay.total_seconds() >= settings.attention_after.total_seconds()
     attention = (
         isinstance(error, NeedsAttention)
         or (outcome == "defect" and claimed.attempts >= DEFECT_ATTEMPTS)
-        or claimed.asked_seconds - task.delay.total_seconds() >= settings.attention_after.total_seconds()
+        or (late and not task.long_retries)
     )
     (log.error if attention or outcome == "defect" else log.warning)(
         "attempt failed",

@@ -7,6 +7,7 @@ from notification_service.domain import (
     Notify,
     RecordFailure,
     RecordSent,
+    Told,
     decide,
     evolve,
 )
@@ -21,7 +22,7 @@ NOTIFY = Notify(order_id=ID, customer_id="ann", kind=KIND)
 REQUESTED = NotificationRequested(order_id=ID, customer_id="ann", kind=KIND, channel="EMAIL", reason=None)
 SENT = NotificationSent(order_id=ID, kind=KIND, channel="EMAIL")
 FAILED = NotificationFailed(order_id=ID, kind=KIND, channel="EMAIL", code="no_address")
-notices = Scenario(decide, evolve, Notices(order_id=ID))
+notices = Scenario(decide, evolve, Told(notices=Notices(order_id=ID)))
 
 
 def test_each_kind_of_news_is_told_once():
