@@ -1,10 +1,12 @@
 """A message to a customer's receiver: signed, sent to no place inside our network, and given up in time."""
 
 import json
+import re
 import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from devstack.folder import CHECKOUT
 from notification_service import receiver
 from notification_service.domain import Delivery, DeliveryStatus, Kind
 from notification_service.receiver import Failed, UrlRefused
@@ -32,6 +35,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LOCAL = {"webhook_allow_http": True, "webhook_allow_private": True}
 PUBLIC_ONLY = {"webhook_allow_http": True}
 SECRET = receiver.new_secret()
+PAGE = CHECKOUT / "docs" / "webhooks.md"
 
 
 @pytest.fixture
@@ -123,6 +127,23 @@ def test_a_receiver_that_asks_for_a_pause_is_given_it(told):
         ]:
             customer.answers = [(status, {"Retry-After": asked})]
             assert deliver(customer.url) == Failed(f"http_{status}", seconds)
+
+
+def test_the_pages_own_example_verifies_a_message_and_refuses_any_other(told):
+    (example,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    page: dict[str, Any] = {}
+    exec(compile(example, str(PAGE), "exec"), page)
+    verified = page["verified"]
+    former = receiver.new_secret()
+    with receiving() as customer:
+        assert deliver(customer.url, SECRET, former) is None
+    (_, headers, body) = customer.requests[0]
+    assert verified(SECRET, headers, body)
+    assert verified(former, headers, body)
+    assert not verified(receiver.new_secret(), headers, body)
+    assert not verified(SECRET, headers, body + b" ")
+    assert not verified(SECRET, {**headers, "webhook-id": "msg_other"}, body)
+    assert not verified(SECRET, {**headers, "webhook-timestamp": str(int(time.time()) - 600)}, body)
 
 
 def test_a_redirect_is_not_followed(told):
