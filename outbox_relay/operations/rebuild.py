@@ -1,4 +1,4 @@
-"""Rows compared with the fold of their events, or set to it, by the service's own program."""
+"""Rows compared with what they come from, or set to it, by the service's own program: events, or others' topics."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 from outbox_relay.operations.service_programs import run, unexpected
 from outbox_relay.operations.topology import Topology
-from waybill.runtime.reports import CheckpointUnusable, FoldProgress, RepairRequest, Report, Request, RowDiffers
+from waybill.runtime.reports import (
+    CheckpointUnusable,
+    CopiesRequest,
+    FoldProgress,
+    RepairRequest,
+    Report,
+    Request,
+    RowDiffers,
+    TopicIncomplete,
+)
 
 
 class Folding(NamedTuple):
@@ -21,6 +30,14 @@ class Folding(NamedTuple):
     checkpoints: Path | None = None
 
 
+class Reading(NamedTuple):
+    """Who is told of a reading of topics: of each row that differs, of how far it is, and which records are gone."""
+
+    differs: Callable[[RowDiffers], object]
+    progress: Callable[[int, int], object]
+    incomplete: Callable[[str], object]
+
+
 def check(topology: Topology, service: str, folding: Folding) -> str | None:
     """Compare rows with their events' fold; returns why they could not be compared, if so. Blocks until all are."""
     return _fold(topology, service, ["rebuild"], folding)
@@ -29,6 +46,23 @@ def check(topology: Topology, service: str, folding: Folding) -> str | None:
 def repair(topology: Topology, service: str, request: RepairRequest, folding: Folding) -> str | None:
     """Set rows to their events' fold. Tells of those that differed, a fold of None where one was left."""
     return _fold(topology, service, ["rebuild", "--repair"], folding, request)
+
+
+def copies(topology: Topology, service: str, request: CopiesRequest, reading: Reading) -> str | None:
+    """Compare copies of other services' data with the topics they come from, and set them where that is requested."""
+
+    def take(report: Report) -> None:
+        match report:
+            case FoldProgress(done=done, total=total):
+                reading.progress(done, total)
+            case TopicIncomplete(reason=reason):
+                reading.incomplete(reason)
+            case RowDiffers():
+                reading.differs(report)
+            case _:
+                raise unexpected(report)
+
+    return run(topology, service, ["rebuild", "--copies"], take, request)
 
 
 def _fold(

@@ -126,7 +126,7 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
         if message.inbox_id not in fresh or message.inbox_id in taken:
             continue
         taken |= {message.inbox_id, message.event_id}
-        follows = _react(subscriber, message)
+        follows = react(subscriber, message)
         if isinstance(follows, Copy):
             copies.append(Copied(follows, message.version))
         elif follows is not None:
@@ -139,7 +139,8 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
     transaction.on_commit(lambda: _count(messages, fresh, ignored))
 
 
-def _react(subscriber: Subscriber, message: Message) -> Command | Copy | None:
+def react(subscriber: Subscriber, message: Message) -> Command | Copy | None:
+    """Return what follows from a message that the subscriber reacts to. Raises Unreadable."""
     if message.event_type is None:
         raise Unreadable("header ce_type is missing or empty")
     event_class, _ = subscriber.reaction_to[message.event_type]

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal, LiteralString, NoReturn
 
 import structlog
 
@@ -184,11 +184,15 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     """Report every row that is not the fold of its events; exits 3 where there is one.
 
     `--repair` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
+    `--copies` does the same for copies of other services' data, with the topics that they come from.
     """
     parser = argparse.ArgumentParser(prog=f"python -m waybill {name} rebuild")
     parser.add_argument("--repair", action="store_true")
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--copies", action="store_true")
     given = parser.parse_args(rest)
+    if given.copies:
+        _rebuild_copies(name, settings)
     request = reports.read_request(reports.RepairRequest) if given.repair else None
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
@@ -218,6 +222,37 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
         except (DatabaseError, sqlite3.Error) as error:
             where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
             report(reports.ProgramFailed(f"{where}{str(error).strip().splitlines()[0]}"))
+            sys.exit(reports.DEPENDENCY_DOWN)
+    sys.exit(reports.DIFFERS if wrong else reports.DONE)
+
+
+def _rebuild_copies(name: str, settings: Settings) -> NoReturn:
+    """Report every copy that the topics do not lead to, and set them where that is requested."""
+    request = reports.read_request(reports.CopiesRequest)
+    service = load(name, settings, "rebuild", statement_timeout="0")
+    from confluent_kafka import KafkaException
+
+    from waybill.consumer import copies
+
+    wrong = False
+    with reports.channel() as report, reports.failures_reported(report):
+
+        def show(one: copies.Different) -> None:
+            nonlocal wrong
+            wrong |= not request.execute
+            report(reports.RowDiffers(one.table, one.key, one.row, one.fresh))
+
+        def incomplete(reason: str) -> None:
+            nonlocal wrong
+            wrong = True
+            report(reports.TopicIncomplete(reason))
+
+        watch = copies.Watch(lambda done, total: report(reports.FoldProgress(done, total)), show, incomplete)
+        record = copies.Record(request.by, request.reason or "") if request.execute else None
+        try:
+            copies.rebuild(service, settings, watch, record)
+        except (copies.NoCopies, KafkaException) as error:
+            report(reports.ProgramFailed(one_line(error)))
             sys.exit(reports.DEPENDENCY_DOWN)
     sys.exit(reports.DIFFERS if wrong else reports.DONE)
 

@@ -31,6 +31,15 @@ class RepairRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CopiesRequest:
+    """Compare copies of other services' data with the topics they come from; with `execute`, set them."""
+
+    execute: bool
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RedriveRequest:
     """Handle these dead letters again, by the ids of their rows."""
 
@@ -74,6 +83,13 @@ class RowDiffers:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicIncomplete:
+    """A record of a copy cannot be had: no row is removed, and none set to an older version."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRedriven:
     """What came of one dead letter; `failure` is None where it was handled."""
 
@@ -108,15 +124,23 @@ class ProgramFailed:
     reason: str
 
 
-Request = RepairRequest | RedriveRequest | SettleRequest
-SomeRequest = TypeVar("SomeRequest", RepairRequest, RedriveRequest, SettleRequest)
+Request = RepairRequest | CopiesRequest | RedriveRequest | SettleRequest
+SomeRequest = TypeVar("SomeRequest", RepairRequest, CopiesRequest, RedriveRequest, SettleRequest)
 Report = (
-    FoldProgress | CheckpointUnusable | RowDiffers | MessageRedriven | TaskSettled | SettlementRefused | ProgramFailed
+    FoldProgress
+    | CheckpointUnusable
+    | RowDiffers
+    | TopicIncomplete
+    | MessageRedriven
+    | TaskSettled
+    | SettlementRefused
+    | ProgramFailed
 )
 KINDS: Final[Mapping[str, type[Report]]] = {
     "fold_progress": FoldProgress,
     "checkpoint_unusable": CheckpointUnusable,
     "row_differs": RowDiffers,
+    "topic_incomplete": TopicIncomplete,
     "message_redriven": MessageRedriven,
     "task_settled": TaskSettled,
     "settlement_refused": SettlementRefused,

@@ -19,10 +19,10 @@ from outbox_relay.cli.verb import (
 )
 from outbox_relay.operations import rebuild as operation
 from outbox_relay.operations.events import listing
-from outbox_relay.operations.rebuild import Folding
+from outbox_relay.operations.rebuild import Folding, Reading
 from outbox_relay.operations.service_programs import projects, refuse_projects
 from outbox_relay.operations.topology import Topology, UsageError
-from waybill.runtime.reports import RepairRequest, RowDiffers
+from waybill.runtime.reports import CopiesRequest, RepairRequest, RowDiffers
 
 Line = dict[str, Any]
 ROW_WIDTHS: Final = {"service": 12, "aggregate_type": 14, "aggregate_id": 36, "row": 30, "fold": 30}
@@ -33,8 +33,13 @@ ABSENT: Final = "(no row)"
 def _rebuild(given: Given, topology: Topology) -> int:
     if given.repair:
         return _repair(given, topology)
+    if given.copies:
+        return _copies(given, topology)
     if given.execute or given.aggregate is not None:
-        raise UsageError("--check writes nothing and compares everything; --execute and --aggregate go with --repair")
+        raise UsageError(
+            "--check writes nothing and compares everything; "
+            "--execute goes with --repair or --copies, --aggregate with --repair"
+        )
     refuse_projects(topology, topology.chosen(given.service) if given.service else (), FOLDS)
     services = topology.chosen(given.service)
     show = screen.shower(given, ROW_WIDTHS)
@@ -108,6 +113,40 @@ def _repair(given: Given, topology: Topology) -> int:
     return code or (MISMATCH if stays else DONE)
 
 
+def _copies(given: Given, topology: Topology) -> int:
+    """Set copies to what their topics say, or say what would be set; returns the exit code. Raises UsageError."""
+    refuse_silent_execution(given)
+    if given.aggregate is not None or given.checkpoints is not None:
+        raise UsageError("--copies reads whole topics; --aggregate and --checkpoints go with --repair")
+    found: list[Line] = []
+    gone: list[str] = []
+    failures: dict[str, str] = {}
+    services = named(given, topology)
+    refuse_projects(topology, services, FOLDS)
+    for service in services:
+
+        def take(difference: RowDiffers, service: str = service) -> None:
+            found.append({"service": service, **asdict(difference)})
+
+        with screen.progress(f"records of {service}'s copies") as progress:
+            request = CopiesRequest(given.execute, given.by, given.reason)
+            trouble = operation.copies(topology, service, request, Reading(take, progress, gone.append))
+        if trouble:
+            failures[service] = trouble
+    if given.json:
+        screen.put_json(found)
+    else:
+        screen.put_table([cell for line in found for cell in _by_column(line)])
+    for reason in gone:
+        screen.tell(f"no row is removed or set to an older version: {reason}")
+    if len(failures) < len(services):
+        dry = "" if given.execute else "dry run: "
+        done = " set to" if given.execute else "; --execute --reason '…' sets them to"
+        screen.tell(f"{dry}{len(found)} rows{done} what the topics say" if found else "no copy differs from its topic")
+    code = code_of(dict.fromkeys(set(services) - failures.keys()), failures)
+    return code or (MISMATCH if gone or (found and not given.execute) else DONE)
+
+
 def _only(given: Given) -> tuple[str, str] | None:
     if given.aggregate is None:
         return None
@@ -165,6 +204,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument("--check", action="store_true", help="compare, and write nothing")
     either.add_argument("--repair", action="store_true", help="set what differs to the fold; needs --service")
+    either.add_argument(
+        "--copies",
+        action="store_true",
+        help="set copies of other services' data to what their topics say, read from the first record on",
+    )
     parser.add_argument("--aggregate", metavar="TYPE/ID", help="with --repair: only this row, as in order/0198…")
     add_checkpoints(parser)
     add_execution(parser)

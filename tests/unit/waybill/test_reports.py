@@ -22,6 +22,7 @@ SAMPLES = [
     MessageRedriven("order.events.v1", "a\n\u2028", "order.events.v1/0/7", None, "ValueError: \x00"),
     reports.TaskSettled("order/0198", "refund", {"total": 1}, [{"type": "Refunded", "payload": {"amount": 1}}]),
     reports.SettlementRefused("nothing is owed"),
+    reports.TopicIncomplete("a topic begins at offset 7"),
     ProgramFailed("the connection is lost"),
 ]
 NOISY = """
