@@ -16,7 +16,7 @@ from order_service import domain, models, reactions
 from schemas.events import OrderPlaced
 from tests.support.orders import place
 from waybill.database.side_session import SideSession
-from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, Unavailable
+from waybill.deciders.outcomes import NeedsAttention, NotAttempted, OutcomeUnknown, RetryLater, Unavailable
 from waybill.deciders.service import Service, after
 from waybill.deciders.unit_of_work import handle
 from waybill.observability import exposure, metrics
@@ -30,11 +30,13 @@ from waybill.tasks import deadlines, worker
 FAST = Settings(retry_seconds=0.01, worker_poll_seconds=0.01)
 
 
-def service(*attempts, remediation=""):
+def service(*attempts, remediation="", long_retries=False):
     """The order service with other tasks: each of `attempts` is due once an order is placed."""
     module = types.ModuleType("task")
     for attempt in attempts:
-        setattr(module, attempt.__name__, after(OrderPlaced, remediation=remediation)(attempt))
+        setattr(
+            module, attempt.__name__, after(OrderPlaced, remediation=remediation, long_retries=long_retries)(attempt)
+        )
     return Service("order_service", domain, reactions, models, module)
 
 
@@ -239,6 +241,34 @@ def test_an_alert_can_see_how_long_something_has_needed_attention(order_database
     assert metrics.metric("worker_attention_seconds", task="attempt")._value.get() > 0
     assert metrics.metric("worker_due_oldest_seconds", task="attempt")._value.get() > 0
     assert metrics.metric("worker_due", task="attempt")._value.get() == 1
+
+
+def test_a_task_with_long_retries_calls_nobody_while_it_fails_and_is_late_only_where_nobody_attempts_it(
+    order_database, calls
+):
+    def attempt(order, asked, tried):
+        calls.append(tried.times)
+        raise RetryLater("http_500", seconds=0.01 if tried.times < 3 else 3600)
+
+    plan = service(attempt, long_retries=True)
+    handle(plan, [place()])
+    metrics.expose("worker", exposure.label_sets(plan))
+    sampler = Sampler(plan.name, SideSession(order_database.service_url, "test"), exposure.questions("worker", plan))
+
+    def seen():
+        sampler.refresh()
+        return [
+            metrics.metric(name, task="attempt")._value.get() for name in ("worker_due", "worker_due_oldest_seconds")
+        ]
+
+    late, seconds = seen()
+    assert late == 1
+    assert seconds > 0
+    with working(plan, attention_after=timedelta(0)):
+        wait_until(lambda: due() == [(3, "http_500")], deadline_seconds=20, what="put off for an hour")
+    assert calls == [1, 2, 3]
+    assert attention() == []
+    assert seen() == [0, 0]
 
 
 def test_an_attempt_knows_how_often_and_how_long_it_was_tried_and_whether_it_may_only_look_up(order_database, calls):

@@ -24,7 +24,7 @@ takes); tables swapped by their names (an exclusive lock, which stops every read
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -39,6 +39,7 @@ from waybill.consumer import handling, positions
 from waybill.consumer.message import Message
 from waybill.consumer.polling import SILENT, read
 from waybill.consumer.positions import Partition
+from waybill.consumer.starts import topic_ids
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import Unavailable, Unreadable
 from waybill.deciders.service import Copy, Service, command_of
@@ -151,23 +152,20 @@ def _read_until_little_is_left(service: Service, topics: "_Topics") -> None:
 
 def _read(service: Service, topics: "_Topics", ends: Mapping[Partition, int], silent_seconds: float) -> None:
     """Keep what the records up to these offsets say, in the tables that this session sees by their names."""
+    copied = _copied(service)
     for messages in topics.until(ends, silent_seconds):
         copies: list[Copied] = []
         for message in messages:
+            if message.event_type not in copied or not message.is_for(service.name):
+                continue
             try:
-                copies += _copies(service, message)
+                follows = handling.react(service, message)
+                if isinstance(follows, Copy):
+                    copies.append(Copied(follows, message.version))
             except Unreadable as error:
                 topics.lacks(f"{message.place} cannot be read: {error}")
         with transaction.atomic():
             unit_of_work.keep(service, copies)
-
-
-def _copies(service: Service, message: Message) -> Iterator[Copied]:
-    if not handling.concerns(service, message) or message.event_type not in _copied(service):
-        return
-    follows = handling.react(service, message)
-    if isinstance(follows, Copy):
-        yield Copied(follows, message.version)
 
 
 def _copied(service: Service) -> Mapping[str, str | None]:
@@ -264,8 +262,10 @@ class _Topics:
             self.reached[one] = low
             if low > 0:
                 self.lacks(f"{one[0]}/{one[1]} begins at offset {low}: what came before was removed")
-            known = kept.get(one)
-            if known and (known.next_offset > end or known.topic_id not in {None, topic_ids[one[0]]}):
+            if (known := kept.get(one)) is None:
+                continue
+            anew = known.topic_id is not None and known.topic_id != topic_ids.get(one[0], known.topic_id)
+            if anew or known.next_offset > end:
                 self.lacks(f"{one[0]}/{one[1]} is not the log that was consumed up to offset {known.next_offset}")
         self.consumer.assign([TopicPartition(*one, self.reached[one]) for one in self.partitions])
 
@@ -289,7 +289,7 @@ class _Topics:
         while left := self.left(ends):
             polled = self.consumer.consume(BATCH, 0.5)
             messages = [read(raw) for raw in polled if raw.error() is None]
-            ended = [raw for raw in polled if raw.error() and raw.error().code() == KafkaError._PARTITION_EOF]  # noqa: SLF001
+            ended = [raw for raw in polled if (error := raw.error()) and error.code() == KafkaError._PARTITION_EOF]  # noqa: SLF001
             for message in messages:
                 self.reached[message.topic, message.partition] = message.offset + 1
             for raw in ended:  # behind the last record, transactions' markers or removed records may stand
@@ -305,7 +305,7 @@ class _Topics:
 
 
 @contextmanager
-def _topics(service: Service, settings: Settings, watch: Watch) -> Iterator[_Topics]:
+def _topics(service: Service, settings: Settings, watch: Watch) -> Generator[_Topics]:
     consumer = confluent_kafka.Consumer(
         {
             **settings.kafka,
@@ -326,9 +326,9 @@ def _topics(service: Service, settings: Settings, watch: Watch) -> Iterator[_Top
 
 
 def _topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, str]:
-    admin = AdminClient({**settings.kafka, "logger": SILENT})
-    asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
-    return {topic: str(answer.result(ANSWER_SECONDS).topic_id) for topic, answer in asked.items()}
+    options: dict[str, Any] = {**settings.kafka, "logger": SILENT}
+    admin: Any = AdminClient(options)  # kept until the answers are there
+    return topic_ids(admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS))
 
 
 def _partitions(service: Service, consumer: confluent_kafka.Consumer) -> Iterator[Partition]:

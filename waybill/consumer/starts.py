@@ -117,7 +117,7 @@ class Starts:
         if self._asked and all(answer.done() for answer in self._asked.values()):
             found: dict[str, str] = {}
             with suppress(KafkaException):  # it is asked again
-                found = _ids(self._asked)
+                found = topic_ids(self._asked)
             self._asked = {}
             anew = {topic for topic, topic_id in found.items() if topic_id != self._topic_ids.get(topic, topic_id)}
             again = [one for one in consumer.assignment() if one.topic in anew]
@@ -154,7 +154,7 @@ class Starts:
 
     def _settle(self, consumer: Consumer) -> None:
         topics = sorted({topic for topic, _ in self._pending})
-        self._topic_ids |= _ids(self._ask_ids(topics))
+        self._topic_ids |= topic_ids(self._ask_ids(topics))
         kept = positions.stored(topics)
         asked = [TopicPartition(*one) for one in self._pending]
         committed = {(one.topic, one.partition): one.offset for one in consumer.committed(asked, ANSWER_SECONDS)}
@@ -222,7 +222,7 @@ def _may_settle_later(error: Exception) -> bool:
     return isinstance(error, KafkaException) or may_succeed_later(error)
 
 
-def _ids(asked: Mapping[str, Future[Any]]) -> dict[str, str]:
+def topic_ids(asked: Mapping[str, Future[Any]]) -> dict[str, str]:
     """Return the ids of the topics that are there; blocks until all are answered. Raises KafkaException."""
     found: dict[str, str] = {}
     for topic, answer in asked.items():

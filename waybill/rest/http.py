@@ -25,9 +25,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path
 from django.views.static import serve
-from ninja import NinjaAPI, Router, Schema
+from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
-from ninja.operation import Operation
 from pydantic import ConfigDict
 
 from waybill.database import sessions
@@ -89,7 +88,7 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
     ]
 
 
-def operations(router: Router) -> Iterator[tuple[str, Operation]]:
+def operations(router: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path, without `/v1`, and the operation of every endpoint of a router and those below it."""
     for mount in router.build_routers(""):
         for path_below, view in mount.template.path_operations.items():
