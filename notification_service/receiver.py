@@ -38,6 +38,7 @@ from waybill.runtime.settings import read, settings
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what a secret begins with
 SECRET_BYTES: Final = 32
 LONGEST_URL: Final = 2_048
+PLAIN: Final = re.compile(r"[\x21-\x7e]+")
 PORTS: Final = 65_536
 RESOLVE_SECONDS: Final = 2.0  # of a name, while its owner waits for the answer to the registration
 BUSY_SECONDS: Final = 5.0
@@ -83,6 +84,8 @@ def new_secret() -> str:
 def check(url: str) -> None:
     """Raise UrlRefused where nothing can be delivered to the URL; blocks RESOLVE_SECONDS at most."""
     told = read(NotificationSettings)
+    if not PLAIN.fullmatch(url):
+        raise UrlRefused("has other characters than a URL: percent-encode its path, and write its host in Punycode")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -95,8 +98,8 @@ def check(url: str) -> None:
         raise UrlRefused(f"its port is not below {PORTS}")
     try:
         with outside.within(RESOLVE_SECONDS):
-            found = outside.addresses(parsed.host, parsed.port or 443)
-    except (OSError, UnicodeError):
+            found = outside.addresses(parsed.raw_host.decode(), parsed.port or 443)
+    except (OSError, UnicodeError):  # a label of more than 63 characters
         found = []
     if not any(_may_reach(str(address[0])) for *_, address in found):
         raise UrlRefused("its host does not lead to a public address")

@@ -1,5 +1,6 @@
 """A message to a customer's receiver: signed, sent to no place inside our network, and given up in time."""
 
+import contextlib
 import json
 import re
 import socket
@@ -243,6 +244,15 @@ def test_a_url_that_nothing_could_be_delivered_to_is_refused(told, url):
 def test_a_public_url_is_taken(told):
     told()
     receiver.check("https://1.1.1.1/hook?of=shop")
+
+
+@given(st.text(max_size=30))
+def test_no_text_in_a_url_is_an_error_of_ours(text):
+    for url in (text, f"https://1.1.1.1/{text}", f"https://127.0.0.1:{text}"):
+        with contextlib.suppress(UrlRefused):
+            receiver.check(url)
+            assert url.isascii()
+            assert url.isprintable()
 
 
 def test_one_customers_slow_receivers_leave_the_threads_to_others(told):
