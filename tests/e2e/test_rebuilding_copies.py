@@ -13,12 +13,12 @@ from tests.support.outbox_command import Ended, outbox
 from tests.support.shop import Shop
 
 COPIES = ("rebuild", "--copies", "--service", "order")
-CORRUPT = """
-UPDATE prices SET unit_price = 1, source_version = 9000 WHERE sku = %(too_new)s;
-UPDATE prices SET unit_price = 1, currency = 'EUR' WHERE sku = %(delisted)s;
-DELETE FROM prices WHERE sku = %(gone)s;
-INSERT INTO prices (sku, unit_price, currency, source_version) VALUES ('T-ghost', 1, 'EUR', 1);
-"""
+CORRUPT = (
+    "UPDATE prices SET unit_price = 1, source_version = 9000 WHERE sku = %(too_new)s",
+    "UPDATE prices SET unit_price = 1, currency = 'EUR' WHERE sku = %(delisted)s",
+    "DELETE FROM prices WHERE sku = %(gone)s",
+    "INSERT INTO prices (sku, unit_price, currency, source_version) VALUES ('T-ghost', 1, 'EUR', 1)",
+)
 
 
 def command(stack: Stack, *arguments: str) -> Ended:
@@ -82,7 +82,8 @@ def corrupted(shop: Shop) -> dict[str, str]:
     assert shop.staff.delete(f"/v1/products/{skus['delisted']}").status_code == 204
     shop.until_priced(skus["delisted"], None)
     with psycopg.connect(shop.stack.database("order"), autocommit=True) as superuser:
-        superuser.execute(CORRUPT, skus)
+        for statement in CORRUPT:
+            superuser.execute(statement, skus)
     return skus
 
 

@@ -253,10 +253,10 @@ def test_a_task_with_long_retries_calls_nobody_while_it_fails_and_is_late_only_w
     plan = service(attempt, long_retries=True)
     handle(plan, [place()])
     metrics.expose("worker", exposure.label_sets(plan))
-    sampler = Sampler(plan.name, SideSession(order_database.service_url, "test"), exposure.questions("worker", plan))
+    session = SideSession(order_database.service_url, "test")
 
     def seen():
-        sampler.refresh()
+        Sampler(plan.name, session, exposure.questions("worker", plan)).refresh()
         return [
             metrics.metric(name, task="attempt")._value.get() for name in ("worker_due", "worker_due_oldest_seconds")
         ]
