@@ -165,7 +165,7 @@ def _read(service: Service, topics: "_Topics", ends: Mapping[Partition, int], si
             except Unreadable as error:
                 topics.lacks(f"{message.place} cannot be read: {error}")
         with transaction.atomic():
-            unit_of_work.keep(service, copies)
+            unit_of_work.save_copies(service, copies)
 
 
 def _copied(service: Service) -> Mapping[str, str | None]:

@@ -33,7 +33,7 @@ PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
 # sequence, and none to choose a position. What operators did and decided may be read and added to.
 SERVICE_GRANTS: LiteralString = """
-GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
 REVOKE ALL ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, waybill_operator_action,
