@@ -217,7 +217,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: Final = {
     "rebuild": Verb(
         _rebuild,
-        "Fold every event again and list the rows that it does not lead to; --repair --execute sets them to the fold.",
+        "Fold every event again and list the rows that it does not lead to; --repair --execute sets them to the fold. "
+        "With --copies: read the topics of a service's copies of other services' data and compare the copies.",
         "outbox rebuild --check --service inventory",
         _arguments,
     ),
