@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, pages, saga, tables
+from catalogue import asyncapi, book, pages, problems, saga, tables
 from devstack import manifests
 from devstack.folder import CHECKOUT
 from waybill.contracts import generate
@@ -35,6 +35,7 @@ def committed() -> dict[Path, str]:
         **manifests.stale(),
         **asyncapi.documents(book.read()),
         **tables.pages(),
+        **problems.pages(),
         saga.PAGE: saga.page(),
     }
 

@@ -26,7 +26,7 @@ from schemas.events import EVENTS
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
 from waybill.registry.registry import Access
-from waybill.rest.http import operations
+from waybill.rest.http import endpoints as endpoints_of
 from waybill.runtime.settings import Environment, Settings
 
 DOCS: Final = CHECKOUT / "docs"
@@ -108,7 +108,7 @@ def endpoints(service: str) -> str:
     """Return what the API offers."""
     router = import_module(f"{service}_service.api").router
     lines = ["| Endpoint | Does |", "|---|---|"]
-    for path, operation in operations(router):
+    for path, operation in endpoints_of(router):
         does = (operation.view_func.__doc__ or "").splitlines()[0]
         lines += [f"| `{method} /v1{path}` | {does} |" for method in operation.methods]
     return "\n".join(lines)

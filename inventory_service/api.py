@@ -1,21 +1,28 @@
 """List, price, restock and delist products. Reading takes any token; changing takes the scope `inventory`."""
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from inventory_service import domain
 from inventory_service.models import ProductRow
 from inventory_service.service import service
 from inventory_service.settings import InventorySettings
-from waybill.deciders.unit_of_work import Caused, handle
-from waybill.rest import http
-from waybill.rest.auth import caller_of
+from schemas.events import ProductListed
+from waybill.database import rows
+from waybill.deciders.outcomes import Code
+from waybill.deciders.unit_of_work import Caused, Handled, handle
+from waybill.rest import conditions, http, lists
+from waybill.rest.answers import answer, nothing
 from waybill.rest.bounds import AtMost
+from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
-from waybill.rest.problem import Problem
+from waybill.rest.lists import Cursor, Limit, listed, several
+from waybill.rest.operations import leads_to, raises, requires, sends, tagged
+from waybill.rest.problem import Problem, not_valid
 from waybill.runtime.settings import read
 
 router = Router(tags=["products"])
@@ -32,11 +39,16 @@ Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Name = Annotated[str, Field(max_length=200, pattern=http.ONE_LINE)]
 UnitPrice = Annotated[int, Field(ge=0), AtMost(lambda: read(InventorySettings).product_max_price)]
 Currency = Annotated[str, AfterValidator(_sold_in)]
+ThisSku = Annotated[Sku, Path(description="The product's SKU.", example="LAMP-01")]
+BY_SKU: Final = {"sku": "$response.body#/sku"}
+LISTING: Final = {"name": "Desk lamp", "unit_price": 4900, "currency": "EUR"}
 Change = Annotated[int, AtMost(lambda: read(InventorySettings).product_max_stock, either_sign=True)]
 
 
 class ListingIn(http.Body):
     """A product's name and its price, in minor units of the currency."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LISTING]})
 
     name: Name
     unit_price: UnitPrice
@@ -46,11 +58,17 @@ class ListingIn(http.Body):
 class ProductIn(ListingIn):
     """A product to list."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sku": "LAMP-01", **LISTING}]})
+
     sku: Sku
 
 
 class StockIn(http.Body):
     """Goods received, or a count set right (`quantity` may then be negative)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "received", "quantity": 100, "reason": "delivery"}]}
+    )
 
     kind: Literal["received", "corrected"]
     quantity: Change
@@ -59,6 +77,10 @@ class StockIn(http.Body):
 
 class ProductOut(http.Schema):
     """A product for sale. `reserved` of the units `on_hand` are held for orders."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"sku": "LAMP-01", **LISTING, "on_hand": 100, "reserved": 2}]}
+    )
 
     sku: str
     name: str
@@ -69,60 +91,87 @@ class ProductOut(http.Schema):
 
 
 class ProductsOut(http.Schema):
-    """A page of products by SKU, and the link to the next."""
+    """A page of products by SKU, and the links to its neighbours."""
 
     items: list[ProductOut]
     next: str | None
+    prev: str | None
 
 
 @router.get("/products", response=ProductsOut)
+@listed
 def list_products(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query()] = None,
+    sku: Annotated[list[Sku], several("Only these products.")] = [],  # noqa: B006 - pydantic copies it
+    sort: Annotated[Literal["sku", "-sku"], Query(description="By SKU, rising or falling.")] = "sku",
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> HttpResponse:
     """List the products that are for sale, by SKU."""
-    rows = ProductRow.objects.filter(status=domain.ProductStatus.LISTED)
-    found, following = http.page(request, rows, "sku", limit, cursor)
-    return http.answer(200, {"items": [_view(row) for row in found], "next": following})
+    products = ProductRow.objects.filter(status=domain.ProductStatus.LISTED)
+    if sku:
+        products = products.filter(sku__in=sku)
+    found = lists.page(request, products, sort, limit, cursor)
+    return found.answer([_view(row) for row in found.rows])
 
 
 @router.get("/products/{sku}", response=ProductOut)
-def read_product(request: HttpRequest, sku: Annotated[Sku, Path()]) -> HttpResponse:
-    """Read one product."""
+@leads_to(revise_product=BY_SKU, delist_product=BY_SKU, change_stock=BY_SKU)
+@raises(domain.InventoryCode.NOT_LISTED)
+@tagged
+def read_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
+    """Read one product; send If-None-Match with its ETag to learn only of changes."""
     row = ProductRow.objects.filter(sku=sku, status=domain.ProductStatus.LISTED).first()
     if row is None:
         raise Problem(404, domain.InventoryCode.NOT_LISTED, f"there is no product {sku}")
-    return http.unchanged(request, _tag(row)) or http.answer(200, _view(row), version=_tag(row))
+    return conditions.unchanged(request, _tag(row)) or answer(200, _view(row), version=_tag(row))
 
 
 @router.post("/products", response={201: ProductOut})
+@leads_to(read_product=BY_SKU, revise_product=BY_SKU, delist_product=BY_SKU, change_stock=BY_SKU)
+@raises(Code.ALREADY_EXISTS)
+@requires("inventory")
+@sends("ETag", "Location")
 @idempotent
 def list_product(request: HttpRequest, product: ProductIn) -> HttpResponse:
     """Offer a product for sale, with no stock yet."""
     command = domain.ListProduct(
         sku=product.sku, name=product.name, unit_price=product.unit_price, currency=product.currency
     )
-    return _changed(request, command, status=201)
+    return _as_it_is(_handled(request, command), 201)
 
 
-@router.put("/products/{sku}", response={200: ProductOut})
-def revise_product(request: HttpRequest, sku: Annotated[Sku, Path()], listing: ListingIn) -> HttpResponse:
-    """Give a product this name and price; lists it where it is not for sale."""
+@router.put("/products/{sku}", response={200: ProductOut, 201: ProductOut})
+@leads_to(read_product=BY_SKU, delist_product=BY_SKU, change_stock=BY_SKU)
+@requires("inventory")
+@conditional
+@sends("Location")
+def revise_product(request: HttpRequest, sku: ThisSku, listing: ListingIn) -> HttpResponse:
+    """Give a product this name and price; lists it where it is not for sale (201)."""
     command = domain.ReviseProduct(sku=sku, name=listing.name, unit_price=listing.unit_price, currency=listing.currency)
-    return _changed(request, command, status=200)
+    handled = _handled(request, command)
+    listed_now = any(isinstance(event, ProductListed) for event in handled.events)
+    return _as_it_is(handled, 201 if listed_now else 200)
 
 
 @router.delete("/products/{sku}", response={204: None})
-def delist_product(request: HttpRequest, sku: Annotated[Sku, Path()]) -> HttpResponse:
+@raises(domain.InventoryCode.NOT_LISTED)
+@requires("inventory")
+@conditional
+def delist_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
     """Take a product out of sale; what is held for orders stays held."""
-    _changed(request, domain.DelistProduct(sku=sku), status=200)
-    return http.nothing()
+    _handled(request, domain.DelistProduct(sku=sku))
+    return nothing()
 
 
 @router.post("/products/{sku}/stock", response={200: ProductOut})
+@leads_to(read_product=BY_SKU)
+@raises(domain.InventoryCode.NOT_LISTED, domain.InventoryCode.STOCK_TOO_LOW, domain.InventoryCode.STOCK_TOO_LARGE)
+@requires("inventory")
+@conditional
+@sends("Location")
 @idempotent
-def change_stock(request: HttpRequest, sku: Annotated[Sku, Path()], stock: StockIn) -> HttpResponse:
+def change_stock(request: HttpRequest, sku: ThisSku, stock: StockIn) -> HttpResponse:
     """Receive goods or set a count right; never below what is held for orders."""
     limit = read(InventorySettings).product_max_stock
     if stock.kind == "corrected":
@@ -130,15 +179,28 @@ def change_stock(request: HttpRequest, sku: Annotated[Sku, Path()], stock: Stock
     elif stock.quantity > 0:
         command = domain.ReceiveStock(sku=sku, quantity=stock.quantity, reason=stock.reason, limit=limit)
     else:
-        raise http.not_valid("quantity", "goods received are 1 unit or more; `corrected` takes units away")
-    return _changed(request, command, status=200)
+        raise not_valid("quantity", "goods received are 1 unit or more; `corrected` takes units away")
+    return _as_it_is(_handled(request, command), 200)
 
 
-def _changed(request: HttpRequest, command: domain.Command, *, status: int) -> HttpResponse:
-    caller_of(request).require("inventory")
-    (handled,) = handle(service, [Caused(command, http.cause(request))])
+def _handled(request: HttpRequest, command: domain.ProductCommands) -> Handled:
+    """Handle the command, where the request's conditions hold."""
+
+    def handled() -> Handled:
+        (one,) = handle(service, [Caused(command, http.cause(request))])
+        return one
+
+    return conditions.when(request, partial(_locked_tag, command.sku), handled)
+
+
+def _locked_tag(sku: str) -> str | None:
+    found = (row for row in rows.load(ProductRow, [sku], lock=True) if row.status == domain.ProductStatus.LISTED)
+    return next((_tag(row) for row in found), None)
+
+
+def _as_it_is(handled: Handled, status: int) -> HttpResponse:
     row = handled.row
-    return http.answer(status, _view(row), version=_tag(row), location=f"/v1/products/{row.sku}")
+    return answer(status, _view(row), version=_tag(row), location=f"/v1/products/{row.sku}")
 
 
 def _tag(row: ProductRow) -> str:

@@ -26,7 +26,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
-from waybill.deciders.outcomes import Code, Decision, Ignored, NotFound, Refused
+from waybill.deciders.outcomes import Code, Decision, ErrorCode, Explained, Ignored, NotFound, Refused
 
 
 class ReservationStatus(StrEnum):
@@ -55,11 +55,27 @@ class ProductStatus(StrEnum):
     """No longer for sale; stock that is held stays held. Staff may list it again."""
 
 
-class InventoryCode(StrEnum):
-    """Name an error that only the inventory has, for programs; stable once published."""
+class InventoryCode(ErrorCode):
+    """Name an error that only products have."""
 
-    NOT_LISTED = "not_listed"
-    STOCK_TOO_LOW = "stock_too_low"
+    NOT_LISTED = Explained(
+        name="not_listed",
+        status=404,
+        meaning="No product with this SKU is for sale.",
+        remedy="Check the SKU, or list the product.",
+    )
+    STOCK_TOO_LOW = Explained(
+        name="stock_too_low",
+        status=409,
+        meaning="The stock would fall below what is held for orders.",
+        remedy="Read the product: `reserved` units have to stay on hand.",
+    )
+    STOCK_TOO_LARGE = Explained(
+        name="stock_too_large",
+        status=409,
+        meaning="The stock would be larger than is kept of one product.",
+        remedy="Read the product; receive fewer units.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,7 +348,9 @@ def _revised(command: ReviseProduct, product: Product) -> Decision:
 
 def _received(command: ReceiveStock, product: Product) -> Decision:
     if product.on_hand + command.quantity > command.limit:
-        return Refused(Code.NOT_VALID, f"more than {command.limit} units on hand are not kept", "quantity")
+        return Refused(
+            InventoryCode.STOCK_TOO_LARGE, f"more than {command.limit} units on hand are not kept", "quantity"
+        )
     return [StockReceived(sku=product.sku, quantity=command.quantity, reason=command.reason)]
 
 
@@ -343,5 +361,7 @@ def _corrected(command: CorrectStock, product: Product) -> Decision:
         detail = f"{after} units would be left and {product.reserved} are held for orders"
         return Refused(InventoryCode.STOCK_TOO_LOW, detail, "quantity")
     if after > command.limit:
-        return Refused(Code.NOT_VALID, f"more than {command.limit} units on hand are not kept", "quantity")
+        return Refused(
+            InventoryCode.STOCK_TOO_LARGE, f"more than {command.limit} units on hand are not kept", "quantity"
+        )
     return [StockCorrected(sku=product.sku, change=command.change, reason=command.reason)]

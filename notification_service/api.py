@@ -1,20 +1,25 @@
 """Read notifications, keep one's own contact address and webhooks."""
 
-from typing import Annotated, Any
+import hashlib
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from notification_service import webhooks
 from notification_service.address import ascii_form
 from notification_service.models import ContactRow, NotificationRow
 from waybill.deciders.outcomes import Code
-from waybill.rest import http
+from waybill.rest import conditions, http, lists
+from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
+from waybill.rest.conditions import conditional
+from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
+from waybill.rest.operations import raises, sends, tagged
 from waybill.rest.problem import Problem
 
 router = Router(tags=["notifications"])
@@ -33,6 +38,8 @@ def _mail_address(given: str) -> str:
 class ContactIn(http.Body):
     """Where the caller wants to be reached."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ann@example.com"}]})
+
     email: Annotated[str, Field(max_length=254), AfterValidator(_mail_address)]
 
 
@@ -46,51 +53,78 @@ class NotificationOut(http.Schema):
     """One kind of news on one order, and what became of it."""
 
     order_id: UUID
-    kind: str
-    channel: str
-    status: str
+    kind: Literal["ORDER_CONFIRMED", "ORDER_CANCELLED", "PAYMENT_REFUNDED"]
+    channel: Literal["EMAIL"]
+    status: Literal["PENDING", "SENT", "FAILED"]
     code: str | None
 
 
 class NotificationsOut(http.Schema):
-    """A page of notifications, newest order first, and the link to the next."""
+    """A page of notifications, and the links to its neighbours."""
 
     items: list[NotificationOut]
     next: str | None
+    prev: str | None
 
 
 @router.get("/notifications", response=NotificationsOut)
+@listed
 def list_notifications(
     request: HttpRequest,
-    order_id: Annotated[UUID | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query()] = None,
+    order_id: Annotated[list[UUID], several("Only news on these orders.")] = [],  # noqa: B006 - pydantic copies it
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    sort: Annotated[
+        Literal["-order_id", "order_id"], Query(description="By order, the newest first or the oldest.")
+    ] = "-order_id",
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> HttpResponse:
-    """List notifications, of one order where `order_id` is given; `limit` counts orders."""
+    """List notifications, newest order first; `limit` counts orders, times are those of the first news."""
     caller = caller_of(request)
-    rows = NotificationRow.objects.all()
+    rows = lists.created(NotificationRow.objects.all(), created_after, created_before)
     if not caller.may("operations"):
         rows = rows.filter(customer_id=caller.subject)
-    if order_id is not None:
-        rows = rows.filter(order_id=order_id)
-    found, following = http.page(request, rows, "-order_id", limit, cursor)
-    return http.answer(200, {"items": [view for row in found for view in _views(row)], "next": following})
+    if order_id:
+        rows = rows.filter(order_id__in=order_id)
+    found = lists.page(request, rows, sort, limit, cursor)
+    return found.answer([view for row in found.rows for view in _views(row)])
 
 
-@router.put("/contacts/me", response={200: ContactOut})
+@router.put("/contacts/me", response={200: ContactOut, 201: ContactOut})
+@conditional
+@sends("Location")
 def keep_contact(request: HttpRequest, contact: ContactIn) -> HttpResponse:
-    """Say where the caller wants to be reached."""
-    ContactRow.objects.update_or_create(customer_id=caller_of(request).subject, defaults={"email": contact.email})
-    return http.answer(200, {"email": contact.email})
+    """Say where the caller wants to be reached; 201 the first time."""
+    customer = caller_of(request).subject
+
+    def keep() -> bool:
+        return ContactRow.objects.update_or_create(customer_id=customer, defaults={"email": contact.email})[1]
+
+    created = conditions.when(request, lambda: _locked_tag(customer), keep)
+    place = {"location": "/v1/contacts/me"}
+    return answer(201 if created else 200, {"email": contact.email}, version=_tag(contact.email), **place)
 
 
 @router.get("/contacts/me", response=ContactOut)
+@raises(Code.NOT_FOUND)
+@tagged
 def read_contact(request: HttpRequest) -> HttpResponse:
     """Read where the caller is reached."""
     row = ContactRow.objects.filter(customer_id=caller_of(request).subject).first()
     if row is None:
         raise Problem(404, Code.NOT_FOUND, "no contact is kept; PUT one")
-    return http.answer(200, {"email": row.email})
+    tag = _tag(row.email)
+    return conditions.unchanged(request, tag) or answer(200, {"email": row.email}, version=tag)
+
+
+def _locked_tag(customer: str) -> str | None:
+    row = ContactRow.objects.select_for_update().filter(customer_id=customer).first()
+    return row and _tag(row.email)
+
+
+def _tag(email: str) -> str:
+    return hashlib.sha256(email.encode()).hexdigest()[:16]
 
 
 def _views(row: NotificationRow) -> list[dict[str, Any]]:

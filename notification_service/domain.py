@@ -29,7 +29,7 @@ from schemas.events import (
     WebhookRegistered,
     WebhookSubscribed,
 )
-from waybill.deciders.outcomes import Code, Decision, Ignored, NotFound, Refused
+from waybill.deciders.outcomes import Code, Decision, ErrorCode, Explained, Ignored, NotFound, Refused
 
 GONE: Final = "http_410"
 """What a receiver answers that wants no more deliveries."""
@@ -104,12 +104,27 @@ class Stopped(StrEnum):
     SUPPRESSED_ON_REPLAY = "suppressed_on_replay"
 
 
-class NotificationCode(StrEnum):
-    """Name an error that only the notification service has, for programs; stable once published."""
+class NotificationCode(ErrorCode):
+    """Name an error that only the notification service has."""
 
-    TOO_MANY_WEBHOOKS = "too_many_webhooks"
-    WEBHOOK_DISABLED = "webhook_disabled"
-    URL_REFUSED = "url_refused"
+    TOO_MANY_WEBHOOKS = Explained(
+        name="too_many_webhooks",
+        status=409,
+        meaning="The caller has as many webhooks as one may have.",
+        remedy="Delete one that is no longer needed.",
+    )
+    WEBHOOK_DISABLED = Explained(
+        name="webhook_disabled",
+        status=409,
+        meaning="The webhook is disabled, so nothing is delivered to it.",
+        remedy="Enable it, then ask for the delivery again.",
+    )
+    URL_REFUSED = Explained(
+        name="url_refused",
+        status=422,
+        meaning="Nothing is delivered to such a URL; `detail` says why.",
+        remedy="Give an https URL of a host with a public address.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Register and keep one's own webhooks, and see what became of their deliveries. A customer sees no others."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -32,10 +33,13 @@ from waybill.deciders.outcomes import Code
 from waybill.deciders.service import Command
 from waybill.deciders.unit_of_work import Caused, handle, retried
 from waybill.observability.telemetry import new_id
-from waybill.rest import http
+from waybill.rest import http, lists
+from waybill.rest.answers import answer, nothing
 from waybill.rest.auth import caller_of
 from waybill.rest.idempotency import idempotent
-from waybill.rest.problem import Problem
+from waybill.rest.lists import Cursor, Limit, listed
+from waybill.rest.operations import leads_to, raises, sends
+from waybill.rest.problem import Problem, not_valid
 from waybill.runtime.settings import read
 from waybill.tasks import deadlines
 from waybill.tasks.deadlines import Waiting
@@ -44,6 +48,7 @@ router = Router(tags=["webhooks"])
 Type = Literal["order.confirmed", "order.cancelled", "payment.refunded"]
 KINDS = {name: kind for kind, name in receiver.TYPES.items()}
 UNTRIED = Waiting(0, None, None)
+BY_ID = {"webhook_id": "$response.body#/id"}
 
 
 class WebhookIn(http.Body):
@@ -69,8 +74,8 @@ class WebhookOut(http.Schema):
     types: list[Type]
     status: Literal["ENABLED", "DISABLED"]
     disabled_by: Literal["customer", "gone", "failing"] | None
-    created_at: str
-    previous_secret_valid_until: str | None
+    created_at: datetime
+    previous_secret_valid_until: datetime | None
 
 
 class WebhookWithSecretOut(WebhookOut):
@@ -99,19 +104,23 @@ class DeliveryOut(http.Schema):
     status: Literal["PENDING", "DELIVERED", "FAILED"]
     code: str | None
     failed_tries: int
-    next_try_at: str | None
-    requested_at: str
-    updated_at: str
+    next_try_at: datetime | None
+    requested_at: datetime
+    updated_at: datetime
 
 
 class DeliveriesOut(http.Schema):
-    """A page of deliveries, newest order first, and the link to the next."""
+    """A page of deliveries, newest order first, and the links to its neighbours."""
 
     items: list[DeliveryOut]
     next: str | None
+    prev: str | None
 
 
 @router.post("/webhooks", response={201: WebhookWithSecretOut})
+@leads_to(read_webhook=BY_ID, rotate_secret=BY_ID, list_deliveries=BY_ID)
+@raises(NotificationCode.URL_REFUSED, NotificationCode.TOO_MANY_WEBHOOKS)
+@sends("Location")
 @idempotent
 def register_webhook(request: HttpRequest, webhook: WebhookIn) -> HttpResponse:
     """Register a webhook; its secret stands in this answer and in no other."""
@@ -127,7 +136,7 @@ def register_webhook(request: HttpRequest, webhook: WebhookIn) -> HttpResponse:
     WebhookTargetRow.objects.create(webhook_id=webhook_id, customer_id=subject, url=webhook.url, secret=secret)
     location = f"/v1/webhooks/{webhook_id}"
     view = _view_of(request, webhook_id)
-    return http.answer(201, {**view, "secret": secret}, location=location, cache_control="no-store")
+    return answer(201, {**view, "secret": secret}, location=location)
 
 
 @router.get("/webhooks", response=WebhooksOut)
@@ -136,33 +145,37 @@ def list_webhooks(request: HttpRequest) -> HttpResponse:
     subscriber = _subscriber(request)
     targets = WebhookTargetRow.objects.filter(customer_id=subscriber.customer_id).order_by("webhook_id")
     known = [target for target in targets if target.webhook_id in subscriber.webhooks]
-    return http.answer(200, {"items": [_view(target, subscriber.webhooks[target.webhook_id]) for target in known]})
+    return answer(200, {"items": [_view(target, subscriber.webhooks[target.webhook_id]) for target in known]})
 
 
 @router.get("/webhooks/{webhook_id}", response=WebhookOut)
+@raises(Code.NOT_FOUND)
 def read_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Read one webhook."""
-    return http.answer(200, _view_of(request, webhook_id))
+    return answer(200, _view_of(request, webhook_id))
 
 
 @router.patch("/webhooks/{webhook_id}", response=WebhookOut)
+@raises(Code.NOT_FOUND, NotificationCode.URL_REFUSED)
 def change_webhook(request: HttpRequest, webhook_id: UUID, change: WebhookChangeIn) -> HttpResponse:
     """Change URL or types, disable or enable; what is under way goes to the new URL."""
     target = _find(request, webhook_id)
     if change.url is not None:
         _check(change.url)
     _apply(request, target, change)
-    return http.answer(200, _view_of(request, webhook_id))
+    return answer(200, _view_of(request, webhook_id))
 
 
 @router.delete("/webhooks/{webhook_id}", response={204: None})
+@raises(Code.NOT_FOUND)
 def delete_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Delete a webhook with its secrets; what is under way is not delivered any more."""
     _delete(request, _find(request, webhook_id))
-    return http.nothing()
+    return nothing()
 
 
 @router.post("/webhooks/{webhook_id}/rotate-secret", response=WebhookWithSecretOut)
+@raises(Code.NOT_FOUND)
 @idempotent
 def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Give the webhook a new secret; messages are signed with the former one too, for a while."""
@@ -171,27 +184,30 @@ def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     target.previous_valid_until = timezone.now() + read(NotificationSettings).webhook_secret_overlap
     target.save()
     view = _view_of(request, webhook_id)
-    return http.answer(200, {**view, "secret": target.secret}, cache_control="no-store")
+    return answer(200, {**view, "secret": target.secret})
 
 
 @router.get("/webhooks/{webhook_id}/deliveries", response=DeliveriesOut)
+@raises(Code.NOT_FOUND)
+@listed
 def list_deliveries(
     request: HttpRequest,
     webhook_id: UUID,
     status: Annotated[Literal["PENDING", "DELIVERED", "FAILED"] | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query()] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> HttpResponse:
     """List what was, is or will be delivered to a webhook, newest order first."""
     _find(request, webhook_id)
     deliveries = DeliveryRow.objects.filter(webhook_id=webhook_id)
     if status:
         deliveries = deliveries.filter(status=status)
-    found, following = http.page(request, deliveries, "-delivery_id", limit, cursor)
-    return http.answer(200, {"items": _deliveries(found), "next": following})
+    found = lists.page(request, deliveries, "-delivery_id", limit, cursor)
+    return found.answer(_deliveries(found.rows))
 
 
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", response={202: DeliveryOut})
+@raises(Code.NOT_FOUND, NotificationCode.WEBHOOK_DISABLED)
 @idempotent
 def redeliver(request: HttpRequest, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     """Deliver a message again, under the same webhook-id; one that is under way goes on."""
@@ -201,7 +217,7 @@ def redeliver(request: HttpRequest, webhook_id: UUID, delivery_id: UUID) -> Http
     command = Redeliver(customer_id=target.customer_id, webhook_id=webhook_id, delivery_id=delivery_id)
     _handle(request, command)
     (view,) = _deliveries([DeliveryRow.objects.get(pk=delivery_id)])
-    return http.answer(202, view)
+    return answer(202, view)
 
 
 @retried
@@ -233,7 +249,7 @@ def _check(url: str) -> None:
     try:
         receiver.check(url)
     except receiver.UrlRefused as error:
-        raise http.not_valid("url", str(error), NotificationCode.URL_REFUSED) from None
+        raise not_valid("url", str(error), NotificationCode.URL_REFUSED) from None
 
 
 def _kinds(types: Sequence[Type] | None) -> tuple[Kind, ...]:

@@ -1,11 +1,13 @@
 """Place, read, list and cancel orders. A customer sees their own orders and no others."""
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
-from pydantic import Field
+from ninja import Path, Query, Router
+from pydantic import ConfigDict, Field
 
 from order_service import domain
 from order_service.models import OrderRow, PriceRow
@@ -17,15 +19,34 @@ from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.observability.telemetry import new_id
 from waybill.outbox.outbox import history
-from waybill.rest import http
+from waybill.rest import conditions, http, lists
+from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
 from waybill.rest.bounds import AtMost
+from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
-from waybill.rest.problem import Problem
+from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
+from waybill.rest.operations import leads_to, raises, requires, sends, tagged
+from waybill.rest.problem import Problem, not_valid
 from waybill.runtime.settings import read
 
 router = Router(tags=["orders"])
 Status = Literal["PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED"]
+Reason = Literal["CUSTOMER_REQUEST", "OUT_OF_STOCK", "PAYMENT_DECLINED", "DEADLINE_PASSED"]
+OrderId = Annotated[UUID, Path(description="The order's id.", example="01a1fdef-cb60-72cc-9cdd-70bd5c187fc1")]
+LISTED_SECONDS: Final = "2"  # in which a product's listing usually comes through
+EXAMPLE: Final = {
+    "id": "01a1fdef-cb60-72cc-9cdd-70bd5c187fc1",
+    "status": "PENDING",
+    "cancellation_reason": None,
+    "version": 1,
+    "lines": [{"sku": "LAMP-01", "quantity": 2, "unit_price": 4900}],
+    "total": 9800,
+    "currency": "EUR",
+    "created_at": "2026-11-21T11:48:33.250Z",
+    "updated_at": "2026-11-21T11:48:33.250Z",
+}
+BY_ID: Final = {"order_id": "$response.body#/id"}
 
 
 class LineIn(http.Body):
@@ -37,6 +58,12 @@ class LineIn(http.Body):
 
 class OrderIn(http.Body):
     """An order to place. Prices are the shop's; `currency`, where given, must be the one they are in."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"lines": [{"sku": "LAMP-01", "quantity": 2}], "payment_method": "tok_ok", "currency": "EUR"}]
+        }
+    )
 
     lines: Annotated[list[LineIn], Field(min_length=1), AtMost(lambda: read(OrderSettings).order_max_lines)]
     # Tokens start with a letter. A card's number in the place of one would be published, and kept for ever.
@@ -55,22 +82,25 @@ class LineOut(http.Schema):
 class OrderOut(http.Schema):
     """An order as it stands. Amounts are minor units of `currency`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
     id: UUID
     status: Status
-    cancellation_reason: str | None
+    cancellation_reason: Reason | None
     version: int
     lines: list[LineOut]
     total: int
     currency: str
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
 
 
 class OrdersOut(http.Schema):
-    """A page of orders, newest first, and the link to the next."""
+    """A page of orders, and the links to its neighbours."""
 
     items: list[OrderOut]
     next: str | None
+    prev: str | None
 
 
 class EventOut(http.Schema):
@@ -79,7 +109,7 @@ class EventOut(http.Schema):
     id: UUID
     type: str
     version: int
-    recorded_at: str
+    recorded_at: datetime
     data: dict[str, Any]
 
 
@@ -90,10 +120,13 @@ class EventsOut(http.Schema):
 
 
 @router.post("/orders", response={202: OrderOut})
+@leads_to(read_order=BY_ID, cancel_order=BY_ID, read_history=BY_ID)
+@raises(*domain.OrderCode)
+@requires("orders")
+@sends("ETag", "Location")
 @idempotent
 def place_order(request: HttpRequest, order: OrderIn) -> HttpResponse:
     """Take an order at today's prices; it is confirmed or cancelled a moment later."""
-    caller_of(request).require("orders")
     lines, currency = _priced(order)
     command = domain.PlaceOrder(
         order_id=UUID(new_id()),
@@ -106,37 +139,56 @@ def place_order(request: HttpRequest, order: OrderIn) -> HttpResponse:
 
 
 @router.get("/orders", response=OrdersOut)
+@listed
 def list_orders(
     request: HttpRequest,
-    status: Annotated[Status | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query()] = None,
+    ids: Annotated[list[UUID], several("Only these orders.", "id")] = [],  # noqa: B006 - pydantic copies it
+    status: Annotated[list[Status], several("Only orders that stand so.")] = [],  # noqa: B006
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    sort: Annotated[
+        Literal["-created_at", "created_at"], Query(description="Newest first, or oldest.")
+    ] = "-created_at",
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> HttpResponse:
     """List the caller's orders, newest first; staff see everybody's."""
-    rows = _visible(request)
+    rows = lists.created(_visible(request), created_after, created_before, key="order_id")
+    if ids:
+        rows = rows.filter(order_id__in=ids)
     if status:
-        rows = rows.filter(status=status)
-    found, following = http.page(request, rows, "-order_id", limit, cursor)
-    return http.answer(200, {"items": [_view(row) for row in found], "next": following})
+        rows = rows.filter(status__in=status)
+    found = lists.page(request, rows, sort.replace("created_at", "order_id"), limit, cursor)
+    return found.answer([_view(row) for row in found.rows])
 
 
 @router.get("/orders/{order_id}", response=OrderOut)
-def read_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
+@leads_to(cancel_order=BY_ID, read_history=BY_ID)
+@raises(Code.NOT_FOUND)
+@tagged
+def read_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
     """Read one order; send If-None-Match with its ETag to learn only of changes."""
     row = _find(request, order_id)
-    return http.unchanged(request, row.version) or http.answer(200, _view(row), version=row.version)
+    return conditions.unchanged(request, row.version) or answer(200, _view(row), version=row.version)
 
 
 @router.post("/orders/{order_id}/cancel", response={200: OrderOut, 202: OrderOut})
+@leads_to(read_order=BY_ID, read_history=BY_ID)
+@raises(Code.NOT_FOUND, Code.TOO_LATE)
+@conditional
+@sends("Location")
 @idempotent
-def cancel_order(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Cancel an order that is not confirmed yet; what was held or charged is given back."""
+def cancel_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
+    """Cancel an order that is not confirmed yet: 202 while what was held or charged is given back, then 200."""
     _find(request, order_id)
-    return _changed(request, domain.CancelOrder(order_id=order_id))
+    command = domain.CancelOrder(order_id=order_id)
+    return conditions.when(request, partial(_locked_version, order_id), lambda: _changed(request, command))
 
 
 @router.get("/orders/{order_id}/events", response=EventsOut)
-def read_history(request: HttpRequest, order_id: UUID) -> HttpResponse:
+@leads_to(read_order={"order_id": "$request.path.order_id"})
+@raises(Code.NOT_FOUND)
+def read_history(request: HttpRequest, order_id: OrderId) -> HttpResponse:
     """Read what happened to an order, first event first."""
     _find(request, order_id)
     items = [
@@ -149,7 +201,7 @@ def read_history(request: HttpRequest, order_id: UUID) -> HttpResponse:
         }
         for recorded in history("order", str(order_id))
     ]
-    return http.answer(200, {"items": items})
+    return answer(200, {"items": items})
 
 
 def _visible(request: HttpRequest) -> Any:
@@ -165,10 +217,17 @@ def _find(request: HttpRequest, order_id: UUID) -> OrderRow:
     return row
 
 
+def _locked_version(order_id: UUID) -> int | None:
+    return next((row.version for row in rows.load(OrderRow, [order_id], lock=True)), None)
+
+
 def _changed(request: HttpRequest, command: domain.Command, *, new: bool = False) -> HttpResponse:
     (handled,) = handle(service, [Caused(command, http.cause(request))], new=new)
     row = handled.row
-    return http.answer(202, _view(row), version=row.version, location=f"/v1/orders/{row.order_id}", retry_after="1")
+    place = {"location": f"/v1/orders/{row.order_id}"}
+    if row.has_ended:
+        return answer(200, _view(row), version=row.version, **place)
+    return answer(202, _view(row), version=row.version, retry_after="1", **place)
 
 
 def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
@@ -178,10 +237,13 @@ def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
     currency = order.currency
     for n, line in enumerate(order.lines):
         price = prices.get(line.sku)
-        if price is None or price.unit_price is None:
-            raise http.not_valid(f"lines[{n}].sku", f"{line.sku!r} is not for sale", domain.OrderCode.UNKNOWN_SKU)
+        if price is None:
+            detail = f"{line.sku!r} is not known; where it was listed a moment ago, try again"
+            raise not_valid(f"lines[{n}].sku", detail, domain.OrderCode.UNKNOWN_SKU, retry_after=LISTED_SECONDS)
+        if price.unit_price is None:
+            raise not_valid(f"lines[{n}].sku", f"{line.sku!r} is not for sale", domain.OrderCode.NOT_FOR_SALE)
         if line.sku in {earlier.sku for earlier in lines}:
-            raise http.not_valid(f"lines[{n}].sku", f"{line.sku!r} is given twice; put the quantity in one line")
+            raise not_valid(f"lines[{n}].sku", f"{line.sku!r} is given twice; put the quantity in one line")
         if currency is not None and price.currency != currency:
             raise _wrong_currency(order, n, price, currency)
         currency = price.currency
@@ -192,8 +254,8 @@ def _priced(order: OrderIn) -> tuple[tuple[OrderLine, ...], str]:
 def _wrong_currency(order: OrderIn, n: int, price: PriceRow, currency: str) -> Problem:
     detail = f"{price.sku!r} is sold in {price.currency}, not in {currency}"
     if order.currency is not None:
-        return http.not_valid("currency", detail, domain.OrderCode.CURRENCY_MISMATCH)
-    return http.not_valid(f"lines[{n}].sku", f"{detail} as the lines before", domain.OrderCode.MIXED_CURRENCIES)
+        return not_valid("currency", detail, domain.OrderCode.CURRENCY_MISMATCH)
+    return not_valid(f"lines[{n}].sku", f"{detail} as the lines before", domain.OrderCode.MIXED_CURRENCIES)
 
 
 def _view(row: OrderRow) -> dict[str, Any]:

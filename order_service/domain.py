@@ -22,7 +22,7 @@ from schemas.events import (
     OrderReserved,
     OrderStockClosed,
 )
-from waybill.deciders.outcomes import Code, Decision, Ignored, NotFound, NotValid, Refused
+from waybill.deciders.outcomes import Code, Decision, ErrorCode, Explained, Ignored, NotFound, NotValid, Refused
 from waybill.deciders.service import Copy
 
 
@@ -54,13 +54,40 @@ class Reason(StrEnum):
     DEADLINE_PASSED = "DEADLINE_PASSED"
 
 
-class OrderCode(StrEnum):
-    """Name an error that only orders have, for programs; stable once published."""
+class OrderCode(ErrorCode):
+    """Name an error that only orders have."""
 
-    UNKNOWN_SKU = "unknown_sku"
-    MIXED_CURRENCIES = "mixed_currencies"
-    CURRENCY_MISMATCH = "currency_mismatch"
-    AMOUNT_TOO_LARGE = "amount_too_large"
+    UNKNOWN_SKU = Explained(
+        name="unknown_sku",
+        status=422,
+        meaning="No such product is known: there is none, or it was listed a moment ago.",
+        remedy="Check the SKU; where the product is new, send the same request again after `Retry-After` seconds.",
+        retryable=True,
+    )
+    NOT_FOR_SALE = Explained(
+        name="not_for_sale",
+        status=422,
+        meaning="The product has been taken out of sale.",
+        remedy="Order without it.",
+    )
+    MIXED_CURRENCIES = Explained(
+        name="mixed_currencies",
+        status=422,
+        meaning="The lines' products are sold in different currencies.",
+        remedy="Place an order for each currency.",
+    )
+    CURRENCY_MISMATCH = Explained(
+        name="currency_mismatch",
+        status=422,
+        meaning="`currency` is not the one that the products are sold in.",
+        remedy="Leave `currency` out, or send the one that `detail` names.",
+    )
+    AMOUNT_TOO_LARGE = Explained(
+        name="amount_too_large",
+        status=422,
+        meaning="The order's total is larger than an amount can be.",
+        remedy="Split the order.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

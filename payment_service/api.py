@@ -1,17 +1,21 @@
 """Read payments. A customer sees their own; the scope `operations` sees all."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
+from pydantic import ConfigDict
 
 from payment_service.models import PaymentRow
-from waybill.rest import http
+from waybill.rest import http, lists
 from waybill.rest.auth import caller_of
+from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
 from waybill.tasks import deadlines
 
 router = Router(tags=["payments"])
+Status = Literal["REQUESTED", "CHARGED", "DECLINED", "VOIDING", "VOIDED", "REFUNDING", "REFUNDED"]
 
 
 class PaymentOut(http.Schema):
@@ -22,46 +26,77 @@ class PaymentOut(http.Schema):
     all the same.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "order_id": "01a1fdef-cb60-72cc-9cdd-70bd5c187fc1",
+                    "status": "CHARGED",
+                    "amount": 9800,
+                    "currency": "EUR",
+                    "charge_id": "ch_1",
+                    "provider": "simulated",
+                    "refund_id": None,
+                    "settled_by": None,
+                    "decline_code": None,
+                    "needs_attention": False,
+                    "version": 2,
+                    "created_at": "2026-11-21T11:48:33.310Z",
+                    "updated_at": "2026-11-21T11:48:33.402Z",
+                }
+            ]
+        }
+    )
+
     order_id: UUID
-    status: str
+    status: Status
     amount: int
     currency: str
     charge_id: str | None
     provider: str | None
     refund_id: str | None
-    settled_by: str | None
+    settled_by: Literal["paid_elsewhere", "written_off"] | None
     decline_code: str | None
     needs_attention: bool
     version: int
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
 
 
 class PaymentsOut(http.Schema):
-    """A page of payments, newest order first, and the link to the next."""
+    """A page of payments, and the links to its neighbours."""
 
     items: list[PaymentOut]
     next: str | None
+    prev: str | None
 
 
 @router.get("/payments", response=PaymentsOut)
+@listed
 def list_payments(
     request: HttpRequest,
-    order_id: Annotated[UUID | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query()] = None,
+    order_id: Annotated[list[UUID], several("Only these orders' payments.")] = [],  # noqa: B006 - pydantic copies it
+    status: Annotated[list[Status], several("Only payments that stand so.")] = [],  # noqa: B006
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    sort: Annotated[
+        Literal["-order_id", "order_id"], Query(description="By order, the newest first or the oldest.")
+    ] = "-order_id",
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> HttpResponse:
-    """List payments, of one order where `order_id` is given."""
+    """List payments, newest order first; a customer sees their own."""
     caller = caller_of(request)
-    rows = PaymentRow.objects.all()
+    rows = lists.created(PaymentRow.objects.all(), created_after, created_before)
     if not caller.may("operations"):
         rows = rows.filter(customer_id=caller.subject)
-    if order_id is not None:
-        rows = rows.filter(order_id=order_id)
-    found, following = http.page(request, rows, "-order_id", limit, cursor)
-    marked = deadlines.marked("payment", [str(row.order_id) for row in found])
-    items = [_view(row, needs_attention=str(row.order_id) in marked) for row in found]
-    return http.answer(200, {"items": items, "next": following})
+    if order_id:
+        rows = rows.filter(order_id__in=order_id)
+    if status:
+        rows = rows.filter(status__in=status)
+    found = lists.page(request, rows, sort, limit, cursor)
+    marked = deadlines.marked("payment", [str(row.order_id) for row in found.rows])
+    return found.answer([_view(row, needs_attention=str(row.order_id) in marked) for row in found.rows])
 
 
 def _view(row: PaymentRow, *, needs_attention: bool) -> dict[str, Any]:

@@ -6,33 +6,192 @@ A service has codes of its own beside these: an enum in its `domain`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from waybill.contracts.event import Event
 
 
-class Code(StrEnum):
-    """Name an error for programs; stable once published."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """What a client is told of an error code: on its page, in the OpenAPI document and in every answer that has it."""
 
-    MALFORMED_REQUEST = "malformed_request"
-    HEAD_TOO_LARGE = "head_too_large"
-    MALFORMED_JSON = "malformed_json"
-    NOT_VALID = "not_valid"
-    BODY_TOO_LARGE = "body_too_large"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
-    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
-    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
-    TOO_LATE = "too_late"
-    ALREADY_EXISTS = "already_exists"
-    CONFLICT = "conflict"
-    TIMED_OUT = "timed_out"
-    OVERLOADED = "overloaded"
-    ISSUER_UNAVAILABLE = "issuer_unavailable"
-    DATABASE_UNAVAILABLE = "database_unavailable"
-    INTERNAL_ERROR = "internal_error"
+    name: str
+    """As it stands in an answer. Stable once published."""
+    status: int
+    """Of the answer."""
+    meaning: str
+    """One sentence: what is wrong."""
+    remedy: str
+    """One sentence: what the client does about it."""
+    retryable: bool = False
+    """Whether the same request can succeed later, with nothing changed in it."""
+
+
+class ErrorCode(StrEnum):
+    """Name an error for programs; a service has an enum of its own in its `domain`, beside `Code`."""
+
+    explained: Explained
+
+    def __new__(cls, explained: Explained) -> Self:
+        """Make the member that is equal to the code's name."""
+        code = str.__new__(cls, explained.name)
+        code._value_ = explained.name
+        code.explained = explained
+        return code
+
+
+class Code(ErrorCode):
+    """Name an error that any service can have."""
+
+    MALFORMED_JSON = Explained(
+        name="malformed_json",
+        status=400,
+        meaning="The body is not JSON.",
+        remedy="Send one JSON object in UTF-8.",
+    )
+    NOT_VALID = Explained(
+        name="not_valid",
+        status=422,
+        meaning="A field or a parameter breaks a rule; `errors` names each one and its rule.",
+        remedy="Correct what `errors` names and send the request again.",
+    )
+    MALFORMED_REQUEST = Explained(
+        name="malformed_request",
+        status=400,
+        meaning="The request cannot be read: its path, query or headers are not well-formed.",
+        remedy="Correct the request.",
+    )
+    TARGET_TOO_LONG = Explained(
+        name="target_too_long",
+        status=414,
+        meaning="Path and query are longer than the service takes.",
+        remedy="Ask for fewer things at once.",
+    )
+    HEAD_TOO_LARGE = Explained(
+        name="head_too_large",
+        status=431,
+        meaning="The headers are larger than the service takes.",
+        remedy="Send fewer or shorter headers.",
+    )
+    TIMED_OUT = Explained(
+        name="timed_out",
+        status=408,
+        meaning="The request was not complete in time; nothing was done.",
+        remedy="Send the same request again, over a better connection.",
+        retryable=True,
+    )
+    BODY_TOO_LARGE = Explained(
+        name="body_too_large",
+        status=413,
+        meaning="The body is larger than the service takes.",
+        remedy="Split it into several requests.",
+    )
+    UNAUTHENTICATED = Explained(
+        name="unauthenticated",
+        status=401,
+        meaning="There is no bearer token, or it proves nothing: it is malformed, expired, or signed by somebody else.",
+        remedy="Get a new token from the issuer and send `Authorization: Bearer TOKEN`.",
+    )
+    FORBIDDEN = Explained(
+        name="forbidden",
+        status=403,
+        meaning="The token is good and lacks a scope that the operation needs; `detail` names it.",
+        remedy="Ask for a token with that scope.",
+    )
+    NOT_FOUND = Explained(
+        name="not_found",
+        status=404,
+        meaning="There is nothing at this address that the caller may see.",
+        remedy="Check the path and the id, and that the token is its owner's.",
+    )
+    METHOD_NOT_ALLOWED = Explained(
+        name="method_not_allowed",
+        status=405,
+        meaning="The address exists and does not take this method.",
+        remedy="Use one of the methods that the `Allow` header lists.",
+    )
+    NOT_ACCEPTABLE = Explained(
+        name="not_acceptable",
+        status=406,
+        meaning="`Accept` names no media type that the operation can answer with.",
+        remedy="Accept `application/json`, or leave the header out.",
+    )
+    UNSUPPORTED_MEDIA_TYPE = Explained(
+        name="unsupported_media_type",
+        status=415,
+        meaning="The body is said to be something other than JSON.",
+        remedy="Send `Content-Type: application/json`.",
+    )
+    PRECONDITION_FAILED = Explained(
+        name="precondition_failed",
+        status=412,
+        meaning="The resource is not in the state that `If-Match` or `If-None-Match` asks for; nothing was changed.",
+        remedy="Read the resource again, decide on what it is now, and send its new `ETag`.",
+    )
+    IDEMPOTENCY_KEY_MISSING = Explained(
+        name="idempotency_key_missing",
+        status=400,
+        meaning="The operation needs an `Idempotency-Key` header, and there is none or it is malformed.",
+        remedy="Send a fresh random key, such as a UUID, with each new request, and the same one with its repetitions.",
+    )
+    IDEMPOTENCY_KEY_REUSED = Explained(
+        name="idempotency_key_reused",
+        status=422,
+        meaning="This `Idempotency-Key` was used with another body in the last 24 hours.",
+        remedy="Take a new key for a new request.",
+    )
+    IDEMPOTENCY_KEY_IN_USE = Explained(
+        name="idempotency_key_in_use",
+        status=409,
+        meaning="The first request with this `Idempotency-Key` is still running.",
+        remedy="Send the same request with the same key again after `Retry-After` seconds.",
+        retryable=True,
+    )
+    TOO_LATE = Explained(
+        name="too_late",
+        status=409,
+        meaning="What is asked for was possible once and no longer is.",
+        remedy="Read the resource to see how it ended.",
+    )
+    ALREADY_EXISTS = Explained(
+        name="already_exists",
+        status=409,
+        meaning="What is to be created is there already.",
+        remedy="Read it, or change it where that is meant.",
+    )
+    CONFLICT = Explained(
+        name="conflict",
+        status=409,
+        meaning="The resource's state does not allow what is asked for.",
+        remedy="Read the resource to see where it stands.",
+    )
+    OVERLOADED = Explained(
+        name="overloaded",
+        status=503,
+        meaning="The service has more requests than it can answer; nothing was done.",
+        remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`.",
+        retryable=True,
+    )
+    ISSUER_UNAVAILABLE = Explained(
+        name="issuer_unavailable",
+        status=503,
+        meaning="The key that signed the token is not known here, and the issuer of keys cannot be reached.",
+        remedy="Send the same request again after `Retry-After` seconds.",
+        retryable=True,
+    )
+    DATABASE_UNAVAILABLE = Explained(
+        name="database_unavailable",
+        status=503,
+        meaning="The service cannot reach its database; nothing was done.",
+        remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`.",
+        retryable=True,
+    )
+    INTERNAL_ERROR = Explained(
+        name="internal_error",
+        status=500,
+        meaning="An error of the service's own. A repetition with the same `Idempotency-Key` is safe.",
+        remedy="Tell the service's operators the `request_id`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +205,7 @@ class Ignored:
 class Refused:
     """The command conflicts with the state; a client sees it, and an event that led to it becomes a dead letter."""
 
-    code: StrEnum
+    code: ErrorCode
     detail: str
     field: str | None = None
 

@@ -34,6 +34,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from waybill.contracts.event import Event
 from waybill.database import sqlstate
 from waybill.database.rows import load as load_rows
 from waybill.database.rows import save as save_rows
@@ -77,6 +78,11 @@ class Handled:
 
     decision: Decision
     row: Any
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Return what happened."""
+        return () if isinstance(self.decision, Ignored | Refused) else self.decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ MOST_PIPELINED: Final = 16
 OTHER_FILES: Final = 256  # descriptors kept for the database, the log, the health port
 
 MALFORMED: Final = Problem(400, Code.MALFORMED_REQUEST, "this is not a well-formed HTTP request")
-TARGET_TOO_LONG: Final = Problem(414, Code.HEAD_TOO_LARGE, f"path and query are longer than {LONGEST_TARGET} bytes")
+TARGET_TOO_LONG: Final = Problem(414, Code.TARGET_TOO_LONG, f"path and query are longer than {LONGEST_TARGET} bytes")
 HEAD_TOO_LARGE: Final = Problem(431, Code.HEAD_TOO_LARGE, f"the headers are larger than {LARGEST_HEAD} bytes")
 PIPELINED: Final = Problem(
     400, Code.MALFORMED_REQUEST, f"more than {MOST_PIPELINED} requests were sent without an answer"

@@ -1,31 +1,25 @@
-"""What every REST interface here has in common: problem+json, lists with cursors, ETags.
+"""What every REST interface here has in common: its paths, its bodies, its errors.
 
 Also Django's URL configuration: `urlpatterns` is filled by `serve_api`.
 """
 
-import base64
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import ninja
 import structlog
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.core.exceptions import ValidationError as ValidationFailed
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error as DatabaseFailed
 from django.db import connection
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path
 from django.views.static import serve
-from ninja import NinjaAPI, Schema
+from ninja import Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
 
@@ -34,8 +28,12 @@ from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.deciders.outcomes import Code, CommandRefused
 from waybill.deciders.service import Service
 from waybill.observability.telemetry import Cause
+from waybill.rest import problem_pages
 from waybill.rest.auth import Bearer, caller_of
-from waybill.rest.problem import MOST_ERRORS, Problem
+from waybill.rest.methods import OFFERED, Offer
+from waybill.rest.openapi import Api
+from waybill.rest.operations import facts_of
+from waybill.rest.problem import MOST_ERRORS, TYPES, Problem
 from waybill.rest.request_threads import in_loop
 from waybill.rest.requests import plain, request_id_of
 from waybill.rest.security_headers import DOCUMENTATION
@@ -43,6 +41,8 @@ from waybill.rest.strict_input import StrictParser, refuse_unknown_query
 from waybill.runtime.settings import settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+PAGES: Final = ("v1/docs", TYPES[1:], f"{TYPES[1:]}<str:name>")  # for people
+DOCUMENT: Final = "v1/openapi.json"
 FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
 LONGEST_TRACESTATE = 512
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -61,7 +61,7 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
 
     Returns the label sets of `http_request_seconds` that are known beforehand.
     """
-    described = NinjaAPI(
+    described = Api(
         title=service.name.replace("_", " ").capitalize(),
         description=(api.__doc__ or "").strip(),
         version="1",
@@ -79,21 +79,42 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
         for view in router.path_operations.values():
             for operation in view.operations:
                 refuse_unknown_query(operation, _problem)
-    urlpatterns[:] = [path("static/<path:path>", _static), path("", described.urls)]
+    urlpatterns[:] = [
+        path("static/<path:path>", _static),
+        path(TYPES[1:], problem_pages.index),
+        path(f"{TYPES[1:]}<str:name>", problem_pages.page),
+        path("", described.urls),
+    ]
+    OFFERED.clear()
+    OFFERED.update(_offered(api))
     return [
-        {"method": method, "route": path_of(f"v1{route}"), "status": status}
-        for route, operation in operations(api.router)
-        for method in operation.methods
+        {"method": method, "route": route, "status": status}
+        for route, offers in OFFERED.items()
+        if route not in (*PAGES, DOCUMENT)
+        for method in offers
         for status in FAILURES
     ]
 
 
-def operations(router: Any) -> Iterator[tuple[str, Any]]:
+def endpoints(router: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path, without `/v1`, and the operation of every endpoint of a router and those below it."""
     for mount in router.build_routers(""):
         for path_below, view in mount.template.path_operations.items():
             for operation in view.operations:
                 yield f"{mount.prefix.rstrip('/')}{path_below}", operation
+
+
+def _offered(api: ModuleType) -> dict[str, dict[str, Offer]]:
+    """Return what every path of the API takes and gives."""
+    offered = {page: {"GET": Offer(("text/html",))} for page in PAGES} | {DOCUMENT: {"GET": Offer()}}
+    for route, operation in endpoints(api.router):
+        offer = Offer(facts_of(operation.view_func).media_types, _takes_body(operation))
+        offered.setdefault(path_of(f"v1{route}"), {}).update(dict.fromkeys(operation.methods, offer))
+    return offered
+
+
+def _takes_body(operation: Any) -> bool:
+    return any(model.__ninja_param_source__ == "body" for model in operation.models)
 
 
 def path_of(route: str) -> str:
@@ -116,65 +137,6 @@ def _with_own_scripts(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 def _static(request: HttpRequest, path: str) -> HttpResponseBase:
     """Return a file of the API's documentation page."""
     return serve(request, path, document_root=str(Path(ninja.__file__).parent / "static"))
-
-
-def answer(status: int, body: Mapping[str, Any], *, version: int | str | None = None, **headers: str) -> HttpResponse:
-    """Return a JSON answer; `version` becomes the ETag, keywords become headers (`retry_after` → Retry-After)."""
-    response = HttpResponse(json.dumps(body, cls=DjangoJSONEncoder), status=status, content_type="application/json")
-    if version is not None:
-        response.headers["ETag"] = f'"{version}"'
-    for name, value in headers.items():
-        response.headers[name.replace("_", "-").title()] = value
-    return response
-
-
-def nothing() -> HttpResponse:
-    """Return a 204, which has no body and so no type of one."""
-    response = HttpResponse(status=204)
-    del response.headers["Content-Type"]
-    return response
-
-
-def unchanged(request: HttpRequest, version: int | str) -> HttpResponse | None:
-    """Return the 304 that If-None-Match asks for, or None."""
-    if f'"{version}"' in request.headers.get("If-None-Match", ""):
-        return HttpResponse(status=304, headers={"ETag": f'"{version}"'})
-    return None
-
-
-def page(
-    request: HttpRequest, rows: QuerySet[Any], column: str, limit: int, cursor: str | None
-) -> tuple[list[Any], str | None]:
-    """Return up to `limit` rows by a unique column (`-column`: falling) and the link to the next page.
-
-    Raises a 422 where the cursor is not one of ours.
-    """
-    name, falling = column.lstrip("-"), column.startswith("-")
-    if cursor is not None:
-        try:
-            after = rows.model._meta.get_field(name).to_python(_decoded(cursor))
-        except (ValueError, ValidationFailed):
-            raise not_valid("cursor", "not a cursor of this list; start again without it") from None
-        rows = rows.filter(**{f"{name}__{'lt' if falling else 'gt'}": after})
-    found = list(rows.order_by(column)[: limit + 1])
-    if len(found) <= limit:
-        return found, None
-    query = request.GET.copy()
-    query["cursor"] = base64.urlsafe_b64encode(str(getattr(found[limit - 1], name)).encode()).decode()
-    return found[:limit], f"{request.path}?{query.urlencode()}"
-
-
-def _decoded(cursor: str) -> str:
-    """Return what `page` encoded. Raises ValueError where it did not: PostgreSQL takes no NUL, and we write none."""
-    text = base64.urlsafe_b64decode(cursor).decode()
-    if not text.isprintable():
-        raise ValueError(text)
-    return text
-
-
-def not_valid(field: str, detail: str, code: StrEnum = Code.NOT_VALID) -> Problem:
-    """Return a 422 that names the field."""
-    return Problem(422, code, f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
 
 
 def cause(request: HttpRequest) -> Cause:
@@ -229,8 +191,7 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
         return _problem(request, error.__cause__)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # raised where the body is no JSON
         return _problem(request, Problem(400, Code.MALFORMED_JSON, "the body is not valid JSON"))
-    code = Code.METHOD_NOT_ALLOWED if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else Code.NOT_VALID
-    return _problem(request, Problem(error.status_code, code, str(error)))
+    return _problem(request, Problem(error.status_code, Code.NOT_VALID, str(error)))
 
 
 def _suspicious(request: HttpRequest, _: Exception) -> HttpResponse:

@@ -87,7 +87,7 @@ def plain(status: int) -> Problem:
     if status == HTTPStatus.NOT_FOUND:
         return Problem(404, Code.NOT_FOUND, "no such path; /v1/docs lists what there is")
     if status == HTTPStatus.BAD_REQUEST:
-        return Problem(400, Code.NOT_VALID, "the request could not be read")
+        return Problem(400, Code.MALFORMED_REQUEST, "the request could not be read")
     return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
 
 

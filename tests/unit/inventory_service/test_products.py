@@ -62,8 +62,8 @@ def test_a_correction_never_goes_below_what_is_held():
 
 
 def test_more_than_the_limit_is_not_kept():
-    product.when(correct(96)).then("not_valid")
-    product.when(ReceiveStock(sku="LAMP", quantity=96, reason="delivery", limit=100)).then("not_valid")
+    product.when(correct(96)).then("stock_too_large")
+    product.when(ReceiveStock(sku="LAMP", quantity=96, reason="delivery", limit=100)).then("stock_too_large")
 
 
 def test_what_was_never_listed_cannot_be_changed():

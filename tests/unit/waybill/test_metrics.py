@@ -12,7 +12,7 @@ from order_service.service import service
 from waybill.database.side_session import SideSession
 from waybill.observability import exposure, metrics
 from waybill.observability.sampling import Question, Sampler
-from waybill.rest import http, requests
+from waybill.rest import answers, requests
 
 
 def value(name, **labels):
@@ -34,7 +34,7 @@ def test_a_program_that_does_not_say_its_label_sets_is_refused():
 
 def test_a_method_that_a_client_made_up_is_counted_as_other():
     def answer(_):
-        return http.answer(200, {})
+        return answers.answer(200, {})
 
     requests.request_context(answer)(RequestFactory().generic("BREW", "/coffee"))
     assert value("http_request_seconds_count", method="other", route="unmatched", status="200") == 1

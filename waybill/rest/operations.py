@@ -1,0 +1,117 @@
+"""What an endpoint's decorators say of it: what they enforce is what the OpenAPI document tells."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from django.http import HttpRequest, HttpResponse
+
+from waybill.deciders.outcomes import Code, ErrorCode
+from waybill.rest.auth import caller_of
+
+P = ParamSpec("P")
+View = TypeVar("View", bound=Callable[..., Any])
+Endpoint = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of an endpoint beside its signature."""
+
+    scope: str | None = None
+    """That the token must have; None: any token will do."""
+    codes: list[ErrorCode] = field(default_factory=list[ErrorCode])
+    """Of the errors that only some endpoints have."""
+    idempotent: bool = False
+    """Whether it takes an Idempotency-Key."""
+    conditions: tuple[str, ...] = ()
+    """The headers that make it conditional."""
+    headers: tuple[str, ...] = ()
+    """Of its answers, beside those that all have."""
+    links: dict[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """Operations that an answer leads to → their parameters, as expressions on the answer."""
+    media_types: tuple[str, ...] = ("application/json",)
+    """That it can answer with."""
+
+
+def facts_of(view: Callable[..., Any]) -> Facts:
+    """Return what is known of an endpoint, to be added to; a wrapper made with `wraps` shares them."""
+    return view.__dict__.setdefault("facts", Facts())
+
+
+def requires(scope: str) -> Callable[[Endpoint[P]], Endpoint[P]]:
+    """Answer 403 where the token lacks the scope."""
+
+    def mark(view: Endpoint[P]) -> Endpoint[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            caller_of(request).require(scope)
+            return view(request, *args, **kwargs)
+
+        facts = facts_of(guarded)
+        facts.scope = scope
+        facts.codes.append(Code.FORBIDDEN)
+        return guarded
+
+    return mark
+
+
+def raises(*codes: ErrorCode) -> Callable[[View], View]:
+    """Say which errors the endpoint can end with, beside those that follow from its parameters and decorators."""
+
+    def mark(view: View) -> View:
+        facts_of(view).codes.extend(codes)
+        return view
+
+    return mark
+
+
+def sends(*headers: str) -> Callable[[View], View]:
+    """Say which headers the endpoint's answers have, beside those that all have."""
+
+    def mark(view: View) -> View:
+        facts_of(view).headers += headers
+        return view
+
+    return mark
+
+
+def tagged(view: View) -> View:
+    """Say that the endpoint answers with an ETag, and not again while the client has the newest."""
+    facts = facts_of(view)
+    facts.conditions, facts.headers = ("If-None-Match",), (*facts.headers, "ETag")
+    return view
+
+
+def leads_to(**links: Mapping[str, str]) -> Callable[[View], View]:
+    """Say which operations follow on an answer, and what their parameters are: `read={"id": "$response.body#/id"}`."""
+
+    def mark(view: View) -> View:
+        facts_of(view).links.update(links)
+        return view
+
+    return mark
+
+
+def deprecated(since: datetime, sunset: datetime, page: str) -> Callable[[Endpoint[P]], Endpoint[P]]:
+    """Announce the end of an endpoint in every answer: RFC 9745 and RFC 8594. `page` tells what takes its place.
+
+    Give ninja `deprecated=True` too, for the OpenAPI document.
+    """
+
+    def mark(view: Endpoint[P]) -> Endpoint[P]:
+        @wraps(view)
+        def announcing(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            response = view(request, *args, **kwargs)
+            response.headers["Deprecation"] = f"@{int(since.timestamp())}"
+            response.headers["Sunset"] = format_datetime(sunset, usegmt=True)
+            response.headers["Link"] = f'<{page}>; rel="deprecation"; type="text/html"'
+            return response
+
+        facts_of(announcing).headers += ("Deprecation", "Sunset", "Link")
+        return announcing
+
+    return mark
