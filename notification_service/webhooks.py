@@ -151,7 +151,7 @@ def list_webhooks(request: HttpRequest) -> HttpResponse:
 @router.get("/webhooks/{webhook_id}", response=WebhookOut)
 @raises(Code.NOT_FOUND)
 def read_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Read one webhook."""
+    """Read one of the caller's webhooks."""
     return answer(200, _view_of(request, webhook_id))
 
 
