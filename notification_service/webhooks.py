@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Path, Query, Router
 from pydantic import Field
 
 from notification_service import receiver
@@ -47,6 +47,8 @@ from waybill.tasks.deadlines import Waiting
 router = Router(tags=["webhooks"])
 Type = Literal["order.confirmed", "order.cancelled", "payment.refunded"]
 KINDS = {name: kind for kind, name in receiver.TYPES.items()}
+WebhookId = Annotated[UUID, Path(description="The webhook's id.")]
+DeliveryId = Annotated[UUID, Path(description="The delivery's id.")]
 UNTRIED = Waiting(0, None, None)
 BY_ID = {"webhook_id": "$response.body#/id"}
 
@@ -150,14 +152,14 @@ def list_webhooks(request: HttpRequest) -> HttpResponse:
 
 @router.get("/webhooks/{webhook_id}", response=WebhookOut)
 @raises(Code.NOT_FOUND)
-def read_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+def read_webhook(request: HttpRequest, webhook_id: WebhookId) -> HttpResponse:
     """Read one of the caller's webhooks."""
     return answer(200, _view_of(request, webhook_id))
 
 
 @router.patch("/webhooks/{webhook_id}", response=WebhookOut)
 @raises(Code.NOT_FOUND, NotificationCode.URL_REFUSED)
-def change_webhook(request: HttpRequest, webhook_id: UUID, change: WebhookChangeIn) -> HttpResponse:
+def change_webhook(request: HttpRequest, webhook_id: WebhookId, change: WebhookChangeIn) -> HttpResponse:
     """Change URL or types, disable or enable; what is under way goes to the new URL."""
     target = _find(request, webhook_id)
     if change.url is not None:
@@ -168,7 +170,7 @@ def change_webhook(request: HttpRequest, webhook_id: UUID, change: WebhookChange
 
 @router.delete("/webhooks/{webhook_id}", response={204: None})
 @raises(Code.NOT_FOUND)
-def delete_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+def delete_webhook(request: HttpRequest, webhook_id: WebhookId) -> HttpResponse:
     """Delete a webhook with its secrets; what is under way is not delivered any more."""
     _delete(request, _find(request, webhook_id))
     return nothing()
@@ -177,7 +179,7 @@ def delete_webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
 @router.post("/webhooks/{webhook_id}/rotate-secret", response=WebhookWithSecretOut)
 @raises(Code.NOT_FOUND)
 @idempotent
-def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+def rotate_secret(request: HttpRequest, webhook_id: WebhookId) -> HttpResponse:
     """Give the webhook a new secret; messages are signed with the former one too, for a while."""
     target = _find(request, webhook_id, lock=True)
     target.previous_secret, target.secret = target.secret, receiver.new_secret()
@@ -192,8 +194,10 @@ def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
 @listed
 def list_deliveries(
     request: HttpRequest,
-    webhook_id: UUID,
-    status: Annotated[Literal["PENDING", "DELIVERED", "FAILED"] | None, Query()] = None,
+    webhook_id: WebhookId,
+    status: Annotated[
+        Literal["PENDING", "DELIVERED", "FAILED"] | None, Query(description="Only deliveries that stand so.")
+    ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> HttpResponse:
@@ -209,7 +213,7 @@ def list_deliveries(
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", response={202: DeliveryOut})
 @raises(Code.NOT_FOUND, NotificationCode.WEBHOOK_DISABLED)
 @idempotent
-def redeliver(request: HttpRequest, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
+def redeliver(request: HttpRequest, webhook_id: WebhookId, delivery_id: DeliveryId) -> HttpResponse:
     """Deliver a message again, under the same webhook-id; one that is under way goes on."""
     target = _find(request, webhook_id)
     if not DeliveryRow.objects.filter(pk=delivery_id, webhook_id=webhook_id).exists():

@@ -66,9 +66,10 @@ def test_a_sku_that_does_not_exist(shop, nothing_written, unknown):
     problem(response, 422, code, "lines[0].sku")
 
 
-def test_ten_thousand_lines(shop, sku, nothing_written):
-    payload = body(sku, lines=[{"sku": sku, "quantity": 1}] * 10_000)
-    problem(post(shop, payload), 422, "not_valid", "lines")
+@pytest.mark.parametrize(("count", "field"), [(1_000, "lines"), (10_000, "body")])
+def test_too_many_lines(shop, sku, nothing_written, count, field):
+    payload = body(sku, lines=[{"sku": sku, "quantity": 1}] * count)
+    problem(post(shop, payload), 422, "not_valid", field)
 
 
 def test_no_lines(shop, nothing_written):
@@ -128,7 +129,7 @@ def test_another_customers_order_is_not_found(shop, sku):
 def test_a_token_that_proves_nothing(shop, header):
     response = shop.customer.get("/v1/orders", headers={"Authorization": header})
     problem(response, 401, "unauthenticated")
-    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_a_customer_cannot_change_the_stock(shop, sku):

@@ -24,8 +24,8 @@ def test_what_is_no_http_is_told_so(attacker: Attacker) -> None:
 
 
 def test_a_head_that_is_too_large_is_told_so(attacker: Attacker) -> None:
-    attacker.say(attacker.head(path="/v1/orders?" + "a" * 9_000)).assert_problem(414, "head_too_large")
-    attacker.say(attacker.head(path="/" + "a" * 90_000)).assert_problem(414, "head_too_large")
+    attacker.say(attacker.head(path="/v1/orders?" + "a" * 9_000)).assert_problem(414, "target_too_long")
+    attacker.say(attacker.head(path="/" + "a" * 90_000)).assert_problem(414, "target_too_long")
     attacker.say(attacker.head(x="a" * 40_000)).assert_problem(431, "head_too_large")
     attacker.say(b"GET / HTTP/1.1\r\nX: " + b"a" * 500_000).assert_problem(431, "head_too_large")
 
