@@ -236,6 +236,9 @@ def _decide_reservation(command: ReservationCommands, stock: Stock, held: Reserv
         case ReserveStock(), ReservationStatus.RESERVED | ReservationStatus.REJECTED | ReservationStatus.COMMITTED:
             return Ignored("already decided")
 
+        case ((CommitStock() | ReleaseStock()), ReservationStatus.RESERVED) if unnamed := _unnamed(held, stock):
+            return Refused(Code.CONFLICT, f"reservation {held.order_id} also holds {', '.join(unnamed)}")
+
         case CommitStock(order_id=order_id), ReservationStatus.RESERVED:
             return [StockCommitted(order_id=order_id, lines=held.lines)]
         case CommitStock(), ReservationStatus.COMMITTED:
@@ -252,6 +255,11 @@ def _decide_reservation(command: ReservationCommands, stock: Stock, held: Reserv
             return Ignored("already released")
         case ReleaseStock(), ReservationStatus.COMMITTED:
             return Refused(Code.CONFLICT, f"reservation {held.order_id} is COMMITTED: its goods have left")
+
+
+def _unnamed(held: Reservation, stock: Stock) -> list[str]:
+    """Return the products that are held and that the command did not name: their rows are not there to be moved."""
+    return sorted({line.sku for line in held.lines} - stock.products.keys())
 
 
 def _decide_product(command: ProductCommands, product: Product) -> Decision:

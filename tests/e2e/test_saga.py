@@ -119,7 +119,7 @@ def test_a_delisted_product_is_not_for_sale(shop):
     assert shop.staff.delete(f"/v1/products/{sku}").status_code == 204
     shop.until_priced(sku, None)
     body = {"lines": [{"sku": sku, "quantity": 1}], "payment_method": "tok_ok"}
-    assert sent(shop.customer.post("/v1/orders", json=body, headers=key()), 422)["code"] == "unknown_sku"
+    assert sent(shop.customer.post("/v1/orders", json=body, headers=key()), 422)["code"] == "not_for_sale"
 
 
 def test_one_correlation_id_runs_from_the_request_through_every_event(shop):

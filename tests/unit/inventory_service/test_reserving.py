@@ -8,6 +8,7 @@ from inventory_service.domain import (
     Product,
     ReleaseStock,
     Reservation,
+    ReservationStatus,
     ReserveStock,
     Stock,
     decide,
@@ -24,7 +25,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
-from waybill.deciders.outcomes import Ignored
+from waybill.deciders.outcomes import Code, Ignored, Refused
 from waybill.testing.scenario import Scenario
 
 ID = UUID(int=1)
@@ -49,6 +50,15 @@ unstocked = Scenario(
     Stock(reservation=Reservation(order_id=ID), products={"LAMP": Product(sku="LAMP"), "DESK": Product(sku="DESK")}),
 )
 stock = unstocked.given(*listed("LAMP", 2), *listed("DESK", 1))
+
+
+@pytest.mark.parametrize("command", [COMMIT, RELEASE])
+def test_what_names_other_products_than_are_held_is_refused(command):
+    reservation = Reservation(order_id=ID, status=ReservationStatus.RESERVED, lines=LINES)
+    named = Stock(reservation=reservation, products={"LAMP": Product(sku="LAMP", on_hand=2, reserved=2)})
+    outcome = decide(replace(command, lines=(LAMPS,)), named)
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, "DESK" in outcome.detail) == (Code.CONFLICT, True)
 
 
 def test_every_line_is_held_or_none():
