@@ -304,7 +304,6 @@ def test_a_topic_that_takes_no_such_record_stops_the_job_before_it(own_outbox: O
         (["--type", "OrderPlacd"], "no event type 'OrderPlacd'; known are OrderPlaced"),
         (["--event", "12"], "'12' is no event id"),
         (["--reprocess", *EVERYTHING], "--reprocess needs --to-consumer"),
-        (["--to-consumer", "order", *EVERYTHING], "the group of that service is order_service"),
         (["--rate", "0", *EVERYTHING], "0 is below 1"),
         (["--resume", "7"], "'7' is no job id"),
         (["--resume", "0198c0de-7000-7000-8000-000000000001", "--type", "OrderPlaced"], "leave out --type"),
@@ -314,6 +313,13 @@ def test_what_makes_no_sense_is_one_line_that_names_it(arguments: Sequence[str],
     done = outbox("replay", *arguments, **settings(order=AWAY))
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert says in done.err
+
+
+def test_the_name_that_operators_give_a_service_is_not_taken_for_its_group(own_outbox: Outbox):
+    named = settings(order=own_outbox.database.service_url)
+    done = outbox("replay", "--to-consumer", "order", *EVERYTHING, **named)
+    assert (done.code, done.out) == (2, "")
+    assert "the group of that service is order_service" in done.err
 
 
 @pytest.mark.slow
