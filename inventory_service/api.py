@@ -35,7 +35,8 @@ def _sold_in(currency: str) -> str:
     return currency
 
 
-Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+# Not dots alone: clients and proxies take `.` and `..` in a path for folders, and nobody could reach the product.
+Sku = Annotated[str, Field(max_length=64, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 Name = Annotated[str, Field(max_length=200, pattern=http.ONE_LINE)]
 UnitPrice = Annotated[int, Field(ge=0), AtMost(lambda: read(InventorySettings).product_max_price)]
 Currency = Annotated[str, AfterValidator(_sold_in)]

@@ -52,7 +52,7 @@ BY_ID: Final = {"order_id": "$response.body#/id"}
 class LineIn(http.Body):
     """A product and how many of it."""
 
-    sku: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    sku: Annotated[str, Field(max_length=64, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
     quantity: Annotated[int, Field(ge=1), AtMost(lambda: read(OrderSettings).order_max_quantity)]
 
 

@@ -203,6 +203,8 @@ def test_a_list_goes_on_where_it_stopped(shop, sku):
         ({"name": "a\u0000b"}, "name"),
         ({"name": "\ud800"}, "name"),
         ({"sku": "a b"}, "sku"),
+        ({"sku": "."}, "sku"),
+        ({"sku": ".."}, "sku"),
     ],
 )
 def test_a_product_that_cannot_be(shop, change, field):
