@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Path, Query, Router
 from pydantic import ConfigDict, Field
 
@@ -18,7 +18,7 @@ from waybill.database import rows
 from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.observability.telemetry import new_id
-from waybill.outbox.outbox import history
+from waybill.outbox.outbox import Recorded, history
 from waybill.rest import conditions, http, lists
 from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
@@ -28,6 +28,8 @@ from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
 from waybill.rest.operations import leads_to, raises, requires, sends, tagged
 from waybill.rest.problem import Problem, not_valid
+from waybill.rest.streams import stream, streams
+from waybill.rest.waiting import until_ended, waits
 from waybill.runtime.settings import read
 
 router = Router(tags=["orders"])
@@ -166,9 +168,10 @@ def list_orders(
 @leads_to(cancel_order=BY_ID, read_history=BY_ID)
 @raises(Code.NOT_FOUND)
 @tagged
-def read_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
-    """Read one order; send If-None-Match with its ETag to learn only of changes."""
-    row = _find(request, order_id)
+@waits
+async def read_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
+    """Read one order: at once, or with `Prefer: wait=N` once it is confirmed or cancelled."""
+    row = await until_ended(request, lambda: _find(request, order_id))
     return conditions.unchanged(request, row.version) or answer(200, _view(row), version=row.version)
 
 
@@ -191,17 +194,28 @@ def cancel_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
 def read_history(request: HttpRequest, order_id: OrderId) -> HttpResponse:
     """Read what happened to an order, first event first."""
     _find(request, order_id)
-    items = [
-        {
-            "id": recorded.event_id,
-            "type": type(recorded.event).__name__,
-            "version": recorded.version,
-            "recorded_at": recorded.recorded_at,
-            "data": recorded.event.to_avro(),
-        }
-        for recorded in history("order", str(order_id))
-    ]
-    return answer(200, {"items": items})
+    return answer(200, {"items": [_event(recorded) for recorded in history("order", str(order_id))]})
+
+
+@router.get("/orders/{order_id}/stream")
+@raises(Code.NOT_FOUND)
+@streams
+async def stream_order(request: HttpRequest, order_id: OrderId) -> HttpResponseBase:
+    """Follow an order: its events so far and then each as it happens, until the order is confirmed or cancelled.
+
+    Server-sent events. After a lost connection, send the last event's id as Last-Event-ID; 204: there are no more.
+    """
+    return await stream(request, lambda: _find(request, order_id), _event)
+
+
+def _event(recorded: Recorded) -> dict[str, Any]:
+    return {
+        "id": recorded.event_id,
+        "type": type(recorded.event).__name__,
+        "version": recorded.version,
+        "recorded_at": recorded.recorded_at,
+        "data": recorded.event.to_avro(),
+    }
 
 
 def _visible(request: HttpRequest) -> Any:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from tests.support.programs import Program
 
 SECONDS = 30
+ORDER = {"lines": [{"sku": "LAMP", "quantity": 1}], "payment_method": "tok_ok"}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ ORDER BY nth
 
 HISTORY = """
 SELECT event_id, aggregate_version, event_type, schema_version, payload, recorded_at
-FROM waybill_outbox WHERE aggregate_type = %s AND aggregate_id = %s ORDER BY aggregate_version
+FROM waybill_outbox WHERE aggregate_type = %s AND aggregate_id = %s AND aggregate_version > %s
+ORDER BY aggregate_version
 """
 
 
@@ -121,10 +122,10 @@ class Recorded:
     recorded_at: datetime
 
 
-def history(aggregate_type: str, aggregate_id: str) -> list[Recorded]:
-    """Return the events of one aggregate, first to last."""
+def history(aggregate_type: str, aggregate_id: str, *, after: int = 0) -> list[Recorded]:
+    """Return the events of one aggregate after a version, first to last."""
     with connection.cursor() as cursor:
-        cursor.execute(HISTORY, [aggregate_type, aggregate_id])
+        cursor.execute(HISTORY, [aggregate_type, aggregate_id, after])
         return [
             Recorded(str(event_id), version, schema_ids.decode(event_type, schema_version, bytes(payload)), recorded_at)
             for event_id, version, event_type, schema_version, payload, recorded_at in cursor.fetchall()

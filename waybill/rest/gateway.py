@@ -43,7 +43,7 @@ Scope = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 QUEUE_SECONDS: Final = 5.0
-MOST_WAITING: Final = 2_000  # async requests: each costs a socket and some kilobytes
+MOST_WAITING: Final = 2_000  # async requests and streams: each costs a socket and some kilobytes
 OVERLOADED: Final = Problem(
     503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
 )
@@ -91,10 +91,9 @@ class Gateway:
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if _is_async(scope["path"]):
-            response = await self._in_loop(scope, body, receive)
+            await self._in_loop(scope, body, receive, send)
         else:
-            response = await self._in_turn(scope, body)
-        await _send(response, receive, send)
+            await _send(await self._in_turn(scope, body), receive, send)
 
     async def _in_turn(self, scope: Scope, body: bytes) -> Any:
         if self._taken >= self._most:
@@ -121,13 +120,14 @@ class Gateway:
             response = _whole(response)
         return response
 
-    async def _in_loop(self, scope: Scope, body: bytes, receive: Receive) -> Any:
+    async def _in_loop(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self._waiting >= MOST_WAITING:
             raise OVERLOADED
         self._waiting += 1
         try:
             request = ASGIRequest(scope, BytesIO(body))
-            return await _while_there(self._for_loop.get_response_async(request), receive)
+            response = await _while_there(self._for_loop.get_response_async(request), receive)
+            await _send(response, receive, send)
         finally:
             self._waiting -= 1
 

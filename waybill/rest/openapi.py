@@ -44,6 +44,7 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "WWW-Authenticate": {"description": "What is wrong with the token (RFC 6750)."},
     "Deprecation": {"description": "RFC 9745: since when the operation is deprecated."},
     "Sunset": {"description": "RFC 8594: from when on it may be gone."},
+    "Preference-Applied": {"description": "RFC 7240: the preference that was heeded."},
 }
 OF_EVERY_ANSWER: Final = ("X-Request-ID",)
 OF_STATUS: Final[Mapping[int, Sequence[str]]] = {
@@ -69,6 +70,17 @@ REQUEST_HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "ETag that the change is meant for: 412 where the resource is in another state by now.",
         "schema": STRING,
         "example": '"3"',
+    },
+    "Prefer": {
+        "description": "RFC 7240: `wait=N` holds the answer until there is nothing left to happen, N seconds at most "
+        "and never longer than a minute.",
+        "schema": STRING,
+        "example": "wait=10",
+    },
+    "Last-Event-ID": {
+        "description": "The id of the last event that the client has: the stream begins after it.",
+        "schema": {"type": "string", "pattern": r"^\d{1,9}$"},
+        "example": "2",
     },
 }
 PROBLEM: Final[Mapping[str, Any]] = {
@@ -161,7 +173,8 @@ class Document(OpenAPISchema):
         facts = facts_of(operation.view_func)
         details["security"] = [{"bearer": [facts.scope] if facts.scope else []}]
         details["parameters"] += [_parameter(name) for name in _request_headers(facts)]
-        successes = {str(status): said for status, said in details["responses"].items()}
+        described = facts.answers or details["responses"]
+        successes = {str(status): dict(said) for status, said in described.items()}
         if "If-None-Match" in facts.conditions and "If-Match" not in facts.conditions:
             successes["304"] = {"description": "Not Modified: the client has the newest."}
         for status, said in successes.items():
@@ -176,7 +189,7 @@ class Document(OpenAPISchema):
 
 
 def _request_headers(facts: Facts) -> tuple[str, ...]:
-    return (*(["Idempotency-Key"] if facts.idempotent else []), *facts.conditions)
+    return (*(["Idempotency-Key"] if facts.idempotent else []), *facts.conditions, *facts.takes)
 
 
 def _key_headers(facts: Facts) -> tuple[str, ...]:

@@ -29,10 +29,14 @@ class Facts:
     """Whether it takes an Idempotency-Key."""
     conditions: tuple[str, ...] = ()
     """The headers that make it conditional."""
+    takes: tuple[str, ...] = ()
+    """Other headers that it heeds."""
     headers: tuple[str, ...] = ()
     """Of its answers, beside those that all have."""
     links: dict[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """Operations that an answer leads to → their parameters, as expressions on the answer."""
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """Status → answer, as OpenAPI has it, of those that no type describes."""
     media_types: tuple[str, ...] = ("application/json",)
     """That it can answer with."""
 

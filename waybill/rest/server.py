@@ -12,6 +12,7 @@ import uvicorn
 from waybill.observability.health import cannot_listen
 from waybill.rest.connections import IDLE_SECONDS, Connection, most_connections
 from waybill.rest.gateway import Gateway
+from waybill.rest.waiting import CHANGES
 from waybill.runtime import addresses
 
 BACKLOG: Final = 2_048
@@ -23,6 +24,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        CHANGES.close()
         self._captured_signals.clear()
 
 

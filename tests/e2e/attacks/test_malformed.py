@@ -8,11 +8,9 @@ import psycopg
 import pytest
 
 from devstack.harness.databases import ServiceDatabase
-from tests.support.attacker import Attacker
+from tests.support.attacker import ORDER, Attacker
 from tests.support.programs import Program
 from tests.support.scrape import parse
-
-ORDER = {"lines": [{"sku": "LAMP", "quantity": 1}], "payment_method": "tok_ok"}
 
 
 def test_what_is_no_http_is_told_so(attacker: Attacker) -> None:
