@@ -146,7 +146,8 @@ def stock(stack: Stack) -> list[str]:
     skus = [f"BENCH-{n:03}" for n in range(PRODUCTS)]
     with stack.client("inventory", stack.state["tokens"]["staff"]) as staff:
         for sku in skus:
-            sent(staff.put(f"/v1/products/{sku}", json={"name": sku, "unit_price": 100, "currency": "EUR"}), 200)
+            listing = {"name": sku, "unit_price": 100, "currency": "EUR"}
+            sent(staff.put(f"/v1/products/{sku}", json=listing), 200, 201)
             goods = {"kind": "received", "quantity": UNITS, "reason": "benchmark"}
             sent(staff.post(f"/v1/products/{sku}/stock", json=goods, headers={"Idempotency-Key": sku}), 200)
     wait_until(lambda: priced(stack) >= PRODUCTS, deadline_seconds=30, what="the price list is there")

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from devstack import screen
@@ -31,16 +32,18 @@ CONTACT = "demo@example.com"
 LINES = [{"sku": "LAMP-01", "quantity": 2}, {"sku": "MUG-01", "quantity": 1}]
 DEADLINE_SECONDS = 30
 POLL_SECONDS = 0.05
-# Orders in these states stay there.
-AT_REST = frozenset({"CONFIRMED", "CANCELLED"})
+UNKNOWN_SKU = "unknown_sku"  # the problem's code: the price list has not heard of the product yet
+AT_REST = frozenset({"CONFIRMED", "CANCELLED"})  # orders in these states stay there
 
 
 class Refused(Exception):
-    """An answer other than a success."""
+    """An answer other than a success; `code` is the problem's, where it is one."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"{status} {body[:300]}")
-        self.status = status
+        self.status, self.code = status, ""
+        with suppress(ValueError, AttributeError):
+            self.code = str(json.loads(body).get("code", ""))
 
 
 def ask(method: str, url: str, token: str, body: object = None, *, key: str = "") -> Any:
@@ -105,7 +108,7 @@ def await_prices(state: Mapping[str, Mapping[str, str]]) -> None:
         try:
             ask("POST", orders, customer, probe)
         except Refused as refused:
-            if "not for sale" not in str(refused):
+            if refused.code != UNKNOWN_SKU:
                 return
         if time.monotonic() > deadline:
             raise DevstackError(

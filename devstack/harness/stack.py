@@ -119,9 +119,9 @@ def guarded(stack: Stack) -> Iterator[None]:
     guard.communicate("stopped")
 
 
-def sent(response: httpx.Response, status: int) -> Any:
+def sent(response: httpx.Response, *statuses: int) -> Any:
     """Return the answer's JSON; fail with the whole answer where the status is another."""
-    assert response.status_code == status, (response.status_code, response.text)
+    assert response.status_code in statuses, (response.status_code, response.text)
     return response.json() if response.content else None
 
 

@@ -59,7 +59,7 @@ class Load:
     def prepare(self) -> None:
         """List a product of which there is plenty and one that runs out, and give the customer an address."""
         with self.stack.client("notification") as client:
-            sent(client.put("/v1/contacts/me", json={"email": "ann@example.com"}), 200)
+            sent(client.put("/v1/contacts/me", json={"email": "ann@example.com"}), 200, 201)
         for name, units in (("plenty", 1_000_000), ("scarce", 6)):
             sku = f"C-{name}-{uuid.uuid4().hex[:6]}"
             with self._staff() as staff:
@@ -193,7 +193,7 @@ def _cancel(load: Load, client: httpx.Client, order_id: str, key: dict[str, str]
     answer = load.ask(client, f"/v1/orders/{order_id}/cancel", None, key)
     if answer is None:
         return
-    if answer.status_code == 202:
+    if answer.status_code in {200, 202}:
         load.cancelled += 1
     elif answer.status_code != 409 or answer.json()["code"] != "too_late":
         load.wrong.append(f"cancelling {order_id}: {answer.status_code} {answer.text[:200]}")

@@ -89,7 +89,7 @@ def published(stack: Stack) -> Published:
         stack.client("inventory", stack.state["tokens"]["staff"]) as staff,
         stack.client("notification") as me,
     ):
-        sent(me.put("/v1/contacts/me", json={"email": "ann@example.com"}), 200)
+        sent(me.put("/v1/contacts/me", json={"email": "ann@example.com"}), 200, 201)
         listing = {"sku": sku, "name": "A lamp", "unit_price": 1999, "currency": "EUR"}
         sent(staff.post("/v1/products", json=listing, headers={**_key(), **traced}), 201)
         stock = {"kind": "received", "quantity": 3, "reason": "delivery"}
