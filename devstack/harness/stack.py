@@ -115,8 +115,12 @@ def guarded(stack: Stack) -> Iterator[None]:
         text=True,
         start_new_session=True,
     )
-    yield
-    guard.communicate("stopped")
+    last = ""  # at the pipe's end the guard stops what may be left, as after a reset that failed
+    try:
+        yield
+        last = "stopped"
+    finally:
+        guard.communicate(last)
 
 
 def sent(response: httpx.Response, *statuses: int) -> Any:
