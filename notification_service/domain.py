@@ -370,7 +370,8 @@ def _decide_notice(command: NoticeCommands, told: Told) -> Decision:
 
 
 def _deliveries(command: Notify, subscriber: Subscriber | None) -> Iterator[DeliveryRequested]:
-    for webhook_id, webhook in subscriber.webhooks.items() if subscriber else ():
+    # Sorted: a row keeps the webhooks in another sequence than events do, and the same decision has to come of both.
+    for webhook_id, webhook in sorted(subscriber.webhooks.items()) if subscriber else ():
         if webhook.status is WebhookStatus.ENABLED and command.kind in webhook.kinds:
             yield DeliveryRequested(
                 delivery_id=delivery_id_of(webhook_id, command.order_id, command.kind),

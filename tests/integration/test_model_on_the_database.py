@@ -35,6 +35,9 @@ LINES = {
 }
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "order_id": st.builds(UUID, int=FEW),
+    "webhook_id": st.builds(UUID, int=FEW),
+    "delivery_id": st.builds(UUID, int=FEW),
+    "kinds": st.lists(st.sampled_from(Kind), min_size=1, unique=True).map(tuple),
     "sku": st.sampled_from(SKUS),
     "kind": st.sampled_from(Kind),
     "customer_id": st.just("ann"),
@@ -73,9 +76,13 @@ class Machine(RuleBasedStateMachine):
 
     def own(self, command: Any) -> Any:
         """Return the command on an aggregate of this example."""
-        changes: dict[str, Any] = {}
-        if hasattr(command, "order_id"):
-            changes["order_id"] = UUID(int=self.examples << 8 | command.order_id.int)
+        changes: dict[str, Any] = {
+            name: UUID(int=self.examples << 8 | getattr(command, name).int)
+            for name in ("order_id", "webhook_id", "delivery_id")
+            if hasattr(command, name)
+        }
+        if hasattr(command, "customer_id"):
+            changes["customer_id"] = f"{command.customer_id}-{self.examples}"
         if hasattr(command, "sku"):
             changes["sku"] = f"{command.sku}-{self.examples}"
         if hasattr(command, "lines"):
