@@ -117,7 +117,7 @@ def shown(order_id) -> bool:
     """What REST says of the payment's need."""
     request = RequestFactory().get("/v1/payments")
     request.auth = Caller("ann", frozenset())
-    (one,) = json.loads(api.list_payments(request, order_id=order_id, limit=20, cursor=None).content)["items"]
+    (one,) = json.loads(api.list_payments(request, order_id=[order_id]).content)["items"]
     return one["needs_attention"]
 
 
