@@ -9,7 +9,7 @@ import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] 
 from devstack.folder import CHECKOUT
 from devstack.services import SERVICES
 from waybill.deciders.outcomes import Code, ErrorCode
-from waybill.rest.problem_pages import known, paragraphs
+from waybill.rest.openapi.problem_pages import known, paragraphs
 
 FOLDER: Final = CHECKOUT / "docs" / "problems"
 WIDTH: Final = 120

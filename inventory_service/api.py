@@ -21,7 +21,7 @@ from waybill.rest.bounds import AtMost
 from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import Cursor, Limit, listed, several
-from waybill.rest.operations import leads_to, raises, requires, sends, tagged
+from waybill.rest.openapi.operations import leads_to, raises, requires, sends, tagged
 from waybill.rest.problem import Problem, not_valid
 from waybill.runtime.settings import read
 

@@ -19,7 +19,7 @@ from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
 from waybill.rest.conditions import conditional
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
-from waybill.rest.operations import raises, sends, tagged
+from waybill.rest.openapi.operations import raises, sends, tagged
 from waybill.rest.problem import Problem
 
 router = Router(tags=["notifications"])

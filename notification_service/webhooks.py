@@ -38,7 +38,7 @@ from waybill.rest.answers import answer, nothing
 from waybill.rest.auth import caller_of
 from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import Cursor, Limit, listed
-from waybill.rest.operations import leads_to, raises, sends
+from waybill.rest.openapi.operations import leads_to, raises, sends
 from waybill.rest.problem import Problem, not_valid
 from waybill.runtime.settings import read
 from waybill.tasks import deadlines

@@ -26,7 +26,7 @@ from waybill.rest.bounds import AtMost
 from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
-from waybill.rest.operations import leads_to, raises, requires, sends, tagged
+from waybill.rest.openapi.operations import leads_to, raises, requires, sends, tagged
 from waybill.rest.problem import Problem, not_valid
 from waybill.rest.streams import stream, streams
 from waybill.rest.waiting import until_ended, waits

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import retried
-from waybill.rest.operations import View, facts_of
+from waybill.rest.openapi.operations import View, facts_of
 from waybill.rest.problem import Problem
 
 Answer = TypeVar("Answer")

@@ -28,16 +28,16 @@ from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.deciders.outcomes import Code, CommandRefused
 from waybill.deciders.service import Service
 from waybill.observability.telemetry import Cause
-from waybill.rest import problem_pages
 from waybill.rest.auth import Bearer, caller_of
-from waybill.rest.methods import OFFERED, Offer
-from waybill.rest.openapi import Api
-from waybill.rest.operations import facts_of
+from waybill.rest.middleware.methods import OFFERED, Offer
+from waybill.rest.middleware.requests import plain, request_id_of
+from waybill.rest.middleware.strict_input import StrictParser, refuse_unknown_query
+from waybill.rest.openapi import problem_pages
+from waybill.rest.openapi.document import Api
+from waybill.rest.openapi.operations import facts_of
 from waybill.rest.problem import MOST_ERRORS, TYPES, Problem
-from waybill.rest.request_threads import in_loop
-from waybill.rest.requests import plain, request_id_of
-from waybill.rest.security_headers import DOCUMENTATION
-from waybill.rest.strict_input import StrictParser, refuse_unknown_query
+from waybill.rest.serving.request_threads import in_loop
+from waybill.rest.serving.security_headers import DOCUMENTATION
 from waybill.runtime.settings import settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import retried
 from waybill.rest.auth import caller_of
-from waybill.rest.operations import facts_of
+from waybill.rest.openapi.operations import facts_of
 from waybill.rest.problem import Problem
 
 P = ParamSpec("P")

@@ -18,7 +18,7 @@ from ninja.params.functions import Query
 from pydantic import AwareDatetime, BeforeValidator
 
 from waybill.rest.answers import answer
-from waybill.rest.operations import View, facts_of
+from waybill.rest.openapi.operations import View, facts_of
 from waybill.rest.problem import not_valid
 
 MOST: Final = 100  # rows of a page, and ids of a request for several

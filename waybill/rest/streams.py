@@ -15,9 +15,9 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from waybill.models import AggregateRow
 from waybill.outbox.outbox import Recorded, history
 from waybill.rest.answers import nothing
-from waybill.rest.operations import View, facts_of
+from waybill.rest.openapi.operations import View, facts_of
 from waybill.rest.problem import not_valid
-from waybill.rest.request_threads import read
+from waybill.rest.serving.request_threads import read
 from waybill.rest.waiting import CHANGES
 
 EVENT_STREAM: Final = "text/event-stream"

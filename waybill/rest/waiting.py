@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 
 from waybill.database.sqlstate import one_line
 from waybill.models import AggregateRow
-from waybill.rest.operations import facts_of
-from waybill.rest.request_threads import read
+from waybill.rest.openapi.operations import facts_of
+from waybill.rest.serving.request_threads import read
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 P = ParamSpec("P")

@@ -52,7 +52,10 @@ def configure_django(
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", *LIBRARY_APPS, *services],
         LOGGING_CONFIG=None,
-        MIDDLEWARE=["waybill.rest.requests.request_context", "waybill.rest.negotiation.negotiated"],
+        MIDDLEWARE=[
+            "waybill.rest.middleware.requests.request_context",
+            "waybill.rest.middleware.negotiation.negotiated",
+        ],
         ROOT_URLCONF="waybill.rest.http",
         SECRET_KEY="unused: nothing is signed with it",  # noqa: S106 - no sessions, no cookies, no forms
         STATIC_URL="/static/",

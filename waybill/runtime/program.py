@@ -117,9 +117,9 @@ def web(name: str, settings: Settings) -> None:
     from waybill.observability.exposure import expose
     from waybill.observability.readiness import Readiness
     from waybill.rest import keys
-    from waybill.rest.gateway import Gateway, Limits
     from waybill.rest.http import serve_api
-    from waybill.rest.server import serve
+    from waybill.rest.serving.gateway import Gateway, Limits
+    from waybill.rest.serving.server import serve
 
     requests = serve_api(service, import_module(f"{name}.api"))
     key_source = keys.source(settings)

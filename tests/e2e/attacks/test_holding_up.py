@@ -9,7 +9,7 @@ import pytest
 from devstack.harness.wait import wait_until
 from tests.support.attacker import Attacker, answer
 from tests.support.programs import Program
-from waybill.rest.connections import HEAD_SECONDS
+from waybill.rest.serving.connections import HEAD_SECONDS
 
 SHARE = 0.9  # of what others get answered when nobody attacks
 LISTING = 2_000

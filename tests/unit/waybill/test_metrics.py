@@ -12,7 +12,8 @@ from order_service.service import service
 from waybill.database.side_session import SideSession
 from waybill.observability import exposure, metrics
 from waybill.observability.sampling import Question, Sampler
-from waybill.rest import answers, requests
+from waybill.rest import answers
+from waybill.rest.middleware import requests
 
 
 def value(name, **labels):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from waybill.rest.operations import deprecated, facts_of
+from waybill.rest.openapi.operations import deprecated, facts_of
 
 PAGE = "https://docs.example.com/things"
 

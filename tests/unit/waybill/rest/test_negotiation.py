@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from waybill.rest.methods import accepts
+from waybill.rest.middleware.methods import accepts
 
 ORDERS, ORDER = "/v1/orders", "/v1/orders/01a1fdef-cb60-72cc-9cdd-70bd5c187fc1"
 

@@ -6,8 +6,8 @@ import pytest
 
 from devstack.services import SERVICES
 from waybill.deciders.outcomes import Code, ErrorCode
+from waybill.rest.openapi.problem_pages import known
 from waybill.rest.problem import Problem
-from waybill.rest.problem_pages import known
 
 ENUMS = [Code, import_module("order_service.domain").OrderCode, import_module("inventory_service.domain").InventoryCode]
 

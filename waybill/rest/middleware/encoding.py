@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from waybill.rest.conditions import ENCODED
-from waybill.rest.methods import weights
+from waybill.rest.middleware.methods import weights
 
 LEAST_BYTES: Final = 1_000  # a smaller one fits a packet as it is
 LEVEL: Final = 5

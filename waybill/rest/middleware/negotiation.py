@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from waybill.rest import methods
-from waybill.rest.encoding import encode
+from waybill.rest.middleware import methods
+from waybill.rest.middleware.encoding import encode
 from waybill.rest.problem import Problem
 
 

@@ -16,7 +16,7 @@ from waybill.deciders.outcomes import Code
 from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
-from waybill.rest.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
+from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
 HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75  # longer than the minute that balancers keep a connection open without a request

@@ -10,8 +10,8 @@ from typing import Final
 import uvicorn
 
 from waybill.observability.health import cannot_listen
-from waybill.rest.connections import IDLE_SECONDS, Connection, most_connections
-from waybill.rest.gateway import Gateway
+from waybill.rest.serving.connections import IDLE_SECONDS, Connection, most_connections
+from waybill.rest.serving.gateway import Gateway
 from waybill.rest.waiting import CHANGES
 from waybill.runtime import addresses
 

@@ -33,10 +33,10 @@ from django.urls import Resolver404, resolve
 from waybill.deciders.outcomes import Code
 from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
-from waybill.rest.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
 from waybill.rest.problem import Problem
-from waybill.rest.request_threads import in_thread
-from waybill.rest.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
+from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
+from waybill.rest.serving.request_threads import in_thread
+from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 Scope = dict[str, Any]

@@ -13,7 +13,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from waybill.deciders.outcomes import Code, ErrorCode
-from waybill.rest.operations import Facts, facts_of
+from waybill.rest.openapi.operations import Facts, facts_of
 from waybill.rest.problem import CONTENT_TYPE, Problem
 
 ALWAYS: Final = (

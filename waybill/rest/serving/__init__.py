@@ -1,0 +1,1 @@
+"""The web program: its connections, the requests that wait, and the threads that answer."""
