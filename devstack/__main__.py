@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from devstack import demo, manifests, screen, stack, tokens
-from devstack.cache import aot, artifacts
+from devstack.cache import aot, artifacts, template
 from devstack.errors import DevstackError, Interrupted
 from devstack.folder import CHECKOUT, Folder
 from devstack.processes import supervisor
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("down", help="stop everything")
     verbs.add_parser("reset", help="stop everything and remove the data")
     verbs.add_parser("status", help="show the programs; exit 1 unless all of them run")
-    verbs.add_parser("download", help="fetch Kafka and the registry, start nothing")
+    verbs.add_parser("download", help="fetch Kafka and the registry, and make what starts are made from")
     verbs.add_parser("lock", help="resolve Kafka's and the registry's versions again (for maintainers)")
     written = verbs.add_parser(
         "manifests", help="write what follows from services.toml into compose, deploy/ and pyproject"
@@ -180,6 +180,8 @@ def fetch(_folder: Folder, _given: argparse.Namespace) -> int:
     """Download what is missing."""
     homes = artifacts.fetch(("kafka", "registry"))
     aot.train(homes)
+    with artifacts.cache_locked():
+        stack.make_template(template.path(), homes)
     for part, home in homes.items():
         screen.say(f"{part}: {home}")
     return 0

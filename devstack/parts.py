@@ -191,14 +191,14 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
 def program(site: Site, service: str, kind: str) -> Part:
     """Return one program of a service."""
     name = f"{service}.{kind}"
-    needs = {"web": (), "worker": (), "consumer": ("topics",), "relay": ("topics", "schemas")}[kind]
+    needs = {"web": (), "worker": (), "consumer": ("kafka", "topics"), "relay": ("kafka", "topics", "schemas")}[kind]
     is_relay = kind == "relay"
     return Part(
         name=name,
         command=python("outbox_relay") if is_relay else python("waybill", f"{service}_service", kind),
         probe=f"http://{HOST}:{site.health_port(name)}/readyz",
         tier=2 if is_relay else 3,
-        needs=frozenset({f"{service}.migrate", *needs}),
+        needs=frozenset({"postgres", f"{service}.migrate", *needs}),
         environment=service_environment(site, service, kind),
     )
 
@@ -238,6 +238,7 @@ def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> lis
             needs=running & {"kafka"},
             command=python("waybill", "contracts", "topics"),
             environment={"WAYBILL_KAFKA_BOOTSTRAP": site.kafka},
+            kept_by_data=("schemas", "waybill"),
         ),
         Step(
             name="schemas",
@@ -254,7 +255,8 @@ def steps(site: Site, services: tuple[str, ...], running: frozenset[str]) -> lis
 
 def digest(step: Step) -> str:
     """Return what changes when the step's code, its packages' versions or its command do."""
-    found = hashlib.sha256("\0".join((*step.command, *step.environment)).encode())
+    # The path of the interpreter is this checkout's; the lock says its packages.
+    found = hashlib.sha256("\0".join((*step.command[1:], *step.environment)).encode())
     sources = [path for package in step.kept_by_data for path in sorted((CHECKOUT / package).rglob("*.[pa]*"))]
     for path in (*sources, CHECKOUT / "uv.lock"):
         if path.suffix in {".py", ".avsc", ".lock"}:

@@ -1,7 +1,7 @@
 """Start, stop and wipe a stack: the order of things, and what to do when one of them fails.
 
-up     one command at a time (lock) → clear what a killed run left → ports, secrets → supervisor → launch → demo
-→ state.json; whatever fails on the way, everything that was started is stopped again
+up     one command at a time (lock) → clear what a killed run left → ports, secrets → data of a template where there is
+none yet → supervisor → launch → demo → state.json; whatever fails on the way, everything started is stopped again
 down   remove state.json → stop tier by tier → stop what escaped the supervisor
 reset  down, then remove the data
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from devstack import demo, parts, screen, tokens
-from devstack.cache import aot, artifacts
+from devstack.cache import aot, artifacts, template
 from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT, Folder, read_json, remove_orphaned_data, write_json
 from devstack.infrastructure import kafka, memory, postgres, registry
@@ -29,6 +30,7 @@ from devstack.services import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 # Parts that somebody else may supply, containers for one: taken as given, neither started nor stopped.
 GIVEN = {
@@ -74,8 +76,13 @@ def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
         with stopped_on_failure(folder):
             if "postgres" in own:
                 postgres.prepare_for_root(folder)
+            done = read_json(folder.stack_file).get("done")
+            if done is None and is_whole(own, given):
+                began = time.monotonic()
+                done = take_template(folder, site, homes)
+                result.timings["template"] = time.monotonic() - began
             plan, functions = make_plan(site, folder, own, homes)
-            plan, digests = leave_out_done(plan, folder, given)
+            plan, digests = leave_out_done(plan, {} if given else done or {})
             supervisor.write_config(folder, [task for task in plan if isinstance(task, Part)])
             supervisor.start(folder)
             Launch(folder, plan, functions, result.timings.__setitem__).run()
@@ -104,6 +111,7 @@ def reset(folder: Folder) -> None:
         with folder.locked():
             clear(folder)
             folder.wipe()
+    template.remove_stale(template.path())
 
 
 def clear(folder: Folder) -> bool:
@@ -181,22 +189,78 @@ def make_plan(
     if services := parts.services_of(chosen):
         plan += parts.steps(site, services, own)
         plan += [parts.program(site, *name.split(".")) for name in chosen if name not in makers]
-    return plan, functions
+    return waiting_within(plan), functions
 
 
-def leave_out_done(
-    plan: Sequence[Part | Step], folder: Folder, given: Mapping[str, str]
-) -> tuple[list[Part | Step], dict[str, str]]:
+def leave_out_done(plan: Sequence[Part | Step], done: Mapping[str, str]) -> tuple[list[Part | Step], dict[str, str]]:
     """Leave out the steps whose outcome the data keeps and whose code is the same; return the digests to remember.
 
     Migrating four services and registering what is registered takes a third of a start. Parts that are given to us
     may have lost their data, so nothing is left out there.
     """
-    done = {} if given else read_json(folder.stack_file).get("done", {})
     digests = {task.name: parts.digest(task) for task in plan if isinstance(task, Step) and task.kept_by_data}
     remaining = [task for task in plan if task.name not in digests or done.get(task.name) != digests[task.name]]
-    names = {task.name for task in remaining}
-    return [replace(task, needs=task.needs & names) for task in remaining], {**done, **digests}
+    return waiting_within(remaining), {**done, **digests}
+
+
+def waiting_within(plan: Sequence[Part | Step]) -> list[Part | Step]:
+    """Return the plan without waiting for what is not in it."""
+    names = {task.name for task in plan}
+    return [replace(task, needs=task.needs & names) for task in plan]
+
+
+def is_whole(own: Sequence[str], given: Mapping[str, str]) -> bool:
+    """Tell whether the stack runs what a template holds the data of."""
+    return not given and set(own) >= template.NEEDED and bool(parts.services_of(own))
+
+
+def take_template(folder: Folder, site: Site, homes: Mapping[str, Path]) -> Mapping[str, str]:
+    """Begin with a template's data, made where there is none; return the digests of the steps that this spares.
+
+    Where that fails, so does no start: every step is done in the stack itself.
+    """
+    try:
+        with artifacts.cache_locked():
+            current = template.path()
+            if not template.done(current):
+                make_template(current, homes)
+            template.fill(current, site, folder)
+            return template.done(current)
+    except (DevstackError, OSError) as error:
+        screen.say(f"no template of a first start's data: {error}")
+        template.empty(folder)
+        return {}
+
+
+def make_template(target: Path, homes: Mapping[str, Path]) -> None:
+    """Do the steps of a first start in a scratch stack and keep its data, unless the template holds it already.
+
+    Raises:
+        DevstackError: a step failed.
+
+    """
+    folder = template.scratch()
+    clear(folder)
+    folder.wipe()
+    folder.path.mkdir(exist_ok=True)
+    try:
+        folder.prepare()
+        site = settle(folder, parts.names(), {})
+        plan, functions = make_plan(site, folder, parts.names(), homes)
+        plan = [task for task in plan if isinstance(task, Step) or task.name in template.NEEDED]
+        _, digests = leave_out_done(plan, {})
+        if template.done(target) == digests:
+            return
+        with stopped_on_failure(folder):
+            postgres.prepare_for_root(folder)
+            supervisor.write_config(folder, [task for task in plan if isinstance(task, Part)])
+            supervisor.start(folder)
+            Launch(folder, plan, functions, lambda *_: None).run()
+        clear(folder)
+        template.keep(target, folder, digests)
+    finally:
+        folder.wipe()
+        shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def cache_locked() -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            screen.say("another download is under way; waiting for it")
+            screen.say("another command is at work on the cache; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         for scratch in cache().glob(".fetch-*"):
             shutil.rmtree(scratch, ignore_errors=True)

@@ -17,6 +17,8 @@ from devstack.parts import Part
 from devstack.ports import HOST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from devstack.folder import Folder
     from devstack.parts import Site
 
@@ -100,7 +102,11 @@ def format_storage(site: Site, folder: Folder, libraries: Path) -> None:
         make_template(folder, libraries, template)
     shutil.copytree(template, log)
     configured = dict(line.split("=", 1) for line in config_file(folder).read_text().splitlines() if "=" in line)
-    own = {"cluster.id": site.secrets["kafka"], "node.id": configured["node.id"], "directory.id": identity()}
+    identify(log, {"cluster.id": site.secrets["kafka"], "node.id": configured["node.id"], "directory.id": identity()})
+
+
+def identify(log: Path, own: Mapping[str, str]) -> None:
+    """Give a storage that was copied these ids; a directory's may change only while it holds no topic."""
     properties = log / "meta.properties"
     lines = [line.partition("=") for line in properties.read_text().splitlines()]
     properties.write_text("".join(f"{name}{sign}{own.get(name, value)}\n" for name, sign, value in lines))

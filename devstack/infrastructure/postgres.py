@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -30,6 +30,8 @@ from devstack.ports import HOST
 from devstack.services import SERVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from devstack.parts import Site
 
 VERSION = "18"
@@ -105,11 +107,9 @@ def make_cluster(site: Site, folder: Folder) -> None:
     with tempfile.TemporaryDirectory(dir=folder.postgres.parent, prefix="initdb-") as scratch:
         password, cluster = Path(scratch, "password"), Path(scratch, "cluster")
         password.write_text(site.secrets["postgres"])
-        options: dict[str, str | list[str]] = {}
         if is_root():
             for path in (scratch, password):
                 shutil.chown(path, USER, USER)
-            options = {"user": USER, "group": USER, "extra_groups": []}
         command = [
             str(programs() / "initdb"),
             f"--pgdata={cluster}",
@@ -122,12 +122,37 @@ def make_cluster(site: Site, folder: Folder) -> None:
             "--builtin-locale=C.UTF-8",
             "--locale=C",
         ]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
-        if done.returncode != 0:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["initdb said nothing"]
-            raise DevstackError(f"PostgreSQL could not make {folder.postgres}: {lines[-1]}", tuple(lines[-10:]))
+        run(command, scratch, f"PostgreSQL could not make {folder.postgres}")
         shutil.rmtree(folder.postgres, ignore_errors=True)
         cluster.rename(folder.postgres)
+
+
+def set_passwords(site: Site, folder: Folder) -> None:
+    """Give every role of a cluster that was copied this stack's password, before anybody can connect to it.
+
+    Raises:
+        DevstackError: PostgreSQL does not start on the cluster.
+
+    """
+    roles = ["postgres", *(f"{service}_{kind}" for service in SERVICES for kind in ROLES)]
+    # Single-user mode takes a statement a line. The names are ours, and the passwords hexadecimal.
+    statements = "".join(f"ALTER ROLE {role} PASSWORD '{site.secrets[role]}'\n" for role in roles)
+    command = [str(programs() / "postgres"), "--single", "-D", str(folder.postgres), "postgres"]
+    run(command, folder.postgres.parent, f"PostgreSQL could not open {folder.postgres}", statements)
+
+
+def run(command: Sequence[str], directory: Path, failure: str, given: str = "") -> None:
+    """Run one of PostgreSQL's programs to its end, as the server's user.
+
+    Raises:
+        DevstackError: it failed.
+
+    """
+    user: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []} if is_root() else {}
+    done = subprocess.run(command, cwd=directory, input=given, capture_output=True, text=True, check=False, **user)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"{Path(command[0]).name} said nothing"]
+        raise DevstackError(f"{failure}: {lines[-1]}", tuple(lines[-10:]))
 
 
 def prepare_for_root(folder: Folder) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from devstack.folder import Folder
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 DEATHS_POLL_SECONDS = 0.5
 # A program may end once or twice while it starts, as while a killed server's memory is still being given back.
 DEATHS_ALLOWED = 2
