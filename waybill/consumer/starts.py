@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # pyright: ignore[reportPrivateImportUsage] - it is public
 from django.db import connection
 
 from waybill.consumer import positions
@@ -152,16 +152,29 @@ class Starts:
     def _ask_ids(self, topics: list[str]) -> Mapping[str, Future[Any]]:
         return self._admin.describe_topics(TopicCollection(topics), request_timeout=ANSWER_SECONDS)
 
+    def _ask_bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[Future[Any], Future[Any]]]:
+        """Ask where the logs begin and end, all at once and not over the connection that fetches.
+
+        A broker answers a connection in sequence, and a fetch of partitions that have nothing new takes
+        `fetch.wait.max.ms`: asked over that connection, each partition would wait for it once.
+        """
+        first, last = (
+            self._admin.list_offsets({TopicPartition(*one): spec for one in partitions}, request_timeout=ANSWER_SECONDS)
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
+        return {(at.topic, at.partition): (low, last[at]) for at, low in first.items()}
+
     def _settle(self, consumer: Consumer) -> None:
         topics = sorted({topic for topic, _ in self._pending})
         self._topic_ids |= topic_ids(self._ask_ids(topics))
         kept = positions.stored(topics)
         asked = [TopicPartition(*one) for one in self._pending]
         committed = {(one.topic, one.partition): one.offset for one in consumer.committed(asked, ANSWER_SECONDS)}
+        bounds = self._ask_bounds(self._pending)
         failures: list[Exception] = []
         for place, lost in list(self._pending.items()):
             try:
-                self._settle_one(consumer, place, committed[place], kept.get(place), lost=lost)
+                self._settle_one(consumer, place, committed[place], kept.get(place), bounds[place], lost=lost)
                 del self._pending[place]
             except Exception as error:
                 if not _may_settle_later(error):
@@ -171,7 +184,14 @@ class Starts:
             raise failures[0]
 
     def _settle_one(
-        self, consumer: Consumer, place: Partition, committed: int, kept: Position | None, *, lost: bool
+        self,
+        consumer: Consumer,
+        place: Partition,
+        committed: int,
+        kept: Position | None,
+        bounds: tuple[Future[Any], Future[Any]],
+        *,
+        lost: bool,
     ) -> None:
         at, topic_id = TopicPartition(*place), self._topic_ids.get(place[0])
         anew = bool(kept and kept.topic_id and kept.topic_id != (topic_id or kept.topic_id))
@@ -181,7 +201,7 @@ class Starts:
             consumer.resume([at])
             return
         reached = consumer.position([at])[0].offset if lost else -1
-        low, high = consumer.get_watermark_offsets(at, ANSWER_SECONDS)
+        low, high = (answer.result(ANSWER_SECONDS).offset for answer in bounds)
         wanted = kept.next_offset if kept and anew else _first_known(reached, committed, kept)
         start = choose_start(wanted, low, high, created_anew=anew)
         if start.missing:

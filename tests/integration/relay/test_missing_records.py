@@ -1,6 +1,7 @@
 """A consumer whose next record is gone says which are missing, keeps that, and reads on."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -47,10 +48,10 @@ def commit(broker: Broker, group: str, topic: str, offset: int) -> None:
     client.close()
 
 
-def committed(broker: Broker, group: str, topic: str) -> int:
+def committed(broker: Broker, group: str, topic: str, partition: int = 0) -> int:
     client = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
     try:
-        (found,) = client.committed([TopicPartition(topic, 0)], 10)
+        (found,) = client.committed([TopicPartition(topic, partition)], 10)
     except KafkaException:
         return -1  # the broker still loads what it knows of groups
     finally:
@@ -204,3 +205,17 @@ def test_the_remedy_of_a_gap_sends_what_was_recorded_since_the_last_event_that_w
     assert gap._replace(read_until=None).remedy("g") == (
         "outbox replay --service order --until 2026-05-04T14:00:08Z --to-consumer g"
     )
+
+
+def test_partitions_with_records_do_not_wait_for_the_fetches_of_empty_ones(
+    broker: Broker, own_inventory: ServiceDatabase, tmp_path: Path
+):
+    topic = make_topic(broker.bootstrap, partitions=6)
+    own = on_topic(inventory, topic)
+    properties = tmp_path / "properties"
+    properties.write_text("fetch.wait.max.ms=50000\n")
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer.produce(topic, b"x", b"k", partition=5, headers=[("ce_type", b"nobody.reacts")])
+    assert producer.flush(30) == 0
+    with consuming(own, broker.bootstrap, kafka_properties_file=str(properties)):
+        wait_until(lambda: committed(broker, own.name, topic, 5) == 1, deadline_seconds=30, what="the record read")
