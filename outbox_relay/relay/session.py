@@ -57,7 +57,7 @@ from outbox_relay.relay.choosing import Chooser, Chosen, SmallerBatches
 from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import RELEASE_FOLLOWERS, DeadLetters, Division
 from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
-from outbox_relay.relay.kafka.records import EPOCH, TOPIC, Fetched, Records, Row
+from outbox_relay.relay.kafka.records import EPOCH, TOPIC, Fetched, Records, Row, published_as
 from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.reading import Reader
 from outbox_relay.relay.safety.positions import PositionsUnsafe, check_server
@@ -95,7 +95,7 @@ class PublishingSession:
         self._settings, self._leadership, self._sender = settings, leadership, sender
         self._dead_letters, self._condition = dead_letters, condition
         connection = leadership.connection
-        self._reader, self._records = Reader(connection), Records(leadership.service)
+        self._reader, self._records = Reader(connection), Records(published_as(connection, leadership.service))
         self._records.load(connection)
         self._decision = leadership.asked.decision  # before the dead letters are read
         dead_letters.load(connection)

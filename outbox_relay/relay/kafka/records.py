@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from outbox_relay.databases import short_name
 from waybill.contracts.codec import frame
 
 # Large payloads are left out and read apart, so that a batch of rows has a bound in bytes without a window over it.
@@ -27,6 +28,7 @@ _FRAME: Final = 5  # magic byte and schema id of the Confluent frame
 
 # A version may have several ids after a move to another registry; one of them is current.
 SCHEMA_IDS: Final = "SELECT event_type, schema_version, schema_id FROM waybill_schema_id WHERE current"
+RECORDED_NAME: Final = "SELECT name FROM waybill_service"
 
 
 Kind = tuple[str, int]  # event type and schema version
@@ -75,6 +77,18 @@ Headers = list[tuple[str, str | bytes | None]]
 def source_of(service: str) -> str:
     """Return the `ce_source` of a service's records."""
     return f"/waybill/{service}"
+
+
+def published_as(connection: psycopg.Connection, service: str) -> str:
+    """Return the name that the service has recorded, where `service` means it with or without `_service`.
+
+    WAYBILL_OUTBOX_DATABASES takes both spellings, and a Django project's name need not end so. Raises psycopg.Error.
+    """
+    try:
+        names = [name for (name,) in connection.execute(RECORDED_NAME)]
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return service  # not migrated since, or the relay's role has not been granted it
+    return next((name for name in names if short_name(name) == short_name(service)), service)
 
 
 class Records:

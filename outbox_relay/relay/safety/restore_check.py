@@ -27,7 +27,7 @@ import structlog
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topics.topic import TopicRecord
 from outbox_relay.operations.topology import DependencyDown
-from outbox_relay.relay.kafka.records import source_of
+from outbox_relay.relay.kafka.records import published_as, source_of
 from outbox_relay.relay.program.exposure import topics_of
 from outbox_relay.relay.safety.positions import PositionsUnsafe, refuse_standby
 from outbox_relay.settings import Outbox
@@ -110,7 +110,7 @@ class RestoreCheck:
     def _look(self, connection: psycopg.Connection) -> list[TopicRecord]:
         recent = {name for (name,) in connection.execute(RECENT_TOPICS)}
         topics = recent.union(topics_of(self._outbox.service))
-        source = source_of(self._outbox.service)
+        source = source_of(published_as(connection, self._outbox.service))
         records = topic.tail(self._kafka, sorted(topics), DEPTH, READ_SECONDS)
         own = [record for record in records if record.source == source and not record.replayed]
         found = without_event(connection, own)

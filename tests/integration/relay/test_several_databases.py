@@ -49,6 +49,16 @@ def test_each_database_is_served_under_its_services_name(outbox: Outbox, other: 
         assert f'outbox_relay_leader{{service="{service}"}} 1.0' in metrics
 
 
+@pytest.mark.parametrize("spelling", ["bookings", "bookings_service"])
+def test_records_have_the_name_that_a_django_project_has_recorded(other: Outbox, spelling: str):
+    other.execute("UPDATE waybill_service SET name = 'bookings'")
+    told = {"WAYBILL_OUTBOX_DATABASES": f"{spelling}={other.database.relay_url}", "WAYBILL_RELAY_WAKE_UP": ""}
+    with relay(other, **told), other.connect() as writer:
+        append(writer, other.topic, "a", 1)
+        other.wait_for_cursor(1)
+    assert [one.headers["ce_source"] for one in read_topic(other.kafka, other.topic)] == ["/waybill/bookings"]
+
+
 def test_a_database_that_is_away_costs_the_others_nothing(outbox: Outbox):
     both = f"payment_service={NOWHERE},order_service={outbox.database.relay_url}"
     with relay(outbox, WAYBILL_OUTBOX_DATABASES=both, WAYBILL_RELAY_WAKE_UP="") as running, outbox.connect() as writer:
