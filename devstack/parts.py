@@ -155,7 +155,7 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         "WAYBILL_KAFKA_BOOTSTRAP": site.kafka,
         "WAYBILL_REGISTRY_URL": site.registry + CONFLUENT_API,
         "WAYBILL_JWKS_FILE": str(site.jwks_file),
-        "WAYBILL_ALLOW_DEVELOPMENT_ISSUER": "true",
+        "WAYBILL_ENVIRONMENT": "development",
         "WAYBILL_TOKEN_ISSUER": ISSUER,
         "WAYBILL_TOKEN_AUDIENCE": AUDIENCE,
         "WAYBILL_LOG_LEVEL": site.log_level,

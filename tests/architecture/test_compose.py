@@ -32,7 +32,7 @@ NEEDS = {
         "HOST",
         "PORT",
         "HEALTH_PORT",
-        "ALLOW_DEVELOPMENT_ISSUER",
+        "ENVIRONMENT",
         "JWKS_FILE",
         "TOKEN_ISSUER",
         "TOKEN_AUDIENCE",

@@ -37,7 +37,7 @@ class Program:
             "WAYBILL_HOST": self.host,
             "WAYBILL_PORT": str(self.port),
             "WAYBILL_HEALTH_PORT": str(self.health_port),
-            "WAYBILL_ALLOW_DEVELOPMENT_ISSUER": "true",
+            "WAYBILL_ENVIRONMENT": "development",
             "WAYBILL_JWKS_FILE": str(tokens.jwks_file(folder)),
             "WAYBILL_TOKEN_ISSUER": tokens.ISSUER,
             "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,

@@ -61,6 +61,12 @@ class Code(ErrorCode):
         meaning="The request cannot be read: its path, query or headers are not well-formed.",
         remedy="Correct the request.",
     )
+    MISDIRECTED_REQUEST = Explained(
+        name="misdirected_request",
+        status=421,
+        meaning="The `Host` header names a host that this service does not answer for.",
+        remedy="Send the request to the service's own name.",
+    )
     TARGET_TOO_LONG = Explained(
         name="target_too_long",
         status=414,

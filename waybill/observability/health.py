@@ -1,6 +1,7 @@
 """`/livez`, `/readyz` and `/metrics`, on a port of their own: they are for who runs a program, and always answered.
 
 `/livez` touches nothing. `/readyz` asks the program; Kafka away means degraded, not unready.
+`Host` may be anything: probes and scrapers come by address, and no answer depends on it.
 """
 
 import sys
@@ -80,13 +81,24 @@ def serve(host: str, port: int, ready: Ready, *, variable: str = "WAYBILL_PORT")
     """Answer on host:port in a daemon thread; raises SystemExit with one line where the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
+        error_content_type, error_message_format = "text/plain", "%(message)s\n"
+
         def do_GET(self) -> None:
             status, kind, body = answer(self.path, ready)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 - the library's name
+
+        def send_response(self, code: int, message: str | None = None) -> None:
+            """Begin an answer; the library's own names server and version."""
+            self.send_response_only(code, message)
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Cache-Control", "no-store")
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             """Say nothing: probes come every few seconds."""

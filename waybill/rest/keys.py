@@ -203,7 +203,7 @@ def parse(document: Any, *, development: bool) -> Keys:
     if not development and any(one.get(DEVELOPMENT) for one in entries):
         raise ValueError(
             "these keys are a development issuer's, whose private key is no secret; give your own issuer's, or set "
-            "WAYBILL_ALLOW_DEVELOPMENT_ISSUER=true where nothing can be lost"
+            "WAYBILL_ENVIRONMENT=development where nothing can be lost"
         )
     keys: dict[str | None, jwt.PyJWK] = {}
     for one in entries:
@@ -228,7 +228,7 @@ def source(settings: Settings) -> KeySource:
         settings.jwks_url,
         settings.jwks_refresh_seconds,
         settings.jwks_max_age.total_seconds(),
-        settings.allow_development_issuer,
+        settings.in_development,
     )
 
 

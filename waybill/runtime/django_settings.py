@@ -1,8 +1,10 @@
 """Django's settings, built from a service's own: one database, no sessions, no users, no settings module."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from secrets import token_urlsafe
+from typing import Any, Final
 
 import django
 import psycopg
@@ -12,7 +14,20 @@ from django.db.backends.signals import connection_created
 from waybill.database import arrays, pooler, postgres_client
 
 LIBRARY_APPS = ("waybill.outbox", "waybill.inbox", "waybill.tasks", "waybill.rest")
+SILENCED: Final = [
+    "security.W001",  # SecurityMiddleware: the server adds its headers, also to answers that are not Django's
+    "security.W002",  # XFrameOptionsMiddleware: likewise (waybill.rest.serving.security_headers)
+    "security.W003",  # CsrfViewMiddleware: callers are known by a bearer token, which no browser sends by itself
+]
 WEB_APPS = ("django.contrib.staticfiles", "ninja")  # the API's documentation page
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What a program that answers clients is told beside."""
+
+    allowed_hosts: tuple[str, ...]
+    max_body_bytes: int
 
 
 def database(url: str, program: str = "waybill", *, pooled: bool = False, **session: str) -> dict[str, Any]:
@@ -39,16 +54,15 @@ def configure_django(
     url: str,
     program: str = "waybill",
     *,
-    web: bool = False,
-    max_body_bytes: int = 1_000_000,
+    web: Web | None = None,
     pooled: bool = False,
     **session: str,
 ) -> None:
     """Configure Django for these services on one database; once a process."""
     settings.configure(
-        ALLOWED_HOSTS=["*"],  # the gateway in front decides on host names
+        ALLOWED_HOSTS=list(web.allowed_hosts) if web else [],
         DATABASES={"default": database(url, program, pooled=pooled, **session)},
-        DATA_UPLOAD_MAX_MEMORY_SIZE=max_body_bytes,
+        DATA_UPLOAD_MAX_MEMORY_SIZE=web.max_body_bytes if web else None,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", *LIBRARY_APPS, *services],
         LOGGING_CONFIG=None,
@@ -57,7 +71,8 @@ def configure_django(
             "waybill.rest.middleware.negotiation.negotiated",
         ],
         ROOT_URLCONF="waybill.rest.http",
-        SECRET_KEY="unused: nothing is signed with it",  # noqa: S106 - no sessions, no cookies, no forms
+        SECRET_KEY=token_urlsafe(64),  # nothing is signed with it: no sessions, no cookies, no forms
+        SILENCED_SYSTEM_CHECKS=SILENCED,
         STATIC_URL="/static/",
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
         TIME_ZONE="UTC",

@@ -21,7 +21,7 @@ from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
 from waybill.runtime import reports
 from waybill.runtime.condition import Condition
-from waybill.runtime.django_settings import configure_django
+from waybill.runtime.django_settings import Web, configure_django
 from waybill.runtime.settings import Environment, Settings, read
 from waybill.runtime.signals import stop_requested
 from waybill.runtime.watchdog import watched
@@ -95,8 +95,7 @@ def load(name: str, settings: Settings, program: str, **session: str) -> Any:
         (name,),
         settings.database_url,
         f"{name}.{program}",
-        web=program == "web",
-        max_body_bytes=settings.max_body_bytes,
+        web=_web(settings) if program == "web" else None,
         pooled=settings.database_pooled,
         **session,
     )
@@ -104,6 +103,10 @@ def load(name: str, settings: Settings, program: str, **session: str) -> Any:
         if isinstance(kind, type) and issubclass(kind, Environment):
             read(kind)  # they are read where they are needed: this program shall not find out by then
     return import_module(f"{name}.service").service
+
+
+def _web(settings: Settings) -> Web:
+    return Web(settings.hosts, settings.max_body_bytes)
 
 
 def _side_session(settings: Settings, program: str) -> SideSession:
@@ -122,8 +125,10 @@ def web(name: str, settings: Settings) -> None:
     from waybill.rest.serving.server import serve
 
     requests = serve_api(service, import_module(f"{name}.api"))
+    if not settings.hosts:
+        raise SystemExit("WAYBILL_ALLOWED_HOSTS: in production web needs the names that clients may ask for")
     key_source = keys.source(settings)
-    gateway = Gateway(Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes))
+    gateway = Gateway(settings.hosts, Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes))
     session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)
     database_ready = Readiness(_side_session(settings, f"{name}.web readiness"))
@@ -284,7 +289,11 @@ def settle(name: str, settings: Settings) -> None:
 def manage(rest: list[str], name: str, settings: Settings) -> None:
     """Run a Django management command for the service."""
     configure_django(
-        (name,), settings.owner_database_url or settings.database_url, f"{name}.manage", statement_timeout="0"
+        (name,),
+        settings.owner_database_url or settings.database_url,
+        f"{name}.manage",
+        web=_web(settings),  # so that `check` looks at what web has
+        statement_timeout="0",
     )
     from django.core.management import execute_from_command_line
 

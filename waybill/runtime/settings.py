@@ -1,8 +1,9 @@
 """Typed settings, read from the environment (`WAYBILL_…`) once. Needs no Django."""
 
+import re
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,7 +11,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from waybill.database.postgres_client import check_url
 from waybill.kafka.kafka_client import connection
 
+HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+LOOPBACK: Final = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 DatabaseUrl = Annotated[str, AfterValidator(check_url)]
+
+
+def _check_hosts(names: str) -> str:
+    for name in filter(None, (one.strip() for one in names.split(","))):
+        if not HOST.fullmatch(name):
+            raise ValueError(f"{name!r} is no host name; give names without scheme and port, as in api.example.com")
+    return names
+
+
+Hosts = Annotated[str, AfterValidator(_check_hosts)]
 
 
 class Environment(BaseSettings):
@@ -51,6 +64,12 @@ class OutboxEnvironment(Environment):
 class Settings(KafkaEnvironment, OutboxEnvironment):
     """Hold what every program of a service is told by its environment."""
 
+    environment: Literal["production", "development"] = Field(
+        default="production",
+        description="`production`, or `development`, which is for systems where nothing can be lost, such as `make "
+        "up`: there web also answers for this machine's loopback names, and a development issuer's tokens count, whose "
+        "key is no secret.",
+    )
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the service's own database, with the program's role."
@@ -74,6 +93,11 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         le=65535,
         description="Port of a web program's /livez, /readyz and /metrics: for those who run it, not for clients. The "
         "other programs answer them on WAYBILL_PORT, and nothing else.",
+    )
+    allowed_hosts: Hosts = Field(
+        default="",
+        description="Host names that clients may ask for (`Host`), comma-separated; `.example.com` allows every name "
+        "below it too, `*` any name, where a proxy in front checks them. In production web needs it.",
     )
     # Each may hold a database session for the length of a request.
     web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
@@ -146,13 +170,20 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         default=timedelta(days=1),
         description="ISO 8601 duration for which the last keys fetched are used while the issuer does not answer.",
     )
-    allow_development_issuer: bool = Field(
-        default=False,
-        description="Whether tokens of a development issuer count, such as `make up` has: its key is no secret.",
-    )
     token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
     token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
+
+    @property
+    def in_development(self) -> bool:
+        """Tell whether nothing can be lost here."""
+        return self.environment == "development"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the host names that are answered for, in lower case; none where nobody said."""
+        given = [name.strip().lower() for name in self.allowed_hosts.split(",")]
+        return (*filter(None, given), *(LOOPBACK if self.in_development else ()))
 
     @model_validator(mode="after")
     def _leases(self) -> Self:

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
     own = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/nothing",
         jwks_file=str(tokens.jwks_file(tmp_path)),
-        allow_development_issuer=True,
+        environment="development",
         token_issuer=tokens.ISSUER,
         token_audience=tokens.AUDIENCE,
     )

@@ -158,9 +158,9 @@ def test_a_key_that_replaces_another_in_the_file_is_seen(issuer, use, tmp_path):
 def test_a_development_issuers_keys_are_refused_unless_a_setting_allows_them(tmp_path):
     tokens.prepare(tmp_path)
     given = {"database_url": "postgresql://nobody@127.0.0.1:1/nothing", "jwks_file": str(tokens.jwks_file(tmp_path))}
-    with pytest.raises(SystemExit, match="WAYBILL_ALLOW_DEVELOPMENT_ISSUER=true"):
+    with pytest.raises(SystemExit, match="WAYBILL_ENVIRONMENT=development"):
         keys.source(Settings(**given))
-    assert keys.source(Settings(**given, allow_development_issuer=True)).current().ids() == [tokens.KEY_ID]
+    assert keys.source(Settings(**given, environment="development")).current().ids() == [tokens.KEY_ID]
 
 
 def encoded(text: str) -> str:

@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from catalogue.configured import NOWHERE
 from devstack.folder import CHECKOUT
+from tests.support.services import SERVICES
 
 WRONG = dict.fromkeys(
     (
@@ -54,3 +57,24 @@ def test_a_program_ends_at_its_start_where_a_setting_of_its_service_is_malformed
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("WAYBILL_ORDER_MAX_LINES: ")]
     assert "Traceback" not in done.stderr
+
+
+def test_a_web_program_in_production_needs_the_names_that_clients_may_ask_for():
+    done = run("-m", "waybill", "order_service", "web", WAYBILL_DATABASE_URL=NOWHERE)
+    assert done.returncode == 1
+    assert "WAYBILL_ALLOWED_HOSTS: in production web needs the names" in done.stdout
+
+
+def test_a_name_that_is_no_host_ends_the_program_at_its_start():
+    told = {"WAYBILL_DATABASE_URL": NOWHERE, "WAYBILL_ALLOWED_HOSTS": "api.example.com,https://shop.example.com"}
+    done = run("-m", "waybill", "order_service", "web", **told)
+    assert done.returncode == 1
+    assert "WAYBILL_ALLOWED_HOSTS: 'https://shop.example.com' is no host name" in done.stdout
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_django_finds_nothing_to_warn_of_in_production(service):
+    told = {"WAYBILL_DATABASE_URL": NOWHERE, "WAYBILL_ALLOWED_HOSTS": "api.example.com"}
+    done = run("-m", "waybill", service, "manage", "check", "--deploy", "--fail-level", "WARNING", **told)
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout

@@ -21,6 +21,7 @@ ALWAYS: Final = (
     Code.UNAUTHENTICATED,
     Code.NOT_ACCEPTABLE,
     Code.NOT_VALID,  # a query parameter that the operation does not know
+    Code.MISDIRECTED_REQUEST,
     Code.INTERNAL_ERROR,
     Code.OVERLOADED,
     Code.ISSUER_UNAVAILABLE,

@@ -18,7 +18,7 @@ so that as many slow clients as there are threads stop the service.
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -34,6 +34,7 @@ from waybill.deciders.outcomes import Code
 from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
+from waybill.rest.serving import hosts
 from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
 from waybill.rest.serving.request_threads import in_thread
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
@@ -48,7 +49,7 @@ OVERLOADED: Final = Problem(
     503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
 )
 DEFECT: Final = Problem(500, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
-REASONS: Final = {408: "slow", 413: "too_large", 503: "overloaded", 500: "defect"}
+REASONS: Final = {400: "malformed", 421: "misdirected", 408: "slow", 413: "too_large", 503: "overloaded", 500: "defect"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Handler(BaseHandler):
 class Gateway:
     """The ASGI application of a web program."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, allowed_hosts: Sequence[str], limits: Limits) -> None:
+        self._hosts = allowed_hosts
         self._most = limits.threads + limits.queue
         self._bodies = Bodies(limits.body_bytes)
         self._for_threads, self._for_loop = Handler(is_async=False), Handler(is_async=True)
@@ -82,6 +84,7 @@ class Gateway:
         # `X_Request_ID` would come out as X-Request-ID: to whoever speaks of headers as CGI does, both are one name.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if b"_" not in name]
         try:
+            hosts.check(scope["headers"], self._hosts)
             async with self._bodies.read(scope["headers"], receive) as body:
                 await self._answer(scope, body, receive, send)
         except HungUp:
