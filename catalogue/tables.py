@@ -28,6 +28,7 @@ from waybill.observability.metrics import METRICS
 from waybill.registry.registry import Access
 from waybill.rest.http import endpoints as endpoints_of
 from waybill.runtime.settings import Environment, Settings
+from waybill.secret_settings import is_secret
 
 DOCS: Final = CHECKOUT / "docs"
 TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
@@ -89,7 +90,8 @@ def variables(*kinds: type[BaseSettings]) -> str:
     for kind in kinds:
         prefix = kind.model_config.get("env_prefix")
         for name, field in kind.model_fields.items():
-            lines.append(f"| `{prefix}{name.upper()}` | {_default(field)} | {field.description} |")
+            file = f" Or `{prefix}{name.upper()}_FILE`." if is_secret(field) else ""
+            lines.append(f"| `{prefix}{name.upper()}` | {_default(field)} | {field.description}{file} |")
     return "\n".join(lines)
 
 

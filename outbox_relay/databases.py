@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from waybill.database.postgres_client import check_url
+from waybill.secret_settings import Masked
 
 VARIABLE: Final = "WAYBILL_OUTBOX_DATABASES"
 SUFFIX: Final = "_service"
@@ -50,5 +51,5 @@ def values_by_service(variable: str, text: str) -> dict[str, str]:
         service = full_name(name)
         if service in values:
             raise ValueError(f"{variable}: {service} is given twice, as {short_name(service)} or in full; keep one")
-        values[service] = value
+        values[service] = Masked(value)
     return values

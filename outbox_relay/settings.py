@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from outbox_relay.databases import database_urls, short_name, values_by_service
-from waybill.database.postgres_client import check_url
-from waybill.runtime.settings import KafkaEnvironment
+from waybill.runtime.settings import DatabaseUrl, KafkaEnvironment
+from waybill.secret_settings import SecretText
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class RelaySettings(KafkaEnvironment):
     service: str | None = Field(
         default=None, min_length=1, description="Name of the service whose outbox this is: the records' ce_source."
     )
-    database_url: str | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL URL of that service's database, with the relay's role."
     )
-    outbox_databases: str | None = Field(
+    outbox_databases: SecretText | None = Field(
         default=None,
         description="In place of these two, several: order_service=postgresql://…,payment_service=postgresql://…; "
         "`order=` means order_service.",
@@ -70,11 +70,6 @@ class RelaySettings(KafkaEnvironment):
         ge=0,
         description="A topic unknown for this long is not to be created: its records become dead letters.",
     )
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_url(cls, url: str | None) -> str | None:
-        return None if url is None else check_url(url)
 
     @model_validator(mode="after")
     def _serves_something(self) -> Self:

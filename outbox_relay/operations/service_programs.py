@@ -24,6 +24,11 @@ from waybill.runtime.reports import ProgramFailed, Report, Request
 IN_PROJECT: Final = "settings {}: run this in the project's folder, with its environment"
 
 
+def _environment(database_url: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name != "WAYBILL_DATABASE_URL_FILE"}
+    return own | {"WAYBILL_DATABASE_URL": database_url}
+
+
 def unexpected(report: Report) -> reports.NotAReport:
     """Return the error of a report that answers another question."""
     return reports.NotAReport(f"{reports.in_json(report)} is no answer to what was asked")
@@ -44,7 +49,7 @@ def run(
         process = subprocess.Popen(  # noqa: S603 - our own program
             _command(name, program),
             cwd=topology.folder,
-            env={**os.environ, "WAYBILL_DATABASE_URL": topology.databases[service]},
+            env=_environment(topology.databases[service]),
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,

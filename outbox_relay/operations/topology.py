@@ -17,6 +17,7 @@ from outbox_relay.databases import VARIABLE, database_urls, short_name
 from waybill.database import lock_holders, postgres_client
 from waybill.database.sqlstate import one_line
 from waybill.kafka import kafka_client
+from waybill.secret_settings import secret_of
 
 LOCAL_STACK: Final = Path(".waybill")  # in the working directory, or in a folder above it
 PROGRAM: Final = "outbox"
@@ -74,7 +75,10 @@ class Topology:
 
 def find_topology(environment: Mapping[str, str]) -> Topology:
     """Return what the settings say, or else the local stack's state.json. Raises UsageError."""
-    given = environment.get(VARIABLE)
+    try:
+        given = secret_of(VARIABLE, environment)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     bootstrap = environment.get("WAYBILL_KAFKA_BOOTSTRAP")
     properties = environment.get("WAYBILL_KAFKA_PROPERTIES_FILE")
     if given:

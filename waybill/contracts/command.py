@@ -188,8 +188,14 @@ def _with_registry(step: Callable[[list[Contract], str, list[str], float], list[
 
 
 def _variable(name: str) -> str:
-    if value := os.environ.get(name, "").strip():
-        return value
+    from waybill.secret_settings import secret_of
+
+    try:
+        value = secret_of(name)
+    except ValueError as error:
+        raise _Usage(str(error)) from None
+    if value and value.strip():
+        return value.strip()
     raise _Usage(f"{name} is not set; `python -m waybill contracts --help` names what each step needs")
 
 

@@ -68,7 +68,7 @@ def check_url(url: str) -> str:
         raise ValueError(f"it names no database; a URL is {EXAMPLE}")
     for port in str(given.get("port", "")).split(","):
         if port and not (port.isdecimal() and 0 < int(port) <= LARGEST_PORT):
-            raise ValueError(f"{port!r} is no port")
+            raise ValueError("its port is no number up to 65535; percent-encode /, @, : and % in user and password")
     for name in NUMBERS:
         if not str(given.get(name, "0")).isdecimal():
             raise ValueError(f"{name}={given[name]} is no whole number")

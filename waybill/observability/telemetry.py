@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 import uuid_utils
 
+from waybill.secret_settings import without_passwords
+
 # Without the values of local variables: they hold personal data, and fill pages.
 TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
@@ -85,7 +87,7 @@ def new_id() -> str:
 
 def _line(entry: structlog.typing.EventDict, **options: Any) -> str:
     """Return the entry as JSON in printable ASCII; DEL is the one control character that JSON leaves as it is."""
-    return json.dumps(entry, **options).replace("\x7f", "\\u007f")
+    return without_passwords(json.dumps(entry, **options).replace("\x7f", "\\u007f"))
 
 
 def configure_logging(program: str, level: str = "info") -> None:

@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 
 import httpx2
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from waybill.registry.reach import NotYet
+from waybill.secret_settings import SecretSettings
 
 _CALL_SECONDS: Final = 20.0  # of one call: registries compare a schema with all versions before they answer
 _SHOWN_CHARACTERS: Final = 200  # of an answer that is no JSON, as a proxy's page
@@ -26,11 +27,11 @@ class RegistrationRefused(Exception):
     """The registry refuses a schema or us, or a database cannot take the ids; repeating does not help."""
 
 
-class Access(BaseSettings):
+class Access(SecretSettings):
     """Hold who we are to the registry, and whom we take for it; read from `WAYBILL_REGISTRY_…`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WAYBILL_REGISTRY_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+        env_prefix="WAYBILL_REGISTRY_", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
     user: str | None = Field(default=None, description="User that the registry knows us as (basic authentication).")
@@ -107,7 +108,7 @@ class Access(BaseSettings):
         if self.certificate_file:
             try:
                 # A key that is encrypted would be asked about at the terminal, if no password were given.
-                context.load_cert_chain(self.certificate_file, self.key_file, password="")
+                context.load_cert_chain(self.certificate_file, self.key_file, password="")  # nosec B106
             except OSError as error:
                 files = " with ".join(filter(None, (self.certificate_file, self.key_file)))
                 raise RegistrationRefused(f"WAYBILL_REGISTRY_CERTIFICATE_FILE: {files}: {_why(error)}") from None

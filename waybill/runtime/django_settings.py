@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.backends.signals import connection_created
 
 from waybill.database import arrays, pooler, postgres_client
+from waybill.secret_settings import Masked
 
 LIBRARY_APPS = ("waybill.outbox", "waybill.inbox", "waybill.tasks", "waybill.rest")
 SILENCED: Final = [
@@ -36,6 +37,7 @@ def database(url: str, program: str = "waybill", *, pooled: bool = False, **sess
     `session`: settings of its sessions, beside those that all rely on.
     """
     options = {"prepare_threshold": 3, **postgres_client.parameters(url, program, session, pooled=pooled)}
+    options |= {name: Masked(value) for name, value in options.items() if "password" in name}
     return {
         "ENGINE": "waybill.database.engine",
         "NAME": options.pop("dbname", ""),
@@ -71,7 +73,7 @@ def configure_django(
             "waybill.rest.middleware.negotiation.negotiated",
         ],
         ROOT_URLCONF="waybill.rest.http",
-        SECRET_KEY=token_urlsafe(64),  # nothing is signed with it: no sessions, no cookies, no forms
+        SECRET_KEY=Masked(token_urlsafe(64)),  # nothing is signed with it: no sessions, no cookies, no forms
         SILENCED_SYSTEM_CHECKS=SILENCED,
         STATIC_URL="/static/",
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],

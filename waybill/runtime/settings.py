@@ -6,14 +6,15 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from waybill.database.postgres_client import check_url
 from waybill.kafka.kafka_client import connection
+from waybill.secret_settings import SECRET, Masked, SecretSettings
 
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 LOOPBACK: Final = ("localhost", ".localhost", "127.0.0.1", "[::1]")
-DatabaseUrl = Annotated[str, AfterValidator(check_url)]
+DatabaseUrl = Annotated[str, AfterValidator(check_url), AfterValidator(Masked), SECRET]
 
 
 def _check_hosts(names: str) -> str:
@@ -26,7 +27,7 @@ def _check_hosts(names: str) -> str:
 Hosts = Annotated[str, AfterValidator(_check_hosts)]
 
 
-class Environment(BaseSettings):
+class Environment(SecretSettings):
     """Read every field from the variable of its name, in capitals, behind `WAYBILL_`."""
 
     model_config = SettingsConfigDict(env_prefix="WAYBILL_", frozen=True, extra="ignore")

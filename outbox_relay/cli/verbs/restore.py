@@ -1,7 +1,6 @@
 """`outbox restore`: put a row that was deleted from an outbox back from its record."""
 
 import argparse
-import os
 from typing import Final
 
 from outbox_relay.cli import screen
@@ -18,6 +17,7 @@ from outbox_relay.cli.verb import (
 from outbox_relay.operations.events import restore
 from outbox_relay.operations.events.restore import NotRestorable
 from outbox_relay.operations.topology import Topology, UsageError
+from waybill.secret_settings import secret_of
 
 OWNER: Final = "WAYBILL_OWNER_DATABASE_URL"
 
@@ -43,7 +43,10 @@ def _restore(given: Given, topology: Topology) -> int:
 
 
 def _owner_url() -> str:
-    url = os.environ.get(OWNER)
+    try:
+        url = secret_of(OWNER)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if not url:
         raise UsageError(f"{OWNER} is not set: only the owner of the outbox may choose a position, as for `migrate`")
     return url

@@ -17,7 +17,7 @@ from waybill.database.postgres_client import check_url, parameters
         ("mysql://u:secret@h/d", "it does not begin with postgresql://"),
         ("postgresql://u:se%cret@h/d", "invalid percent-encoded token"),
         ("postgresql://u:secret@[::1/d", 'matching "]"'),
-        ("postgresql://u:secret@h:99999/d", "'99999' is no port"),
+        ("postgresql://u:secret@h:99999/d", "its port is no number up to 65535"),
         ("postgresql://u:secret@h/d?sslmod=require", 'invalid URI query parameter: "sslmod"'),
         ("postgresql://u:secret@h/d?sslmode=always", 'invalid sslmode value: "always"'),
         ("postgresql://u:secret@h/d?connect_timeout=soon", "connect_timeout=soon"),

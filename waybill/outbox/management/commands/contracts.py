@@ -21,6 +21,6 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run a step and leave with its exit code."""
-        if DATABASES not in os.environ:
+        if not {DATABASES, f"{DATABASES}_FILE"} & os.environ.keys():
             os.environ[DATABASES] = url_of(connection.settings_dict)
         sys.exit(main(argv[2:], program=f"{Path(argv[0]).name} contracts"))

@@ -27,6 +27,7 @@ class Command(BaseCommand):
         if of.events:
             told["WAYBILL_EVENTS"] = of.events
         modules = filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])  # the project's, where `manage.py` has them
+        told = {name: value for name, value in told.items() if f"{name}_FILE" not in os.environ}
         environment = told | os.environ | {"PYTHONPATH": os.pathsep.join(modules)}
         sys.stdout.flush()
         command = [sys.executable, "-m", "outbox_relay", *(argv[2:] or ["--help"])]

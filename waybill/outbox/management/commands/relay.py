@@ -31,5 +31,6 @@ class Command(BaseCommand):
             "WAYBILL_SCHEMAS": str(of.schemas.resolve()),
             "WAYBILL_DATABASE_URL": url_of(connections[router.db_for_write(OutboxEvent)].settings_dict),
         }
+        given = {name: value for name, value in given.items() if f"{name}_FILE" not in os.environ}
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, "-m", "outbox_relay"], given | os.environ)  # noqa: S606 - no shell
