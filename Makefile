@@ -38,11 +38,13 @@ test-all: .venv/.synced ## Run every test, the slow ones too
 	@exec $(RUN) pytest --slow -n 2 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 .PHONY: lint
-lint: .venv/.synced ## Check format, style, types, who imports whom, and the contracts
+lint: .venv/.synced ## Check format, style, types, who imports whom, security, and the contracts
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/basedpyright
 	@.venv/bin/lint-imports
+	@.venv/bin/bandit --quiet --configfile pyproject.toml --recursive .
+	@$(RUN) devstack.advisories
 	@$(MAKE) --no-print-directory contracts
 
 .PHONY: contracts

@@ -71,7 +71,7 @@ def choose(names: Iterable[str], kept: Mapping[str, int], environment: Mapping[s
 def _ours() -> Iterator[int]:
     """Give one port after the other of blocks that this process holds. Raises DevstackError where none is left."""
     held: list[socket.socket] = []
-    for first in random.sample(range(FIRST, LAST, BLOCK), (LAST - FIRST) // BLOCK):
+    for first in random.sample(range(FIRST, LAST, BLOCK), (LAST - FIRST) // BLOCK):  # nosec B311
         block = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             block.bind((HOST, first))

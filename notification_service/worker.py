@@ -97,4 +97,4 @@ def _wait_seconds(tried: Tried, failed: receiver.Failed) -> float:
     first = read(NotificationSettings).webhook_retry_seconds
     backoff = first * 4.0 ** min(tried.times - 1, 10)
     asked = max(backoff, failed.retry_after_seconds)
-    return min(asked, LONGEST_WAIT_SECONDS) * random.uniform(0.75, 1.25)  # noqa: S311 - nobody gains by guessing it
+    return min(asked, LONGEST_WAIT_SECONDS) * random.uniform(0.75, 1.25)  # noqa: S311 - nobody gains by guessing it  # nosec B311

@@ -180,7 +180,7 @@ def unpack(archive: Path, target: Path) -> None:
     with tarfile.open(archive) as opened:
         # Python before 3.11.4 has no such filter, and needs none here: the archive's checksum is known.
         opened.extraction_filter = getattr(tarfile, "data_filter", None)
-        opened.extractall(target)  # noqa: S202
+        opened.extractall(target)  # noqa: S202  # nosec B202
 
 
 def fetch_files(download: Download, repository: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-import xmlrpc.client
+import xmlrpc.client  # of a program of ours, on a socket of our own  # nosec B411
 from contextlib import suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, cast
