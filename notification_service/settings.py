@@ -1,9 +1,11 @@
 """Settings that only the notification service needs."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from notification_service.address import ascii_form
 from waybill.runtime.settings import Environment
 
 
@@ -15,7 +17,9 @@ class NotificationSettings(Environment):
     smtp_timeout_seconds: float = Field(
         default=8.0, gt=0, description="Longest that handing one mail over may take, from resolving the name on."
     )
-    mail_from: str = Field(default="shop@waybill.example", description="Sender of every mail.")
+    mail_from: Annotated[str, AfterValidator(ascii_form)] = Field(
+        default="shop@waybill.example", description="Sender of every mail."
+    )
     webhook_limit: int = Field(default=10, ge=1, le=100, description="Webhooks that one customer may have.")
     webhook_timeout_seconds: float = Field(
         default=8.0,

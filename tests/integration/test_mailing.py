@@ -116,13 +116,37 @@ def test_a_domain_goes_where_idna_2008_says(server):
     assert server.mails == [["ann@xn--strae-oqa.example"]]
 
 
-@pytest.mark.parametrize("address", ["ann@☃.example", "änn@example.com", "ann@" + "ß" * 80 + ".example", "no address"])
+@pytest.mark.parametrize(
+    "address", ["ann@☃.example", "änn@example.com", "ann@" + "ß" * 80 + ".example", "no address", '"\x01"@a.example']
+)
 def test_an_address_without_an_ascii_form_is_never_tried_again(server, address):
     assert mailer.send(address, asked()) == "address_not_mailable"
     assert server.sessions == []
 
 
-@pytest.mark.parametrize("address", ["ann@☃.example", "ann@" + "ß" * 80 + ".example"])
+UNMAILABLE = (
+    "ann@☃.example",
+    "ann@" + "ß" * 80 + ".example",
+    "ann@xn--zzzzzz.example",
+    "ann@" + ".".join(["ß" * 40] * 6) + ".example",
+    "ann@[127.0.0.1]",
+    "ann@localhost",
+    '"a\x01b"@example.com',
+    '"\x7f"@example.com',
+    '"a\\"b"@example.com',
+    "a\n@example.com",
+    "ann@example.com\r\nRCPT TO:<bob@example.com>",
+    "x" * 65 + "@example.com",
+    "änn@example.com",
+)
+
+
+@pytest.mark.parametrize("address", UNMAILABLE)
 def test_a_contact_that_could_never_be_mailed_is_refused(address):
     with pytest.raises(ValidationError, match="email"):
         api.ContactIn(email=address)
+
+
+def test_a_sender_that_no_mail_can_come_from_ends_the_program_at_its_start():
+    with pytest.raises(ValidationError, match="mail_from"):
+        NotificationSettings(mail_from="Shop <shop@example.com>")
