@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, pages, problems, saga, tables
+from catalogue import asyncapi, book, pages, problems, reference, saga, tables
 from devstack import manifests
 from devstack.folder import CHECKOUT
 from waybill.contracts import generate
@@ -36,6 +36,7 @@ def committed() -> dict[Path, str]:
         **asyncapi.documents(book.read()),
         **tables.pages(),
         **problems.pages(),
+        **reference.pages(),
         saga.PAGE: saga.page(),
     }
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Path, Query, Router
+from ninja import Path, Query, Router, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from inventory_service import domain
@@ -76,7 +76,7 @@ class StockIn(http.Body):
     reason: Annotated[str, Field(max_length=200, pattern=http.ONE_LINE, description="Name nobody: it is published.")]
 
 
-class ProductOut(http.Schema):
+class ProductOut(Schema):
     """A product for sale. `reserved` of the units `on_hand` are held for orders."""
 
     model_config = ConfigDict(
@@ -91,7 +91,7 @@ class ProductOut(http.Schema):
     reserved: int
 
 
-class ProductsOut(http.Schema):
+class ProductsOut(Schema):
     """A page of products by SKU, and the links to its neighbours."""
 
     items: list[ProductOut]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query, Router, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from notification_service import webhooks
@@ -37,13 +37,13 @@ class ContactIn(http.Body):
     email: Annotated[str, Field(max_length=254), AfterValidator(_mail_address)]
 
 
-class ContactOut(http.Schema):
+class ContactOut(Schema):
     """Where the caller is reached."""
 
     email: str
 
 
-class NotificationOut(http.Schema):
+class NotificationOut(Schema):
     """One kind of news on one order, and what became of it."""
 
     order_id: UUID
@@ -53,7 +53,7 @@ class NotificationOut(http.Schema):
     code: str | None
 
 
-class NotificationsOut(http.Schema):
+class NotificationsOut(Schema):
     """A page of notifications, and the links to its neighbours."""
 
     items: list[NotificationOut]

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Path, Query, Router
+from ninja import Path, Query, Router, Schema
 from pydantic import Field
 
 from notification_service import receiver
@@ -68,7 +68,7 @@ class WebhookChangeIn(http.Body):
     enabled: bool | None = None
 
 
-class WebhookOut(http.Schema):
+class WebhookOut(Schema):
     """A webhook. `disabled_by`: `customer`, `gone` (its receiver answered 410) or `failing`; null while enabled."""
 
     id: UUID
@@ -86,13 +86,13 @@ class WebhookWithSecretOut(WebhookOut):
     secret: str
 
 
-class WebhooksOut(http.Schema):
+class WebhooksOut(Schema):
     """The caller's webhooks, first registered first."""
 
     items: list[WebhookOut]
 
 
-class DeliveryOut(http.Schema):
+class DeliveryOut(Schema):
     """One message and what became of it.
 
     `code`: what the last try met, `http_` with the status of the answer or one of `timed_out`, `not_connected`,
@@ -111,7 +111,7 @@ class DeliveryOut(http.Schema):
     updated_at: datetime
 
 
-class DeliveriesOut(http.Schema):
+class DeliveriesOut(Schema):
     """A page of deliveries, newest order first, and the links to its neighbours."""
 
     items: list[DeliveryOut]

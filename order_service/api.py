@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from ninja import Path, Query, Router
+from ninja import Path, Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from order_service import domain
@@ -73,7 +73,7 @@ class OrderIn(http.Body):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
 
 
-class LineOut(http.Schema):
+class LineOut(Schema):
     """A line at the price it was placed at, in minor units."""
 
     sku: str
@@ -81,7 +81,7 @@ class LineOut(http.Schema):
     unit_price: int
 
 
-class OrderOut(http.Schema):
+class OrderOut(Schema):
     """An order as it stands. Amounts are minor units of `currency`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -97,7 +97,7 @@ class OrderOut(http.Schema):
     updated_at: datetime
 
 
-class OrdersOut(http.Schema):
+class OrdersOut(Schema):
     """A page of orders, and the links to its neighbours."""
 
     items: list[OrderOut]
@@ -105,7 +105,7 @@ class OrdersOut(http.Schema):
     prev: str | None
 
 
-class EventOut(http.Schema):
+class EventOut(Schema):
     """One event of an order's history."""
 
     id: UUID
@@ -115,7 +115,7 @@ class EventOut(http.Schema):
     data: dict[str, Any]
 
 
-class EventsOut(http.Schema):
+class EventsOut(Schema):
     """An order's history, first event first."""
 
     items: list[EventOut]
@@ -155,12 +155,12 @@ def list_orders(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """List the caller's orders, newest first; staff see everybody's."""
-    rows = lists.created(_visible(request), created_after, created_before, key="order_id")
+    orders = lists.created(_visible(request), created_after, created_before, key="order_id")
     if ids:
-        rows = rows.filter(order_id__in=ids)
+        orders = orders.filter(order_id__in=ids)
     if status:
-        rows = rows.filter(status__in=status)
-    found = lists.page(request, rows, sort.replace("created_at", "order_id"), limit, cursor)
+        orders = orders.filter(status__in=status)
+    found = lists.page(request, orders, sort.replace("created_at", "order_id"), limit, cursor)
     return found.answer([_view(row) for row in found.rows])
 
 
@@ -220,8 +220,8 @@ def _event(recorded: Recorded) -> dict[str, Any]:
 
 def _visible(request: HttpRequest) -> Any:
     caller = caller_of(request)
-    rows = OrderRow.objects.all()
-    return rows if caller.may("orders:all") else rows.filter(customer_id=caller.subject)
+    orders = OrderRow.objects.all()
+    return orders if caller.may("orders:all") else orders.filter(customer_id=caller.subject)
 
 
 def _find(request: HttpRequest, order_id: UUID) -> OrderRow:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query, Router, Schema
 from pydantic import ConfigDict
 
 from payment_service.models import PaymentRow
-from waybill.rest import http, lists
+from waybill.rest import lists
 from waybill.rest.auth import caller_of
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
 from waybill.tasks import deadlines
@@ -18,7 +18,7 @@ router = Router(tags=["payments"])
 Status = Literal["REQUESTED", "CHARGED", "DECLINED", "VOIDING", "VOIDED", "REFUNDING", "REFUNDED"]
 
 
-class PaymentOut(http.Schema):
+class PaymentOut(Schema):
     """An order's payment. The amount is in minor units of the currency.
 
     `provider`: which one has the charge. `settled_by`: how an operator settled the refund, `paid_elsewhere` or
@@ -63,7 +63,7 @@ class PaymentOut(http.Schema):
     updated_at: datetime
 
 
-class PaymentsOut(http.Schema):
+class PaymentsOut(Schema):
     """A page of payments, and the links to its neighbours."""
 
     items: list[PaymentOut]

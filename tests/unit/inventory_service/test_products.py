@@ -22,7 +22,7 @@ from schemas.events import (
     StockReserved,
 )
 from waybill.deciders.outcomes import Ignored
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 LISTED = ProductListed(sku="LAMP", name="Lamp", unit_price=1999, currency="EUR")
 RECEIVED = StockReceived(sku="LAMP", quantity=5, reason="delivery")

@@ -26,7 +26,7 @@ from schemas.events import (
     StockReserved,
 )
 from waybill.deciders.outcomes import Code, Ignored, Refused
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 ID = UUID(int=1)
 LAMPS, DESK = StockLine(sku="LAMP", quantity=2), StockLine(sku="DESK", quantity=1)

@@ -14,7 +14,7 @@ from notification_service.domain import (
 from notification_service.reactions import payment_refunded
 from schemas.events import NotificationFailed, NotificationRequested, NotificationSent, PaymentRefunded
 from waybill.deciders.outcomes import Ignored, Refused
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 ID = UUID(int=1)
 KIND = Kind.ORDER_CONFIRMED

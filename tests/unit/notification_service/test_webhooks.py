@@ -34,7 +34,7 @@ from schemas.events import (
     WebhookSubscribed,
 )
 from waybill.deciders.outcomes import Ignored
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 ORDER, OTHER_ORDER = UUID(int=1), UUID(int=4)
 HOOK = {"customer_id": "ann", "webhook_id": UUID(int=2)}

@@ -29,7 +29,7 @@ from schemas.events import (
 )
 from tests.support.pairs import reachable
 from waybill.deciders.outcomes import Ignored, Refused
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 ID = UUID(int=1)
 LINES = (OrderLine(sku="LAMP", quantity=2, unit_price=1999), OrderLine(sku="DESK", quantity=1, unit_price=10000))

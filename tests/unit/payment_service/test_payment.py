@@ -28,7 +28,7 @@ from schemas.events import (
 )
 from tests.support.pairs import reachable
 from waybill.deciders.outcomes import Ignored, Refused
-from waybill.testing.scenario import Scenario
+from waybill.testing import Scenario
 
 ID = UUID(int=1)
 TERMS = {"order_id": ID, "customer_id": "ann", "amount": 1999, "currency": "EUR"}
