@@ -171,6 +171,14 @@ class Code(ErrorCode):
         meaning="The resource's state does not allow what is asked for.",
         remedy="Read the resource to see where it stands.",
     )
+    RATE_LIMITED = Explained(
+        name="rate_limited",
+        status=429,
+        meaning="The caller has made all the requests that it may make for now; nothing was done.",
+        remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`; the "
+        "`RateLimit` header of each answer tells how many requests are left.",
+        retryable=True,
+    )
     OVERLOADED = Explained(
         name="overloaded",
         status=503,

@@ -34,7 +34,7 @@ CONSUMER_QUESTIONS: Final = (
     Question("consumer_dead_letters", DEAD_LETTERS, {"most": COUNTED}),
     Question("consumer_missing_records", MISSING_RECORDS, others=True),
 )
-REFUSALS: Final = ("malformed", "too_large", "slow", "overloaded", "defect")
+REFUSALS: Final = ("malformed", "misdirected", "too_large", "slow", "rate_limited", "overloaded", "defect")
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too; of a task with

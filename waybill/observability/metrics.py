@@ -35,6 +35,7 @@ Name = Literal[
     "consumer_passed_total",
     "consumer_processed_total",
     "consumer_stopped",
+    "http_rate_limit_report_failures_total",
     "http_refused_total",
     "http_request_seconds",
     "outbox_commit_to_ack_seconds",
@@ -111,6 +112,9 @@ METRICS: dict[Name, Metric] = {
         Gauge,
         CONSUMER,
         "1 while the consumer stands still: too many keys would have dead letters, or it cannot keep one.",
+    ),
+    "http_rate_limit_report_failures_total": Metric(
+        Counter, WEB, "Times that the database did not take the callers' counts; each process goes by its own then."
     ),
     "http_refused_total": Metric(
         Counter,

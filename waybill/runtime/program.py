@@ -122,13 +122,16 @@ def web(name: str, settings: Settings) -> None:
     from waybill.rest import keys
     from waybill.rest.http import serve_api
     from waybill.rest.serving.gateway import Gateway, Limits
+    from waybill.rest.serving.rate_limits import Policy
     from waybill.rest.serving.server import serve
 
     requests = serve_api(service, import_module(f"{name}.api"))
     if not settings.hosts:
         raise SystemExit("WAYBILL_ALLOWED_HOSTS: in production web needs the names that clients may ask for")
     key_source = keys.source(settings)
-    gateway = Gateway(settings.hosts, Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes))
+    rate = Policy(settings.rate_limit, settings.rate_limit_seconds) if settings.rate_limit else None
+    limits = Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes, rate)
+    gateway = Gateway(settings.hosts, limits)
     session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)
     database_ready = Readiness(_side_session(settings, f"{name}.web readiness"))

@@ -107,6 +107,15 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         ge=0,
         description="Requests that may wait for a thread; any more are answered 503 at once, with Retry-After.",
     )
+    # More than one process can answer: it holds back a client that runs wild against several.
+    rate_limit: int = Field(
+        default=60_000,
+        ge=0,
+        description="Requests that one caller (a token's subject, or an address) may make within "
+        "WAYBILL_RATE_LIMIT_SECONDS, to all web processes of the service together; any more are answered 429. 0: no "
+        "limit.",
+    )
+    rate_limit_seconds: int = Field(default=60, ge=1, le=86_400, description="Length of that window.")
     worker_wake_up: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
     )

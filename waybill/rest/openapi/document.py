@@ -22,6 +22,7 @@ ALWAYS: Final = (
     Code.NOT_ACCEPTABLE,
     Code.NOT_VALID,  # a query parameter that the operation does not know
     Code.MISDIRECTED_REQUEST,
+    Code.RATE_LIMITED,
     Code.INTERNAL_ERROR,
     Code.OVERLOADED,
     Code.ISSUER_UNAVAILABLE,
@@ -40,6 +41,15 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "description": "Seconds to wait before the next request.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "RateLimit": {
+        "description": "How many requests the caller has left (`r`), and the seconds until it has all again (`t`): a "
+        "structured field of draft-ietf-httpapi-ratelimit-headers.",
+        "example": '"caller";r=59998;t=42',
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests a caller may make (`q`) within a window of so many seconds (`w`).",
+        "example": '"caller";q=60000;w=60',
+    },
     "Link": {"description": "RFC 8288: `first`, `next` and `prev` page, or what replaces a deprecated operation."},
     "Idempotent-Replayed": {"description": "`true` where this is the first answer, given again."},
     "WWW-Authenticate": {"description": "What is wrong with the token (RFC 6750)."},
@@ -47,10 +57,11 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Sunset": {"description": "RFC 8594: from when on it may be gone."},
     "Preference-Applied": {"description": "RFC 7240: the preference that was heeded."},
 }
-OF_EVERY_ANSWER: Final = ("X-Request-ID",)
+OF_EVERY_ANSWER: Final = ("X-Request-ID", "RateLimit", "RateLimit-Policy")
 OF_STATUS: Final[Mapping[int, Sequence[str]]] = {
     202: ("Retry-After",),
     401: ("WWW-Authenticate",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 REQUEST_HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {

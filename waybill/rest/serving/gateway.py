@@ -1,10 +1,10 @@
 """Between the connections and Django: what waits, waits without a thread.
 
-The body of a request is read by the event loop, with a deadline and bounds, before a thread is taken. Then as many
-requests are in work as there are threads, and a bounded number waits; whoever comes beyond that is answered 503 at
-once, with Retry-After. At more load than the service can take it answers those that it took as fast as at its peak, and
-a refusal costs next to nothing. A request that waited too long for a thread is not begun: its client has likely given
-up.
+The body of a request is read by the event loop, with a deadline and bounds, and the caller's rate limit is heeded,
+before a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits; whoever
+comes beyond that is answered 503 at once, with Retry-After. At more load than the service can take it answers those
+that it took as fast as at its peak, and a refusal costs next to nothing. A request that waited too long for a thread is
+not begun: its client has likely given up.
 
 The threads are kept, and each its database connection. Django's own ASGI handler makes a thread a request, and with it
 a connection; here the endpoints run in the threads as they would under WSGI. An async endpoint runs in the event loop
@@ -36,6 +36,8 @@ from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
 from waybill.rest.serving import hosts
 from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
+from waybill.rest.serving.rate_limit_sharing import SharedRateLimits
+from waybill.rest.serving.rate_limits import Policy, Standing
 from waybill.rest.serving.request_threads import in_thread
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
@@ -49,7 +51,15 @@ OVERLOADED: Final = Problem(
     503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
 )
 DEFECT: Final = Problem(500, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
-REASONS: Final = {400: "malformed", 421: "misdirected", 408: "slow", 413: "too_large", 503: "overloaded", 500: "defect"}
+REASONS: Final = {
+    400: "malformed",
+    408: "slow",
+    413: "too_large",
+    421: "misdirected",
+    429: "rate_limited",
+    500: "defect",
+    503: "overloaded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,8 @@ class Limits:
     threads: int
     queue: int
     body_bytes: int
+    rate: Policy | None
+    """Of one caller; None: as many as it likes."""
 
 
 class Handler(BaseHandler):
@@ -76,6 +88,7 @@ class Gateway:
         self._hosts = allowed_hosts
         self._most = limits.threads + limits.queue
         self._bodies = Bodies(limits.body_bytes)
+        self._rates = limits.rate and SharedRateLimits(limits.rate)
         self._for_threads, self._for_loop = Handler(is_async=False), Handler(is_async=True)
         self._taken = self._waiting = 0
 
@@ -86,6 +99,11 @@ class Gateway:
         try:
             hosts.check(scope["headers"], self._hosts)
             async with self._bodies.read(scope["headers"], receive) as body:
+                if self._rates is not None:
+                    standing = self._rates.admit(scope["headers"], (scope["client"] or ("",))[0])
+                    send = _telling(standing, send)
+                    if not standing.admitted:
+                        raise standing.problem()
                 await self._answer(scope, body, receive, send)
         except HungUp:
             return
@@ -133,6 +151,17 @@ class Gateway:
             await _send(response, receive, send)
         finally:
             self._waiting -= 1
+
+
+def _telling(standing: Standing, send: Send) -> Send:
+    """Return a `send` that tells in every answer where the caller stands."""
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] += standing.headers()
+        await send(message)
+
+    return telling
 
 
 def _is_async(path: str) -> bool:
