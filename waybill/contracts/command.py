@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from waybill.application import ApplicationUnknown
+from waybill.application import ApplicationUnknown, application
 from waybill.contracts.contracts import Contract, load
 from waybill.contracts.fields import ContractError
 from waybill.registry.reach import Unreachable
@@ -26,6 +26,7 @@ To change one:   copy it to <Event>.v2.avsc, add fields with a default there, th
                  Never edit a file that is released: what was written with it must stay readable.
                  docs/contracts.md has every kind of change.
 To deploy:       `topics`, then `register`, then the new programs.
+To read another project's events: `pull` its topics, then `generate`, `release`, `register`.
 A lost registry: `restore`, while the new one is empty, then `register`.
 
 exit codes: 0 done, 1 a contract is broken, a generated file is stale or a topic differs (--check), 2 usage,
@@ -86,7 +87,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="give an empty registry the schemas back, with the ids that the databases keep (settings as for register)",
     )
     restore.set_defaults(step=_restore)
-    for waiting in (topics, register, restore):
+    pull = steps.add_parser(
+        "pull", help="copy the schemas of another project's topics from the registry (WAYBILL_REGISTRY_URL and more)"
+    )
+    pull.add_argument("topics", nargs="+", metavar="TOPIC", help="such as bookings.events.v1")
+    pull.set_defaults(step=_pull)
+    for waiting in (topics, register, restore, pull):
         waiting.add_argument(
             "--wait",
             type=float,
@@ -174,6 +180,19 @@ def _restore(chosen: argparse.Namespace) -> int:
     from waybill.registry import restore
 
     return _with_registry(restore.restore, chosen.wait)
+
+
+def _pull(chosen: argparse.Namespace) -> int:
+    from waybill.registry import pull
+    from waybill.registry.registry import RegistrationRefused
+
+    folder = application().schemas
+    try:
+        _say(*pull.pull(chosen.topics, _variable("WAYBILL_REGISTRY_URL"), folder, chosen.wait))
+    except (RegistrationRefused, OSError) as error:
+        return _fail(error, _MISMATCH)
+    _say("then: `generate`, `release`, `register`")
+    return _OK
 
 
 def _with_registry(step: Callable[[list[Contract], str, list[str], float], list[str]], wait_seconds: float) -> int:

@@ -16,7 +16,7 @@ DATABASES = "WAYBILL_OWNER_DATABASE_URLS"
 class Command(BaseCommand):
     """Hand every argument over, `--help` too."""
 
-    help = "Generate, check, release and register the events' schemas, and create their topics."
+    help = "Generate, check, release, register and pull the events' schemas, and create their topics."
     requires_system_checks = ()  # `generate` writes the module of events that others may import
 
     def run_from_argv(self, argv: list[str]) -> None:
