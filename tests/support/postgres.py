@@ -40,8 +40,9 @@ START_SECONDS = 30
 class PostgresServer:
     """One server; `start` after a fault brings it back on the same port."""
 
-    def __init__(self, folder: Path, port: int):
+    def __init__(self, folder: Path, port: int, programs: Path | None = None):
         self.data, self.port = folder / "data", port
+        self._programs = programs or local.programs()
         self.sockets, self._log = folder, folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +55,7 @@ class PostgresServer:
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self.sockets}
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
-            command = [local.programs() / "postgres", "-D", self.data, *options]
+            command = [self._programs / "postgres", "-D", self.data, *options]
             self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **as_user())
         try:
             wait_until(self._answers, deadline_seconds=START_SECONDS, what="PostgreSQL", every_seconds=0.02)
@@ -151,13 +152,14 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server that only this test has; it is gone afterwards, whatever happened."""
+def postgres_server(programs: Path | None = None) -> Iterator[PostgresServer]:
+    """Run a server that only this test has; gone afterwards, whatever happened. `programs` are another version's."""
     with server_folder() as folder:
-        server = PostgresServer(folder, _port())
+        server = PostgresServer(folder, _port(), programs)
         trust = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--no-instructions")
-        locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-        run_as_user(local.programs() / "initdb", "-D", server.data, *trust, *locale)
+        own = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # since 17
+        locale = ("--locale=C", *(() if programs else own))
+        run_as_user((programs or local.programs()) / "initdb", "-D", server.data, *trust, *locale)
         try:
             server.start()
             yield server

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from outbox_relay.operations.events.tail import VISIBLE
@@ -11,7 +10,7 @@ from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.leadership import SESSION
 from outbox_relay.relay.reading import FETCH_WITH_GAPS, Reader
 from tests.support.relays import Outbox, append, append_many, read_topic, relay, repeated
-from waybill.database.postgres_client import connect, parameters
+from waybill.database.postgres_client import connect
 
 IN_THE_LOG, GAPS, ROWS = 20_000, 50, 100
 
@@ -40,7 +39,7 @@ def test_gaps_are_probed_without_reading_what_lies_between_them(outbox: Outbox, 
     gaps = [_gap(outbox, n) for n in range(GAPS)]
     outbox.execute("ANALYZE waybill_outbox")
     values = {"first": gaps, "last": gaps, "position": gaps[-1] + 1, "rows": ROWS}
-    with psycopg.connect(**parameters(outbox.database.relay_url, "test", SESSION)) as relay:
+    with connect(outbox.database.relay_url, "test", SESSION) as relay:
         plan: Any = relay.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values, prepare=True).fetchone()
     assert sum(_rows_read(plan[0][0]["Plan"])) <= GAPS + ROWS
 
