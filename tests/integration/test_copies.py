@@ -5,7 +5,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from django.db import connection
 
 from devstack.harness.databases import ServiceDatabase
 from devstack.harness.wait import wait_until
@@ -16,7 +18,7 @@ from schemas.events import Event, ProductDelisted, ProductListed, ProductReprice
 from tests.support.consuming import consuming
 from tests.support.inbox import dead_letters
 from tests.support.relays import make_topic
-from waybill.consumer import handling, schema_ids
+from waybill.consumer import copies, handling, schema_ids
 from waybill.consumer.message import Message
 from waybill.contracts import codec
 from waybill.observability.telemetry import new_id
@@ -145,3 +147,47 @@ def test_orders_are_placed_at_the_newest_price_while_the_topic_is_read_again_fro
     assert len(again) > 2
     assert set(again) == {9900}
     assert price("DESK") is None
+
+
+def keep(producer: Producer, topic: str, event: Event, version: int, value: bytes | None = None) -> None:
+    good, headers = record(event, version)
+    producer.produce(topic, good if value is None else value, event.aggregate_id, headers=list(headers.items()))
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.parametrize("lacks", ["an unreadable record", "its first record", "nothing"])
+def test_of_a_topic_that_lacks_records_no_row_is_removed_and_none_set_to_an_older_version(
+    prices, kafka, monkeypatch, lacks
+):
+    topic, producer = make_topic(kafka, partitions=1), Producer({"bootstrap.servers": kafka})
+    for event in IDS:
+        monkeypatch.setattr(event, "topic", topic)
+    broken = b"\x00no record" if lacks == "an unreadable record" else None
+    keep(producer, topic, listed(50, "BED"), 1, broken)
+    keep(producer, topic, listed(100), 1)
+    keep(producer, topic, listed(300, "DESK"), 1)
+    if lacks == "its first record":
+        admin = AdminClient({"bootstrap.servers": kafka})
+        for one in admin.delete_records([TopicPartition(topic, 0, 1)]).values():
+            one.result(30)
+    read((listed(50, "BED"), 1), (listed(1, "DESK"), 1), (listed(7), 1), (repriced(8), 2))
+
+    reasons, found = list[str](), list[copies.Different]()
+    watch = copies.Watch(lambda done, total: None, found.append, reasons.append)
+    told = settings().model_copy(update={"kafka_bootstrap": kafka})
+    copies.rebuild(orders, told, watch, copies.Record("ann", "a restore went wrong"))
+    connection.close()  # its temporary tables have the names of the real ones
+
+    said = {
+        "an unreadable record": f"{topic}/0/0 cannot be read",
+        "its first record": f"{topic}/0 begins at offset 1",
+        "nothing": "no reason",
+    }
+    assert [reason for reason in reasons if not reason.startswith(said[lacks])] == []
+    assert bool(reasons) == (lacks != "nothing")
+    if lacks == "nothing":
+        assert {one.key for one in found} == {"DESK", "LAMP"}
+        assert (price("BED"), price("DESK"), price("LAMP")) == (50, 300, 100)
+    else:
+        assert {one.key for one in found} == {"DESK"}
+        assert (price("BED"), price("DESK"), price("LAMP")) == (50, 300, 8)
