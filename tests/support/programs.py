@@ -62,10 +62,18 @@ class Program:
     def log(self) -> str:
         return self._log.read_text()
 
+    @property
+    def _events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The log events that call somebody."""
+        return [event for event in self._events if event["level"] in {"error", "critical"}]
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log events of that name."""
-        lines = [line for line in self.log.splitlines() if line.startswith("{")]
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        return [event for event in self._events if event["event"] == name]
 
     def token(self, scopes: str, subject: str = "ann") -> str:
         """A token that it takes."""

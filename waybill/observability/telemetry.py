@@ -120,5 +120,6 @@ def configure_logging(program: str, level: str = "info") -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         )
     )
-    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # each answer has a line of ours
+    for name in ("django.request", "django.security"):  # each answer has a line of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)

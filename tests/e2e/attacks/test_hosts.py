@@ -24,6 +24,13 @@ def test_no_host_and_two_hosts_are_refused(attacker: Attacker) -> None:
         attacker.say(head, seconds=5).assert_problem(400, "malformed_request")
 
 
+def test_the_host_of_an_absolute_target_counts_and_the_header_does_not(attacker: Attacker) -> None:
+    other = attacker.head(path="http://evil.example:80/v1/orders", authorization="")
+    attacker.say(other, seconds=5).assert_problem(421, "misdirected_request")
+    own = attacker.head(path="http://127.0.0.1:80/v1/orders", host="evil.example")
+    assert attacker.say(own, seconds=5).status == 200
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "shop.localhost", "127.0.0.1:1", "[::1]:80"])
 def test_a_host_is_known_with_any_port_and_in_any_case(attacker: Attacker, host: str) -> None:
     assert attacker.say(attacker.head(host=host)).status == 200

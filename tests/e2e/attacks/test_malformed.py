@@ -130,6 +130,22 @@ def test_metrics_do_not_grow_by_what_strangers_send(attacker: Attacker, web: Pro
     assert len(after) - len(before) < 100  # a new status of a route that is known
 
 
+OUTSIDE = (
+    "/static/../../etc/passwd",
+    "/static/%2e%2e/%2e%2e/setup.py",
+    "/static//etc/passwd",
+    "/static/a%00b",
+    "/static/",
+)
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_file_but_the_documentations_is_given(attacker: Attacker, path: str) -> None:
+    """Before: each wrote a traceback at ERROR into the log."""
+    refused = attacker.say(attacker.head(path=path))
+    refused.assert_problem(*((404, "not_found") if refused.status == 404 else (400, "malformed_request")))
+
+
 def test_what_operators_ask_for_is_not_on_the_clients_port(attacker: Attacker) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         attacker.say(attacker.head(path=path)).assert_problem(404, "not_found")

@@ -7,6 +7,7 @@ problem and closed. The body's deadline is the gateway's.
 
 import asyncio
 import resource
+from collections import deque
 from typing import Any, Final
 
 import httptools
@@ -60,6 +61,7 @@ class Connection(HttpToolsProtocol):
         self._refusal = MALFORMED
         self._head_bytes = 0
         self._in_head, self._refused = True, False
+        self._open: deque[Any] = deque()  # requests that are not answered yet, the first one in work
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the first head's deadline; refuse where there are too many connections."""
@@ -70,7 +72,8 @@ class Connection(HttpToolsProtocol):
             self._within(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers and the requests."""
+        self._let_go()
         self._unset_keepalive_if_required()
         for timer in (self._timer, self._unread):
             if timer is not None:
@@ -106,9 +109,19 @@ class Connection(HttpToolsProtocol):
             self._fail(HEAD_TOO_LARGE)
         if len(self.pipeline) >= MOST_PIPELINED:
             self._fail(PIPELINED)
+        if not self.url.startswith(b"/"):
+            self._take_host_of_target()
         super().on_headers_complete()
+        self._open.append(self.cycle)
         self._in_head = False
         self._no_timer()
+
+    def _take_host_of_target(self) -> None:
+        """Let `GET http://host/path` ask for that host, whatever the header says (RFC 9112, 3.2.2)."""
+        target = httptools.parse_url(self.url)
+        if target.host:
+            port = b":%d" % target.port if target.port else b""
+            self.headers[:] = [one for one in self.headers if one[0] != b"host"] + [(b"host", target.host + port)]
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -118,12 +131,14 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, and for the client to have read this answer."""
         super().on_response_complete()
+        if self._open:
+            self._open.popleft()
         if self.transport.is_closing():
             self._watch_reader()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one that has not read its last answer."""
-        self.transport.abort() if self.transport.get_write_buffer_size() else self.transport.close()
+        self._abort() if self.transport.get_write_buffer_size() else self.transport.close()
 
     def pause_writing(self) -> None:
         """Give a client that does not read a deadline."""
@@ -153,6 +168,7 @@ class Connection(HttpToolsProtocol):
         self._no_timer()
         metrics.inc("http_refused_total", reason=REASONS[problem.status])
         if self._answering():
+            self._let_go()
             self.transport.close()  # an answer of ours would be read as that of an earlier request
             return
         headers, body = problem.plain(new_id())
@@ -160,7 +176,17 @@ class Connection(HttpToolsProtocol):
         self.transport.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._within(LINGER_SECONDS, self.transport.abort)
+        self._within(LINGER_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        self._let_go()
+        self.transport.abort()
+
+    def _let_go(self) -> None:
+        """Let no answer be written to a transport that is closed, which would be an error of the application's."""
+        for cycle in self._open:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _answering(self) -> bool:
         cycle: Any = self.cycle  # None before the first request
@@ -185,4 +211,4 @@ class Connection(HttpToolsProtocol):
     def _watch_reader(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
-        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self._abort)
