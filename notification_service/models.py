@@ -1,6 +1,7 @@
 """Notifications by order, the customers' webhooks and what is delivered there, and the customers' addresses."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -21,8 +22,10 @@ from notification_service.domain import (
     Webhook,
     WebhookStatus,
 )
+from notification_service.settings import NotificationSettings
 from waybill.deciders.service import Rows
 from waybill.models import AggregateRow
+from waybill.runtime.settings import read
 
 
 class NotificationRow(AggregateRow):
@@ -76,6 +79,11 @@ class DeliveryRow(AggregateRow):
                 name="deliveries_status", condition=models.Q(status__in=[s.value for s in DeliveryStatus])
             ),
         ]
+
+    @classmethod
+    def kept(cls) -> timedelta:
+        """Return for how long a customer may look at it."""
+        return read(NotificationSettings).webhook_deliveries_kept
 
 
 class ContactRow(models.Model):

@@ -46,6 +46,11 @@ class NotificationSettings(Environment):
         gt=timedelta(0),
         description="ISO 8601 duration in which messages are signed with the former secret too, after a rotation.",
     )
+    webhook_deliveries_kept: timedelta = Field(
+        default=timedelta(days=30),
+        ge=timedelta(days=1),
+        description="ISO 8601 duration for which a delivery that ended can be listed, and made again.",
+    )
     webhook_allow_http: bool = Field(
         default=False, description="Whether webhooks may have plain http URLs; for development only."
     )

@@ -1,7 +1,7 @@
 """What every row of a service is: an aggregate's, or a copy of another service's data."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -22,6 +22,11 @@ class AggregateRow(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def kept(cls) -> timedelta | None:
+        """Return how long a row is kept once the aggregate has ended; None: for ever. Its events stay in any case."""
+        return None
 
     @property
     def has_ended(self) -> bool:

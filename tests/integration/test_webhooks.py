@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -20,8 +21,11 @@ from notification_service.service import service
 from tests.support.databases import in_use
 from tests.support.receivers import receiving
 from tests.support.relays import _free_port as free_port
+from waybill.consumer.housekeeping import clean
+from waybill.deciders.outcomes import CommandRefused
 from waybill.deciders.unit_of_work import Caused, handle
 from waybill.observability.telemetry import Cause, new_id
+from waybill.runtime.settings import settings
 from waybill.tasks import deadlines
 
 CUSTOMER = "ann"
@@ -190,6 +194,34 @@ def test_every_row_is_the_fold_of_its_events(database):
         tell()
         with working(database):
             until(*[("FAILED", "http_410")] * 3)
+    assert_rows_are_the_fold_of_their_events(database)
+
+
+def test_deliveries_that_ended_long_ago_are_removed_and_no_check_misses_them(database):
+    with receiving(200, 200, 200) as customer:
+        webhook_id = webhook_at(customer.url)
+        for _ in range(3):
+            tell()
+        with working(database):
+            until(*[("DELIVERED", None)] * 3)
+    tell()
+    old, young, locked, pending = DeliveryRow.objects.order_by("created_at")
+    with psycopg.connect(database.superuser_url) as somebody:
+        backdate = "UPDATE deliveries SET updated_at = now() - interval '31 days' WHERE delivery_id = ANY (%s)"
+        somebody.execute(backdate, [[old.pk, locked.pk, pending.pk]])
+        somebody.commit()
+        somebody.execute("SELECT FROM deliveries WHERE delivery_id = %s FOR UPDATE", [locked.pk])
+        clean(settings())
+    assert {row.pk for row in DeliveryRow.objects.all()} == {young.pk, locked.pk, pending.pk}
+    with pytest.raises(CommandRefused, match="there is no delivery"):
+        do(Redeliver(customer_id=CUSTOMER, webhook_id=webhook_id, delivery_id=old.pk))
+    assert_rows_are_the_fold_of_their_events(database)
+    DeliveryRow.objects.filter(pk=pending.pk).delete()
+    with pytest.raises(AssertionError):
+        assert_rows_are_the_fold_of_their_events(database)
+
+
+def assert_rows_are_the_fold_of_their_events(database: ServiceDatabase) -> None:
     environment = {**os.environ, "WAYBILL_DATABASE_URL": database.service_url}
     program = [sys.executable, "-m", "waybill", "notification_service", "rebuild"]
     done = subprocess.run(program, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Remove what is old, in portions between two batches: inbox rows, and answers kept for Idempotency-Keys."""
+"""Remove what is old, in portions between two batches: inbox rows, rows of what ended, answers to Idempotency-Keys."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db import connection
 
 from waybill.database.sqlstate import may_succeed_later, one_line
+from waybill.deciders import retention
 from waybill.inbox import inbox
 from waybill.runtime.settings import Settings
 
@@ -18,7 +19,7 @@ FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 def clean(settings: Settings) -> float:
     """Remove what is old, at most FORGET_ROWS of each kind; returns the seconds until it is worth while again."""
     try:
-        removed = {"inbox": inbox.forget(settings.inbox_days, FORGET_ROWS)}
+        removed = {"inbox": inbox.forget(settings.inbox_days, FORGET_ROWS), **retention.forget(FORGET_ROWS)}
         if apps.is_installed("waybill.rest"):
             from waybill.rest import idempotency  # brings what only the web program needs at its start
 
