@@ -23,6 +23,7 @@ from notification_service.domain import (
     WebhookStatus,
 )
 from notification_service.settings import NotificationSettings
+from waybill.database.sealing import SealedText
 from waybill.deciders.service import Rows
 from waybill.models import AggregateRow
 from waybill.runtime.settings import read
@@ -105,8 +106,8 @@ class WebhookTargetRow(models.Model):
     webhook_id = models.UUIDField(primary_key=True)
     customer_id = models.TextField()
     url = models.TextField()
-    secret = models.TextField()
-    previous_secret = models.TextField(null=True)
+    secret = SealedText()
+    previous_secret = SealedText(null=True)
     previous_valid_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 

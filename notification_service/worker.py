@@ -63,7 +63,7 @@ def deliver(told: Told, asked: DeliveryRequested, tried: Tried) -> RecordDeliver
     delivery = told.deliveries[asked.delivery_id]
     if delivery.status is not DeliveryStatus.PENDING:
         return None
-    target = next(iter(rows.load(WebhookTargetRow, [asked.webhook_id], lock=False)), None)
+    target = WebhookTargetRow.objects.filter(pk=asked.webhook_id).first()
     if target is None:
         return _ended(asked, Stopped.WEBHOOK_DELETED)
     if _status(asked) is not WebhookStatus.ENABLED:

@@ -122,7 +122,8 @@ class Fold:
         fold = self.rows.get(row_id)
         has = _columns(row) if row is not None else None
         wants = _columns(fold) if fold is not None else None
-        if has == wants or (has is None and fold.kept() is not None and fold.has_ended):
+        forgotten = row is None and fold is not None and fold.has_ended and fold.kept() is not None
+        if has == wants or forgotten:
             return None
         if has is not None and wants is not None:
             apart = [name for name in has if has[name] != wants[name]]

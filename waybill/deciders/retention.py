@@ -12,7 +12,7 @@ from waybill.models import AggregateRow
 # Whoever holds a row's lock is about to move it. No index: the table has what is kept alone, and is read once an hour.
 FORGET: Final = """
 DELETE FROM {table} WHERE {key} IN (
-    SELECT {key} FROM {table} WHERE status = ANY (%s) AND updated_at < clock_timestamp() - %s
+    SELECT {key} FROM {table} WHERE status = ANY (%s) AND updated_at < clock_timestamp() - make_interval(secs => %s)
     LIMIT %s FOR UPDATE SKIP LOCKED)
 """
 
@@ -29,6 +29,6 @@ def _forget(model: Any, kept: timedelta, at_most: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(FORGET).format(**named),  # type: ignore[arg-type]
-            [list(map(str, model.end_statuses)), kept, at_most],
+            [list(map(str, model.end_statuses)), kept.total_seconds(), at_most],
         )
         return cursor.rowcount

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 
+from waybill.database.sealing import seal, unseal
 from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import retried
 from waybill.rest.auth import caller_of
@@ -75,7 +76,15 @@ def idempotent(
                 raise _in_use()
             answer = view(request, *args, **kwargs)
             headers = json.dumps(dict(answer.headers))
-            values = [caller, request.path, key, fingerprint, answer.status_code, headers, answer.content.decode()]
+            values = [
+                caller,
+                request.path,
+                key,
+                fingerprint,
+                answer.status_code,
+                headers,
+                seal(answer.content.decode()),
+            ]
             cursor.execute(KEEP, [*values, KEPT_HOURS])
             if cursor.rowcount != 1:
                 raise _in_use()
@@ -91,7 +100,7 @@ def _again(kept: dict[str, Any], fingerprint: str) -> HttpResponse:
             422, Code.IDEMPOTENCY_KEY_REUSED, "this Idempotency-Key was used with another body; take a new key"
         )
     headers = {**kept["headers"], "Idempotent-Replayed": "true"}
-    return HttpResponse(kept["body"], status=kept["status"], headers=headers)
+    return HttpResponse(unseal(kept["body"]), status=kept["status"], headers=headers)
 
 
 def _in_use() -> Problem:

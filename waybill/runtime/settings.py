@@ -1,5 +1,6 @@
 """Typed settings, read from the environment (`WAYBILL_…`) once. Needs no Django."""
 
+import base64
 import re
 from datetime import timedelta
 from functools import cache
@@ -13,6 +14,7 @@ from waybill.kafka.kafka_client import connection
 from waybill.secret_settings import SECRET, Masked, SecretSettings
 
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+FERNET_BYTES: Final = 32
 LOOPBACK: Final = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 DatabaseUrl = Annotated[str, AfterValidator(check_url), AfterValidator(Masked), SECRET]
 
@@ -24,6 +26,18 @@ def _check_hosts(names: str) -> str:
     return names
 
 
+def _check_keys(keys: str) -> str:
+    for number, key in enumerate(keys.split(","), 1):
+        try:
+            good = len(base64.urlsafe_b64decode(key.strip())) == FERNET_BYTES
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"key {number} is no Fernet key: {FERNET_BYTES} random bytes in URL-safe base64")
+    return keys
+
+
+EncryptionKeys = Annotated[str, AfterValidator(_check_keys), AfterValidator(Masked), SECRET]
 Hosts = Annotated[str, AfterValidator(_check_hosts)]
 
 
@@ -118,6 +132,11 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400, description="Length of that window.")
     worker_wake_up: str | None = Field(
         default=None, description="host:port or [IPv6]:port of the worker's UDP socket; lost without harm."
+    )
+    encryption_keys: EncryptionKeys | None = Field(
+        default=None,
+        description="Keys that encrypt the secrets which the database keeps (webhooks' secrets, answers to "
+        "Idempotency-Keys), comma-separated; the first one encrypts, all decrypt. None: kept as they are.",
     )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     consumer_instance: str | None = Field(

@@ -46,7 +46,8 @@ def file(tmp_path):
 def test_every_setting_that_holds_a_secret_is_one():
     found = {name for kind in KINDS for name, field in kind.model_fields.items() if is_secret(field)}
     assert found == {
-        "database_url", "owner_database_url", "outbox_databases", "stripe_api_key", "password", "token",
+        "database_url", "owner_database_url",
+        "encryption_keys", "outbox_databases", "stripe_api_key", "password", "token",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.fernet import Fernet
 
 from catalogue.configured import NOWHERE
 from devstack.folder import CHECKOUT
@@ -72,9 +73,17 @@ def test_a_name_that_is_no_host_ends_the_program_at_its_start():
     assert "WAYBILL_ALLOWED_HOSTS: 'https://shop.example.com' is no host name" in done.stdout
 
 
+def test_a_malformed_key_is_named_by_its_place_and_not_shown():
+    keys = f"{Fernet.generate_key().decode()},hunter2"
+    done = run("-m", "waybill", "order_service", "web", WAYBILL_DATABASE_URL=NOWHERE, WAYBILL_ENCRYPTION_KEYS=keys)
+    assert "WAYBILL_ENCRYPTION_KEYS: key 2 is no Fernet key" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_django_finds_nothing_to_warn_of_in_production(service):
     told = {"WAYBILL_DATABASE_URL": NOWHERE, "WAYBILL_ALLOWED_HOSTS": "api.example.com"}
+    told["WAYBILL_ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
     done = run("-m", "waybill", service, "manage", "check", "--deploy", "--fail-level", "WARNING", **told)
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout
