@@ -68,3 +68,13 @@ def test_the_relays_page_has_every_setting_of_the_relay():
     said = (DOCS / "relay.md").read_text()
     missing = [name for name in RelaySettings.model_fields if f"WAYBILL_{name.upper()}" not in said]
     assert [name for name in missing if name != "log_level"] == []
+
+
+def test_every_point_of_owasps_list_names_tests_that_are_there():
+    _, *points = re.split(r"^## ", (DOCS / "api-security.md").read_text(), flags=re.MULTILINE)
+    assert [point.partition(":")[0] for point in points] == [f"API{n}" for n in range(1, 11)]
+    for point in points:
+        named = re.findall(r"^- `(tests/[\w/.]+)(?:::|`:\n  `)(test_\w+)`$", point, re.MULTILINE)
+        assert named, point.splitlines()[0]
+        missing = [test for file, test in named if f"\ndef {test}(" not in (CHECKOUT / file).read_text()]
+        assert missing == []

@@ -1,6 +1,7 @@
 """Bad input gets a 4xx problem+json that names the field, and nothing is written."""
 
 import json
+import re
 import uuid
 
 import psycopg
@@ -135,6 +136,29 @@ def test_a_token_that_proves_nothing(shop, header):
 def test_a_customer_cannot_change_the_stock(shop, sku):
     with shop.stack.client("inventory") as customer:
         problem(customer.delete(f"/v1/products/{sku}"), 403, "forbidden")
+
+
+def operations(described):
+    """Every operation of an API's document: method, path with ids that nobody has, and its scope."""
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            (scope,) = operation["security"][0]["bearer"] or [None]
+            yield method.upper(), re.sub(r"\{[^}]*\}", str(uuid.uuid4()), path), scope
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_operation_is_done_without_a_token_or_without_the_scope_that_it_names(shop, service):
+    """Whatever else is wrong with the request, and whether or not there is what it asks for."""
+    with shop.stack.client(service, shop.stack.token("nobody", scope="")) as client:
+        found = list(operations(client.get("/v1/openapi.json").json()))
+        assert found
+        for method, path, scope in found:
+            where = f"{method} {path}"
+            answer = client.request(method, path, headers={**key(), "Authorization": ""})
+            assert (where, answer.status_code) == (where, 401)
+            if scope is not None:
+                answer = client.request(method, path, headers=key())
+                assert (where, answer.status_code) == (where, 403), answer.text
 
 
 def test_a_missing_idempotency_key(shop, sku, nothing_written):

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from devstack.harness.databases import Server, ServiceDatabase
 from tests.support.attacker import Attacker
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.programs import Program, program
+
+KEY = Fernet.generate_key().decode()
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,7 @@ def own_database(own_server: PostgresServer) -> Iterator[ServiceDatabase]:
 
 @pytest.fixture(scope="session")
 def web(own_database: ServiceDatabase) -> Iterator[Program]:
-    with program("web", own_database.service_url) as running:
+    with program("web", own_database.service_url, WAYBILL_ENCRYPTION_KEYS=KEY) as running:
         running.wait_for("readiness", lambda: running.unready() is None, 60)
         yield running
 

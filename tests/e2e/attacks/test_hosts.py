@@ -36,6 +36,14 @@ def test_a_host_is_known_with_any_port_and_in_any_case(attacker: Attacker, host:
     assert attacker.say(attacker.head(host=host)).status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_other_site_may_read_an_answer(attacker: Attacker, method: str) -> None:
+    site = {"origin": "https://evil.example", "access_control_request_method": "GET"}
+    headers = attacker.say(attacker.head(method, **site)).headers
+    assert [name for name in headers if name.startswith("access-control-")] == []
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "BREW"])
 def test_the_health_port_answers_probes_by_any_name_and_tells_nothing_of_its_server(web: Program, method: str) -> None:
     connection = http.client.HTTPConnection(web.host, web.health_port, timeout=5)

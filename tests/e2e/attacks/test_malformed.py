@@ -118,6 +118,16 @@ def test_a_malformed_trace_is_not_kept(attacker: Attacker, own_database: Service
     assert kept == {None, good}
 
 
+def test_an_answer_that_is_kept_is_encrypted_in_the_database(attacker: Attacker, own_database: ServiceDatabase) -> None:
+    request = attacker.post(json.dumps(ORDER).encode(), idempotency_key="kept")
+    first, again = attacker.say(request), attacker.say(request)
+    assert (first.status, first.body) == (again.status, again.body)
+    assert again.headers["idempotent-replayed"] == "true"
+    with psycopg.connect(own_database.superuser_url) as session:
+        bodies = [row[0] for row in session.execute("SELECT body FROM waybill_idempotency_key WHERE key = 'kept'")]
+    assert [body.startswith("gAAAA") for body in bodies] == [True]
+
+
 def test_metrics_do_not_grow_by_what_strangers_send(attacker: Attacker, web: Program) -> None:
     """Before: 9.8 MB after 3,000 made-up methods."""
     attacker.say(attacker.head("PURGE", "/v1/orders"))
