@@ -64,15 +64,22 @@ def caller_of(request: HttpRequest) -> Caller:
 
 
 class Bearer(HttpBearer):
-    """Check the Authorization header; the Caller stands in `request.auth`."""
+    """Check the Authorization header; the Caller stands in `request.auth`, and has the scope if there is one."""
+
+    def __init__(self, scope: str | None = None) -> None:
+        super().__init__()
+        self._scope = scope
 
     def __call__(self, request: HttpRequest) -> Caller:
-        """Return the caller; raises a 401 that says what is wrong with the token."""
+        """Return the caller; raises a 401 that says what is wrong with the token, or a 403 that names the scope."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             detail = "send Authorization: Bearer <token>"
             raise Problem(401, Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
-        return self.authenticate(request, token.strip())
+        caller = self.authenticate(request, token.strip())
+        if self._scope is not None:
+            caller.require(self._scope)
+        return caller
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:  # noqa: ARG002 - the library's signature
         """Verify signature, issuer, audience and expiry; raises a 401, or a 503 where the issuer does not answer."""

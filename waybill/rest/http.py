@@ -78,7 +78,7 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
     for router in described._get_bound_routers():  # pyright: ignore[reportPrivateUsage] - the operations that run are copies
         for view in router.path_operations.values():
             for operation in view.operations:
-                refuse_unknown_query(operation, _problem)
+                _guard(operation)
     urlpatterns[:] = [
         path("static/<path:path>", _static),
         path(TYPES[1:], problem_pages.index),
@@ -94,6 +94,12 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
         for method in offers
         for status in FAILURES
     ]
+
+
+def _guard(operation: Any) -> None:
+    """Let an operation check query, token and scope before the rest of a request is looked at."""
+    operation.auth_callbacks = [Bearer(facts_of(operation.view_func).scope)]
+    refuse_unknown_query(operation, _problem)
 
 
 def endpoints(router: Any) -> Iterator[tuple[str, Any]]:

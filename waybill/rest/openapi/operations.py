@@ -10,7 +10,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from django.http import HttpRequest, HttpResponse
 
 from waybill.deciders.outcomes import Code, ErrorCode
-from waybill.rest.auth import caller_of
 
 P = ParamSpec("P")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -46,19 +45,14 @@ def facts_of(view: Callable[..., Any]) -> Facts:
     return view.__dict__.setdefault("facts", Facts())
 
 
-def requires(scope: str) -> Callable[[Endpoint[P]], Endpoint[P]]:
-    """Answer 403 where the token lacks the scope."""
+def requires(scope: str) -> Callable[[View], View]:
+    """Let the endpoint take only tokens with the scope: any other is 403, before parameters and body are looked at."""
 
-    def mark(view: Endpoint[P]) -> Endpoint[P]:
-        @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            caller_of(request).require(scope)
-            return view(request, *args, **kwargs)
-
-        facts = facts_of(guarded)
+    def mark(view: View) -> View:
+        facts = facts_of(view)
         facts.scope = scope
         facts.codes.append(Code.FORBIDDEN)
-        return guarded
+        return view
 
     return mark
 
