@@ -33,6 +33,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.deciders.unit_of_work": ("handle", "retried", "Caused", "Handled"),
         "waybill.models": ("AggregateRow", "CopyRow"),
         "waybill.database.rows": ("load", "save"),
+        "waybill.database.sealing": ("SealedText",),
     },
     "Due tasks": {
         "waybill.deciders.service": ("after", "Tried"),
@@ -59,7 +60,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     },
     "Settings and ids": {
         "waybill.runtime.settings": ("Environment", "read", "settings"),
-        "waybill.runtime.django_settings": ("configure_django",),
+        "waybill.runtime.django_settings": ("configure_django", "Web"),
         "waybill.observability.telemetry": ("new_id",),
     },
     "Tests": {
