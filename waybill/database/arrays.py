@@ -16,12 +16,13 @@ from psycopg.adapt import Dumper
 
 
 def install() -> None:
-    """Let every connection that Django opens from now on write lists so."""
+    """Let every connection to PostgreSQL that Django opens from now on write lists so."""
     connection_created.connect(_adapt, dispatch_uid="arrays")
 
 
 def _adapt(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
-    connection.connection.adapters.register_dumper(list, ArrayDumper)
+    if connection.vendor == "postgresql":  # a project may have others
+        connection.connection.adapters.register_dumper(list, ArrayDumper)
 
 
 class ArrayDumper(Dumper):

@@ -87,6 +87,8 @@ def configure_django(
 
 
 def _check(pooled: bool, relied_on: Mapping[str, str], *, connection: Any, **_: Any) -> None:
+    if connection.vendor != "postgresql":
+        return
     try:
         pooler.check(connection.connection, relied_on, pooled=pooled)
     except psycopg.Error:
