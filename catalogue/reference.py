@@ -56,7 +56,15 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.rest.waiting": ("waits", "until_ended"),
         "waybill.rest.streams": ("streams", "stream"),
         "waybill.rest.bounds": ("AtMost",),
+        "waybill.rest.collections": ("Collection", "serve", "bearer", "anybody", "Action"),
         "waybill.rest.openapi.operations": ("tagged", "requires", "raises", "sends", "leads_to", "deprecated"),
+    },
+    "Models on services": {
+        "waybill.rest_backend.router": ("ServiceRouter",),
+        "waybill.rest_backend.incoming": ("pass_on", "callers_token", "current_request"),
+        "waybill.rest_backend.adapter": ("CollectionAdapter",),
+        "waybill.rest_backend.request": ("Read", "Count", "Insert", "Update", "Delete"),
+        "waybill.rest_backend.errors": ("ServiceUnavailable", "NotAuthenticated", "StaleVersion", "TooManyRows"),
     },
     "Settings and ids": {
         "waybill.runtime.settings": ("Environment", "read", "settings"),

@@ -48,16 +48,20 @@ def when(request: HttpRequest, locked_tag: Callable[[], int | str | None], chang
     `locked_tag` returns the tag of the row, which it locks, or None where there is none; it is called only where there
     is a condition. Raises the 412 where one does not hold.
     """
-    must, must_not = request.headers.get("If-Match"), request.headers.get("If-None-Match")
-    if must is None and must_not is None:
+    if not request.headers.keys() & {"If-Match", "If-None-Match"}:
         return change()
     with transaction.atomic():
-        tag = locked_tag()
-        if must is not None and (tag is None or not _names(must, str(tag), weak=False)):
-            raise _failed("If-Match", must, tag)
-        if must_not is not None and tag is not None and _names(must_not, str(tag), weak=True):
-            raise _failed("If-None-Match", must_not, tag)
+        check(request, locked_tag())
         return change()
+
+
+def check(request: HttpRequest, tag: int | str | None) -> None:
+    """Raise the 412 where a condition of the request does not hold for this tag; None: there is nothing."""
+    must, must_not = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if must is not None and (tag is None or not _names(must, str(tag), weak=False)):
+        raise _failed("If-Match", must, tag)
+    if must_not is not None and tag is not None and _names(must_not, str(tag), weak=True):
+        raise _failed("If-None-Match", must_not, tag)
 
 
 def _names(given: str, tag: str, *, weak: bool) -> bool:

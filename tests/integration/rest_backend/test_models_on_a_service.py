@@ -1,0 +1,260 @@
+"""Models, managers and querysets on a real service: what Django does with rows of SQL it does with these."""
+
+import threading
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, NotSupportedError, connections, transaction
+from django.db.models import Count, F, ProtectedError, Q
+from django.forms import modelform_factory
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+
+from tests.support.library import ALIAS
+from tests.support.library.models import Author, Book, Copy, Tag
+from waybill.rest_backend.errors import StaleVersion
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+@pytest.fixture
+def shelf(library):
+    """Two authors with three books."""
+    ada = Author.objects.using(ALIAS).create(name="Ada", born=date(1815, 12, 10))
+    bea = Author.objects.using(ALIAS).create(name="Bea")
+    for title, author, pages in (("Engines", ada, 300), ("Notes", ada, 20), ("Weather", bea, 150)):
+        Book.objects.using(ALIAS).create(title=title, author=author, pages=pages, price=Decimal("9.90"))
+    return ada, bea
+
+
+def books(**given):
+    return Book.objects.using(ALIAS).filter(**given)
+
+
+def titles(rows):
+    return sorted(book.title for book in rows)
+
+
+def calls(do):
+    with CaptureQueriesContext(connections[ALIAS]) as caught:
+        do()
+    return [query["sql"] for query in caught.captured_queries]
+
+
+def test_a_row_comes_back_as_it_was_saved(shelf):
+    moment = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+    saved = Book.objects.using(ALIAS).create(
+        title="Ä, “b” & c=d", author=shelf[0], price=Decimal("1.05"), published_at=moment
+    )
+    found = books(pk=saved.pk).get()
+    assert (found.title, found.price, found.published_at, found.notes) == (saved.title, saved.price, moment, None)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "found"),
+    [
+        ({"title__exact": "Notes"}, ["Notes"]),
+        ({"title__iexact": "nOTES"}, ["Notes"]),
+        ({"title__in": ["Notes", "Weather", "Nothing"]}, ["Notes", "Weather"]),
+        ({"pages__lt": 150}, ["Notes"]),
+        ({"pages__lte": 150}, ["Notes", "Weather"]),
+        ({"pages__gt": 150}, ["Engines"]),
+        ({"pages__gte": 150}, ["Engines", "Weather"]),
+        ({"pages__range": (20, 150)}, ["Notes", "Weather"]),
+        ({"notes__isnull": True}, ["Engines", "Notes", "Weather"]),
+        ({"title__contains": "ote"}, ["Notes"]),
+        ({"title__icontains": "E"}, ["Engines", "Notes", "Weather"]),
+        ({"title__startswith": "We"}, ["Weather"]),
+        ({"title__istartswith": "wE"}, ["Weather"]),
+        ({"price": Decimal("9.90"), "in_print": True}, ["Engines", "Notes", "Weather"]),
+        ({"author__name": "Ada"}, ["Engines", "Notes"]),
+        ({"author__born__isnull": True}, ["Weather"]),
+    ],
+)
+@pytest.mark.usefixtures("shelf")
+def test_every_lookup_of_the_contract_finds_what_it_means(lookup, found):
+    assert titles(books(**lookup)) == found
+
+
+@pytest.mark.usefixtures("shelf")
+def test_conditions_combine_by_and_or_and_not():
+    rows = Book.objects.using(ALIAS)
+    assert titles(rows.filter(Q(title="Notes") | Q(author__name="Bea"))) == ["Notes", "Weather"]
+    assert titles(rows.exclude(Q(title="Notes") | Q(pages__gt=200))) == ["Weather"]
+    assert titles(rows.exclude(notes="x")) == ["Engines", "Notes", "Weather"]
+    assert titles(rows.exclude(author__born__gt=date(1800, 1, 1))) == ["Weather"]
+    assert list(Author.objects.using(ALIAS).exclude(book__title="Notes").values_list("name", flat=True)) == ["Bea"]
+
+
+@pytest.mark.usefixtures("shelf")
+def test_reading_is_one_call_each():
+    rows = Book.objects.using(ALIAS)
+    assert [book.title for book in rows.order_by("-pages")[1:3]] == ["Weather", "Notes"]
+    assert (rows.count(), rows.filter(pages__gt=1000).exists(), rows.none().count()) == (3, False, 0)
+    assert list(rows.order_by("title").values_list("title", "pages")[:1]) == [("Engines", 300)]
+    assert rows.only("title").first().title == "Engines"
+    assert len(rows.in_bulk([row.pk for row in rows.all()])) == 3
+    assert len(calls(lambda: rows.filter(title="Notes").exists())) == 1
+    assert calls(lambda: list(rows.none()) + list(rows.filter(pk__in=[]))) == []
+
+
+def test_relations_are_one_more_call_each(shelf):
+    assert len(calls(lambda: [book.author.name for book in books().select_related("author")])) == 2
+    assert (
+        len(
+            calls(
+                lambda: [b for a in Author.objects.using(ALIAS).prefetch_related("book_set") for b in a.book_set.all()]
+            )
+        )
+        == 2
+    )
+    assert titles(shelf[0].book_set.all()) == ["Engines", "Notes"]
+    assert list(books().order_by("title").values_list("author__name", flat=True)) == ["Ada", "Ada", "Bea"]
+
+
+def test_many_to_many_rows_are_added_read_and_removed(shelf):
+    book = books(title="Notes").get()
+    red, blue = (Tag.objects.using(ALIAS).create(name=name) for name in ("red", "blue"))
+    book.tags.set([red, blue])
+    assert sorted(tag.name for tag in book.tags.all()) == ["blue", "red"]
+    assert [[tag.name for tag in row.tags.all()] for row in books().order_by("title").prefetch_related("tags")] == [
+        [],
+        ["red", "blue"],
+        [],
+    ]
+    assert titles(books(tags__name="red")) == ["Notes"]
+    book.tags.remove(red)
+    assert [tag.name for tag in book.tags.all()] == ["blue"]
+
+
+def test_a_queryset_repeats_a_row_for_each_match_as_sql_does(shelf):
+    rows = Author.objects.using(ALIAS).filter(book__pages__gt=10).order_by("name")
+    assert [author.name for author in rows] == ["Ada", "Ada", "Bea"]
+    assert rows.count() == 3
+    assert [author.name for author in rows.distinct()] == ["Ada", "Bea"]
+
+
+def test_saving_again_updates_and_a_new_key_inserts(shelf):
+    book = books(title="Notes").get()
+    book.pages = 21
+    assert [sql.partition(" ")[0] for sql in calls(book.save)] == ["PATCH"]
+    copy = Copy(book=book)
+    copy.save(using=ALIAS)
+    assert Copy.objects.using(ALIAS).get().pk == copy.pk
+    assert books(title="Notes").update(pages=22) == 1
+    assert books(title="Notes").get().pages == 22
+
+
+def test_bulk_create_is_one_call_and_gives_keys(shelf):
+    new = [Book(title=f"Volume {number}", author=shelf[0]) for number in range(3)]
+    assert len(calls(lambda: Book.objects.using(ALIAS).bulk_create(new))) == 1
+    assert all(book.pk for book in new)
+
+
+def test_deleting_follows_django_and_the_services_own_rules(shelf):
+    book = books(title="Notes").get()
+    Copy(book=book).save(using=ALIAS)
+    with pytest.raises(ProtectedError):
+        book.delete()
+    with pytest.raises(IntegrityError):
+        books(pk=book.pk)._raw_delete(ALIAS)
+    Copy.objects.using(ALIAS).all().delete()
+    assert book.delete()[0] == 1
+
+
+def test_a_change_by_somebody_else_is_not_overwritten(shelf):
+    mine = books(title="Notes").get()
+    other = threading.Thread(target=lambda: books(title="Notes").update(pages=99))
+    other.start()
+    other.join()
+    mine.notes = "mine"
+    with pytest.raises(StaleVersion):
+        mine.save()
+    mine.refresh_from_db()
+    mine.notes = "mine"
+    mine.save()
+    assert (mine.pages, books(title="Notes").get().notes) == (99, "mine")
+
+
+@override_settings(DATABASE_ROUTERS=["waybill.rest_backend.router.ServiceRouter"])
+def test_a_unique_value_that_is_taken_is_refused_by_forms_and_by_the_service(connect, service_url, shelf):
+    connect(service_url, models=["library"])
+    with pytest.raises((IntegrityError, ValidationError)):
+        Book.objects.using(ALIAS).create(title="Notes", author=shelf[0])
+    form = modelform_factory(Book, fields=["title", "author"])({"title": "Notes", "author": shelf[0].pk})
+    assert form.errors == {"title": ["Book with this Title already exists."]}
+
+
+def test_a_service_validates_what_it_is_sent(shelf):
+    with pytest.raises(ValidationError) as raised:
+        Book.objects.using(ALIAS).create(title="Thin", author=shelf[0], pages=0)
+    assert raised.value.message_dict.keys() == {"pages"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        (lambda rows: rows.annotate(n=Count("tags")), r"annotate\(n\)"),
+        (lambda rows: rows.filter(pages__gt=F("id")), r"pages__gt"),
+        (lambda rows: rows.filter(published_at__year__gt=2000, title__regex="x"), r"title__regex|year"),
+        (lambda rows: rows.filter(title__endswith="x"), r"title__endswith"),
+        (lambda rows: rows.select_for_update(), r"select_for_update"),
+        (lambda rows: rows.extra(where=["1=1"]), r"ExtraWhere|extra"),
+        (lambda rows: rows.order_by("?"), r"order_by\('\?'\)"),
+        (lambda rows: rows.union(rows), r"union"),
+        (lambda rows: rows.raw("SELECT 1"), r"raw SQL"),
+        (lambda rows: rows.order_by("author__name"), r"library_author.name"),
+        (lambda rows: rows.distinct("title"), r"distinct\(fields\)"),
+    ],
+)
+def test_what_no_service_is_asked_for_raises_before_any_call(rows, named):
+    def read():
+        with pytest.raises(NotSupportedError, match=named):
+            list(rows(Book.objects.using(ALIAS)))
+
+    assert calls(read) == []
+
+
+def test_updates_by_expressions_raise_before_any_call(shelf):
+    def write():
+        with pytest.raises(NotSupportedError, match="pages"):
+            books().update(pages=F("pages") + 1)
+
+    assert calls(write) == []
+
+
+def test_a_service_that_takes_paths_orders_by_related_rows(connect, service_url, shelf):
+    connect(service_url, paths=True)
+    rows = books().order_by("-author__name", "title")
+    assert [book.title for book in rows] == ["Weather", "Engines", "Notes"]
+    connect(service_url, paths=True, page_rows=1)
+    assert [book.title for book in books().order_by("-author__name", "title")] == ["Weather", "Engines", "Notes"]
+
+
+def test_pages_follow_one_another_over_nulls(connect, service_url, shelf):
+    connect(service_url, page_rows=1)
+    rows = Author.objects.using(ALIAS)
+    assert [author.name for author in rows.order_by("born")] == ["Ada", "Bea"]
+    assert [author.name for author in rows.order_by("-born")] == ["Bea", "Ada"]
+    assert len(calls(lambda: list(rows.order_by("born")))) == 2
+
+
+def test_a_filter_across_services_is_bounded(connect, service_url, shelf):
+    connect(service_url, max_ids=1)
+    with pytest.raises(NotSupportedError, match="more than 1 rows of Author"):
+        list(books(author__name__isnull=False))
+
+
+def test_more_keys_than_a_call_may_name_are_asked_for_in_several(shelf):
+    keys = [book.pk for book in books()] + list(range(10_000, 10_300))
+    assert len(calls(lambda: books(pk__in=keys).count())) >= 1
+    assert titles(books(pk__in=keys)) == ["Engines", "Notes", "Weather"]
+
+
+def test_atomic_is_allowed_and_undoes_nothing(shelf):
+    with transaction.atomic(using=ALIAS):
+        books(title="Notes").update(pages=7)
+        transaction.set_rollback(True, using=ALIAS)
+    assert books(title="Notes").get().pages == 7

@@ -1,0 +1,93 @@
+"""A service of the collection contract in a process of its own: any apps' models, on SQLite.
+
+python -m tests.support.collection_server FILE URLCONF APP... prints its address, and serves until its input ends.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+from django.apps import apps
+from django.conf import settings
+
+from devstack.folder import CHECKOUT
+
+KEYS = """
+CREATE TABLE waybill_idempotency_key (
+    caller text NOT NULL, path text NOT NULL, key text NOT NULL, fingerprint text NOT NULL, status integer NOT NULL,
+    headers text NOT NULL, body text NOT NULL, PRIMARY KEY (caller, path, key))
+"""
+
+
+@contextmanager
+def running(file: Path, urlconf: str, *installed: str, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Start it, and yield its address. `path`: folders beside the checkout where its apps are."""
+    command = [sys.executable, "-W", "ignore", "-m", __name__, str(file), urlconf, *installed]
+    environment = {"PYTHONPATH": ":".join([str(CHECKOUT), *path]), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as server:
+        try:
+            url = server.stdout.readline().decode().strip()
+            assert url, f"the server of {urlconf} did not start"
+            yield url
+        finally:
+            server.communicate()
+
+
+def tables() -> list:
+    """Return the models that have tables, those of ManyToManyFields too."""
+    found = {}
+    for model in apps.get_models(include_auto_created=True):
+        meta = model._meta
+        if meta.managed and not meta.proxy and not meta.swapped:
+            found.setdefault(meta.db_table, model)
+    return list(found.values())
+
+
+def main(file: str, urlconf: str, *installed: str) -> None:
+    Path(file).unlink(missing_ok=True)
+    fast = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;", "timeout": 30}
+    settings.configure(
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": file,
+                "OPTIONS": fast | {"transaction_mode": "IMMEDIATE"},
+            }
+        },
+        INSTALLED_APPS=installed,
+        ROOT_URLCONF=urlconf,
+        ALLOWED_HOSTS=["*"],
+        SECRET_KEY="of a test",
+        DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+        USE_TZ="django.contrib.admin.apps.SimpleAdminConfig" not in installed,
+        DATA_UPLOAD_MAX_MEMORY_SIZE=None,
+    )
+    django.setup()
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+    from django.db import connection
+
+    with connection.schema_editor() as editor:
+        for model in tables():
+            if not model._meta.auto_created:  # made with the model whose ManyToManyField it is of
+                editor.create_model(model)
+        editor.execute(KEYS)
+
+    class Handler(WSGIRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadedWSGIServer(("127.0.0.1", 0), Handler)
+    server.set_app(WSGIHandler())
+    sys.stdout.write(f"http://127.0.0.1:{server.server_port}/v1\n")
+    sys.stdout.flush()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,171 @@
+"""One Django model as a collection: which rows, which fields, and what a write does."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+
+from waybill.rest.collections.access import Action, May
+from waybill.rest.collections.asked import Asked, cursor_behind
+from waybill.rest.collections.rows import Place, behind, condition, ordering
+from waybill.rest.collections.values import as_json, from_json, version_of
+
+
+class Collection:
+    """A model's rows under a name; subclass it where a write is more than a row saved."""
+
+    clean: ClassVar[bool] = True
+    """Whether writes are validated as a form's are (`full_clean`), beside types and the database's constraints."""
+
+    def __init__(
+        self,
+        model: type[models.Model],
+        name: str,
+        *,
+        may: May,
+        fields: tuple[str, ...] = (),
+        read_only: tuple[str, ...] = (),
+        order_by: tuple[str, ...] = (),
+    ) -> None:
+        """Declare it.
+
+        `fields`: those that are served (default: every column); `read_only`: of these, what no client writes;
+        `order_by`: paths to fields of related rows, as `author__name`, that clients may order by beside the fields.
+        """
+        self.model, self.name, self.may = model, name, may
+        self.read_only = frozenset(read_only)
+        columns = {self.name_of(field): field for field in model._meta.local_concrete_fields}  # noqa: SLF001 - Django's documented _meta
+        if unknown := {*fields, *read_only} - columns.keys():
+            raise ValueError(f"{model.__name__} has no field {', '.join(sorted(unknown))}")
+        key = self.name_of(model._meta.pk)  # noqa: SLF001 - likewise
+        self.fields = {one: field for one, field in columns.items() if not fields or one in fields or one == key}
+        self.key = key
+        self.paths = {path: self._path(path) for path in order_by}
+
+    def name_of(self, field: Any) -> str:
+        """Return a column's name for clients."""
+        return field.attname
+
+    def rows(self, request: HttpRequest) -> models.QuerySet[Any]:  # noqa: ARG002 - for who overrides it
+        """Return the rows that the caller may see and change; override it to show each their own."""
+        return self.model._base_manager.all()  # noqa: SLF001 - Django's documented manager that filters nothing
+
+    def create(self, instance: models.Model) -> None:
+        """Save a new row."""
+        instance.save(force_insert=True)
+
+    def change(self, instance: models.Model, fields: list[str]) -> None:
+        """Save these fields of a row."""
+        instance.save(update_fields=fields)
+
+    def delete(self, instance: models.Model) -> None:
+        """Delete a row."""
+        instance.delete()
+
+    @cached_property
+    def unique(self) -> tuple[str, ...]:
+        """Return the fields by which rows have one sort."""
+        return tuple(one for one, field in self.fields.items() if field.unique and not field.null)
+
+    def page(self, request: HttpRequest, asked: Asked) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page's items, and the cursor of the next one."""
+        found = self._selected(request, asked).filter(behind(asked, self.field_of))
+        found = found.order_by(*ordering(asked.sort, self.field_of))[asked.offset : asked.offset + asked.limit + 1]
+        paths = [one.field for one in asked.sort if one.field not in self.fields]
+        rows = [self._as_json(row) for row in self._values(found, paths)] if asked.limit else []
+        shown = rows[: asked.limit]
+        cursor = cursor_behind(shown[-1], asked.sort) if len(rows) > asked.limit else None
+        return [self.item(row, asked.fields) for row in shown], cursor
+
+    def count(self, request: HttpRequest, asked: Asked) -> int:
+        """Return how many rows match, whichever of them the page has."""
+        return self._selected(request, asked).count()
+
+    def item(self, row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+        """Return a row as it stands in a list: the fields asked for, and its version."""
+        return {name: row[name] for name in fields} | {"_version": self.version_of(row)}
+
+    def version_of(self, row: Mapping[str, Any]) -> str:
+        """Return a row's version: of its own fields, whatever it was ordered by."""
+        return version_of({name: row[name] for name in self.fields})
+
+    def row_of(self, instance: models.Model) -> dict[str, Any]:
+        """Return a row as the database has it now: saving may round, and fill in defaults."""
+        saved = self.model._base_manager.filter(pk=instance.pk)  # noqa: SLF001 - as in `rows`
+        return self._as_json(next(iter(self._values(saved))))
+
+    def found(self, request: HttpRequest, key: str, *, lock: bool = False) -> models.Model | None:
+        """Return the row of a key, or None where the caller sees no such row."""
+        try:
+            value = from_json(self.fields[self.key], key)
+        except ValidationError:
+            return None
+        rows = self.rows(request).filter(pk=value)
+        return (rows.select_for_update(of=("self",)) if lock else rows).first()
+
+    def filled(self, instance: models.Model, given: Mapping[str, Any], where: str = "") -> list[str]:
+        """Put what a client gave into a row, and return the names that were given.
+
+        Raises a ValidationError by the clients' names where a value is not of its field's type or may not be written.
+        """
+        errors: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                self._fill(instance, name, value)
+            except ValidationError as error:
+                errors[f"{where}{name}"] = error.messages
+        if errors:
+            raise ValidationError(errors)
+        return [self.fields[name].name for name in given]
+
+    def validated(self, instance: models.Model, where: str = "") -> None:
+        """Validate a row as a form would. Raises a ValidationError by the clients' names."""
+        if not self.clean:
+            return
+        try:
+            instance.full_clean()
+        except ValidationError as error:
+            names = {field.name: name for name, field in self.fields.items()}
+            told = {f"{where}{names.get(field, field)}": texts for field, texts in error.message_dict.items()}
+            raise ValidationError(told) from None
+
+    def field_of(self, name: str) -> Place:
+        """Return where a client's name leads to. Raises KeyError."""
+        field = self.fields.get(name)
+        return self.paths[name] if field is None else Place(field.attname, field, nullable=field.null)
+
+    def allow(self, request: HttpRequest, action: Action) -> None:
+        """Raise a Problem where the caller may not do this."""
+        self.may(request, action)
+
+    def _fill(self, instance: models.Model, name: str, value: Any) -> None:
+        field = self.fields.get(name)
+        if field is None:
+            raise ValidationError("no such field of this collection")
+        if name in self.read_only:
+            raise ValidationError("this field cannot be written")
+        parsed = from_json(field, value)
+        if parsed is None and not field.null and not field.primary_key:
+            raise ValidationError("this field cannot be null")
+        setattr(instance, field.attname, parsed)
+
+    def _selected(self, request: HttpRequest, asked: Asked) -> models.QuerySet[Any]:
+        return self.rows(request).filter(condition(asked.where, self.field_of))
+
+    def _values(self, rows: models.QuerySet[Any], paths: Sequence[str] = ()) -> Any:
+        return rows.values(*(field.attname for field in self.fields.values()), *paths)
+
+    def _as_json(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        own = {name: as_json(field.get_prep_value(row[field.attname])) for name, field in self.fields.items()}
+        return own | {path: as_json(row[path]) for path in self.paths.keys() & row.keys()}
+
+    def _path(self, path: str) -> Place:
+        field: Any = None
+        model: Any = self.model
+        for name in path.split("__"):
+            field = model._meta.get_field(name)  # noqa: SLF001 - Django's documented _meta
+            model = field.related_model
+        return Place(path, field, nullable=True)

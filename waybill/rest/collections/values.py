@@ -1,0 +1,80 @@
+"""Field values as JSON has them: what has no JSON type of its own is a text that says it exactly."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from django.utils.duration import duration_iso_string
+
+
+def as_json(value: Any) -> Any:
+    """Return a value of a field as JSON takes it."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case dict() | list():
+            return cast("Any", value)
+        case datetime():
+            return _aware(value).astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return duration_iso_string(value)
+        case Decimal():
+            return f"{value:f}" if value.is_finite() else str(value)
+        case bytes() | memoryview() | bytearray():
+            return base64.b64encode(bytes(cast("bytes", value))).decode()
+        case _:  # a UUID, and what a field of the project's own makes
+            return str(value)
+
+
+def from_json(field: Any, value: Any) -> Any:
+    """Return the field's Python value. Raises ValidationError where it is of another type."""
+    kind = field.target_field if field.is_relation else field
+    if value is None or isinstance(kind, models.JSONField):
+        return value
+    if isinstance(value, list | dict):
+        raise ValidationError("expected one value")
+    if isinstance(kind, models.BinaryField):
+        return _bytes(value)
+    if isinstance(kind, models.BooleanField) and value in ("true", "false"):
+        return value == "true"
+    if isinstance(kind, models.CharField | models.TextField) and not isinstance(value, str):
+        raise ValidationError("expected a text")
+    try:
+        parsed = kind.to_python(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValidationError(f"{value!r} is no {kind.get_internal_type()}") from None
+    return _as_configured(parsed) if isinstance(parsed, datetime) else parsed
+
+
+def version_of(row: Mapping[str, Any]) -> str:
+    """Return a tag of a row's state: another one wherever a value is another."""
+    return hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise ValidationError("expected bytes in base64") from None
+
+
+def _aware(value: datetime) -> datetime:
+    return value if timezone.is_aware(value) else timezone.make_aware(value, timezone.get_default_timezone())
+
+
+def _as_configured(value: datetime) -> datetime:
+    """Return the moment as the project has it: with its offset, or without where USE_TZ is off."""
+    if settings.USE_TZ:
+        return _aware(value)
+    return value if timezone.is_naive(value) else timezone.make_naive(value, timezone.get_default_timezone())

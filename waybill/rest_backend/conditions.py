@@ -1,0 +1,327 @@
+"""A query's WHERE as a filter of one collection.
+
+A condition on a joined table becomes a list of keys: the related rows that match are asked for first, wherever they
+live, and the rows that refer to one of them are what the condition means. A part of the tree that speaks of one
+related row is asked as a whole, so that `filter(a__x=1, a__y=2)` is still about one `a`. A relation with many rows on
+the other side can also repeat a row; the compiler takes those joins out of the tree (`Many`) and does them itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import NotSupportedError
+from django.db.models import Model, Q, QuerySet
+from django.db.models.expressions import Col, ColPairs, Exists, Value
+from django.db.models.fields.json import JSONField
+from django.db.models.lookups import Lookup
+from django.db.models.sql import Query
+from django.db.models.sql.constants import LOUTER
+from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
+
+from waybill.rest.filters import (
+    LOOKUPS,
+    NOTHING,
+    AllOf,
+    AnyOf,
+    Compare,
+    Filter,
+    Not,
+    all_of,
+    any_of,
+    negated,
+    true_of_nulls,
+)
+from waybill.rest_backend.operations import as_json
+
+TEXTS: Final = frozenset({"iexact", "contains", "icontains", "startswith", "istartswith"})
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A join to a table with any number of rows for each of ours, and which of these count."""
+
+    alias: str
+    join: Any
+    where: Filter
+
+
+class Conditions:
+    """The conditions of one query, on one connection."""
+
+    def __init__(self, query: Any, connection: Any, *, base: str | None = None) -> None:
+        """Take a query; `base`: the table that one within EXISTS begins with, where no repeated row counts."""
+        self.query, self.connection = query, connection
+        self.base = base or query.get_initial_alias()
+        self._once = query.distinct or base is not None
+        self.many: list[Many] = []
+        self._required: set[str] = set()
+
+    def of(self, where: WhereNode) -> Filter:
+        """Return the filter of the base table's rows. Raises NotSupportedError naming what no service is asked for."""
+        found = self._node(where, self.base, outermost=True)
+        return all_of([found, self._existing(self.base)])
+
+    def _existing(self, base: str) -> Filter:
+        """Return what inner joins ask for by themselves, whatever is said of their rows: that there are any."""
+        parts: list[Filter] = []
+        for alias, join in self.query.alias_map.items():
+            if join.parent_alias != base or not self.query.alias_refcount.get(alias):
+                continue
+            if join.join_type == LOUTER or alias in self._required:
+                continue
+            lhs, rhs = self.join_of(alias)
+            further = self._existing(alias)
+            if not rhs.unique and not self._once:
+                self._take(alias, [], base)
+            elif further != AllOf(()) or not getattr(join.join_field, "concrete", False):
+                parts.append(self._refers(lhs, rhs, further))
+            elif lhs.null:
+                parts.append(Compare(lhs.column, "isnull", False))  # noqa: FBT003 - a value
+        return all_of(parts)
+
+    def join_of(self, alias: str) -> tuple[Any, Any]:
+        """Return the fields that a join compares: ours and the related table's."""
+        join = self.query.alias_map[alias]
+        if join.filtered_relation is not None:
+            raise NotSupportedError("FilteredRelation is not supported by services")
+        if len(join.join_fields) != 1:
+            raise NotSupportedError(f"a relation by several columns is not supported: {join.join_field}")
+        return join.join_fields[0]
+
+    def _hop(self, alias: str, base: str) -> str:
+        """Return the table next to `base` on the way to another one."""
+        while (parent := self.query.alias_map[alias].parent_alias) != base:
+            if parent is None:
+                raise NotSupportedError("a condition on another query's table (OuterRef) is not supported by services")
+            alias = parent
+        return alias
+
+    def _node(self, node: Any, base: str, *, outermost: bool = False) -> Filter:
+        match node:
+            case WhereNode(connector=connector) if connector in (AND, OR):
+                joined = self._all(node, base, outermost=outermost) if connector == AND else self._any(node, base)
+                return negated(joined) if node.negated else joined
+            case NothingNode():
+                return NOTHING
+            case Lookup():
+                hop = self._only_hop(node, base)
+                return self._compare(node) if hop is None else self._across(hop, [node], sure=outermost)
+            case _:
+                raise NotSupportedError(f"{_named(node)} in a filter is not supported by services")
+
+    def _any(self, node: WhereNode, base: str) -> Filter:
+        return any_of([self._node(child, base) for child in node.children])
+
+    def _all(self, node: WhereNode, base: str, *, outermost: bool) -> Filter:
+        groups: dict[str, list[Any]] = {}
+        parts: list[Filter] = []
+        for child in node.children:
+            hop = self._only_hop(child, base)
+            if hop is None:
+                parts.append(self._within(child, base, sure=outermost and not node.negated))
+            else:
+                groups.setdefault(hop, []).append(child)
+        for hop, children in groups.items():
+            if outermost and not node.negated and self._repeats(hop) and not self._once:
+                self._take(hop, children, base)
+            else:
+                parts.append(self._across(hop, children, sure=outermost and not node.negated))
+        return all_of(parts)
+
+    def _only_hop(self, node: Any, base: str) -> str | None:
+        """Return the related table that all of a node speaks of; None where it speaks of ours, or of several."""
+        hops = {None if alias == base else self._hop(alias, base) for alias in _aliases(node)}
+        return hops.pop() if len(hops) == 1 else None
+
+    def _repeats(self, hop: str) -> bool:
+        return not self.join_of(hop)[1].unique
+
+    def _take(self, hop: str, children: Sequence[Any], base: str) -> None:
+        where = self._related(hop, children, sure=True)
+        if base != self.base or self.query.alias_map[hop].join_type == LOUTER:
+            raise NotSupportedError(f"a filter across {self._name(hop)} from there is not supported by services")
+        self._required.add(hop)
+        self.many.append(Many(hop, self.query.alias_map[hop], where))
+
+    def _related(self, hop: str, children: Sequence[Any], *, sure: bool) -> Filter:
+        join = self.query.alias_map[hop]
+        extra = join.join_field.get_extra_restriction(hop, join.parent_alias)
+        parts = [self._within(child, hop, sure=sure) for child in (*children, *([extra] if extra else []))]
+        return all_of([*parts, self._existing(hop)] if sure else parts)
+
+    def _within(self, child: Any, hop: str, *, sure: bool) -> Filter:
+        return self._node(child, hop, outermost=sure and not getattr(child, "negated", False))
+
+    def _across(self, hop: str, children: Sequence[Any], *, sure: bool) -> Filter:
+        """Return it as keys; `sure`: it must hold, and so there is a related row."""
+        lhs, rhs = self.join_of(hop)
+        if not rhs.unique and not self._once:
+            raise NotSupportedError(f"a filter across {self._name(hop)} can repeat rows here; add distinct()")
+        where = self._related(hop, children, sure=sure)
+        found = self._refers(lhs, rhs, where)
+        if self.query.alias_map[hop].join_type != LOUTER:
+            if sure:
+                self._required.add(hop)
+            return found
+        if not true_of_nulls(where):
+            return found
+        missing = Compare(lhs.column, "isnull", True) if lhs.null else negated(self._refers(lhs, rhs, AllOf(())))  # noqa: FBT003 - a value
+        return any_of([found, missing])
+
+    def _name(self, hop: str) -> str:
+        field = self.query.alias_map[hop].join_field
+        return str(getattr(field, "name", hop))
+
+    def _refers(self, lhs: Any, rhs: Any, where: Filter) -> Filter:
+        """Return that the row refers to one of the related rows that match."""
+        return self.among(lhs, related_values(rhs, where, self.connection))
+
+    def among(self, field: Any, values: Iterable[Any]) -> Filter:
+        """Return that a field has one of these values."""
+        ready = tuple(self.ready(field, value) for value in values)
+        return Compare(field.column, "in", ready) if ready else NOTHING
+
+    def ready(self, field: Any, value: Any) -> Any:
+        """Return a value of a field as the service has it."""
+        return as_json(field.get_db_prep_value(value, self.connection, prepared=True))
+
+    def _compare(self, lookup: Any) -> Filter:
+        lhs, rhs, name = lookup.lhs, lookup.rhs, lookup.lookup_name
+        if isinstance(lhs, Exists) and name == "exact" and isinstance(rhs, bool):
+            return self._exists(lhs.query) if rhs else negated(self._exists(lhs.query))
+        if isinstance(lhs, ColPairs) and name in ("exact", "in"):
+            return self._paired(lhs, [rhs] if name == "exact" else rhs)
+        rhs = rhs.value if isinstance(rhs, Value) else rhs
+        if not isinstance(lhs, Col):
+            raise NotSupportedError(f"{_named(lhs)} in a filter is not supported by services: {_path(lhs)}__{name}")
+        field, path = lhs.target, f"{lhs.target.name}__{name}"
+        if name not in LOOKUPS or (isinstance(field, JSONField) and name != "isnull"):
+            raise NotSupportedError(f"the lookup {path} is not supported by services; there are {', '.join(LOOKUPS)}")
+        if isinstance(rhs, Query | QuerySet):
+            return self.among(lhs.target, self._subquery(rhs, path))
+        if hasattr(rhs, "resolve_expression"):
+            raise NotSupportedError(f"{_named(rhs)} as the value of {path} is not supported by services")
+        return self._compared(lhs, name, rhs, path)
+
+    def _paired(self, pairs: Any, rows: Any) -> Filter:
+        """Return that several columns have the values of one of the rows; a key of one column is asked for as such."""
+        columns = pairs.get_cols()
+        if hasattr(rows, "resolve_expression"):
+            raise NotSupportedError("a subquery of several columns is not supported by services")
+        if len(columns) == 1:
+            return self.among(columns[0].target, (row[0] for row in rows))
+        return any_of(all_of(map(self._equal, columns, row)) for row in rows)
+
+    def _equal(self, column: Any, value: Any) -> Filter:
+        return Compare(column.target.column, "exact", self.ready(column.target, value))
+
+    def _exists(self, query: Any) -> Filter:
+        """Return EXISTS (… WHERE inner.x = outer.y AND …) as: y is one of the x that the rest finds."""
+        tied = [one for one in query.where.children if _ties(one, query)]
+        if len(tied) != 1 or query.where.negated or query.where.connector != AND or query.low_mark:
+            raise NotSupportedError("Exists() is supported by services with one equality to the outer row, in AND")
+        inner, outer = tied[0].lhs, tied[0].rhs
+        if outer.alias != self.base or query.alias_map[inner.alias].parent_alias is not None:
+            raise NotSupportedError("Exists() about a related row is not supported by services")
+        rest = query.clone()
+        rest.where.children = [one for one in rest.where.children if not _ties(one, rest)]
+        where = Conditions(rest, self.connection, base=inner.alias).of(rest.where)
+        return self._refers(outer.target, inner.target, where)
+
+    def _compared(self, lhs: Any, name: str, rhs: Any, path: str) -> Filter:
+        column, field = lhs.target.column, lhs.target
+        if name == "isnull":
+            return Compare(column, name, bool(rhs))
+        if name in TEXTS:
+            return Compare(column, name, str(rhs))
+        if name not in ("in", "range"):
+            return Compare(column, name, self.ready(field, rhs))
+        given = list(rhs)
+        if any(hasattr(value, "resolve_expression") for value in given):
+            raise NotSupportedError(f"an expression as a value of {path} is not supported by services")
+        ready = tuple(dict.fromkeys(self.ready(field, value) for value in given if value is not None))
+        if name == "range":
+            return Compare(column, name, tuple(self.ready(field, value) for value in given))
+        return Compare(column, name, ready) if ready else NOTHING
+
+    def _subquery(self, rhs: Any, path: str) -> list[Any]:
+        """Return the values that a subquery of its own has, wherever its model lives."""
+        query = (rhs.query if isinstance(rhs, QuerySet) else rhs).chain()
+        if len(query.select) > 1 or query.annotation_select:
+            raise NotSupportedError(f"the subquery of {path} is not supported by services")
+        if not query.select:
+            query.add_fields([query.get_meta().pk.name])
+        if not query.is_sliced:
+            query.clear_ordering(force=True)
+            query.set_limits(high=self.connection.max_ids + 1)
+        compiler = query.get_compiler(self.connection.home_of(query.model))
+        return bounded((row[0] for row in compiler.results_iter(tuple_expected=True)), self.connection, query.model)
+
+
+def related_values(field: Any, where: Filter, connection: Any) -> list[Any]:
+    """Return a field's values in the rows that match, from wherever its model lives. Raises NotSupportedError."""
+    model: type[Model] = field.model
+    rows = model._base_manager.using(connection.home_of(model)).filter(as_q(where, model))  # noqa: SLF001 - documented
+    values = rows.order_by().values_list(field.attname, flat=True)[: connection.max_ids + 1]
+    return bounded(values, connection, model)
+
+
+def bounded(values: Iterable[Any], connection: Any, model: type[Model]) -> list[Any]:
+    """Return distinct values, without null; raises where there are more than a filter may name."""
+    most, found = connection.max_ids, list(values)
+    if len(found) > most:
+        raise NotSupportedError(
+            f"the filter across services matches more than {most} rows of {model.__name__}: filter {model.__name__} "
+            "itself further, or raise OPTIONS['max_ids']"
+        )
+    return [value for value in dict.fromkeys(found) if value is not None]
+
+
+def as_q(where: Filter, model: type[Model]) -> Q:
+    """Return a filter by columns as one by the model's attributes, for any database."""
+    match where:
+        case Compare(column, lookup, value):
+            names = {field.column: field.attname for field in model._meta.local_concrete_fields}  # noqa: SLF001 - documented
+            return Q(**{f"{names[column]}__{lookup}": value})
+        case Not(part):
+            return ~as_q(part, model)
+        case AllOf(parts):
+            return Q(*(as_q(part, model) for part in parts)) if parts else Q()
+        case AnyOf(parts):
+            return Q(*(as_q(part, model) for part in parts), _connector=Q.OR) if parts else Q(pk__in=[])
+
+
+def _aliases(node: Any) -> set[str]:
+    if isinstance(node, WhereNode):
+        return {alias for child in node.children for alias in _aliases(child)}
+    lhs = getattr(node, "lhs", None)
+    if isinstance(lhs, Exists):
+        return {col.alias for col in lhs.get_external_cols()}
+    return {col.alias for col in _columns(lhs)} if lhs is not None else set()
+
+
+def _ties(node: Any, query: Any) -> bool:
+    """Tell whether a condition of a subquery holds a column of its own against one of the outer row."""
+    if not (isinstance(node, Lookup) and node.lookup_name == "exact"):
+        return False
+    lhs, rhs = node.lhs, node.rhs
+    return isinstance(lhs, Col) and isinstance(rhs, Col) and query.alias_map.get(rhs.alias) is None
+
+
+def _columns(expression: Any) -> Iterable[Col]:
+    if isinstance(expression, Col):
+        yield expression
+    elif hasattr(expression, "get_source_expressions"):
+        for one in expression.get_source_expressions():
+            yield from _columns(one)
+
+
+def _named(node: Any) -> str:
+    return f"{type(node).__name__}()" if not isinstance(node, type) else node.__name__
+
+
+def _path(expression: Any) -> str:
+    column = next(iter(_columns(expression)), None)
+    names = [column.target.name] if column is not None else []
+    return "__".join([*names, getattr(expression, "lookup_name", None) or type(expression).__name__])
