@@ -19,6 +19,7 @@ from waybill.database import sessions
 from waybill.deciders.outcomes import Code
 from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
+from waybill.rest.openapi.operations import announce
 from waybill.rest.problem import Problem
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -42,6 +43,7 @@ class _Request:
         ):
             response = plain(response.status_code).response(self.request_id)
         response.headers["X-Request-ID"] = self.request_id
+        announce(self.request, response)
         if not response.streaming and response.status_code not in BODILESS:
             response.headers["Content-Length"] = str(len(response.content))  # else it goes out in chunks
         _note(self.request, response, time.perf_counter() - self.began)

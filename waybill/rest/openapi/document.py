@@ -183,6 +183,8 @@ class Document(OpenAPISchema):
         """Return what is said of one operation."""
         details = super().operation_details(operation)
         facts = facts_of(operation.view_func)
+        if facts.deprecated:
+            details["deprecated"] = True
         details["security"] = [{"bearer": [facts.scope] if facts.scope else []}]
         details["parameters"] += [_parameter(name) for name in _request_headers(facts)]
         described = facts.answers or details["responses"]

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponse
 
 from waybill.deciders.outcomes import Code, ErrorCode
 
 P = ParamSpec("P")
+ANNOUNCED: Final = "waybill.announced"
 View = TypeVar("View", bound=Callable[..., Any])
 Endpoint = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -36,6 +38,8 @@ class Facts:
     """Operations that an answer leads to → their parameters, as expressions on the answer."""
     answers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Status → answer, as OpenAPI has it, of those that no type describes."""
+    deprecated: bool = False
+    """Whether its end is announced."""
     media_types: tuple[str, ...] = ("application/json",)
     """That it can answer with."""
 
@@ -94,22 +98,44 @@ def leads_to(**links: Mapping[str, str]) -> Callable[[View], View]:
     return mark
 
 
-def deprecated(since: datetime, sunset: datetime, page: str) -> Callable[[Endpoint[P]], Endpoint[P]]:
-    """Announce the end of an endpoint in every answer: RFC 9745 and RFC 8594. `page` tells what takes its place.
+def deprecated(since: datetime, sunset: datetime, page: str) -> Callable[[View], View]:
+    """Announce the end of an endpoint in each of its answers, errors too: RFC 9745 and RFC 8594.
 
-    Give ninja `deprecated=True` too, for the OpenAPI document.
+    `page` is the URL that tells what takes its place. Raises ValueError for a time without a zone, and a sunset before
+    the deprecation.
     """
+    if since.tzinfo is None or sunset.tzinfo is None:
+        raise ValueError("give `since` and `sunset` a time zone: datetime(2026, 1, 1, tzinfo=UTC)")
+    if sunset < since:
+        raise ValueError(f"the sunset, {sunset}, is before the deprecation, {since}")
+    announced = {
+        "Deprecation": f"@{int(since.timestamp())}",
+        "Sunset": format_datetime(sunset.astimezone(UTC), usegmt=True),
+        "Link": f'<{page}>; rel="deprecation"; type="text/html"',
+    }
 
-    def mark(view: Endpoint[P]) -> Endpoint[P]:
+    def mark(view: View) -> View:
         @wraps(view)
-        def announcing(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            response = view(request, *args, **kwargs)
-            response.headers["Deprecation"] = f"@{int(since.timestamp())}"
-            response.headers["Sunset"] = format_datetime(sunset, usegmt=True)
-            response.headers["Link"] = f'<{page}>; rel="deprecation"; type="text/html"'
-            return response
+        def in_thread(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            request.META[ANNOUNCED] = announced
+            return view(request, *args, **kwargs)
 
-        facts_of(announcing).headers += ("Deprecation", "Sunset", "Link")
-        return announcing
+        @wraps(view)
+        async def in_loop(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            request.META[ANNOUNCED] = announced
+            return await view(request, *args, **kwargs)
+
+        announcing = in_loop if iscoroutinefunction(view) else in_thread
+        facts = facts_of(announcing)
+        facts.headers += tuple(announced)
+        facts.deprecated = True
+        return cast("View", announcing)
 
     return mark
+
+
+def announce(request: HttpRequest, response: HttpResponse) -> None:
+    """Add to an answer what its endpoint announces."""
+    for name, value in request.META.get(ANNOUNCED, {}).items():
+        before = response.headers.get(name)
+        response.headers[name] = f"{before}, {value}" if before and name == "Link" else value
