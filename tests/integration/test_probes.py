@@ -1,5 +1,6 @@
 """What asks a program for its health costs it one session at most, and cannot hold or disturb it."""
 
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,20 @@ KINDS = ("web", "consumer", "worker")
 def database(own_databases: Server) -> Iterator[ServiceDatabase]:
     with own_databases.fresh("order_service") as fresh:
         yield fresh
+
+
+def test_readiness_names_no_address_and_no_user_and_the_log_does(database: ServiceDatabase) -> None:
+    user, password, port = "somebody_else", "not-a-password", database.service_url.rpartition(":")[2].partition("/")[0]
+    url = re.sub(r"//[^@]*@", f"//{user}:{password}@", database.service_url)
+    with program("web", url) as running:
+        said = running.wait_for("the reason", running.unready, 60)
+        said = running.wait_for(
+            "what the server said", lambda: "FATAL" in (running.unready() or "") and running.unready()
+        )
+        told = [said, running.ask("/metrics")[1]]
+        assert not [word for word in (user, password, "127.0.0.1", port, database.name) if word in " ".join(told)], said
+        assert any(user in one["reason"] for one in running.events("not ready"))
+        assert password not in running.log
 
 
 OWN_SESSIONS = 2  # of its work, and of its heartbeat and metrics, which may come a moment later

@@ -1,6 +1,7 @@
 """`/livez`, `/readyz` and `/metrics`, on a port of their own: they are for who runs a program, and always answered.
 
 `/livez` touches nothing. `/readyz` asks the program; Kafka away means degraded, not unready.
+A reason leaves out what strangers need not know (redaction.py).
 `Host` may be anything: probes and scrapers come by address, and no answer depends on it.
 """
 
@@ -17,6 +18,7 @@ import structlog
 from prometheus_client import exposition
 
 from waybill.observability import metrics
+from waybill.observability.redaction import redacted
 from waybill.runtime import addresses
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -32,7 +34,8 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
             return 200, "text/plain", b"ok\n"
         case "/readyz":
             reason = ready()
-            return (200, "text/plain", b"ok\n") if reason is None else (503, "text/plain", f"{reason}\n".encode())
+            told = "ok" if reason is None else redacted(reason)
+            return 200 if reason is None else 503, "text/plain", f"{told}\n".encode()
         case "/metrics":
             return 200, exposition.CONTENT_TYPE_LATEST, metrics.scraped()
         case _:

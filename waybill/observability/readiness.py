@@ -10,12 +10,14 @@ from threading import Lock
 from typing import Final
 
 import psycopg
+import structlog
 from django.db.migrations.loader import MigrationLoader
 
 from waybill.database import sessions
 from waybill.database.side_session import SideSession
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CACHE_SECONDS: Final = 1.0  # however many probes come, the database is asked this often at most
 WRITES: Final = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
 
@@ -33,7 +35,10 @@ class Readiness:
         """Return None, or the reason why this program is not ready; blocks for some seconds at most."""
         with self._lock:
             if time.monotonic() >= self._fresh_until:
-                self._reason = self._ask()
+                found = self._ask()
+                if found is not None and found != self._reason:
+                    log.warning("not ready", reason=found)  # the health port tells no addresses and users
+                self._reason = found
                 self._fresh_until = time.monotonic() + CACHE_SECONDS
             return self._reason
 
