@@ -80,6 +80,10 @@ bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Tempor
 bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARGS="--quick --events 20000 --repeats 1")
 	@exec $(RUN) benchmarks.relay $(ARGS)
 
+.PHONY: bench-overload
+bench-overload: .venv/.synced ## Measure what a web program answers at twice the load that it can take (ARGS=--quick)
+	@exec $(RUN) benchmarks.overload $(ARGS)
+
 .PHONY: yardsticks
 yardsticks: .venv/.synced ## Measure how the code reads (ARGS="v0.1.0 ." for a commit beside the working tree)
 	@$(RUN) tests.support.yardsticks $(ARGS)

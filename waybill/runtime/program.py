@@ -130,7 +130,13 @@ def web(name: str, settings: Settings) -> None:
         raise SystemExit("WAYBILL_ALLOWED_HOSTS: in production web needs the names that clients may ask for")
     key_source = keys.source(settings)
     rate = Policy(settings.rate_limit, settings.rate_limit_seconds) if settings.rate_limit else None
-    limits = Limits(settings.web_threads, settings.web_queue, settings.max_body_bytes, rate)
+    limits = Limits(
+        threads=settings.web_threads,
+        queue=settings.web_queue,
+        queue_seconds=settings.web_queue_seconds,
+        body_bytes=settings.max_body_bytes,
+        rate=rate,
+    )
     gateway = Gateway(settings.hosts, limits)
     session = _side_session(settings, f"{name}.web")
     expose("web", service, session, requests=requests)

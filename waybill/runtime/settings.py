@@ -114,12 +114,19 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="Host names that clients may ask for (`Host`), comma-separated; `.example.com` allows every name "
         "below it too, `*` any name, where a proxy in front checks them. In production web needs it.",
     )
-    # Each may hold a database session for the length of a request.
-    web_threads: int = Field(default=8, ge=1, description="Requests handled at once by one web process.")
+    # Each may hold a database session for the length of a request. More answer no more, since one interpreter runs one
+    # at a time, and take it from the event loop (docs/decisions/0031).
+    web_threads: int = Field(default=4, ge=1, description="Requests handled at once by one web process.")
     web_queue: int = Field(
         default=32,
         ge=0,
         description="Requests that may wait for a thread; any more are answered 503 at once, with Retry-After.",
+    )
+    # Their clients are told while they still listen, also where every thread hangs on a lock.
+    web_queue_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Longest that a request waits for a thread; then it is answered 503 and not begun.",
     )
     # More than one process can answer: it holds back a client that runs wild against several.
     rate_limit: int = Field(

@@ -8,6 +8,7 @@ problem and closed. The body's deadline is the gateway's.
 import asyncio
 import resource
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import httptools
@@ -35,6 +36,12 @@ PIPELINED: Final = Problem(
     400, Code.MALFORMED_REQUEST, f"more than {MOST_PIPELINED} requests were sent without an answer"
 )
 HEAD_TOO_SLOW: Final = Problem(408, Code.TIMED_OUT, f"the headers were not complete after {HEAD_SECONDS:g} s")
+OVERLOADED: Final = Problem(
+    503,
+    Code.OVERLOADED,
+    "too many requests at once; nothing was done, try again",
+    headers={"Retry-After": "1"},
+)
 TOO_MANY: Final = Problem(503, Code.OVERLOADED, "too many connections; try again", headers={"Retry-After": "1"})
 FOR_BROWSERS: Final = (*SECURITY_HEADERS, (CONTENT_SECURITY_POLICY, NOTHING_RUNS))
 REASONS: Final = {400: "malformed", 408: "slow", 414: "too_large", 431: "too_large", 503: "overloaded"}
@@ -53,6 +60,8 @@ class Connection(HttpToolsProtocol):
 
     most = OTHER_FILES
     """How many there may be at once; the server sets it."""
+    is_full: Callable[[], bool]
+    """Whether a request would not be taken; the server sets it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -85,6 +94,9 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return  # lingering: what was on its way
         begins = self._in_head and self._head_bytes == 0
+        if begins and self.is_full():
+            self._refuse(OVERLOADED)  # unread: a refusal must cost a fraction of an answer
+            return
         if begins and self._timer is None:
             self._within(HEAD_SECONDS, self._head_is_late)
         self._head_bytes += len(data)

@@ -1,10 +1,10 @@
 """Between the connections and Django: what waits, waits without a thread.
 
 The body of a request is read by the event loop, with a deadline and bounds, and the caller's rate limit is heeded,
-before a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits; whoever
-comes beyond that is answered 503 at once, with Retry-After. At more load than the service can take it answers those
-that it took as fast as at its peak, and a refusal costs next to nothing. A request that waited too long for a thread is
-not begun: its client has likely given up.
+before a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits for a
+bounded time. Whoever comes beyond that, or while the loop itself is behind (lag.py), is answered 503 with Retry-After,
+before the request is even parsed (connections.py): at more load than the service can take, a refusal must cost a
+fraction of an answer. A request that waited too long for a thread is not begun: its client has likely given up.
 
 The threads are kept, and each its database connection. Django's own ASGI handler makes a thread a request, and with it
 a connection; here the endpoints run in the threads as they would under WSGI. An async endpoint runs in the event loop
@@ -17,7 +17,6 @@ so that as many slow clients as there are threads stop the service.
 
 import asyncio
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -36,6 +35,7 @@ from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
 from waybill.rest.serving import hosts
 from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
+from waybill.rest.serving.lag import Lag
 from waybill.rest.serving.rate_limit_sharing import SharedRateLimits
 from waybill.rest.serving.rate_limits import Policy, Standing
 from waybill.rest.serving.request_threads import in_thread
@@ -45,7 +45,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 Scope = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-QUEUE_SECONDS: Final = 5.0
 MOST_WAITING: Final = 2_000  # async requests and streams: each costs a socket and some kilobytes
 OVERLOADED: Final = Problem(
     503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
@@ -68,6 +67,7 @@ class Limits:
 
     threads: int
     queue: int
+    queue_seconds: float
     body_bytes: int
     rate: Policy | None
     """Of one caller; None: as many as it likes."""
@@ -86,11 +86,18 @@ class Gateway:
 
     def __init__(self, allowed_hosts: Sequence[str], limits: Limits) -> None:
         self._hosts = allowed_hosts
-        self._most = limits.threads + limits.queue
+        self._threads, self._most = limits.threads, limits.threads + limits.queue
+        self._queue_seconds = limits.queue_seconds
+        self._lag: Lag | None = None  # begins with the first request, in its loop
         self._bodies = Bodies(limits.body_bytes)
         self._rates = limits.rate and SharedRateLimits(limits.rate)
         self._for_threads, self._for_loop = Handler(is_async=False), Handler(is_async=True)
         self._taken = self._waiting = 0
+
+    def is_full(self) -> bool:
+        """Tell whether no request that needs a thread is taken now: the queue is full, or the loop cannot keep up."""
+        self._lag = self._lag or Lag()
+        return self._taken >= self._most or (self._taken >= self._threads and self._lag.lasts())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,22 +124,29 @@ class Gateway:
             await _send(await self._in_turn(scope, body), receive, send)
 
     async def _in_turn(self, scope: Scope, body: bytes) -> Any:
-        if self._taken >= self._most:
+        if self.is_full():
             raise OVERLOADED
         self._taken += 1
+        ticket = [True]
+        answering = asyncio.ensure_future(in_thread(self._in_thread, scope, body, ticket))
+        answering.add_done_callback(self._done)
+        await asyncio.wait((answering,), timeout=self._queue_seconds)
+        if not answering.done() and _taken(ticket):
+            raise OVERLOADED
         try:
-            return await in_thread(self._in_thread, scope, body, time.monotonic())
-        except Problem:
-            raise
+            return await answering
         except Exception as error:
             log.exception("defect", path=scope["path"], exc_info=error)
             raise DEFECT from None
-        finally:
-            self._taken -= 1
 
-    def _in_thread(self, scope: Scope, body: bytes, came_at: float) -> Any:
-        if time.monotonic() - came_at > QUEUE_SECONDS:
-            raise OVERLOADED
+    def _done(self, _: asyncio.Future[Any]) -> None:
+        self._taken -= 1
+
+    def _in_thread(self, scope: Scope, body: bytes, ticket: list[bool]) -> Any:
+        if self._lag is not None:
+            self._lag.stand_back()
+        if not _taken(ticket):
+            return None  # it was answered meanwhile that there was no thread in time
         signals.request_started.send(sender=self.__class__, scope=scope)
         response: Any = self._for_threads.get_response(ASGIRequest(scope, BytesIO(body)))
         if not response.streaming:
@@ -151,6 +165,14 @@ class Gateway:
             await _send(response, receive, send)
         finally:
             self._waiting -= 1
+
+
+def _taken(ticket: list[bool]) -> bool:
+    """Take the ticket, and return whether nobody had: the thread takes it to begin, the loop to give up."""
+    try:
+        return ticket.pop()
+    except IndexError:
+        return False
 
 
 def _telling(standing: Standing, send: Send) -> Send:

@@ -4,6 +4,7 @@ SIGTERM and SIGINT drain it: it takes no new connection, answers what it took, e
 """
 
 import socket
+import sys
 from types import FrameType
 from typing import Final
 
@@ -17,6 +18,9 @@ from waybill.runtime import addresses
 
 BACKLOG: Final = 2_048
 DRAIN_SECONDS: Final = 10
+# How long a thread keeps the interpreter from the event loop, which asks for it at every event: Python's own 5 ms
+# would let a loop beside busy threads take less than they can answer, and refuse nobody.
+SWITCH_SECONDS: Final = 0.0002
 
 
 class _Server(uvicorn.Server):
@@ -30,7 +34,9 @@ class _Server(uvicorn.Server):
 
 def serve(gateway: Gateway, host: str, port: int) -> None:
     """Answer on host:port until told to stop; to be called by the main thread. Raises SystemExit where it is taken."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     Connection.most = most_connections()
+    Connection.is_full = gateway.is_full  # pyright: ignore[reportAttributeAccessIssue] - bound already
     try:
         family, address = addresses.resolve(host, port, socket.SOCK_STREAM)
         listener = socket.create_server(address, family=family, backlog=BACKLOG)
