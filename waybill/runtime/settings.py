@@ -115,7 +115,7 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         "below it too, `*` any name, where a proxy in front checks them. In production web needs it.",
     )
     # Each may hold a database session for the length of a request. More answer no more, since one interpreter runs one
-    # at a time, and take it from the event loop (docs/decisions/0031).
+    # at a time, and take it from the event loop (docs/decisions/0032).
     web_threads: int = Field(default=4, ge=1, description="Requests handled at once by one web process.")
     web_queue: int = Field(
         default=32,

@@ -94,7 +94,7 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return  # lingering: what was on its way
         begins = self._in_head and self._head_bytes == 0
-        if begins and self.is_full():
+        if begins and self.is_full() and not self._answering():
             self._refuse(OVERLOADED)  # unread: a refusal must cost a fraction of an answer
             return
         if begins and self._timer is None:
