@@ -23,7 +23,7 @@ class Told(CollectionAdapter):
 
     def pages(self, read):
         self.requests.append(read)
-        yield [ADA]
+        yield [ADA] if read.resource == AUTHORS else []
 
     def count(self, count):
         self.requests.append(count)
