@@ -208,6 +208,10 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
     )
     token_issuer: str = Field(default="waybill", description="`iss` that a bearer token must carry.")
     token_audience: str = Field(default="waybill", description="`aud` that a bearer token must carry.")
+    api_license: str = Field(
+        default="Apache-2.0",
+        description="SPDX identifier of the licence that the API is offered under, as its OpenAPI document says.",
+    )
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
 
     @property

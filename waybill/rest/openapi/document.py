@@ -15,6 +15,7 @@ from ninja.openapi.schema import OpenAPISchema
 from waybill.deciders.outcomes import Code, ErrorCode
 from waybill.rest.openapi.operations import Facts, facts_of
 from waybill.rest.problem import CONTENT_TYPE, Problem
+from waybill.runtime.settings import settings
 
 ALWAYS: Final = (
     Code.MALFORMED_REQUEST,
@@ -30,6 +31,7 @@ ALWAYS: Final = (
 )
 OF_A_BODY: Final = (Code.MALFORMED_JSON, Code.TIMED_OUT, Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE)
 OF_A_KEY: Final = (Code.IDEMPOTENCY_KEY_MISSING, Code.IDEMPOTENCY_KEY_REUSED, Code.IDEMPOTENCY_KEY_IN_USE)
+SCOPE: Final = "x-required-scope"  # `security` has scopes of OAuth 2 flows, and only the issuer knows those
 SOME_ID: Final = "01a1fdef-cb60-72cc-9cdd-70bd5c187fc1"
 
 STRING: Final = {"type": "string"}
@@ -146,6 +148,7 @@ class Document(OpenAPISchema):
     def __init__(self, api: NinjaAPI, path_prefix: str) -> None:
         """Describe the API."""
         super().__init__(api, path_prefix)
+        self["info"]["license"] = {"name": settings().api_license, "identifier": settings().api_license}
         self["info"]["contact"] = {"name": f"Whoever operates the {api.title[:1].lower()}{api.title[1:]}"}
         self["servers"] = [{"url": "/", "description": "The service that gave this document."}]
         self["tags"] = [{"name": name, "description": api.description} for name in self._tags()]
@@ -174,7 +177,7 @@ class Document(OpenAPISchema):
     def _scopes(self) -> str:
         needed: dict[str, list[str]] = {}
         for operation in self._operations():
-            for scope in operation["security"][0]["bearer"]:
+            if scope := operation.get(SCOPE):
                 needed.setdefault(scope, []).append(operation["operationId"])
         lines = [f"`{scope}`: {', '.join(names)}." for scope, names in needed.items()]
         return "\n".join(["A JWT of the token issuer. Operations that name no scope take any token.", *lines])
@@ -185,7 +188,10 @@ class Document(OpenAPISchema):
         facts = facts_of(operation.view_func)
         if facts.deprecated:
             details["deprecated"] = True
-        details["security"] = [{"bearer": [facts.scope] if facts.scope else []}]
+        details["security"] = [{"bearer": []}]
+        if facts.scope:
+            details[SCOPE] = facts.scope
+            details["description"] += f"\n\nThe token needs the scope `{facts.scope}`."
         details["parameters"] += [_parameter(name) for name in _request_headers(facts)]
         described = facts.answers or details["responses"]
         successes = {str(status): dict(said) for status, said in described.items()}
