@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from devstack.cache.artifacts import cache
+from devstack.cache.artifacts import cache, cache_locked
 
 MAKE_SECONDS: Final = 500
 UNREACHABLE: Final = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT")
@@ -58,3 +59,22 @@ def made(source: Path, command: list[str], **environment: str) -> Path:
         if not home.exists():
             copy.rename(home)
     return home
+
+
+def python_with(requirements: Path) -> Path:
+    """Return the Python of an environment with pinned packages, made once for what the file names now."""
+    home = cache() / f"python-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
+    python = home / "bin" / "python"
+    if (home / ".whole").exists():
+        return python
+    with cache_locked():
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(home)],
+            [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=MAKE_SECONDS, check=False)
+            if "ConnectionError" in done.stderr or "Failed to establish" in done.stderr:
+                pytest.skip(f"{requirements}: pip cannot reach its registry")
+            assert done.returncode == 0, done.stderr[-2000:]
+        (home / ".whole").touch()
+    return python
