@@ -47,13 +47,16 @@ Change = Annotated[int, AtMost(lambda: read(InventorySettings).product_max_stock
 
 
 class ListingIn(http.Body):
-    """A product's name and its price, in minor units of the currency."""
+    """A product's name and its price."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [LISTING]})
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [LISTING]})
 
     name: Name
+    """One line, for people."""
     unit_price: UnitPrice
+    """Minor units of `currency`, such as cents."""
     currency: Currency
+    """ISO 4217, one that the shop sells in."""
 
 
 class ProductIn(ListingIn):
@@ -68,27 +71,35 @@ class StockIn(http.Body):
     """Goods received, or a count set right (`quantity` may then be negative)."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"kind": "received", "quantity": 100, "reason": "delivery"}]}
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"kind": "received", "quantity": 100, "reason": "delivery"}]},
     )
 
     kind: Literal["received", "corrected"]
+    """`received` adds what came, `corrected` what a count found too many or too few."""
     quantity: Change
+    """Units to add to `on_hand`."""
     reason: Annotated[str, Field(max_length=200, pattern=http.ONE_LINE, description="Name nobody: it is published.")]
 
 
 class ProductOut(Schema):
-    """A product for sale. `reserved` of the units `on_hand` are held for orders."""
+    """A product for sale."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"sku": "LAMP-01", **LISTING, "on_hand": 100, "reserved": 2}]}
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"sku": "LAMP-01", **LISTING, "on_hand": 100, "reserved": 2}]},
     )
 
     sku: str
     name: str
     unit_price: int
+    """Minor units of `currency`, such as cents."""
     currency: str
+    """ISO 4217."""
     on_hand: int
+    """Units in stock, those held for orders among them."""
     reserved: int
+    """Units of `on_hand` that are held for orders."""
 
 
 class ProductsOut(Schema):

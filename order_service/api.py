@@ -54,47 +54,65 @@ BY_ID: Final = {"order_id": "$response.body#/id"}
 class LineIn(http.Body):
     """A product and how many of it."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     sku: Annotated[str, Field(max_length=64, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+    """Of a product that is for sale; once a line."""
     quantity: Annotated[int, Field(ge=1), AtMost(lambda: read(OrderSettings).order_max_quantity)]
+    """Units of the product."""
 
 
 class OrderIn(http.Body):
     """An order to place. Prices are the shop's; `currency`, where given, must be the one they are in."""
 
     model_config = ConfigDict(
+        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [{"lines": [{"sku": "LAMP-01", "quantity": 2}], "payment_method": "tok_ok", "currency": "EUR"}]
-        }
+        },
     )
 
     lines: Annotated[list[LineIn], Field(min_length=1), AtMost(lambda: read(OrderSettings).order_max_lines)]
+    """What is ordered; each product in one line."""
     # Tokens start with a letter. A card's number in the place of one would be published, and kept for ever.
     payment_method: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z][\x21-\x7e]*$")]
+    """A token of the payment provider, never a card's number."""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """ISO 4217. Where given, the prices must be in it."""
 
 
 class LineOut(Schema):
-    """A line at the price it was placed at, in minor units."""
+    """A line at the price it was placed at."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     sku: str
     quantity: int
     unit_price: int
+    """Minor units of the order's currency, such as cents."""
 
 
 class OrderOut(Schema):
-    """An order as it stands. Amounts are minor units of `currency`."""
+    """An order as it stands."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [EXAMPLE]})
 
     id: UUID
     status: Status
+    """PENDING: waits for stock. RESERVED: waits for the payment. CONFIRMED: paid and sold, final. CANCELLING: stock and
+    payment are being given back. CANCELLED: nothing is held or charged, final."""
     cancellation_reason: Reason | None
+    """Why it is being, or was, cancelled; null of any other order."""
     version: int
+    """Rises by one with each event of the order; the ETag, too."""
     lines: list[LineOut]
     total: int
+    """Minor units of `currency`, such as cents."""
     currency: str
+    """ISO 4217."""
     created_at: datetime
     updated_at: datetime
+    """When the last event was recorded."""
 
 
 class OrdersOut(Schema):
@@ -108,11 +126,17 @@ class OrdersOut(Schema):
 class EventOut(Schema):
     """One event of an order's history."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     id: UUID
+    """The `ce_id` of its record, where it is published."""
     type: str
+    """The event's name, such as `OrderConfirmed`."""
     version: int
+    """Of the order after it."""
     recorded_at: datetime
     data: dict[str, Any]
+    """The event's own fields."""
 
 
 class EventsOut(Schema):

@@ -49,7 +49,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "target_session_attrs": "read-write",
 }
 SCHEMES: Final = ("postgresql://", "postgres://")
-EXAMPLE: Final = "postgresql://user:password@host:5432/database"
+EXAMPLE: Final = "postgresql://user@host:5432/database"  # without a password, which every log line masks
 NUMBERS: Final = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 LARGEST_PORT: Final = 65535
 SEARCH_PATH: Final = re.compile(r"(?:-c\s*|--)search[-_]path\s*=", re.IGNORECASE)
