@@ -91,7 +91,9 @@ class Load:
             with suppress(httpx.TransportError):
                 answer = client.post(path, json=body, headers=key)
                 if answer.status_code == 503:
-                    self.unavailable.append(time.monotonic())
+                    # On a busy machine a request may wait too long for its turn: it is refused, and nothing was done.
+                    if answer.json()["code"] != "overloaded":
+                        self.unavailable.append(time.monotonic())
                 elif answer.status_code != 409 or answer.json()["code"] != "idempotency_key_in_use":
                     return answer
             time.sleep(RETRY_SECONDS)
