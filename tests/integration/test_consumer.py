@@ -249,6 +249,6 @@ def test_housekeeping_forgets_what_is_old_in_portions_and_keeps_dead_letters(inv
             "WHERE id NOT IN (SELECT id FROM received WHERE status = 2 ORDER BY id DESC LIMIT 1)"
         )
     monkeypatch.setattr(housekeeping, "FORGET_ROWS", 2)
-    assert housekeeping.clean(settings()) == 1.0
-    assert housekeeping.clean(settings()) == housekeeping.HOUSEKEEPING_SECONDS
+    assert housekeeping.clean(service, settings()) == 1.0
+    assert housekeeping.clean(service, settings()) == housekeeping.HOUSEKEEPING_SECONDS
     assert sorted(Received.objects.values_list("status", flat=True)) == [FAILED, SUCCEEDED]

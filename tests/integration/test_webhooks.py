@@ -211,7 +211,7 @@ def test_deliveries_that_ended_long_ago_are_removed_and_no_check_misses_them(dat
         somebody.execute(backdate, [[old.pk, locked.pk, pending.pk]])
         somebody.commit()
         somebody.execute("SELECT FROM deliveries WHERE delivery_id = %s FOR UPDATE", [locked.pk])
-        clean(settings())
+        clean(service, settings())
     assert {row.pk for row in DeliveryRow.objects.all()} == {young.pk, locked.pk, pending.pk}
     with pytest.raises(CommandRefused, match="there is no delivery"):
         do(Redeliver(customer_id=CUSTOMER, webhook_id=webhook_id, delivery_id=old.pk))

@@ -6,6 +6,7 @@ import structlog
 from django.apps import apps
 from django.db import connection
 
+from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import may_succeed_later, one_line
 from waybill.deciders import retention
 from waybill.inbox import inbox
@@ -16,10 +17,13 @@ HOUSEKEEPING_SECONDS = 3600.0  # between two looks; what is old by then is hours
 FORGET_ROWS = 5_000  # at once: messages wait meanwhile, for some 50 ms
 
 
-def clean(settings: Settings) -> float:
+def clean(subscriber: Subscriber, settings: Settings) -> float:
     """Remove what is old, at most FORGET_ROWS of each kind; returns the seconds until it is worth while again."""
     try:
-        removed = {"inbox": inbox.forget(settings.inbox_days, FORGET_ROWS), **retention.forget(FORGET_ROWS)}
+        removed = {
+            "inbox": inbox.forget(settings.inbox_days, FORGET_ROWS),
+            **retention.forget(subscriber.tables.values(), FORGET_ROWS),
+        }
         if apps.is_installed("waybill.rest"):
             from waybill.rest import idempotency  # brings what only the web program needs at its start
 

@@ -78,7 +78,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
         lambda: _record_reactions(subscriber),
         lambda: _show_gaps(starts),
         lambda: redrive_registered(subscriber, settings),
-        lambda: clean(settings),
+        lambda: clean(subscriber, settings),
     )
     commit_at = time.monotonic()
     handled: dict[Partition, Message] = {}

@@ -22,6 +22,11 @@ class Subscriber(Protocol):
         ...
 
     @cached_property
+    def tables(self) -> Mapping[str, Any]:
+        """Return aggregate type → Django model of its rows; empty where nothing is decided."""
+        ...
+
+    @cached_property
     def reaction_to(self) -> Mapping[str, tuple[type[Event], Any]]:
         """Return event type → (event class, what is called); messages of other types are passed by their headers."""
         ...

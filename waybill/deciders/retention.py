@@ -1,9 +1,9 @@
 """Rows of aggregates that ended long ago, and that are kept for a time only. Their events stay in the outbox."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from django.apps import apps
 from django.db import connection
 from psycopg import sql
 
@@ -17,9 +17,9 @@ DELETE FROM {table} WHERE {key} IN (
 """
 
 
-def forget(at_most: int) -> dict[str, int]:
+def forget(models: Iterable[type[AggregateRow]], at_most: int) -> dict[str, int]:
     """Remove rows that are older than they are kept, so many of each kind; returns how many by aggregate type."""
-    kept = {model: model.kept() for model in apps.get_models() if issubclass(model, AggregateRow)}
+    kept = {model: model.kept() for model in models}
     return {model.aggregate_type: _forget(model, time, at_most) for model, time in kept.items() if time is not None}
 
 

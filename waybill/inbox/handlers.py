@@ -55,6 +55,11 @@ class Handlers:
     marked: Sequence[tuple[type[Event], Handler]]
 
     @cached_property
+    def tables(self) -> Mapping[str, Any]:
+        """Return nothing: a project's rows are its own."""
+        return {}
+
+    @cached_property
     def reaction_to(self) -> Mapping[str, tuple[type[Event], Sequence[Handler]]]:
         """Return event type → (event class, handlers)."""
         found: dict[str, tuple[type[Event], list[Handler]]] = {}
