@@ -1,11 +1,13 @@
 """What a program says of itself, in a row of its service's database: for `outbox status`, which asks no program.
 
-The row is written every BEAT_SECONDS on the program's side session. A program that cannot log in writes none, and one
-that dies leaves its row behind: in both cases the heartbeat grows old. One that is told to stop says so.
+The row is written every BEAT_SECONDS, and soon after the state has changed, on the program's side session. A program
+that cannot log in writes none, and one that dies leaves its row behind: in both cases the heartbeat grows old. One that
+is told to stop says so.
 """
 
 import os
 import socket
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,6 +24,7 @@ from waybill.observability.metrics import Program
 log: Any = structlog.get_logger()
 
 BEAT_SECONDS: Final = 5.0  # a third of SILENT_SECONDS, so that one lost write alarms nobody
+LOOK_SECONDS: Final = 0.5  # a state that changed is told this soon, and no more often
 SILENT_SECONDS: Final = 15.0
 """Without a heartbeat for this long a program is taken for silent: three were missed."""
 
@@ -71,7 +74,7 @@ def reported(session: SideSession, program: Program, state: State, instance: str
 def _beat(session: SideSession, key: dict[str, str], state: State, over: Event) -> None:
     begun = failing = False
     while not over.is_set():
-        role, reason = state()
+        told = role, reason = state()
         values = {**key, "state": "waiting" if reason else role, "reason": reason}
         try:
             if not begun:
@@ -83,7 +86,9 @@ def _beat(session: SideSession, key: dict[str, str], state: State, over: Event) 
             if not failing:
                 log.warning("state not written", reason=one_line(error))
             failing = True
-        over.wait(BEAT_SECONDS)
+        beat_at = time.monotonic() + BEAT_SECONDS
+        while not over.wait(LOOK_SECONDS) and time.monotonic() < beat_at and state() == told:
+            pass
 
 
 def _forget(key: dict[str, str], connection: psycopg.Connection) -> None:
