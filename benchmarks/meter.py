@@ -83,7 +83,7 @@ def wait_for_end(topic: Topic, peer: Peer, wanted: int, deadline_seconds: float)
         peer.fail_if_dead()
         if time.perf_counter() > deadline:
             raise AssertionError(f"{peer.name}: {wanted - end} records are missing on {topic.name}\n{peer.tail()}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)  # a look costs the broker CPU, which is measured
     at = time.perf_counter()
     assert end == wanted, f"{peer.name}: {end - wanted} records too many on {topic.name}"
     return at
@@ -95,7 +95,7 @@ def measure(stage: Stage, peer: Peer, topic: Topic, events: int, *, phase: str, 
     meter, started = Meter(stage, peer), time.perf_counter()
     peer.release(events)
     ended = wait_for_end(topic, peer, wanted, 60 + events / SLOWEST_PER_SECOND)
-    time.sleep(AFTERWARDS_SECONDS)
+    time.sleep(AFTERWARDS_SECONDS)  # what a peer does after its last record belongs to its cost
     spent = meter.seconds()
     peer.settle()
     peer.hold()

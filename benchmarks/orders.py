@@ -52,7 +52,7 @@ class Confirmations:
             message = self.consumer.poll(10)
             assert message is not None, "the broker does not answer"
             error = message.error()
-            if error is not None and error.code() == confluent_kafka.KafkaError._PARTITION_EOF:  # noqa: SLF001
+            if error is not None and error.code() == confluent_kafka.KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
                 read.add(message.partition())
         self.thread.start()
         return self

@@ -182,7 +182,7 @@ def measure(who: Contestant, database: psutil.Process, sagas: int, in_flight: in
     before, started = used(), time.perf_counter()
     taken = who.run(sagas, in_flight)
     seconds = time.perf_counter() - started
-    time.sleep(AFTERWARDS_SECONDS)
+    time.sleep(AFTERWARDS_SECONDS)  # what is done after the last answer belongs to the cost
     after = used()
     # A program that was started anew in between begins at 0.
     spent = {name: used_now - before.get(name, 0) for name, used_now in after.items()}

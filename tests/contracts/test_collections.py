@@ -1,7 +1,6 @@
 """The collection contract, on any service that has the library's collections (docs/reference)."""
 
 import json
-import os
 import uuid
 
 import httpx2
@@ -12,11 +11,7 @@ from tests.support import collection_server
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    if given := os.environ.get("WAYBILL_COLLECTIONS_URL"):
-        yield given
-        return
-    file = tmp_path_factory.mktemp("library") / "library.sqlite"
-    with collection_server.running(file, "tests.support.library.urls", "tests.support.library") as started:
+    with collection_server.library(tmp_path_factory.mktemp("library")) as started:
         yield started
 
 

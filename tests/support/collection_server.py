@@ -3,6 +3,7 @@
 python -m tests.support.collection_server FILE URLCONF APP... prints its address, and serves until its input ends.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -35,6 +36,16 @@ def running(file: Path, urlconf: str, *installed: str, path: tuple[str, ...] = (
             yield url
         finally:
             server.communicate()
+
+
+@contextmanager
+def library(folder: Path) -> Iterator[str]:
+    """Yield a service of the library's collections; WAYBILL_COLLECTIONS_URL names another one that has them."""
+    if given := os.environ.get("WAYBILL_COLLECTIONS_URL"):
+        yield given
+        return
+    with running(folder / "library.sqlite", "tests.support.library.urls", "tests.support.library") as url:
+        yield url
 
 
 def tables() -> list:

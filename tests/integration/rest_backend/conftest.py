@@ -1,7 +1,5 @@
 """Models of an app whose rows are behind REST: on a real service, or on one that misbehaves."""
 
-import os
-
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -20,12 +18,7 @@ def installed():
 
 @pytest.fixture(scope="session")
 def service_url(tmp_path_factory):
-    """A service of the contract; WAYBILL_COLLECTIONS_URL names another one that has the library's collections."""
-    if given := os.environ.get("WAYBILL_COLLECTIONS_URL"):
-        yield given
-        return
-    file = tmp_path_factory.mktemp("library") / "library.sqlite"
-    with collection_server.running(file, "tests.support.library.urls", "tests.support.library") as url:
+    with collection_server.library(tmp_path_factory.mktemp("library")) as url:
         yield url
 
 
