@@ -91,6 +91,7 @@ class SQLCompiler(django.SQLCompiler):
 
     def count(self) -> int:
         """Return how many rows the query has, its slice and the repetitions of its joins included."""
+        self._refuse()
         query = self.query
         if query.distinct and not self._has_key():
             return sum(1 for _ in self._rows())
@@ -394,7 +395,6 @@ class SQLAggregateCompiler(SQLCompiler):
         if len(annotations) != 1 or not _is_count_star(next(iter(annotations.values()))):
             raise NotSupportedError(f"aggregate({', '.join(annotations)}) is not supported by services")
         inner = self.query.inner_query.get_compiler(self.using, elide_empty=self.elide_empty)
-        inner._refuse()  # noqa: SLF001 - its own kind
         return (inner.count(),)
 
 

@@ -1,7 +1,7 @@
 """A query becomes a request that knows nothing of HTTP."""
 
 import pytest
-from django.db import connections
+from django.db import NotSupportedError, connections
 from django.db.models import Q
 
 from tests.support.library.models import Author, Book
@@ -94,3 +94,11 @@ def test_the_rows_of_related_tables_come_by_one_list_of_keys(requests):
     list(Book.objects.using(ALIAS).filter(author__name="Ada").values_list("pk"))
     assert requests[0] == Read(AUTHORS, ("id",), Compare("name", "exact", "Ada"), limit=201)
     assert requests[1].where == Compare("author_id", "in", (1,))
+
+
+def test_a_count_is_refused_where_its_rows_would_be(requests):
+    across = authors().extra(tables=["library_book"])
+    for asked in (lambda: list(across), across.count):
+        with pytest.raises(NotSupportedError, match="extra"):
+            asked()
+    assert requests == []
