@@ -66,6 +66,7 @@ def test_who_is_not_let_in_for_now_acts_on_nothing_and_health_answers(pair):
     one = caller(pair[0], "eager")
     assert {read(one).status for _ in range(QUOTA)} == {200}
     assert_refused(one.say(one.post(b'{"lines": [{"sku": "LAMP", "quantity": 1}], "payment_method": "tok_ok"}')))
+    assert_refused(one.say(one.head("POST", content_length="40"), seconds=5))  # the body is not waited for
     assert pair[0].ask("/readyz")[0] == 200
     assert 'http_refused_total{reason="rate_limited"}' in pair[0].ask("/metrics")[1]
 

@@ -15,9 +15,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from waybill.deciders.outcomes import Code
-from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
+from waybill.rest.serving import refusals
+from waybill.rest.serving.refusals import OVERLOADED
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
 HEAD_SECONDS: Final = 10.0
@@ -36,15 +37,8 @@ PIPELINED: Final = Problem(
     400, Code.MALFORMED_REQUEST, f"more than {MOST_PIPELINED} requests were sent without an answer"
 )
 HEAD_TOO_SLOW: Final = Problem(408, Code.TIMED_OUT, f"the headers were not complete after {HEAD_SECONDS:g} s")
-OVERLOADED: Final = Problem(
-    503,
-    Code.OVERLOADED,
-    "too many requests at once; nothing was done, try again",
-    headers={"Retry-After": "1"},
-)
 TOO_MANY: Final = Problem(503, Code.OVERLOADED, "too many connections; try again", headers={"Retry-After": "1"})
 FOR_BROWSERS: Final = (*SECURITY_HEADERS, (CONTENT_SECURITY_POLICY, NOTHING_RUNS))
-REASONS: Final = {400: "malformed", 408: "slow", 414: "too_large", 431: "too_large", 503: "overloaded"}
 
 
 def most_connections() -> int:
@@ -178,7 +172,7 @@ class Connection(HttpToolsProtocol):
             return
         self._refused = True
         self._no_timer()
-        metrics.inc("http_refused_total", reason=REASONS[problem.status])
+        refusals.count(problem)
         if self._answering():
             self._let_go()
             self.transport.close()  # an answer of ours would be read as that of an earlier request

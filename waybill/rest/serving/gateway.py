@@ -1,7 +1,7 @@
 """Between the connections and Django: what waits, waits without a thread.
 
-The body of a request is read by the event loop, with a deadline and bounds, and the caller's rate limit is heeded,
-before a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits for a
+The caller's rate limit is heeded, and the body of a request read by the event loop, with a deadline and bounds, before
+a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits for a
 bounded time. Whoever comes beyond that, or while the loop itself is behind (lag.py), is answered 503 with Retry-After,
 before the request is even parsed (connections.py): at more load than the service can take, a refusal must cost a
 fraction of an answer. A request that waited too long for a thread is not begun: its client has likely given up.
@@ -30,14 +30,14 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
 from waybill.deciders.outcomes import Code
-from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
-from waybill.rest.serving import hosts
+from waybill.rest.serving import hosts, refusals
 from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
 from waybill.rest.serving.lag import Lag
 from waybill.rest.serving.rate_limit_sharing import SharedRateLimits
 from waybill.rest.serving.rate_limits import Policy, Standing
+from waybill.rest.serving.refusals import OVERLOADED
 from waybill.rest.serving.request_threads import in_thread
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 
@@ -46,19 +46,7 @@ Scope = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 MOST_WAITING: Final = 2_000  # async requests and streams: each costs a socket and some kilobytes
-OVERLOADED: Final = Problem(
-    503, Code.OVERLOADED, "too many requests at once; nothing was done, try again", headers={"Retry-After": "1"}
-)
 DEFECT: Final = Problem(500, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
-REASONS: Final = {
-    400: "malformed",
-    408: "slow",
-    413: "too_large",
-    421: "misdirected",
-    429: "rate_limited",
-    500: "defect",
-    503: "overloaded",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +93,12 @@ class Gateway:
         scope["headers"] = [(name, value) for name, value in scope["headers"] if b"_" not in name]
         try:
             hosts.check(scope["headers"], self._hosts)
+            if self._rates is not None:
+                standing = self._rates.admit(scope["headers"], (scope["client"] or ("",))[0])
+                send = _telling(standing, send)
+                if not standing.admitted:
+                    raise standing.problem()
             async with self._bodies.read(scope["headers"], receive) as body:
-                if self._rates is not None:
-                    standing = self._rates.admit(scope["headers"], (scope["client"] or ("",))[0])
-                    send = _telling(standing, send)
-                    if not standing.admitted:
-                        raise standing.problem()
                 await self._answer(scope, body, receive, send)
         except HungUp:
             return
@@ -232,7 +220,7 @@ async def _stream(response: StreamingHttpResponse, send: Send) -> None:
 
 
 async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
-    metrics.inc("http_refused_total", reason=REASONS[problem.status])
+    refusals.count(problem)
     headers, body = problem.plain(new_id())
     hangs_up = "Connection" in problem.headers
     await send(_start(problem.status, headers))
