@@ -8,7 +8,7 @@ the other side can also repeat a row; the compiler takes those joins out of the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.db import NotSupportedError
 from django.db.models import Model, Q, QuerySet
@@ -256,7 +256,8 @@ class Conditions:
             query.clear_ordering(force=True)
             query.set_limits(high=self.connection.max_ids + 1)
         compiler = query.get_compiler(self.connection.home_of(query.model))
-        return bounded((row[0] for row in compiler.results_iter(tuple_expected=True)), self.connection, query.model)
+        rows = compiler.results_iter(tuple_expected=True)
+        return bounded((row[0] for row in rows), self.connection, cast("type[Model]", query.model))
 
 
 def related_values(field: Any, where: Filter, connection: Any) -> list[Any]:

@@ -1,0 +1,151 @@
+"""Writes: a row is written by its key, in the version in which it was read."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from django.db import NotSupportedError
+from django.db.models import Model
+from django.db.models.expressions import DatabaseDefault
+from django.db.models.sql import compiler as django
+from django.db.models.sql.constants import ROW_COUNT
+
+from waybill.rest.filters import MOST_VALUES, NOTHING, Compare
+from waybill.rest_backend.compiler.reads import SQLCompiler
+from waybill.rest_backend.errors import StaleVersion
+from waybill.rest_backend.operations import as_json
+from waybill.rest_backend.request import Delete, Insert, Row, Update
+
+
+class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
+    """Inserts."""
+
+    def execute_sql(self, returning_fields: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return, for each row, the values that the service gave."""
+        query = self.query
+        if query.on_conflict:
+            raise NotSupportedError(
+                "bulk_create() with ignore_conflicts or update_conflicts is not supported by services"
+            )
+        meta = query.get_meta()
+        resource = self.connection.resource(meta)
+        fields = [] if meta.proxy and not query.fields else list(query.fields)
+        rows = tuple(self._row(fields, each) for each in query.objs)
+        found = self.connection.adapter.insert(Insert(resource, rows))
+        for row in found:
+            self.connection.seen(resource, row)
+        if not returning_fields:
+            return []
+        values = [tuple(row[field.column] for field in returning_fields) for row in found]
+        columns = [field.get_col(meta.db_table) for field in returning_fields]
+        converters = self.get_converters(columns)
+        return list(self.apply_converters(values, converters)) if converters else values
+
+    def _row(self, fields: Sequence[Any], each: Any) -> Row:
+        values = {field: self.pre_save_val(field, each) for field in fields}
+        return {
+            field.column: self._ready(field, value)
+            for field, value in values.items()
+            if not isinstance(value, DatabaseDefault)
+        }
+
+    def _ready(self, field: Any, value: Any) -> Any:
+        if hasattr(value, "resolve_expression"):
+            raise NotSupportedError(f"an expression as the value of {field.name} is not supported by services")
+        return as_json(field.get_db_prep_save(value, connection=self.connection))
+
+
+class _Writing(SQLCompiler):
+    """What updates and deletes have in common: they are made row by row, by key."""
+
+    def _keys(self) -> list[tuple[Any, str | None]]:
+        """Return the rows' keys, each with its version where one was read."""
+        resource = self._resource()
+        _, where = self._where()
+        match where:
+            case Compare(field, "exact", key) if field == resource.key:
+                return [(key, self.connection.version_of(resource, key))]
+            case Compare(field, "in", keys) if field == resource.key:
+                return [(key, self.connection.version_of(resource, key)) for key in cast("tuple[Any, ...]", keys)]
+            case _ if where == NOTHING:
+                return []
+            case _:
+                return self._found_keys()
+
+    def _found_keys(self) -> list[tuple[Any, str | None]]:
+        """Ask for the rows first. A row that changes before it is written is refused by its version, and not missed."""
+        from django.db.models.sql import Query
+
+        resource = self._resource()
+        query = self.query.chain(klass=Query)
+        query.clear_select_clause()
+        query.clear_ordering(force=True)
+        query.add_fields([query.get_meta().pk.name])
+        rows = query.get_compiler(self.using)._rows()  # noqa: SLF001 - its own kind
+        return [(key, self.connection.version_of(resource, key)) for key in dict.fromkeys(row[0] for row in rows)]
+
+
+class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
+    """Updates."""
+
+    def execute_sql(self, result_type: str = ROW_COUNT) -> int:
+        """Return how many rows there were."""
+        query = self.query
+        values = {field.column: self._ready(field, value) for field, _, value in query.values}
+        if not values and not query.related_updates:
+            return 0
+        resource = self._resource()
+        keys = self._keys()
+        updated = sum(self._update(Update(resource, key, values, version)) for key, version in keys) if values else 0
+        return max(updated, self._update_parents([key for key, _ in keys]))
+
+    def _update(self, update: Update) -> int:
+        try:
+            row = self.connection.adapter.update(update)
+        except StaleVersion:
+            self.connection.forget(update.resource, update.key)
+            raise
+        if row is None:
+            self.connection.forget(update.resource, update.key)
+            return 0
+        self.connection.seen(update.resource, row)
+        return 1
+
+    def _update_parents(self, keys: Sequence[Any]) -> int:
+        """Update the tables of parent models, whose rows have the same keys."""
+        query = self.query
+        if not query.related_updates:
+            return 0
+        meta = query.get_meta()
+        if any(meta.get_ancestor_link(model) != meta.pk for model in query.related_updates):
+            raise NotSupportedError("an update of a parent model by another key is not supported by services")
+        query.related_ids = {model: list(keys) for model in query.related_updates}
+        return max(one.get_compiler(self.using).execute_sql(ROW_COUNT) or 0 for one in query.get_related_updates())
+
+    def _ready(self, field: Any, value: Any) -> Any:
+        if isinstance(value, Model):
+            value = value.prepare_database_save(field)
+        if hasattr(value, "resolve_expression"):
+            raise NotSupportedError(
+                f"{type(value).__name__}() as the value of {field.name} is not supported by services"
+            )
+        return as_json(field.get_db_prep_save(value, connection=self.connection))
+
+
+class SQLDeleteCompiler(django.SQLDeleteCompiler, _Writing):
+    """Deletes."""
+
+    def execute_sql(self, result_type: str = ROW_COUNT, **_options: Any) -> int:
+        """Return how many rows were deleted."""
+        resource = self._resource()
+        keys = self._keys()
+        deleted = 0
+        for start in range(0, len(keys), MOST_VALUES):
+            part = keys[start : start + MOST_VALUES]
+            version = part[0][1] if len(part) == 1 else None
+            deleted += self._delete(Delete(resource, tuple(key for key, _ in part), version))
+        return deleted
+
+    def _delete(self, delete: Delete) -> int:
+        for key in delete.keys:
+            self.connection.forget(delete.resource, key)
+        return self.connection.adapter.delete(delete)
