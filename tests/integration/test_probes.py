@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ from devstack.harness.wait import wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.programs import Program, program
 from tests.support.providers.process import free_port
+from waybill.observability.readiness import CACHE_SECONDS
 
 PROBES = 300
 KINDS = ("web", "consumer", "worker")
@@ -79,6 +81,20 @@ def test_readiness_tells_of_a_server_that_became_read_only(server: PostgresServe
 
 
 @pytest.mark.slow
+def test_a_session_that_was_lost_while_nobody_asked_makes_no_program_unready(
+    server: PostgresServer, database: ServiceDatabase
+) -> None:
+    with program("web", database.service_url) as running:
+        running.wait_for("readiness", lambda: running.unready() is None, 60)
+        ended = server.execute(
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database.name}'"
+        )
+        assert ended
+        asked = time.monotonic()
+        wait_until(lambda: time.monotonic() - asked > CACHE_SECONDS, deadline_seconds=5, what="a question of its own")
+        assert running.unready() is None
+
+
 def test_who_hangs_up_leaves_no_traceback_and_who_says_nothing_holds_no_thread(database: ServiceDatabase) -> None:
     with program("worker", database.service_url) as running:
         reached(running)

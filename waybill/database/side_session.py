@@ -23,7 +23,10 @@ LIMITS: Final = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '1
 
 
 class SideSession:
-    """A session that connects when first asked, and anew after each failure."""
+    """A session that connects when first asked, and anew after each failure.
+
+    A question that meets a session lost meanwhile is asked once more, so it must be one that may be answered twice.
+    """
 
     def __init__(self, url: str, program: str, *, pooled: bool = False) -> None:
         """Start the thread; connects to nothing yet. `program` is the session's name in pg_stat_activity."""
@@ -62,15 +65,25 @@ class SideSession:
                 self._free.release()
 
     def _answer(self, question: Callable[[psycopg.Connection], Answer]) -> Answer:
-        if self._connection is None or self._connection.closed:
-            session = parameters(self._url, f"{self._program} side session", pooled=self._pooled)
-            session |= {"connect_timeout": CONNECT_SECONDS}
-            self._connection = open_session(session, pooled=self._pooled)
-            self._connection.autocommit = False
+        if self._connection is not None and not self._connection.closed:
+            try:
+                return self._ask(self._connection, question)
+            except psycopg.OperationalError:
+                if not self._connection.broken:
+                    raise
+                # Lost while nobody asked, by a restart say: that tells nothing of the server of now.
+        session = parameters(self._url, f"{self._program} side session", pooled=self._pooled)
+        session |= {"connect_timeout": CONNECT_SECONDS}
+        self._connection = open_session(session, pooled=self._pooled)
+        self._connection.autocommit = False
+        return self._ask(self._connection, question)
+
+    def _ask(self, connection: psycopg.Connection, question: Callable[[psycopg.Connection], Answer]) -> Answer:
         try:
-            with self._connection.transaction():
-                self._connection.execute(LIMITS)
-                return question(self._connection)
+            with connection.transaction():
+                connection.execute(LIMITS)
+                return question(connection)
         except psycopg.Error:
-            self._connection.close()  # the next one may meet another server, or another password
+            if not connection.broken:
+                connection.close()  # the next one may meet another server, or another password
             raise
