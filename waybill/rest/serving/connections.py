@@ -20,7 +20,9 @@ from waybill.rest.problem import Problem
 from waybill.rest.serving import refusals
 from waybill.rest.serving.refusals import OVERLOADED
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
+from waybill.rest.serving.unread import unread_seconds
 
+MOST_UNREAD_SECONDS: Final = 0.25
 HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75  # longer than the minute that balancers keep a connection open without a request
 UNREAD_SECONDS: Final = 20.0
@@ -56,6 +58,8 @@ class Connection(HttpToolsProtocol):
     """How many there may be at once; the server sets it."""
     is_full: Callable[[], bool]
     """Whether a request would not be taken; the server sets it."""
+    is_busy: Callable[[], bool]
+    """Whether a request would have to wait for a thread; the server sets it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -88,7 +92,7 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return  # lingering: what was on its way
         begins = self._in_head and self._head_bytes == 0
-        if begins and self.is_full() and not self._answering():
+        if begins and not self._answering() and (self.is_full() or self._has_waited_too_long()):
             self._refuse(OVERLOADED)  # unread: a refusal must cost a fraction of an answer
             return
         if begins and self._timer is None:
@@ -193,6 +197,9 @@ class Connection(HttpToolsProtocol):
         for cycle in self._open:
             cycle.disconnected = True
             cycle.message_event.set()
+
+    def _has_waited_too_long(self) -> bool:
+        return self.is_busy() and unread_seconds(self.transport.get_extra_info("socket")) > MOST_UNREAD_SECONDS
 
     def _answering(self) -> bool:
         cycle: Any = self.cycle  # None before the first request

@@ -2,9 +2,9 @@
 
 The caller's rate limit is heeded, and the body of a request read by the event loop, with a deadline and bounds, before
 a thread is taken. Then as many requests are in work as there are threads, and a bounded number waits for a
-bounded time. Whoever comes beyond that, or while the loop itself is behind (lag.py), is answered 503 with Retry-After,
-before the request is even parsed (connections.py): at more load than the service can take, a refusal must cost a
-fraction of an answer. A request that waited too long for a thread is not begun: its client has likely given up.
+bounded time. Whoever comes beyond that, or has waited in the kernel for the loop (unread.py), is answered 503 with
+Retry-After, before the request is even parsed (connections.py): at more load than the service can take, a refusal must
+cost a fraction of an answer. A request that waited too long for a thread is not begun: its client has likely given up.
 
 The threads are kept, and each its database connection. Django's own ASGI handler makes a thread a request, and with it
 a connection; here the endpoints run in the threads as they would under WSGI. An async endpoint runs in the event loop
@@ -34,7 +34,6 @@ from waybill.observability.telemetry import new_id
 from waybill.rest.problem import Problem
 from waybill.rest.serving import hosts, refusals
 from waybill.rest.serving.bodies import Bodies, HungUp, Message, Receive, discard, hung_up
-from waybill.rest.serving.lag import Lag
 from waybill.rest.serving.rate_limit_sharing import SharedRateLimits
 from waybill.rest.serving.rate_limits import Policy, Standing
 from waybill.rest.serving.refusals import OVERLOADED
@@ -76,16 +75,18 @@ class Gateway:
         self._hosts = allowed_hosts
         self._threads, self._most = limits.threads, limits.threads + limits.queue
         self._queue_seconds = limits.queue_seconds
-        self._lag: Lag | None = None  # begins with the first request, in its loop
         self._bodies = Bodies(limits.body_bytes)
         self._rates = limits.rate and SharedRateLimits(limits.rate)
         self._for_threads, self._for_loop = Handler(is_async=False), Handler(is_async=True)
         self._taken = self._waiting = 0
 
     def is_full(self) -> bool:
-        """Tell whether no request that needs a thread is taken now: the queue is full, or the loop cannot keep up."""
-        self._lag = self._lag or Lag()
-        return self._taken >= self._most or (self._taken >= self._threads and self._lag.lasts())
+        """Tell whether no request that needs a thread is taken now: the queue is full."""
+        return self._taken >= self._most
+
+    def is_busy(self) -> bool:
+        """Tell whether a request that needs a thread would have to wait for one."""
+        return self._taken >= self._threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -131,8 +132,6 @@ class Gateway:
         self._taken -= 1
 
     def _in_thread(self, scope: Scope, body: bytes, ticket: list[bool]) -> Any:
-        if self._lag is not None:
-            self._lag.stand_back()
         if not _taken(ticket):
             return None  # it was answered meanwhile that there was no thread in time
         signals.request_started.send(sender=self.__class__, scope=scope)

@@ -37,6 +37,7 @@ def serve(gateway: Gateway, host: str, port: int) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     Connection.most = most_connections()
     Connection.is_full = gateway.is_full  # pyright: ignore[reportAttributeAccessIssue] - bound already
+    Connection.is_busy = gateway.is_busy  # pyright: ignore[reportAttributeAccessIssue] - bound already
     try:
         family, address = addresses.resolve(host, port, socket.SOCK_STREAM)
         listener = socket.create_server(address, family=family, backlog=BACKLOG)
