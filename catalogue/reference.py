@@ -62,9 +62,18 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "Models on services": {
         "waybill.rest_backend.router": ("ServiceRouter",),
         "waybill.rest_backend.incoming": ("pass_on", "callers_token", "current_request"),
+        "waybill.rest_backend.form_errors": ("FormErrors",),
+        "waybill.rest_backend.unavailable": ("UnavailablePage",),
         "waybill.rest_backend.adapter": ("CollectionAdapter",),
         "waybill.rest_backend.request": ("Read", "Count", "Insert", "Update", "Delete"),
-        "waybill.rest_backend.errors": ("ServiceUnavailable", "NotAuthenticated", "StaleVersion", "TooManyRows"),
+        "waybill.rest_backend.errors": (
+            "ServiceUnavailable",
+            "NotAuthenticated",
+            "RefusedWrite",
+            "NotValid",
+            "StaleVersion",
+            "TooManyRows",
+        ),
     },
     "Settings and ids": {
         "waybill.runtime.settings": ("Environment", "read", "settings"),

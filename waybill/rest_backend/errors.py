@@ -9,10 +9,10 @@
 | 409 | IntegrityError |
 | 412 | ValidationError (StaleVersion) |
 | 422 of a read | NotSupportedError: the service has no such field or lookup |
-| 422 of a write | ValidationError by field |
+| 422 of a write | ValidationError by field (NotValid) |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
@@ -38,7 +38,21 @@ class TooManyRows(NotSupportedError):
     """A queryset that would fetch more rows than the connection's limit."""
 
 
-class StaleVersion(ValidationError):
+class RefusedWrite(ValidationError):
+    """A write that a service refused for what it says; nothing was written."""
+
+    model: Any = None
+    instances: Sequence[Any] = ()
+    """What was to be inserted."""
+    pks: Sequence[Any] = ()
+    """Of the rows that were to be changed or deleted."""
+
+
+class NotValid(RefusedWrite):
+    """Values that the service does not accept; its messages stand by column."""
+
+
+class StaleVersion(RefusedWrite):
     """A row that was changed by somebody else since it was read."""
 
 
@@ -57,7 +71,7 @@ def of(call: str, status: int, problem: Mapping[str, Any], *, writing: bool, ret
         case 412:
             return StaleVersion("This was changed by somebody else meanwhile. Load it again.", code="stale")
         case 422 if writing:
-            return ValidationError(_by_field(problem))
+            return NotValid(_by_field(problem))
         case 422:
             return NotSupportedError(said)
         case _:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from inspect import iscoroutinefunction
 from typing import Any, Final
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.utils.decorators import sync_and_async_middleware
 
@@ -35,6 +35,11 @@ def callers_token() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
+def awaits(get_response: Callable[[HttpRequest], Any]) -> bool:
+    """Tell whether a middleware's next one is to be awaited; a class of Django's says it in a way of asgiref's."""
+    return iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated] - inspect's knows no such class on 3.11
+
+
 @sync_and_async_middleware
 def pass_on(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Remember the request while it is answered (Django middleware)."""
@@ -53,4 +58,4 @@ def pass_on(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest
         finally:
             _current.reset(token)
 
-    return in_loop if iscoroutinefunction(get_response) else in_thread
+    return in_loop if awaits(get_response) else in_thread

@@ -1,6 +1,7 @@
 """Writes: a row is written by its key, in the version in which it was read."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from django.db import NotSupportedError
@@ -11,7 +12,7 @@ from django.db.models.sql.constants import ROW_COUNT
 
 from waybill.rest.filters import MOST_VALUES, NOTHING, Compare
 from waybill.rest_backend.compiler.reads import SQLCompiler
-from waybill.rest_backend.errors import StaleVersion
+from waybill.rest_backend.errors import RefusedWrite, StaleVersion
 from waybill.rest_backend.operations import as_json
 from waybill.rest_backend.request import Delete, Insert, Row, Update
 
@@ -30,7 +31,8 @@ class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
         resource = self.connection.resource(meta)
         fields = [] if meta.proxy and not query.fields else list(query.fields)
         rows = tuple(self._row(fields, each) for each in query.objs)
-        found = self.connection.adapter.insert(Insert(resource, rows))
+        with _told_of(query.model, instances=query.objs):
+            found = self.connection.adapter.insert(Insert(resource, rows))
         for row in found:
             self.connection.seen(resource, row)
         if not returning_fields:
@@ -100,7 +102,8 @@ class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
 
     def _update(self, update: Update) -> int:
         try:
-            row = self.connection.adapter.update(update)
+            with _told_of(self.query.model, keys=[update.key]):
+                row = self.connection.adapter.update(update)
         except StaleVersion:
             self.connection.forget(update.resource, update.key)
             raise
@@ -148,4 +151,15 @@ class SQLDeleteCompiler(django.SQLDeleteCompiler, _Writing):
     def _delete(self, delete: Delete) -> int:
         for key in delete.keys:
             self.connection.forget(delete.resource, key)
-        return self.connection.adapter.delete(delete)
+        with _told_of(self.query.model, keys=delete.keys):
+            return self.connection.adapter.delete(delete)
+
+
+@contextmanager
+def _told_of(model: type[Model], *, instances: Sequence[Model] = (), keys: Sequence[Any] = ()) -> Generator[None]:
+    """Tell of a refused write which rows it was of: the form that made it shows the error."""
+    try:
+        yield
+    except RefusedWrite as error:
+        error.model, error.instances, error.pks = model, instances, keys
+        raise
