@@ -268,6 +268,14 @@ def test_a_change_of_another_version_is_refused(client, items, five, told):
     assert refused(client.delete(where, headers={"If-Match": tag}), 412) == "precondition_failed"
 
 
+def test_a_request_with_the_token_of_a_write_finds_what_was_written(client, items, told):
+    made = items.post(items.body("a"))
+    for token in (made.headers.get("Consistency-Token", ""), "of another service"):
+        headers = {"Consistency-Token": token, "Prefer": "wait=5"}
+        found = client.get(items.path, params={f"{told.text}__startswith": items.mark}, headers=headers)
+        assert (token, items.texts_of(found.json()["items"])) == (token, ["a"])
+
+
 def test_a_key_makes_one_item_of_two_requests(items):
     key = {"Idempotency-Key": items.mark}
     first, second = (items.post(items.body("a"), **key) for _ in range(2))

@@ -3,6 +3,7 @@
 python -m tests.support.collection_server FILE URLCONF APP... prints its address, and serves until its input ends.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -25,10 +26,14 @@ CREATE TABLE waybill_idempotency_key (
 
 
 @contextmanager
-def running(file: Path, urlconf: str, *installed: str, path: tuple[str, ...] = ()) -> Iterator[str]:
+def running(
+    file: Path, urlconf: str, *installed: str, path: tuple[str, ...] = (), databases: dict | None = None
+) -> Iterator[str]:
     """Start it, and yield its address. `path`: folders beside the checkout where its apps are."""
     command = [sys.executable, "-W", "ignore", "-m", __name__, str(file), urlconf, *installed]
     environment = {"PYTHONPATH": ":".join([str(CHECKOUT), *path]), "PATH": "/usr/bin:/bin"}
+    if databases:
+        environment["DATABASES"] = json.dumps(databases)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as server:
         try:
             url = server.stdout.readline().decode().strip()
@@ -61,14 +66,15 @@ def tables() -> list:
 def main(file: str, urlconf: str, *installed: str) -> None:
     Path(file).unlink(missing_ok=True)
     fast = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY;", "timeout": 30}
+    sqlite = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": file,
+        "OPTIONS": fast | {"transaction_mode": "IMMEDIATE"},
+    }
+    databases = json.loads(os.environ.get("DATABASES", "{}")) or {"default": sqlite}
     settings.configure(
-        DATABASES={
-            "default": {
-                "ENGINE": "django.db.backends.sqlite3",
-                "NAME": file,
-                "OPTIONS": fast | {"transaction_mode": "IMMEDIATE"},
-            }
-        },
+        DATABASES=databases,
+        DATABASE_ROUTERS=["tests.support.library.replica.ReadsOfReplica"] if "replica" in databases else [],
         INSTALLED_APPS=installed,
         ROOT_URLCONF=urlconf,
         ALLOWED_HOSTS=["*"],

@@ -15,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
+from waybill.rest_backend import own_writes
 from waybill.rest_backend.adapter import CollectionAdapter
 from waybill.rest_backend.creation import DatabaseClient, DatabaseCreation
 from waybill.rest_backend.features import DatabaseFeatures
@@ -38,6 +39,7 @@ OPTIONS: Final = frozenset(
         "retries",
         "token",
         "connections",
+        "wait",
     }
 )
 TYPES: Final = (
@@ -64,8 +66,11 @@ class HttpCursor:
 
     def _execute(self, sql: str, _params: Any, _many: bool, context: Mapping[str, Any]) -> Answer:
         began = perf_counter()
+        call = own_writes.waiting(self.db.alias, context["call"], self.db.wait_seconds)
         try:
-            return self.db.service.call(context["call"])
+            answer = self.db.service.call(call)
+            own_writes.note(self.db.alias, call, answer)
+            return answer
         finally:
             seconds = perf_counter() - began
             if self.db.queries_logged:
@@ -117,6 +122,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
             raise ImproperlyConfigured(f"DATABASES[{alias!r}]: {error}") from None
         self.max_rows = int(options.get("max_rows", 5000))
         self.max_ids = int(options.get("max_ids", 200))
+        self.wait_seconds = int(options.get("wait", 2))
         self.paths = bool(options.get("paths", False))
         self._resources = {label.lower(): name for label, name in options.get("resources", {}).items()}
         kind = options.get("adapter", CollectionAdapter)

@@ -4,11 +4,26 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connections
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from tests.support import collection_server
 from tests.support.library import ALIAS
 from tests.support.library.models import Author, Book, Copy, Tag
+
+BACKEND = "waybill.rest_backend"
+ADMIN = [f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "messages")]
+LOCAL = [
+    ("contenttypes", "ContentType"),
+    ("auth", "Permission"),
+    ("auth", "Group"),
+    ("auth", "User"),
+    ("admin", "LogEntry"),
+]
+CONTEXT = [
+    "django.template.context_processors.request",
+    "django.contrib.auth.context_processors.auth",
+    "django.contrib.messages.context_processors.messages",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,3 +66,39 @@ def library(connect, service_url):
         rows = model._base_manager.using(ALIAS)
         rows.filter(pk__in=list(rows.values_list("pk", flat=True))).delete()
     return connection
+
+
+@pytest.fixture
+def client():
+    """A browser."""
+    return Client()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The library's pages and its admin, whose own models are on a local database."""
+    local = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path_factory.mktemp("local") / "local.sqlite"}
+    connections.settings["local"] = connections.configure_settings({"default": {}, "local": local})["local"]
+    with override_settings(
+        ALLOWED_HOSTS=["testserver"],
+        INSTALLED_APPS=[*settings.INSTALLED_APPS, *ADMIN],
+        ROOT_URLCONF="tests.support.library.pages",
+        MIDDLEWARE=[
+            f"{BACKEND}.incoming.pass_on",
+            "django.contrib.messages.middleware.MessageMiddleware",
+            "tests.support.library.pages.as_staff",
+            f"{BACKEND}.own_writes.read_own_writes",
+            f"{BACKEND}.unavailable.UnavailablePage",
+            f"{BACKEND}.form_errors.FormErrors",
+        ],
+        MESSAGE_STORAGE="django.contrib.messages.storage.cookie.CookieStorage",
+        DATABASE_ROUTERS=["tests.support.library.pages.LocalRouter", f"{BACKEND}.router.ServiceRouter"],
+        TEMPLATES=[{**settings.TEMPLATES[0], "OPTIONS": {"context_processors": CONTEXT}}],
+    ):
+        with connections["local"].schema_editor() as editor:
+            for app, model in LOCAL:
+                editor.create_model(apps.get_model(app, model))
+        apps.get_model("auth", "User").objects.create(pk=1, username="staff")
+        yield
+    connections["local"].close()
+    del connections["local"], connections.settings["local"]

@@ -5,11 +5,10 @@ import threading
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.apps import apps
 from django.conf import settings
 from django.db import connections
 from django.db.models.signals import pre_save
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests.support.library import ALIAS
@@ -17,48 +16,7 @@ from tests.support.library.models import Author, Book, Copy
 from tests.support.misbehaving import Reply, misbehaving
 from waybill.rest_backend.errors import StaleVersion
 
-BACKEND = "waybill.rest_backend"
-ADMIN = [f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "messages")]
-LOCAL = [
-    ("contenttypes", "ContentType"),
-    ("auth", "Permission"),
-    ("auth", "Group"),
-    ("auth", "User"),
-    ("admin", "LogEntry"),
-]
-CONTEXT = [
-    "django.template.context_processors.request",
-    "django.contrib.auth.context_processors.auth",
-    "django.contrib.messages.context_processors.messages",
-]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def pages(tmp_path_factory):
-    local = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path_factory.mktemp("local") / "local.sqlite"}
-    connections.settings["local"] = connections.configure_settings({"default": {}, "local": local})["local"]
-    with override_settings(
-        ALLOWED_HOSTS=["testserver"],
-        INSTALLED_APPS=[*settings.INSTALLED_APPS, *ADMIN],
-        ROOT_URLCONF="tests.support.library.pages",
-        MIDDLEWARE=[
-            f"{BACKEND}.incoming.pass_on",
-            "django.contrib.messages.middleware.MessageMiddleware",
-            "tests.support.library.pages.as_staff",
-            f"{BACKEND}.unavailable.UnavailablePage",
-            f"{BACKEND}.form_errors.FormErrors",
-        ],
-        MESSAGE_STORAGE="django.contrib.messages.storage.cookie.CookieStorage",
-        DATABASE_ROUTERS=["tests.support.library.pages.LocalRouter", f"{BACKEND}.router.ServiceRouter"],
-        TEMPLATES=[{**settings.TEMPLATES[0], "OPTIONS": {"context_processors": CONTEXT}}],
-    ):
-        with connections["local"].schema_editor() as editor:
-            for app, model in LOCAL:
-                editor.create_model(apps.get_model(app, model))
-        apps.get_model("auth", "User").objects.create(pk=1, username="staff")
-        yield
-    connections["local"].close()
-    del connections["local"], connections.settings["local"]
+pytestmark = pytest.mark.usefixtures("pages")
 
 
 @pytest.fixture
@@ -83,11 +41,6 @@ def meanwhile():
     pre_save.connect(act)
     yield lambda model, do: arranged.append((model, do))
     pre_save.disconnect(act)
-
-
-@pytest.fixture
-def client():
-    return Client()
 
 
 def filled_in(book, **other):

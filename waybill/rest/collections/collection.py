@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 
+from waybill.rest.collections import replicas
 from waybill.rest.collections.access import Action, May
 from waybill.rest.collections.asked import Asked, cursor_behind
 from waybill.rest.collections.rows import Place, behind, condition, ordering
@@ -65,6 +66,18 @@ class Collection:
         """Delete a row."""
         instance.delete()
 
+    def token(self) -> str | None:
+        """Return what a read has seen that shows what was just committed; None where every read shows it at once.
+
+        A token stands for all writes before it. Override it with `has_seen` where reads are of a table that is written
+        later: a number of the last event, say.
+        """
+        return replicas.position(self.model)
+
+    def has_seen(self, token: str) -> bool:
+        """Tell whether reads show what was committed before the token was given, and True of one that is unknown."""
+        return replicas.has_replayed(self.model, token)
+
     @cached_property
     def unique(self) -> tuple[str, ...]:
         """Return the fields by which rows have one sort."""
@@ -94,7 +107,7 @@ class Collection:
 
     def row_of(self, instance: models.Model) -> dict[str, Any]:
         """Return a row as the database has it now: saving may round, and fill in defaults."""
-        saved = self.model._base_manager.filter(pk=instance.pk)  # noqa: SLF001 - as in `rows`
+        saved = self.model._base_manager.using(instance._state.db).filter(pk=instance.pk)  # noqa: SLF001 - as in `rows`
         return self._as_json(next(iter(self._values(saved))))
 
     def found(self, request: HttpRequest, key: str, *, lock: bool = False) -> models.Model | None:

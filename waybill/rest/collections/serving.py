@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from waybill.deciders.outcomes import Code
 from waybill.observability.telemetry import new_id
 from waybill.rest.answers import answer, nothing
-from waybill.rest.collections import asked
+from waybill.rest.collections import asked, own_writes
 from waybill.rest.collections.access import Action
 from waybill.rest.collections.collection import Collection
 from waybill.rest.collections.once import once
@@ -34,27 +34,15 @@ def serve(*collections: Collection) -> Any:
 def _patterns(collection: Collection) -> list[URLPattern]:
     served = _Served(collection)
     return [
-        path(collection.name, _view({"GET": served.page, "POST": served.create, "DELETE": served.delete_several})),
+        path(
+            collection.name,
+            served.view({"GET": served.page, "POST": served.create, "DELETE": served.delete_several}),
+        ),
         path(
             f"{collection.name}/<path:key>",
-            _view({"GET": served.read, "PATCH": served.change, "PUT": served.replace, "DELETE": served.delete}),
+            served.view({"GET": served.read, "PATCH": served.change, "PUT": served.replace, "DELETE": served.delete}),
         ),
     ]
-
-
-def _view(methods: Mapping[str, View]) -> View:
-    @csrf_exempt
-    def view(request: HttpRequest, **named: str) -> HttpResponse:
-        try:
-            method = "GET" if request.method == "HEAD" else str(request.method)
-            return methods.get(method, _not_allowed(methods))(request, **named)
-        except Exception as error:
-            if (problem := _problem(error)) is None:
-                raise
-            given = request.META.get("waybill.request_id") or request.headers.get("X-Request-ID")
-            return problem.response(given or new_id())
-
-    return view
 
 
 def _not_allowed(methods: Mapping[str, View]) -> View:
@@ -102,9 +90,29 @@ class _Served:
         self.collection = collection
         self.alias = router.db_for_write(collection.model)
 
+    def view(self, methods: Mapping[str, View]) -> View:
+        @csrf_exempt
+        def view(request: HttpRequest, **named: str) -> HttpResponse:
+            try:
+                method = "GET" if request.method == "HEAD" else str(request.method)
+                response = methods.get(method, _not_allowed(methods))(request, **named)
+                return own_writes.told(request, response, self.collection)
+            except Exception as error:
+                if (problem := _problem(error)) is None:
+                    raise
+                given = request.META.get("waybill.request_id") or request.headers.get("X-Request-ID")
+                return problem.response(given or new_id())
+
+        return view
+
+    def _let(self, request: HttpRequest, action: Action) -> None:
+        """Raise where the caller may not do this, and wait for the caller's own writes where reads lag."""
+        self.collection.allow(request, action)
+        own_writes.wait(request, self.collection)
+
     def page(self, request: HttpRequest) -> HttpResponse:
         collection = self.collection
-        collection.allow(request, Action.READ)
+        self._let(request, Action.READ)
         wanted = self._asked(request)
         items, cursor = collection.page(request, wanted)
         body: dict[str, Any] = {"items": items, "next": self._next(request, cursor)}
@@ -114,7 +122,7 @@ class _Served:
 
     def read(self, request: HttpRequest, key: str) -> HttpResponse:
         collection = self.collection
-        collection.allow(request, Action.READ)
+        self._let(request, Action.READ)
         fields = self._asked(request).fields
         row = collection.row_of(_present(collection.found(request, key)))
         version = collection.version_of(row)
@@ -124,7 +132,7 @@ class _Served:
 
     def create(self, request: HttpRequest) -> HttpResponse:
         collection = self.collection
-        collection.allow(request, Action.CREATE)
+        self._let(request, Action.CREATE)
         asked.refuse_parameters(request.GET)
         body = _object(request)
 
@@ -145,7 +153,7 @@ class _Served:
 
     def delete(self, request: HttpRequest, key: str) -> HttpResponse:
         collection = self.collection
-        collection.allow(request, Action.DELETE)
+        self._let(request, Action.DELETE)
         asked.refuse_parameters(request.GET)
         with transaction.atomic(using=self.alias):
             instance = _present(collection.found(request, key, lock=True))
@@ -156,7 +164,7 @@ class _Served:
     def delete_several(self, request: HttpRequest) -> HttpResponse:
         """Delete the rows of a list of keys: nothing that could be everything by a slip of the client's."""
         collection = self.collection
-        collection.allow(request, Action.DELETE)
+        self._let(request, Action.DELETE)
         wanted = self._asked(request)
         match wanted.where:
             case Compare(field, "in", values) if field == collection.key:
@@ -172,7 +180,7 @@ class _Served:
 
     def _changed(self, request: HttpRequest, key: str, *, whole: bool) -> HttpResponse:
         collection = self.collection
-        collection.allow(request, Action.CHANGE)
+        self._let(request, Action.CHANGE)
         asked.refuse_parameters(request.GET)
         body = _object(request)
         if whole:

@@ -1,0 +1,83 @@
+"""The page after a redirect shows what was written, though the service reads a standby that lags behind."""
+
+import logging
+import threading
+
+import pytest
+from django.test import Client
+
+from devstack.harness.wait import wait_until
+from tests.support import collection_server
+from tests.support.library.models import Author
+from tests.support.misbehaving import misbehaving
+from tests.support.postgres import postgres_server
+from waybill.rest_backend.own_writes import COOKIE
+
+pytestmark = pytest.mark.usefixtures("pages")
+LIBRARY = ("tests.support.library.urls", "tests.support.library")
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_last_wal_replay_lsn%' AND pid <> pg_backend_pid()"
+
+
+@pytest.fixture(scope="module")
+def servers():
+    with postgres_server() as primary, primary.standby() as standby:
+        yield primary, standby
+
+
+@pytest.fixture(scope="module")
+def reading_url(servers, tmp_path_factory):
+    """A service that writes to the primary and reads the standby."""
+    databases = {
+        alias: {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": server.port,
+                "NAME": "postgres", "USER": "postgres"}
+        for alias, server in zip(("default", "replica"), servers, strict=True)
+    }  # fmt: skip
+    with collection_server.running(tmp_path_factory.mktemp("service") / "none", *LIBRARY, databases=databases) as url:
+        yield url
+
+
+@pytest.fixture
+def lagging(servers, connect, reading_url):
+    """A standby that knows an author, and applies nothing more until it is told to."""
+    primary, standby = servers
+    connect(reading_url, models=["library"], wait=1)
+    author = Author.objects.create(name="Ada")
+    applied = "SELECT pg_last_wal_replay_lsn() >= %s"
+    position = primary.execute("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+    wait_until(lambda: standby.execute(applied % f"'{position}'") == [(True,)], deadline_seconds=10, what="the standby")
+    standby.execute("SELECT pg_wal_replay_pause()")
+    paused = "SELECT pg_get_wal_replay_pause_state()"
+    wait_until(lambda: standby.execute(paused) == [("paused",)], deadline_seconds=10, what="a paused standby")
+    yield author
+    standby.execute("SELECT pg_wal_replay_resume()")
+
+
+def test_the_next_page_waits_until_the_service_shows_what_was_written(servers, connect, reading_url, lagging, client):
+    standby = servers[1]
+    connect(reading_url, models=["library"], wait=5)
+    assert client.post("/books/new", {"title": "Notes", "author": lagging.pk, "pages": 3}).status_code == 302
+    assert b"Notes" not in Client().get("/books").content
+    pages = []
+    reading = threading.Thread(target=lambda: pages.append(client.get("/books").content))
+    reading.start()
+    wait_until(lambda: standby.execute(WAITING), deadline_seconds=10, what="a read that waits")
+    standby.execute("SELECT pg_wal_replay_resume()")
+    reading.join()
+    assert b"Notes" in pages[0]
+
+
+def test_a_page_waits_no_longer_than_it_is_told_and_says_so_in_the_log(lagging, client, caplog):
+    client.post("/books/new", {"title": "Engines", "author": lagging.pk, "pages": 3})
+    with caplog.at_level(logging.WARNING, "waybill.rest_backend"):
+        page = client.get("/books")
+    assert (page.status_code, b"Engines" in page.content) == (200, False)
+    assert "GET /library_book?limit=500&fields=" in caplog.text
+    assert "was answered without an earlier write of the same session" in caplog.text
+
+
+def test_a_cookie_that_is_not_ours_is_passed_over(connect, client):
+    with misbehaving() as service:
+        connect(service.url, models=["library"])
+        client.cookies[COOKIE] = "made-up:by:somebody"
+        assert client.get("/books").status_code == 200
+        assert "Consistency-Token" not in service.asked[0].headers
