@@ -263,7 +263,7 @@ def _with_log(stage: Stage, stack: ExitStack, topic: Topic, rows: int) -> tuple[
     lay_out(own)
     writer = Writer(own, topic.name)
     writer.append(rows, size=max(ROWS_A_TRANSACTION, rows // 100))
-    execute(own.superuser_url, "VACUUM (ANALYZE) outbox")
+    execute(own.superuser_url, "VACUUM (ANALYZE) waybill_outbox")
     execute(own.superuser_url, "UPDATE waybill_outbox_cursor SET position = (SELECT max(position) FROM waybill_outbox)")
     ours = stack.enter_context(Relay(stage, own))
     _warm_up(stage, ours, topic, writer, min(rows, 20_000))

@@ -101,18 +101,37 @@ class Client:
         token = stack.state["tokens"]["customer"]
         self.head = f"POST /v1/orders HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {token}\r\n"
         self.head += "Content-Type: application/json\r\n"
+        self.writer: asyncio.StreamWriter | None = None
 
     async def place(self, sku: str) -> str:
-        """Place an order and return its id."""
-        if not hasattr(self, "reader"):
-            self.reader, self.writer = await asyncio.open_connection(*self.address)
+        """Place an order and return its id; where the service is full, ask again when it says."""
         body = json.dumps({"lines": [{"sku": sku, "quantity": 1}], "payment_method": "tok_ok"})
-        own = f"Idempotency-Key: {uuid.uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.writer.write((self.head + own + body).encode())
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
-        content = await self.reader.readexactly(int(head.partition("content-length:")[2].split("\r\n")[0]))
-        assert " 202 " in head.partition("\r\n")[0], (head, content)
+        own = f"Idempotency-Key: {uuid.uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        async with asyncio.timeout(ORDER_SECONDS):
+            while True:
+                status, headers, content = await self._ask((self.head + own).encode())
+                if status != "503":
+                    break
+                await asyncio.sleep(int(headers["retry-after"]))
+        assert status == "202", (status, content)
         return json.loads(content)["id"]
+
+    async def _ask(self, request: bytes) -> tuple[str, dict[str, str], bytes]:
+        if self.writer is None:
+            self.reader, self.writer = await asyncio.open_connection(*self.address)
+        self.writer.write(request)
+        first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        content = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        if headers.get("connection") == "close":
+            self.close()
+        return first.split()[1], headers, content
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
 
 
 def place_all(stack: Stack, skus: Sequence[str], orders: int, in_flight: int) -> list[float]:
@@ -124,7 +143,7 @@ def place_all(stack: Stack, skus: Sequence[str], orders: int, in_flight: int) ->
             started = time.perf_counter()
             order_id = await connection.place(skus[n % len(skus)])
             seconds.append(await confirmations.of(order_id) - started)
-        connection.writer.close()
+        connection.close()
         return seconds
 
     async def everything() -> list[float]:
