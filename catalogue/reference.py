@@ -77,7 +77,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ),
     },
     "Settings and ids": {
-        "waybill.runtime.settings": ("Environment", "read", "settings"),
+        "waybill.runtime.settings": ("Deployment", "Environment", "read", "settings"),
         "waybill.runtime.django_settings": ("configure_django", "Web"),
         "waybill.observability.telemetry": ("new_id",),
     },

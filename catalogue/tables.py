@@ -90,6 +90,8 @@ def variables(*kinds: type[BaseSettings]) -> str:
     for kind in kinds:
         prefix = kind.model_config.get("env_prefix")
         for name, field in kind.model_fields.items():
+            if kind is not Settings and name in Settings.model_fields:
+                continue
             file = f" Or `{prefix}{name.upper()}_FILE`." if is_secret(field) else ""
             lines.append(f"| `{prefix}{name.upper()}` | {_default(field)} | {field.description}{file} |")
     return "\n".join(lines)

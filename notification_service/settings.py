@@ -1,15 +1,17 @@
 """Settings that only the notification service needs."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from notification_service.address import ascii_form
-from waybill.runtime.settings import Environment
+from waybill.runtime.settings import Deployment
+
+FOR_DEVELOPMENT: Final = ("webhook_allow_http", "webhook_allow_private")
 
 
-class NotificationSettings(Environment):
+class NotificationSettings(Deployment):
     """Where mail is handed over and who it comes from; how customers' webhooks are delivered."""
 
     smtp_host: str = Field(default="127.0.0.1", description="Host of the mail server.")
@@ -59,3 +61,13 @@ class NotificationSettings(Environment):
         description="Whether webhooks may lead to addresses that are not public (loopback, private, link-local); for "
         "development only: whoever registers one reaches what this program reaches.",
     )
+
+    @model_validator(mode="after")
+    def _for_development_only(self) -> Self:
+        given = [f"WAYBILL_{name.upper()}" for name in FOR_DEVELOPMENT if getattr(self, name)]
+        if given and not self.in_development:
+            raise ValueError(
+                f"{' and '.join(given)}: only where WAYBILL_ENVIRONMENT is development, since whoever registers a "
+                "webhook could then reach into this network; unset it"
+            )
+        return self

@@ -30,6 +30,7 @@ from waybill.tasks import deadlines
 
 CUSTOMER = "ann"
 QUICK = {
+    "WAYBILL_ENVIRONMENT": "development",
     "WAYBILL_WEBHOOK_ALLOW_HTTP": "true",
     "WAYBILL_WEBHOOK_ALLOW_PRIVATE": "true",
     "WAYBILL_WEBHOOK_RETRY_SECONDS": "0.05",

@@ -76,8 +76,8 @@ class OutboxEnvironment(Environment):
     )
 
 
-class Settings(KafkaEnvironment, OutboxEnvironment):
-    """Hold what every program of a service is told by its environment."""
+class Deployment(Environment):
+    """Whether anything can be lost where the program runs."""
 
     environment: Literal["production", "development"] = Field(
         default="production",
@@ -85,6 +85,16 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         "up`: there web also answers for this machine's loopback names, and a development issuer's tokens count, whose "
         "key is no secret.",
     )
+
+    @property
+    def in_development(self) -> bool:
+        """Tell whether nothing can be lost here."""
+        return self.environment == "development"
+
+
+class Settings(KafkaEnvironment, OutboxEnvironment, Deployment):
+    """Hold what every program of a service is told by its environment."""
+
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")
     database_url: DatabaseUrl = Field(
         description="PostgreSQL URL of the service's own database, with the program's role."
@@ -213,11 +223,6 @@ class Settings(KafkaEnvironment, OutboxEnvironment):
         description="SPDX identifier of the licence that the API is offered under, as its OpenAPI document says.",
     )
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body taken.")
-
-    @property
-    def in_development(self) -> bool:
-        """Tell whether nothing can be lost here."""
-        return self.environment == "development"
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a problem that says what is wrong, and is no larger than it must be."""
 
+import gzip
 import json
 import time
 from uuid import uuid4
@@ -44,6 +45,24 @@ def test_a_chunked_body_is_read(attacker: Attacker) -> None:
     )
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:])) + b"0\r\n\r\n"
     assert attacker.say(head + chunks).status == 202
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "chunked, chunked"])
+def test_a_transfer_coding_that_is_not_read_is_refused_by_name(attacker: Attacker, coding: str) -> None:
+    """A body taken as what it is not would be another one."""
+    said = attacker.head(
+        "POST", idempotency_key=str(uuid4()), content_type="application/json", transfer_encoding=coding
+    )
+    attacker.say(said + b"0\r\n\r\n").assert_problem(400, "malformed_request")
+
+
+def test_a_compressed_body_is_refused_by_name(attacker: Attacker) -> None:
+    body = gzip.compress(json.dumps(ORDER).encode())
+    refused = attacker.say(attacker.post(body, content_encoding="gzip"))
+    refused.assert_problem(415, "unsupported_media_type")
+    assert refused.headers["accept-encoding"] == "identity"
+    assert "'gzip'" in refused.json["detail"]
+    assert attacker.say(attacker.post(json.dumps(ORDER).encode(), content_encoding="identity")).status == 202
 
 
 def test_an_answer_is_no_larger_than_it_must_be(attacker: Attacker) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from devstack.folder import CHECKOUT
@@ -33,8 +34,8 @@ DELIVERY = Delivery(
     status=DeliveryStatus.PENDING,
 )
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-LOCAL = {"webhook_allow_http": True, "webhook_allow_private": True}
-PUBLIC_ONLY = {"webhook_allow_http": True}
+LOCAL = {"environment": "development", "webhook_allow_http": True, "webhook_allow_private": True}
+PUBLIC_ONLY = {"environment": "development", "webhook_allow_http": True}
 SECRET = receiver.new_secret()
 PAGE = CHECKOUT / "docs" / "webhooks.md"
 
@@ -282,3 +283,12 @@ def test_a_message_is_too_old_for_a_receiver_once_its_signature_is(told):
     old = {**request.headers, "webhook-timestamp": str(int((datetime.now(UTC) - timedelta(hours=1)).timestamp()))}
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(request.body, old)
+
+
+@pytest.mark.parametrize("name", ["webhook_allow_http", "webhook_allow_private"])
+def test_no_program_starts_in_production_with_what_lets_webhooks_reach_into_the_network(monkeypatch, name):
+    monkeypatch.setenv(f"WAYBILL_{name.upper()}", "true")
+    with pytest.raises(ValidationError, match=f"WAYBILL_{name.upper()}: only where WAYBILL_ENVIRONMENT is dev"):
+        NotificationSettings()
+    monkeypatch.setenv("WAYBILL_ENVIRONMENT", "development")
+    assert getattr(NotificationSettings(), name)

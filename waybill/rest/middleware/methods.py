@@ -68,6 +68,10 @@ def _refuse_types(request: HttpRequest, offer: Offer) -> None:
         raise Problem(
             415, Code.UNSUPPORTED_MEDIA_TYPE, f"the body is {given[:100]!r}; send {JSON}", headers={"Accept": JSON}
         )
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if offer.takes_body and coding != "identity":
+        detail = f"the body is encoded as {coding[:100]!r}; send it as it is"
+        raise Problem(415, Code.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Encoding": "identity"})
     accept = request.headers.get("Accept", "*/*")
     if not any(accepts(accept, one) for one in (*offer.media_types, "application/problem+json")):
         raise Problem(

@@ -38,6 +38,9 @@ HEAD_TOO_LARGE: Final = Problem(431, Code.HEAD_TOO_LARGE, f"the headers are larg
 PIPELINED: Final = Problem(
     400, Code.MALFORMED_REQUEST, f"more than {MOST_PIPELINED} requests were sent without an answer"
 )
+CODED: Final = Problem(
+    400, Code.MALFORMED_REQUEST, "the body has a Transfer-Encoding other than chunked; send a length, or chunked"
+)
 HEAD_TOO_SLOW: Final = Problem(408, Code.TIMED_OUT, f"the headers were not complete after {HEAD_SECONDS:g} s")
 TOO_MANY: Final = Problem(503, Code.OVERLOADED, "too many connections; try again", headers={"Retry-After": "1"})
 FOR_BROWSERS: Final = (*SECURITY_HEADERS, (CONTENT_SECURITY_POLICY, NOTHING_RUNS))
@@ -117,6 +120,9 @@ class Connection(HttpToolsProtocol):
         """Bound the head, and hand the request over."""
         if sum(len(name) + len(value) + 4 for name, value in self.headers) > LARGEST_HEAD:
             self._fail(HEAD_TOO_LARGE)
+        codings = b", ".join(value for name, value in self.headers if name == b"transfer-encoding")
+        if codings.strip().lower() not in {b"", b"chunked"}:
+            self._fail(CODED)
         if len(self.pipeline) >= MOST_PIPELINED:
             self._fail(PIPELINED)
         if not self.url.startswith(b"/"):
