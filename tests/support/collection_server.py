@@ -15,13 +15,15 @@ from pathlib import Path
 import django
 from django.apps import apps
 from django.conf import settings
+from django.core.management import call_command
 
 from devstack.folder import CHECKOUT
+from tests.support.postgres import PostgresServer
 
 KEYS = """
 CREATE TABLE waybill_idempotency_key (
     caller text NOT NULL, path text NOT NULL, key text NOT NULL, fingerprint text NOT NULL, status integer NOT NULL,
-    headers text NOT NULL, body text NOT NULL, PRIMARY KEY (caller, path, key))
+    headers text NOT NULL, body text NOT NULL, created_at text NOT NULL, PRIMARY KEY (caller, path, key))
 """
 
 
@@ -53,6 +55,12 @@ def library(folder: Path) -> Iterator[str]:
         yield url
 
 
+def postgresql(server: PostgresServer, name: str = "postgres") -> dict:
+    """Return a database of a server as Django's settings have it."""
+    where = {"HOST": "127.0.0.1", "PORT": server.port, "NAME": name, "USER": "postgres"}
+    return {"ENGINE": "django.db.backends.postgresql", **where}
+
+
 def tables() -> list:
     """Return the models that have tables, those of ManyToManyFields too."""
     found = {}
@@ -75,7 +83,7 @@ def main(file: str, urlconf: str, *installed: str) -> None:
     settings.configure(
         DATABASES=databases,
         DATABASE_ROUTERS=["tests.support.library.replica.ReadsOfReplica"] if "replica" in databases else [],
-        INSTALLED_APPS=installed,
+        INSTALLED_APPS=[*installed, *(["waybill.rest"] if databases["default"] is not sqlite else [])],
         ROOT_URLCONF=urlconf,
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="of a test",
@@ -88,11 +96,16 @@ def main(file: str, urlconf: str, *installed: str) -> None:
     from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
     from django.db import connection
 
+    there = connection.introspection.table_names()
     with connection.schema_editor() as editor:
         for model in tables():
-            if not model._meta.auto_created:  # made with the model whose ManyToManyField it is of
+            # Made with the model whose ManyToManyField it is of, or by the server that ran before.
+            if not model._meta.auto_created and model._meta.db_table not in there:
                 editor.create_model(model)
-        editor.execute(KEYS)
+        if connection.vendor == "sqlite":
+            editor.execute(KEYS)
+    if connection.vendor == "postgresql":
+        call_command("migrate", "waybill_rest", verbosity=0)
 
     class Handler(WSGIRequestHandler):
         def log_message(self, *_):

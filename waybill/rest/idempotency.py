@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse
 
 from waybill.database.sealing import seal, unseal
@@ -112,8 +112,8 @@ def _in_use() -> Problem:
     )
 
 
-def forget(at_most: int) -> int:
+def forget(at_most: int, using: str = DEFAULT_DB_ALIAS) -> int:
     """Remove answers older than they are kept; returns how many."""
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(FORGET, [KEPT_HOURS, at_most])
         return cursor.rowcount

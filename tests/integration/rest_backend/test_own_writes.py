@@ -27,11 +27,8 @@ def servers():
 @pytest.fixture(scope="module")
 def reading_url(servers, tmp_path_factory):
     """A service that writes to the primary and reads the standby."""
-    databases = {
-        alias: {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": server.port,
-                "NAME": "postgres", "USER": "postgres"}
-        for alias, server in zip(("default", "replica"), servers, strict=True)
-    }  # fmt: skip
+    primary, standby = map(collection_server.postgresql, servers)
+    databases = {"default": primary, "replica": standby}
     with collection_server.running(tmp_path_factory.mktemp("service") / "none", *LIBRARY, databases=databases) as url:
         yield url
 

@@ -1,32 +1,40 @@
 """A POST with an Idempotency-Key acts once: its answer is kept in the transaction of what it did, and given again.
 
-Unlike `waybill.rest.idempotency` it holds no lock while it works, and so runs on every database of Django's: of two at
-once, the key's primary key lets one commit, and the other is rolled back and answered with 409.
+The key's row is taken before anything is done, and filled with the answer after. So of two at once the second waits for
+the first, and then has its answer, or does the work itself where the first failed or was killed: its row went with its
+transaction. Unlike `waybill.rest.idempotency` it takes no lock that only PostgreSQL has.
 """
 
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, connections, transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
 from waybill.deciders.outcomes import Code
+from waybill.rest.idempotency import KEPT_HOURS, LONGEST_KEY
 from waybill.rest.problem import Problem
 
-LONGEST_KEY: Final = 255
-FIND = """
+# Relies on the primary key: where another transaction has the row and has not ended, this waits for its end.
+TAKE: Final = """
+INSERT INTO waybill_idempotency_key AS kept (caller, path, key, fingerprint, status, headers, body, created_at)
+VALUES (%s, %s, %s, %s, 0, '{}', '', %s)
+ON CONFLICT (caller, path, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
+WHERE kept.created_at <= %s
+"""
+FIND: Final = """
 SELECT fingerprint, status, headers, body FROM waybill_idempotency_key WHERE caller = %s AND path = %s AND key = %s
 """
-KEEP = """
-INSERT INTO waybill_idempotency_key (caller, path, key, fingerprint, status, headers, body)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+FILL: Final = """
+UPDATE waybill_idempotency_key SET status = %s, headers = %s, body = %s WHERE caller = %s AND path = %s AND key = %s
 """
 
 
 def once(request: HttpRequest, alias: str, act: Callable[[], HttpResponse]) -> HttpResponse:
-    """Run a request that creates something in a transaction; with a key, at most once. Raises a 409 or 422."""
+    """Run a request that creates something in a transaction; with a key, at most once in a day. Raises a 400 or 422."""
     key = request.headers.get("Idempotency-Key")
     with transaction.atomic(using=alias):
         if key is None:
@@ -34,21 +42,17 @@ def once(request: HttpRequest, alias: str, act: Callable[[], HttpResponse]) -> H
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             detail = f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters"
             raise Problem(400, Code.IDEMPOTENCY_KEY_MISSING, detail)
-        caller = getattr(getattr(request, "auth", None), "subject", "")
+        row = [getattr(getattr(request, "auth", None), "subject", ""), request.path, key]
         fingerprint = hashlib.sha256(request.body).hexdigest()
+        now = datetime.now(UTC)
         with connections[alias].cursor() as cursor:
-            cursor.execute(FIND, [caller, request.path, key])
-            if kept := cursor.fetchone():
-                return _again(kept, fingerprint)
+            cursor.execute(TAKE, [*row, fingerprint, now.isoformat(), (now - timedelta(hours=KEPT_HOURS)).isoformat()])
+            if cursor.rowcount != 1:
+                cursor.execute(FIND, row)
+                return _again(cursor.fetchone(), fingerprint)
             answer = act()
             headers = json.dumps(dict(answer.headers))
-            values = [caller, request.path, key, fingerprint, answer.status_code, headers, answer.content.decode()]
-            try:
-                cursor.execute(KEEP, values)
-            except IntegrityError:
-                detail = "the first request with this Idempotency-Key was still running"
-                retry = {"Retry-After": "1"}
-                raise Problem(409, Code.IDEMPOTENCY_KEY_IN_USE, detail, headers=retry) from None
+            cursor.execute(FILL, [answer.status_code, headers, answer.content.decode(), *row])
         return answer
 
 

@@ -23,6 +23,7 @@ from waybill.rest.filters import MOST_VALUES, Compare
 from waybill.rest.problem import Problem, not_valid
 
 MOST_ITEMS: Final = MOST_VALUES  # of one POST
+TAKEN: Final = frozenset({"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 View = Callable[..., HttpResponse]
 
 
@@ -65,8 +66,7 @@ def _problem(error: Exception) -> Problem | None:
         case models.ProtectedError() | models.RestrictedError():
             return Problem(409, Code.CONFLICT, "other rows refer to this one; nothing was deleted")
         case IntegrityError():
-            taken = "unique" in str(error).lower()
-            code = Code.ALREADY_EXISTS if taken else Code.CONFLICT
+            code = Code.ALREADY_EXISTS if _is_taken(error) else Code.CONFLICT
             return Problem(409, code, str(error).partition("\n")[0])
         case DataError() | OverflowError():
             return Problem(422, Code.NOT_VALID, str(error).partition("\n")[0])
@@ -77,6 +77,12 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(503, Code.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
         case _:
             return None
+
+
+def _is_taken(error: IntegrityError) -> bool:
+    """Tell whether a unique value was taken, by what PostgreSQL's driver, or SQLite's, has beside the message."""
+    codes = {getattr(error.__cause__, name, None) for name in ("sqlstate", "sqlite_errorname")}
+    return not codes.isdisjoint(TAKEN)
 
 
 def _told(error: ValidationError) -> dict[str, list[str]]:
