@@ -65,6 +65,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.rest_backend.form_errors": ("FormErrors",),
         "waybill.rest_backend.own_writes": ("read_own_writes",),
         "waybill.rest_backend.unavailable": ("UnavailablePage",),
+        "waybill.rest_backend.asynchronous": ("gather",),
         "waybill.rest_backend.adapter": ("CollectionAdapter",),
         "waybill.rest_backend.request": ("Read", "Count", "Insert", "Update", "Delete"),
         "waybill.rest_backend.errors": (

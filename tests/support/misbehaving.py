@@ -17,7 +17,9 @@ class Reply:
     cut: int = 0
     """Bytes that are announced and never sent."""
     after: threading.Event | None = None
-    """Not answered before this happens."""
+    """Not answered before this happens, …"""
+    patience: float = 10
+    """… or so many seconds have gone."""
 
     @classmethod
     def of(cls, body: Any, status: int = 200, **headers: str) -> "Reply":
@@ -58,7 +60,7 @@ def misbehaving() -> Iterator[Misbehaving]:
             told.asked.append(Asked(self.command, self.path, dict(self.headers), body))
             reply = told.replies.pop(0) if len(told.replies) > 1 else told.replies[0]
             if reply.after is not None:
-                reply.after.wait(10)
+                reply.after.wait(reply.patience)
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

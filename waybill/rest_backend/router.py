@@ -23,18 +23,19 @@ class ServiceRouter:
 
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **_hints: Any) -> bool | None:
         """Keep migrations from services, and models of services from databases."""
-        if db in _services():
+        if db in services():
             return False
         return False if model_name is not None and _alias(app_label, model_name.lower()) else None
 
 
 def _alias(app_label: str, model_name: str) -> str | None:
-    for alias, database in _services().items():
+    for alias, database in services().items():
         homes = {name.lower() for name in database.get("OPTIONS", {}).get("models", ())}
         if f"{app_label}.{model_name}" in homes or app_label in homes:
             return alias
     return None
 
 
-def _services() -> dict[str, Any]:
+def services() -> dict[str, Any]:
+    """Return the settings of the connections to services, by alias."""
     return {alias: database for alias, database in connections.settings.items() if database.get("ENGINE") == ENGINE}
