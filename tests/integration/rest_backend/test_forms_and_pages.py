@@ -2,6 +2,7 @@
 
 import re
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -119,6 +120,17 @@ def test_the_admins_list_names_the_row_that_was_changed_meanwhile(books, meanwhi
     management = {"form-TOTAL_FORMS": 2, "form-INITIAL_FORMS": 2, "_save": "Save"}
     response = client.post("/admin/library/book/?o=2.-1", {**management, **rows, **pages})
     assert "It is 99 now." in shown(response)
+
+
+def test_the_admin_leads_by_dates_to_the_rows_of_a_day(books, client):
+    for book, day in zip(books, (5, 6), strict=True):
+        Book.objects.filter(pk=book.pk).update(published_at=datetime(2025, 3, day, 12, tzinfo=UTC))
+    page = shown(client.get("/admin/library/book/"))
+    assert "published_at__day=5" in page
+    assert "March 6" in page
+    day = "published_at__year=2025&published_at__month=3&published_at__day=6"
+    page = shown(client.get(f"/admin/library/book/?{day}"))
+    assert ("Engines" in page, "Notes" in page) == (True, False)
 
 
 def test_a_refusal_that_no_form_asked_for_is_raised(books, meanwhile, client):

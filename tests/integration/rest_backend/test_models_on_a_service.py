@@ -3,18 +3,20 @@
 import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, NotSupportedError, connections, transaction
-from django.db.models import Count, F, ProtectedError, Q
+from django.db.models import Count, F, Max, Min, ProtectedError, Q
+from django.db.models.functions import TruncYear
 from django.forms import modelform_factory
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests.support.library import ALIAS
 from tests.support.library.models import Author, Book, Copy, Tag
-from waybill.rest_backend.errors import StaleVersion
+from waybill.rest_backend.errors import StaleVersion, TooManyRows
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -193,10 +195,55 @@ def test_a_service_validates_what_it_is_sent(shelf):
     assert raised.value.message_dict.keys() == {"pages"}
 
 
+@pytest.fixture
+def published(shelf):
+    """Three books of two years and three months, one of them on New Year's Eve, or New Year's Day in Berlin."""
+    moments = (datetime(2025, 12, 31, 23, 30, tzinfo=UTC), datetime(2025, 3, 5, 8, tzinfo=UTC))
+    for title, moment in zip(("Engines", "Notes"), moments, strict=True):
+        books(title=title).update(published_at=moment)
+    return moments
+
+
+def test_dates_are_computed_of_the_values_in_the_time_zone_that_is_asked_for(published):
+    rows, berlin = Book.objects.using(ALIAS), ZoneInfo("Europe/Berlin")
+    assert list(rows.datetimes("published_at", "year", tzinfo=UTC)) == [datetime(2025, 1, 1, tzinfo=UTC)]
+    years = [datetime(2026, 1, 1, tzinfo=berlin), datetime(2025, 1, 1, tzinfo=berlin)]
+    assert list(rows.datetimes("published_at", "year", "DESC", tzinfo=berlin)) == years
+    authors = Author.objects.using(ALIAS)
+    assert [list(authors.dates("born", kind)) for kind in ("year", "month", "week", "day")] == [
+        [date(1815, 1, 1)],
+        [date(1815, 12, 1)],
+        [date(1815, 12, 4)],
+        [date(1815, 12, 10)],
+    ]
+    assert list(rows.datetimes("published_at", "year", "DESC", tzinfo=berlin)[:1]) == years[:1]
+    assert list(authors.none().dates("born", "year")) == list(authors.filter(name="Bea").dates("born", "year")) == []
+
+
+def test_dates_of_more_rows_than_the_limit_are_refused(connect, service_url, published):
+    connect(service_url, max_rows=1)
+    with pytest.raises(TooManyRows):
+        list(Book.objects.using(ALIAS).datetimes("published_at", "year"))
+
+
+def test_the_least_and_the_greatest_value_are_a_call_each(published):
+    rows = Book.objects.using(ALIAS)
+    assert rows.aggregate(first=Min("published_at"), last=Max("published_at")) == {
+        "first": published[1],
+        "last": published[0],
+    }
+    assert rows.filter(title="Weather").aggregate(Max("published_at")) == {"published_at__max": None}
+    assert rows.none().aggregate(Max("pages")) == {"pages__max": None}
+    assert len(calls(lambda: rows.filter(pages__gt=20).aggregate(Min("pages"), Max("pages")))) == 2
+
+
 @pytest.mark.parametrize(
     ("rows", "named"),
     [
         (lambda rows: rows.annotate(n=Count("tags")), r"annotate\(n\)"),
+        (lambda rows: rows.annotate(n=Min("pages")), r"annotate\(n\)"),
+        (lambda rows: rows.values("author").annotate(n=Min("pages")), r"annotate\(n\)"),
+        (lambda rows: rows.values("author").annotate(n=TruncYear("published_at")).distinct(), r"annotate\(n\)"),
         (lambda rows: rows.filter(pages__gt=F("id")), r"pages__gt"),
         (lambda rows: rows.filter(published_at__year__gt=2000, title__regex="x"), r"title__regex|year"),
         (lambda rows: rows.filter(title__endswith="x"), r"title__endswith"),

@@ -85,6 +85,7 @@ class CopyInline(admin.TabularInline):
 
 class BookAdmin(admin.ModelAdmin):
     fields = FIELDS
+    date_hierarchy = "published_at"
     list_display = (
         "title",
         "pages",

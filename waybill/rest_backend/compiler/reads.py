@@ -12,6 +12,7 @@ from django.db.models.sql import compiler as django
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 
 from waybill.rest.filters import NOTHING, Filter
+from waybill.rest_backend.compiler.computed import computed
 from waybill.rest_backend.compiler.conditions import Conditions
 from waybill.rest_backend.compiler.joins import Joined, Wanted, split
 from waybill.rest_backend.request import Count, Sort
@@ -25,7 +26,7 @@ class SQLCompiler(django.SQLCompiler):
     ) -> Any:
         """Return rows as Django's compilers do: lists of rows for MULTI, one row for SINGLE."""
         try:
-            rows = self._counted() if self._is_count() else self._rows(streamed=chunked_fetch)
+            rows = computed(self) or (self._counted() if self._is_count() else self._rows(streamed=chunked_fetch))
             if result_type == SINGLE:
                 return next(rows, None)
             if result_type == MULTI:
@@ -112,6 +113,10 @@ class SQLCompiler(django.SQLCompiler):
                 raise NotSupportedError("distinct() in the order of what is not selected is not supported by services")
             found = iter(dict.fromkeys(found))
         return islice(found, self.query.low_mark, self.query.high_mark)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Return the rows as the service has them; may block."""
+        return self._rows()
 
     def _where(self) -> tuple[Conditions, Filter]:
         conditions = Conditions(self.query, self.connection)
