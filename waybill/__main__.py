@@ -1,4 +1,4 @@
-"""`python -m waybill SERVICE PROGRAM` runs a program of a service; `contracts` and `startservice` are commands."""
+"""`python -m waybill SERVICE PROGRAM` runs a program of a service; the others are commands."""
 
 import sys
 
@@ -11,6 +11,10 @@ if __name__ == "__main__":
         from waybill.startservice.command import main as startservice
 
         sys.exit(startservice(sys.argv[2:]))
+    if sys.argv[1:2] == ["outbox-sql"]:
+        from waybill.outbox.printing import main as outbox_sql
+
+        sys.exit(outbox_sql(sys.argv[2:]))
     from waybill.runtime.program import main
 
     main(sys.argv[1:])

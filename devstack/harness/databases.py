@@ -43,6 +43,18 @@ class Server:
         if template not in self.templates:
             self._make_template(service, template)
             self.templates.add(template)
+        with self._copy_of(template) as database:
+            yield database
+
+    @contextmanager
+    def empty(self) -> Iterator[ServiceDatabase]:
+        """Yield a database without tables, whose roles are there; dropped afterwards."""
+        self._make_roles()
+        with self._copy_of("template0") as database:
+            yield database
+
+    @contextmanager
+    def _copy_of(self, template: str) -> Iterator[ServiceDatabase]:
         name = f"test_{uuid.uuid4().hex[:12]}"
         self._execute("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, template, "test_owner")
         try:
@@ -50,12 +62,15 @@ class Server:
         finally:
             self._execute("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _make_template(self, service: str, template: str) -> None:
+    def _make_roles(self) -> None:
         for role in ROLES:
             with psycopg.connect(self.superuser_url, autocommit=True) as server:
                 known = server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [f"test_{role}"]).fetchone()
             if not known:
                 self._execute(f"CREATE ROLE {{}} LOGIN PASSWORD '{PASSWORD}'", f"test_{role}")
+
+    def _make_template(self, service: str, template: str) -> None:
+        self._make_roles()
         self._execute("CREATE DATABASE {} OWNER {}", template, "test_owner")
         described = self._described(template)
         environment = {

@@ -17,10 +17,11 @@ RECORDED: Final = "SELECT name, settings_module FROM waybill_service"
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
-    """The consumer group, and for a Django project the settings module that its programs run with."""
+    """The consumer group, and what its programs run with."""
 
     group: str
     settings_module: str | None
+    """Of a Django project. None: `python -m waybill` runs them; empty: it has none, being in another language."""
 
 
 def recorded(service: str, connection: psycopg.Connection) -> ServiceName:

@@ -21,6 +21,7 @@ from waybill.database.sqlstate import one_line
 from waybill.runtime import reports
 from waybill.runtime.reports import ProgramFailed, Report, Request
 
+IN_ANOTHER_LANGUAGE: Final = ""
 IN_PROJECT: Final = "settings {}: run this in the project's folder, with its environment"
 
 
@@ -43,6 +44,8 @@ def run(
             name = names.recorded(service, connection)
     except psycopg.Error as error:
         return one_line(error)
+    if name.settings_module == IN_ANOTHER_LANGUAGE:
+        return f"{name.group} has no program of ours that could: it publishes from another language"
     with TemporaryFile("w+") as errors, TemporaryFile("w+") as asked:
         asked.write(reports.request_in_json(request) if request else "")
         asked.seek(0)
@@ -83,12 +86,12 @@ def _command(name: ServiceName, program: Sequence[str]) -> list[str]:
 
 
 def refuse_projects(topology: Topology, services: Sequence[str], what: str) -> None:
-    """Raise UsageError where one is a Django project without deciders; `what` it therefore has not."""
+    """Raise UsageError where one is a project without deciders; `what` it therefore has not."""
     for service in projects(topology, services):
-        raise UsageError(f"{service} is a Django project without deciders: it has no {what}")
+        raise UsageError(f"{service} is a project without deciders: it has no {what}")
 
 
 def projects(topology: Topology, services: Sequence[str]) -> list[str]:
-    """Return which of these are Django projects without deciders; a database that does not answer says nothing."""
+    """Return which of these are projects without deciders; a database that does not answer says nothing."""
     answers, _ = ask(topology, services, names.recorded)
     return [service for service, name in answers.items() if name.settings_module is not None]

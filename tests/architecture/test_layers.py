@@ -102,5 +102,6 @@ def test_no_wall_is_passed_by_importing_a_module_by_its_name():
         for path in sorted((CHECKOUT / package).rglob("*.py"))
         if re.search(r"\b(import_module|__import__|find_spec|run_module)\b", path.read_text())
     }
-    # The application's events, which it is told; the service that the command line names.
-    assert found == {"waybill/application.py", "waybill/runtime/program.py"}
+    # The application's events, which it is told; the service that the command line names; the outbox's own migrations,
+    # whose names begin with a digit.
+    assert found == {"waybill/application.py", "waybill/runtime/program.py", "waybill/outbox/printing.py"}

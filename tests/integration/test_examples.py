@@ -273,7 +273,7 @@ def test_every_verb_of_the_outbox_command_serves_the_two_projects(stack: Stack, 
     assert writing.outbox("attention") == ""
     assert writing.outbox("rebuild", "--check") == ""
     for verb in (("rebuild", "--check"), ("rebuild", "--repair"), ("settle", "1", "--written-off")):
-        assert "loyalty is a Django project without deciders" in reading.outbox(*verb, "--service", "loyalty", code=2)
+        assert "loyalty is a project without deciders" in reading.outbox(*verb, "--service", "loyalty", code=2)
 
 
 def first_record(bootstrap: str) -> tuple[str, str, str]:

@@ -40,11 +40,17 @@ END $$;
 """
 
 
-def create_or_rename(create: str, drop: str, tables: Mapping[str, str]) -> migrations.RunPython:
-    """Return the operation that creates the tables, or gives those of version 0.1 their names: old → new."""
-    forwards = partial(_run, create, [(old, new) for old, new in tables.items()])
-    backwards = partial(_run, drop, [(new, old) for old, new in tables.items()])
-    return migrations.RunPython(forwards, backwards)
+class CreateOrRename(migrations.RunPython):
+    """Create the tables, or give those of version 0.1 their names: old → new."""
+
+    reduces_to_sql = True  # `sqlmigrate` shows what this database would get
+
+    def __init__(self, create: str, drop: str, tables: Mapping[str, str]) -> None:
+        """Prepare both directions; `sql` is what creates the tables."""
+        self.sql = create
+        forwards = partial(_run, create, [(old, new) for old, new in tables.items()])
+        backwards = partial(_run, drop, [(new, old) for old, new in tables.items()])
+        super().__init__(forwards, backwards)
 
 
 def _run(otherwise: str, renames: list[tuple[str, str]], _apps: Any, editor: Any) -> None:

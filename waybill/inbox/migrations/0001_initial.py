@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import migrations
 
-from waybill.database.adoption import create_or_rename
+from waybill.database.adoption import CreateOrRename
 
 # Dead letters are few, and looked for by key before every batch. A third of each page of positions is kept free: a row
 # is written once a second. `last_offset` is NULL where nobody can know it.
@@ -48,4 +48,4 @@ TABLES = {"consumer_position": "waybill_consumer_position", "offset_gap": "waybi
 class Migration(migrations.Migration):
     initial = True
     dependencies: ClassVar = [("django_outbox_pattern", "0006_published_published_status_27c9ec_btree")]
-    operations: ClassVar = [create_or_rename(CREATE, DROP, TABLES)]
+    operations: ClassVar = [CreateOrRename(CREATE, DROP, TABLES)]

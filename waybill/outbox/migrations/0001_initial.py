@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import migrations, models
 
-from waybill.database.adoption import create_or_rename
+from waybill.database.adoption import CreateOrRename
 
 # GENERATED ALWAYS, increment 1 and cache 1: the relay's rule for missing positions relies on all three, because a
 # session that hands out a position then always holds a lock on the table until it ends.
@@ -167,7 +167,7 @@ class Migration(migrations.Migration):
     initial = True
     dependencies: ClassVar = [("django_outbox_pattern", "0006_published_published_status_27c9ec_btree")]
     operations: ClassVar = [
-        create_or_rename(OUTBOX + SCHEMA_ID + OPERATORS + OPERATOR_DECISION + PROGRAM_STATE, DROP, TABLES),
+        CreateOrRename(OUTBOX + SCHEMA_ID + OPERATORS + OPERATOR_DECISION + PROGRAM_STATE, DROP, TABLES),
         migrations.CreateModel(
             name="OutboxEvent",
             fields=[

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import migrations
 
-from waybill.database.adoption import create_or_rename
+from waybill.database.adoption import CreateOrRename
 
 CREATE = """
 CREATE TABLE waybill_idempotency_key (
@@ -25,4 +25,4 @@ TABLES = {"idempotency_key": "waybill_idempotency_key"}
 
 class Migration(migrations.Migration):
     initial = True
-    operations: ClassVar = [create_or_rename(CREATE, "DROP TABLE waybill_idempotency_key", TABLES)]
+    operations: ClassVar = [CreateOrRename(CREATE, "DROP TABLE waybill_idempotency_key", TABLES)]

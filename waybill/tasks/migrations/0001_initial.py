@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import migrations, models
 
-from waybill.database.adoption import create_or_rename
+from waybill.database.adoption import CreateOrRename
 
 # Rows that need attention are few, and counted every few seconds; so are those that were attempted.
 CREATE = """
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
     initial = True
     dependencies: ClassVar = [("waybill_outbox", "0001_initial")]
     operations: ClassVar = [
-        create_or_rename(CREATE, "DROP TABLE waybill_due_task", {"due": "waybill_due_task"}),
+        CreateOrRename(CREATE, "DROP TABLE waybill_due_task", {"due": "waybill_due_task"}),
         migrations.CreateModel(
             name="DueTask",
             fields=[
