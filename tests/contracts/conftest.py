@@ -6,6 +6,7 @@ import pytest
 
 from devstack.harness.databases import Server
 from devstack.harness.stack import Stack
+from tests.support import reviews
 
 
 @pytest.fixture
@@ -25,3 +26,10 @@ def owner_database_url(database_server: Server) -> Iterator[str]:
     """Give a database in which the test may create schemas of its own."""
     with database_server.fresh("order_service") as database:
         yield database.owner_url
+
+
+@pytest.fixture(scope="module")
+def reviews_service(database_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[reviews.Reviews]:
+    """Run the example service in Go."""
+    with reviews.running(database_server, tmp_path_factory.mktemp("reviews")) as service:
+        yield service

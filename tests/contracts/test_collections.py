@@ -12,12 +12,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support import collection_server, library
+from tests.support import collection_server, library, reviews
 from tests.support.collections import Described, Items
 
 LIBRARY = Path(library.__file__).parent
 GIVEN = os.environ.get("WAYBILL_COLLECTION")
-DESCRIPTIONS = [Path(GIVEN)] if GIVEN else [LIBRARY / "author.toml", LIBRARY / "book.toml"]
+REVIEWS = reviews.EXAMPLE / "collection.toml"
+DESCRIPTIONS = [Path(GIVEN)] if GIVEN else [LIBRARY / "author.toml", LIBRARY / "book.toml", REVIEWS]
+pytestmark = pytest.mark.timeout(900)  # a cold download and build are within it
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +28,23 @@ def library_url(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(scope="module", params=DESCRIPTIONS, ids=lambda file: file.stem)
-def told(request):
-    return Described.read(request.param)
+@pytest.fixture(scope="module", params=DESCRIPTIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def file(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def client(told, request):
-    url, token = request.getfixturevalue("library_url"), os.environ.get("WAYBILL_COLLECTIONS_TOKEN")
+def told(file):
+    return Described.read(file)
+
+
+@pytest.fixture(scope="module")
+def client(file, request):
+    if file == REVIEWS:
+        service = request.getfixturevalue("reviews_service")
+        url, token = service.url, reviews.TOKEN
+    else:
+        url, token = request.getfixturevalue("library_url"), os.environ.get("WAYBILL_COLLECTIONS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx2.Client(base_url=url, timeout=10, headers=headers) as opened:
         yield opened
@@ -259,7 +270,9 @@ def test_a_change_of_another_version_is_refused(client, items, five, told):
     where = f"{items.path}/{five[0][told.key]}"
     tag = client.get(where).headers["ETag"]
     assert tag == f'"{five[0]["_version"]}"'
-    assert client.get(where, headers={"If-None-Match": tag}).status_code == 304
+    assert client.get(where, headers={"If-None-Match": f'"x", W/{tag}'}).status_code == 304
+    weak = client.patch(where, json={told.text: "x"}, headers={"If-Match": f"W/{tag}"})
+    assert refused(weak, 412) == "precondition_failed"
     changed = client.patch(where, json={told.nullable: None}, headers={"If-Match": tag})
     assert changed.headers["ETag"] != tag
     assert client.patch(where, json={}, headers={"If-Match": "*"}).status_code == 200

@@ -53,7 +53,7 @@ class Items:
         self.path = f"/{told.collection}"
         self._needed = needed
 
-    def body(self, text: str, **fields: Any) -> dict[str, Any]:
+    def body(self, text: str, /, **fields: Any) -> dict[str, Any]:
         return {**self.told.new, **self._needed, self.told.text: f"{self.mark}{text}", **fields}
 
     def ranked(self, text: str, rank: int | None) -> dict[str, Any]:

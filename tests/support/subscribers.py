@@ -20,7 +20,6 @@ from tests.support import toolchains
 EXAMPLES: Final = CHECKOUT / "examples"
 PIPE_BYTES: Final = 4096
 NODE: Final = (20,)
-GO: Final = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 WHOM: Final = "this subscriber"
 """What is copied: not what somebody has installed or built beside it."""
 
@@ -40,12 +39,7 @@ def node() -> list[str]:
 
 def go() -> list[str]:
     """Give the command of the Go one; downloads and builds it once."""
-    source = EXAMPLES / "subscriber-go"
-    wanted = re.search(r"^go (\d+)\.(\d+)", (source / "go.mod").read_text(), re.MULTILINE)
-    assert wanted is not None
-    toolchains.need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), WHOM)
-    home = toolchains.made(source, ["go", "build", "-o", "subscriber", "."], **GO)
-    return [str(home / "subscriber")]
+    return [toolchains.go(EXAMPLES / "subscriber-go", "subscriber", WHOM)]
 
 
 class Subscriber:

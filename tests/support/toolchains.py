@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import pytest
 from devstack.cache.artifacts import cache, cache_locked
 
 MAKE_SECONDS: Final = 500
+GO: Final = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 UNREACHABLE: Final = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT")
 SOURCES: Final = {".mjs", ".json", ".go", ".mod", ".sum"}
 
@@ -29,12 +31,21 @@ def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> 
         pytest.skip(f"{program} is {said}: {newer}")
 
 
-def made(source: Path, command: list[str], **environment: str) -> Path:
+def go(source: Path, program: str, whom: str, also: Sequence[str] = ()) -> str:
+    """Return the path of a Go program; downloads and builds it once. `also`: patterns of files in folders."""
+    wanted = re.search(r"^go (\d+)\.(\d+)", (source / "go.mod").read_text(), re.MULTILINE)
+    assert wanted is not None
+    need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), whom)
+    return str(made(source, ["go", "build", "-o", program, "."], also, **GO) / program)
+
+
+def made(source: Path, command: list[str], also: Sequence[str] = (), **environment: str) -> Path:
     """Run a command in a copy of a folder's sources, once for what they are now; returns the copy, which is whole."""
-    files = sorted(path for path in source.iterdir() if path.suffix in SOURCES)
+    others = (path for pattern in also for path in source.glob(pattern))
+    files = sorted([*(path for path in source.iterdir() if path.suffix in SOURCES), *others])
     digest = hashlib.sha256()
     for file in files:
-        digest.update(b"%s\0%s\0" % (file.name.encode(), file.read_bytes()))
+        digest.update(b"%s\0%s\0" % (file.relative_to(source).as_posix().encode(), file.read_bytes()))
     home = cache() / f"{source.name}-{digest.hexdigest()[:12]}"
     if home.exists():
         return home
@@ -43,7 +54,9 @@ def made(source: Path, command: list[str], **environment: str) -> Path:
         copy = Path(scratch) / source.name
         copy.mkdir()
         for file in files:
-            shutil.copy(file, copy)
+            target = copy / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
         done = subprocess.run(
             command,
             cwd=copy,

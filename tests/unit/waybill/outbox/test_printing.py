@@ -2,12 +2,17 @@
 
 import pytest
 
+from tests.support.reviews import EXAMPLE
 from waybill.outbox import printing
 
 
 def printed(capsys, *arguments):
     printing.main(arguments)
     return capsys.readouterr().out
+
+
+def test_the_examples_migration_is_what_is_printed(capsys):
+    assert (EXAMPLE / "migrations" / "0002_outbox.sql").read_text() == printed(capsys, "tables", "reviews")
 
 
 def test_a_database_that_has_the_first_steps_takes_those_that_follow(capsys):

@@ -1,0 +1,168 @@
+-- python -m waybill outbox-sql tables reviews
+
+-- Step 0000_dead_letters
+
+CREATE TABLE published (
+    id          uuid PRIMARY KEY,
+    version     varchar(100),
+    destination varchar(255) NOT NULL,
+    body        jsonb NOT NULL,
+    added       timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    retry       integer NOT NULL CHECK (retry >= 0),
+    status      integer NOT NULL,
+    headers     jsonb NOT NULL
+);
+CREATE INDEX published_added ON published (added);
+CREATE INDEX published_status_27c9ec_btree ON published (status);
+
+CREATE TABLE received (
+    id         uuid PRIMARY KEY,
+    headers    jsonb,
+    body       jsonb,
+    added      timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    retry      integer NOT NULL CHECK (retry >= 0),
+    status     integer NOT NULL,
+    msg_id     varchar(100) UNIQUE
+);
+CREATE INDEX received_added ON received (added);
+
+-- Step 0001_initial
+
+CREATE TABLE waybill_outbox (
+    position          bigint GENERATED ALWAYS AS IDENTITY (INCREMENT 1 CACHE 1) PRIMARY KEY,
+    event_id          uuid NOT NULL UNIQUE,
+    topic             text,
+    aggregate_type    text NOT NULL,
+    aggregate_id      text NOT NULL,
+    aggregate_version integer NOT NULL CHECK (aggregate_version > 0),
+    event_type        text NOT NULL,
+    schema_version    integer NOT NULL,
+    payload           bytea NOT NULL,
+    metadata          jsonb NOT NULL,
+    recorded_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT waybill_outbox_one_event_a_version UNIQUE (aggregate_type, aggregate_id, aggregate_version)
+);
+COMMENT ON COLUMN waybill_outbox.topic IS 'NULL: private, kept for the fold and never published';
+COMMENT ON COLUMN waybill_outbox.aggregate_id IS 'the key of the record';
+
+CREATE TABLE waybill_outbox_cursor (
+    id                smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    position          bigint NOT NULL DEFAULT 0,
+    missing           bigint[] NOT NULL DEFAULT '{}',
+    system_identifier text,
+    timeline          integer,
+    leader            text,
+    heartbeat_at      timestamptz,
+    updated_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    known_event_id    uuid
+);
+COMMENT ON COLUMN waybill_outbox_cursor.missing IS 'the gaps below the position: first, last, first, last, …';
+COMMENT ON COLUMN waybill_outbox_cursor.known_event_id IS
+    'an event that was passed: where it is gone, the outbox was truncated or replaced';
+INSERT INTO waybill_outbox_cursor DEFAULT VALUES;
+
+CREATE TABLE waybill_schema_id (
+    event_type     text NOT NULL,
+    schema_version integer NOT NULL,
+    schema_id      integer NOT NULL PRIMARY KEY,
+    schema         text,
+    current        boolean NOT NULL DEFAULT true
+);
+CREATE UNIQUE INDEX waybill_schema_id_current ON waybill_schema_id (event_type, schema_version) WHERE current;
+COMMENT ON COLUMN waybill_schema_id.schema IS 'as registered; NULL until the schemas are registered again';
+COMMENT ON COLUMN waybill_schema_id.current IS 'records are written with this id; with any other they can be read';
+
+CREATE TABLE waybill_relay_pause (
+    id        smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    paused_by text NOT NULL,
+    reason    text NOT NULL,
+    paused_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE waybill_relay_pause IS 'a row: the relay publishes nothing until it is gone';
+
+CREATE TABLE waybill_replay_job (
+    id          uuid PRIMARY KEY,
+    chosen      jsonb NOT NULL,
+    to_consumer text,
+    reprocess   boolean NOT NULL DEFAULT false,
+    rate        integer CHECK (rate > 0),
+    first       bigint NOT NULL,
+    last        bigint NOT NULL,
+    total       bigint NOT NULL,
+    sent        bigint NOT NULL DEFAULT 0,
+    position    bigint NOT NULL DEFAULT 0,
+    created_by  text NOT NULL,
+    reason      text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    abandoned   boolean NOT NULL DEFAULT false
+);
+COMMENT ON COLUMN waybill_replay_job.position IS 'every chosen event up to here was acknowledged by the broker';
+COMMENT ON COLUMN waybill_replay_job.rate IS 'events a second at most; NULL: as fast as the broker takes them';
+COMMENT ON COLUMN waybill_replay_job.abandoned IS 'an operator gave it up; what was sent until then stays sent';
+
+CREATE TABLE waybill_operator_action (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    operator text NOT NULL,
+    verb     text NOT NULL,
+    reason   text NOT NULL,
+    what     jsonb NOT NULL,
+    acted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE waybill_operator_decision (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind       text NOT NULL CHECK
+        (kind IN ('discarded_message', 'discarded_publication', 'acknowledged_ghost', 'skipped_record')),
+    event_id   uuid,
+    event_type text,
+    topic      text NOT NULL,
+    "partition" integer,
+    "offset"   bigint,
+    key        text NOT NULL,
+    reason     text,
+    action_id  bigint NOT NULL REFERENCES waybill_operator_action,
+    version    integer
+);
+CREATE INDEX waybill_operator_decision_event ON waybill_operator_decision (event_id);
+CREATE INDEX waybill_operator_decision_skipped ON waybill_operator_decision (topic, "partition", "offset")
+    WHERE kind = 'skipped_record';
+COMMENT ON TABLE waybill_operator_decision IS 'outbox verify counts these apart and does not fail for them';
+
+CREATE TABLE waybill_program_state (
+    program      text NOT NULL,
+    instance     text NOT NULL,
+    state        text NOT NULL CHECK (state IN ('leading', 'standby', 'working', 'waiting', 'stopped')),
+    reason       text,
+    started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    since        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (program, instance)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE waybill_program_state IS 'what outbox status shows; a row without a heartbeat for an hour is removed';
+
+CREATE TABLE waybill_verified_position (
+    id          smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    position    bigint NOT NULL,
+    verified_by text NOT NULL,
+    verified_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE waybill_verified_position IS 'outbox verify found nothing up to the position';
+
+-- Step 0002_service
+
+CREATE TABLE waybill_service (
+    id              smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    name            text NOT NULL,
+    settings_module text,
+    recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE waybill_service IS 'whose database this is; written by migrate and by the consumer';
+COMMENT ON COLUMN waybill_service.name IS 'its consumer group, and the last part of its records'' ce_source';
+COMMENT ON COLUMN waybill_service.settings_module IS 'of a Django project; NULL: `python -m waybill NAME` runs it';
+
+INSERT INTO waybill_service (name, settings_module) VALUES ('reviews', '')
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, settings_module = excluded.settings_module;
