@@ -17,7 +17,7 @@ INDEX: Final = """# Problems
 
 What the `code` of an error means and what a client does about it, a page each. The `type` of every answer leads to the
 same page on the service itself. Made by `make docs` from the enums in
-[outcomes.py](../../waybill/deciders/outcomes.py) and in each service's `domain.py`.
+[outcomes.py](../../waybill/deciders/outcomes.py) and in each service's `domain`.
 
 | Code | Status | Of | Means |
 |---|---|---|---|

@@ -158,8 +158,9 @@ def verbs() -> str:
 
 def statuses(service: str) -> list[str]:
     """Return the table of each `…Status` enum of the domain but for NONE: the docstrings of its members."""
-    tree = ast.parse((CHECKOUT / f"{service}_service" / "domain.py").read_text(encoding="utf-8"))
-    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Status")]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in domain_files(f"{service}_service")]
+    declared = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    kinds = [node for node in declared if node.name.endswith("Status")]
     return [
         "\n".join(
             [
@@ -170,6 +171,12 @@ def statuses(service: str) -> list[str]:
         )
         for kind in kinds
     ]
+
+
+def domain_files(package: str) -> list[Path]:
+    """Return the file of a service's `domain`, or those of its package."""
+    folder = CHECKOUT / package / "domain"
+    return sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def _members(kind: ast.ClassDef) -> Iterator[tuple[str, str]]:

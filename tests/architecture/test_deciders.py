@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from devstack.folder import CHECKOUT
-from tests.support.services import SERVICES
+from tests.support.services import SERVICES, files_of
 
-DOMAINS = [CHECKOUT / service / "domain.py" for service in SERVICES]
-PURE = [CHECKOUT / service / module for service in SERVICES for module in ("domain.py", "reactions.py")]
+DOMAINS = [file for service in SERVICES for file in files_of(service, "domain")]
+PURE = [file for service in SERVICES for module in ("domain", "reactions") for file in files_of(service, module)]
 CLOCKS_AND_CHANCE = {"time", "random", "secrets", "uuid_utils", "django", "os"}
 SHOP = re.compile(
     r"\b(?:orders?|stocks?|skus?|prices?|currenc(?:y|ies)|payments?|charges?|refunds?|customers?|shops?)\b",

@@ -1,5 +1,6 @@
 """The pages of the services say what the code has: endpoints, events, statuses, settings, examples that are taken."""
 
+import inspect
 import json
 import re
 from importlib import import_module
@@ -27,6 +28,7 @@ def test_every_status_stands_on_the_page_in_the_sequence_of_the_code(service):
     rows = re.findall(r"^\| ([A-Z]+) \|", text(service), re.MULTILINE)
     domain = import_module(f"{service}_service.domain")
     kinds = [kind for name, kind in vars(domain).items() if name.endswith("Status")]
+    kinds.sort(key=lambda kind: (inspect.getsourcefile(kind), inspect.getsourcelines(kind)[1]))
     assert rows == [status.name for kind in kinds for status in kind if status.name != "NONE"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from devstack import services
 from devstack.folder import CHECKOUT
-from tests.support.services import SERVICES
+from tests.support.services import SERVICES, files_of
 
 MODULES = {"__init__", "api", "domain", "models", "reactions", "service", "settings"}
 WITH_WORKER = {one.package for one in services.SERVICES.values() if "worker" in one.programs}
@@ -26,7 +26,11 @@ SAYS = ("Owns:", "Topics in:", "Topics out:")
 
 
 def tree(service: str, module: str) -> ast.Module:
-    return ast.parse((CHECKOUT / service / f"{module}.py").read_text())
+    """The module; of a package what `__init__` says, then all its modules, with its own last as they are its parts."""
+    trees = [ast.parse(file.read_text()) for file in files_of(service, module)]
+    own = trees.pop().body
+    parts = [node for part in trees for node in part.body]
+    return ast.Module([own[0], *parts, *own[1:]], [])
 
 
 def public_names(service: str, module: str) -> set[str]:

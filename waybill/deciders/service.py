@@ -176,7 +176,7 @@ class Service:
     @property
     def files(self) -> list[Path]:
         """Return the files of what decides and of what keeps the rows."""
-        return [Path(vars(module)["__file__"]) for module in (self.domain, self.models)]
+        return [file for module in (self.domain, self.models) for file in _files(vars(module))]
 
     @cached_property
     def tables(self) -> dict[str, Any]:
@@ -235,3 +235,9 @@ class Service:
         for task in self.tasks.values():
             found.setdefault(task.event, []).append(task)
         return found
+
+
+def _files(module: Mapping[str, Any]) -> list[Path]:
+    """Return a module's file; of a package, those of all its modules."""
+    file = Path(module["__file__"])
+    return sorted(file.parent.rglob("*.py")) if "__path__" in module else [file]

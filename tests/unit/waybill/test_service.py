@@ -1,3 +1,5 @@
+import dataclasses
+import importlib
 import types
 
 import pytest
@@ -45,3 +47,14 @@ def test_a_service_says_which_task_an_operator_may_settle_and_only_one():
     plan = Service("twice", types.ModuleType("d"), types.ModuleType("r"), types.ModuleType("m"), worker)
     with pytest.raises(TypeError, match="two tasks to settle"):
         _ = plan.settles
+
+
+def test_the_files_that_decide_are_all_of_a_package(tmp_path, monkeypatch):
+    (tmp_path / "parts").mkdir()
+    for name, said in {"__init__": "from parts.told import Told\n", "told": "class Told: ...\n"}.items():
+        (tmp_path / "parts" / f"{name}.py").write_text(said)
+    monkeypatch.syspath_prepend(tmp_path)
+    whole = dataclasses.replace(order, domain=importlib.import_module("parts"))
+    domain = [tmp_path / "parts" / "__init__.py", tmp_path / "parts" / "told.py"]
+    assert whole.files == [*domain, order.files[-1]]
+    assert [file.name for file in order.files] == ["domain.py", "models.py"]
