@@ -98,7 +98,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     vendor = "waybill_rest"
     display_name = "REST"
-    data_types: ClassVar[dict[str, str]] = dict.fromkeys(TYPES, "json")
+    data_types = dict.fromkeys(TYPES, "json")
     operators: ClassVar[dict[str, str]] = {}
     Database = SimpleNamespace(
         Binary=bytes,
@@ -113,7 +113,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         super().__init__(settings_dict, alias)
-        options = settings_dict.get("OPTIONS") or {}
+        options: dict[str, Any] = settings_dict.get("OPTIONS") or {}
         if unknown := options.keys() - OPTIONS:
             raise ImproperlyConfigured(f"DATABASES[{alias!r}]: no such OPTIONS: {', '.join(sorted(unknown))}")
         try:
@@ -124,7 +124,8 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         self.max_ids = int(options.get("max_ids", 200))
         self.wait_seconds = int(options.get("wait", 2))
         self.paths = bool(options.get("paths", False))
-        self._resources = {label.lower(): name for label, name in options.get("resources", {}).items()}
+        named: dict[str, str] = options.get("resources", {})
+        self._resources = {label.lower(): name for label, name in named.items()}
         kind = options.get("adapter", CollectionAdapter)
         adapter = import_string(kind) if isinstance(kind, str) else kind
         self.adapter: CollectionAdapter = adapter(self._send, self.service.link, int(options.get("page_rows", 500)))
@@ -132,7 +133,7 @@ class DatabaseWrapper(BaseDatabaseWrapper):
 
     def resource(self, meta: Any) -> Resource:
         """Return the collection of a model: OPTIONS["resources"], else its table's name."""
-        name = self._resources.get(meta.label_lower, meta.db_table)
+        name = self._resources.get(meta.label_lower) or meta.db_table
         return Resource(name, meta.pk.column)
 
     def home_of(self, model: Any) -> str:
@@ -176,11 +177,13 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         """Return a cursor that makes calls."""
         return HttpCursor(self)
 
-    def make_cursor(self, cursor: HttpCursor) -> HttpCursor:
+    def make_cursor(self, cursor: Any) -> Any:
         """Return it as it is: it wraps and logs by itself."""
         return cursor
 
-    make_debug_cursor = make_cursor
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        """Return it as it is, likewise."""
+        return cursor
 
     def is_usable(self) -> bool:
         """Tell that a call may be tried."""

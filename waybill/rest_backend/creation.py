@@ -16,7 +16,7 @@ class DatabaseCreation(BaseDatabaseCreation):
 
     testing = False
 
-    def create_test_db(
+    def create_test_db(  # pyright: ignore[reportIncompatibleMethodOverride] - the stubs have None for a bool
         self, verbosity: int = 1, autoclobber: bool = False, serialize: bool = True, keepdb: bool = False
     ) -> str:
         """Empty the test's service, where the project said how, and return its address."""
