@@ -118,8 +118,9 @@ the unit of work. No fault of the saga itself was found. What the search showed 
   the key, a day later. Until then it needs attention, and the order stays CANCELLING.
 - A void has to look up the provider's charges: under the key alone, a charge older than the provider's key retention
   is voided on paper and stays charged.
-- To cancel an order after one half of its compensation breaks nothing that is seen at rest, and still tells a customer
-  that nothing is charged while it is. So the promises above hold at every moment, and are searched for at every moment.
+- To cancel an order after one half of its compensation breaks nothing that is seen once the order is final, and still
+  tells a customer that nothing is charged while it is. So the promises above hold at every moment, and are searched for
+  at every moment.
 - A dead letter delays its key and does no more: a reader with dead letters reaches the same ends as one that is slow.
 - The price list ended right only because a topic that is read again is read to its end; until then it showed old
   prices. So a copy carries the version that it is from, and an older one changes nothing.

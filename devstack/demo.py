@@ -33,7 +33,7 @@ LINES = [{"sku": "LAMP-01", "quantity": 2}, {"sku": "MUG-01", "quantity": 1}]
 DEADLINE_SECONDS = 30
 POLL_SECONDS = 0.05
 UNKNOWN_SKU = "unknown_sku"  # the problem's code: the price list has not heard of the product yet
-AT_REST = frozenset({"CONFIRMED", "CANCELLED"})  # orders in these states stay there
+FINAL = frozenset({"CONFIRMED", "CANCELLED"})  # orders in these states stay there
 
 
 class Refused(Exception):
@@ -138,12 +138,12 @@ def show_history(order: str, token: str) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     shown = 0
     while time.monotonic() < deadline:
-        is_at_rest = ask("GET", order, token)["status"] in AT_REST
+        is_final = ask("GET", order, token)["status"] in FINAL
         events = ask("GET", f"{order}/events", token)["items"]
         for event in events[shown:]:
             screen.say(f"  {event['recorded_at'][11:23]}  {state_after(event['type'])}")
         shown = len(events)
-        if is_at_rest:
+        if is_final:
             return
         time.sleep(POLL_SECONDS)
     raise DevstackError(f"the demo order did not rest within {DEADLINE_SECONDS} s; see GET {order}/events and the logs")

@@ -138,4 +138,4 @@ def order_at_rest(client: httpx.Client, order_id: str, *, deadline_seconds: floa
         seen[:] = [order["status"]]
         return order if order["status"] in {"CONFIRMED", "CANCELLED"} else None
 
-    return wait_until(look, deadline_seconds=deadline_seconds, what=f"order {order_id} at rest", seen=seen)
+    return wait_until(look, deadline_seconds=deadline_seconds, what=f"order {order_id} in a final status", seen=seen)

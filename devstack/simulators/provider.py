@@ -11,7 +11,7 @@ the same answer. The payment method token picks what goes wrong:
     tok_error_then_ok     500 and no charge the first time, charged the second
     anything else         402 unknown_payment_method
 
-`POST /faults` with a path and a fault breaks a kind of call until it is mended (`null`) or the provider restarts:
+`POST /faults` with a path and a fault breaks a kind of call until it is repaired (`null`) or the provider restarts:
 
     error                 500 each time, and nothing is done
     refused               422 each time, as for a request that cannot be, and nothing is done
@@ -229,7 +229,7 @@ class Provider:
         return Answer(200, {"items": [{name: row[name] for name in names} for row in rows]})
 
     def set_fault(self, request: Request) -> Answer:
-        """Break a kind of call, or mend it."""
+        """Break a kind of call, or repair it."""
         try:
             asked = json.loads(request.body)
             path, fault = asked["path"], asked["fault"]

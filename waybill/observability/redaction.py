@@ -1,6 +1,6 @@
 """What the health port leaves out of a reason: addresses, users, statements. The log has all of it.
 
-Whoever reaches the port learns what is wrong and what mends it, and nothing that helps to get further.
+Whoever reaches the port learns what is wrong and what repairs it, and nothing that helps to get further.
 """
 
 import re
