@@ -10,7 +10,7 @@ from waybill.outbox.models import OutboxEvent
 UPGRADING = CHECKOUT / "docs" / "upgrading.md"
 RENAMED = dict(re.findall(r"^\| `(\w+)` \| `(waybill_\w+)` \|", UPGRADING.read_text(), re.MULTILINE))
 BEFORE_A_TABLE = r"(?:\b(?:FROM|INTO|UPDATE|JOIN|TABLE|TRUNCATE|ANALYZE|VACUUM)|VACUUM \([A-Z, ]+\)|public\.)\s*"
-# What brings data of 0.1 over, its tests, and the history.
+# What brings data of 0.1 over, its tests, and the history; and tables that are a service's own.
 OF_BEFORE = (
     "docs/upgrading.md",
     "CHANGELOG.md",
@@ -18,6 +18,7 @@ OF_BEFORE = (
     "tests/support/version_0_1.sql",
     "waybill/*/migrations/*",
     "waybill/database/adoption.py",
+    "examples/*/migrations/*",
 )
 
 
