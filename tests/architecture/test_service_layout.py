@@ -20,7 +20,7 @@ OWN_MODULES = {
     "notification_service": {"mailer", "address", "receiver", "webhooks"},
 }
 VAGUE = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "impl")
-ENGINES = (CHECKOUT / "waybill" / "database" / "engine", CHECKOUT / "waybill" / "rest_backend")
+ENGINES = tuple(CHECKOUT / "waybill" / path for path in ("database/engine", "rest_backend", "rest_backend/postgresql"))
 NAMED_BY_DJANGO = {engine / "base.py" for engine in ENGINES}  # it looks for an engine's wrapper there
 SAYS = ("Owns:", "Topics in:", "Topics out:")
 

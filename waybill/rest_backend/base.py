@@ -21,6 +21,7 @@ from waybill.rest_backend.creation import DatabaseClient, DatabaseCreation
 from waybill.rest_backend.features import DatabaseFeatures
 from waybill.rest_backend.operations import DatabaseOperations
 from waybill.rest_backend.request import Resource
+from waybill.rest_backend.router import has
 from waybill.rest_backend.schema import DatabaseIntrospection, DatabaseSchemaEditor
 from waybill.rest_backend.service import Answer, Call, Service
 
@@ -116,20 +117,24 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         options: dict[str, Any] = settings_dict.get("OPTIONS") or {}
         if unknown := options.keys() - OPTIONS:
             raise ImproperlyConfigured(f"DATABASES[{alias!r}]: no such OPTIONS: {', '.join(sorted(unknown))}")
-        try:
-            self.service = Service(str(settings_dict["NAME"]), options)
-        except ValueError as error:
-            raise ImproperlyConfigured(f"DATABASES[{alias!r}]: {error}") from None
         self.max_rows = int(options.get("max_rows", 5000))
         self.max_ids = int(options.get("max_ids", 200))
         self.wait_seconds = int(options.get("wait", 2))
         self.paths = bool(options.get("paths", False))
         named: dict[str, str] = options.get("resources", {})
         self._resources = {label.lower(): name for label, name in named.items()}
+        self.adapter: CollectionAdapter = self.make_adapter(options)
+        self._versions: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def make_adapter(self, options: dict[str, Any]) -> CollectionAdapter:
+        """Return what makes calls of requests. Raises ImproperlyConfigured."""
+        try:
+            self.service = Service(str(self.settings_dict["NAME"]), options)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"DATABASES[{self.alias!r}]: {error}") from None
         kind = options.get("adapter", CollectionAdapter)
         adapter = import_string(kind) if isinstance(kind, str) else kind
-        self.adapter: CollectionAdapter = adapter(self._send, self.service.link, int(options.get("page_rows", 500)))
-        self._versions: OrderedDict[tuple[str, str], str] = OrderedDict()
+        return adapter(self._send, self.service.link, int(options.get("page_rows", 500)))
 
     def resource(self, meta: Any) -> Resource:
         """Return the collection of a model: OPTIONS["resources"], else its table's name."""
@@ -137,11 +142,16 @@ class DatabaseWrapper(BaseDatabaseWrapper):
         return Resource(name, meta.pk.column)
 
     def home_of(self, model: Any) -> str:
-        """Return where a related model lives: as routers say, and else here if this service has all models."""
+        """Return where a related model lives: as routers say, else here if this service has it."""
         for one in router.routers:
             if (choose := getattr(one, "db_for_read", None)) and (found := choose(model)):
                 return found
-        return DEFAULT_DB_ALIAS if self.settings_dict["OPTIONS"].get("models") else self.alias
+        return self.alias if self.has(model) else DEFAULT_DB_ALIAS
+
+    def has(self, model: Any) -> bool:
+        """Tell whether a model is one of this service's: of those that OPTIONS["models"] names, or of all."""
+        models, meta = self.settings_dict["OPTIONS"].get("models"), model._meta  # noqa: SLF001 - documented
+        return not models or has(models, meta.app_label, meta.model_name)
 
     def seen(self, resource: Resource, row: Mapping[str, Any]) -> None:
         """Remember the version of a row that was read, for If-Match."""

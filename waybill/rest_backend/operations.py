@@ -9,8 +9,9 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import NotSupportedError
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db.models.sql import Query
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 from django.utils.duration import duration_iso_string
@@ -40,6 +41,21 @@ class DatabaseOperations(BaseDatabaseOperations):
     """JSON has text, numbers, true, false and null; the rest is text that says it exactly."""
 
     compiler_module = "waybill.rest_backend.compiler"
+
+    def compiler(self, compiler_name: str) -> Any:
+        """Return what makes a query's compiler, where its model lives.
+
+        A Collector asks for every related row in the database of the row that it deletes.
+        """
+        kind = super().compiler(compiler_name)
+
+        def make(query: Any, connection: Any, using: str | None, elide_empty: bool = True) -> Any:
+            home = _home_of(query, connection) if isinstance(query, Query) else connection.alias
+            if home == connection.alias:
+                return kind(query, connection, using, elide_empty)
+            return query.get_compiler(home, elide_empty=elide_empty)
+
+        return make
 
     def quote_name(self, name: str) -> str:
         """Quote as SQL does; what Django compares quoted names with is made in the same way."""
@@ -96,6 +112,14 @@ class DatabaseOperations(BaseDatabaseOperations):
     def explain_query_prefix(self, format: str | None = None, **options: Any) -> str:
         """Raise: there is no plan to explain."""
         raise NotSupportedError("This backend does not support explaining query execution.")
+
+
+def _home_of(query: Any, connection: Any) -> str:
+    """Return the alias of the database that a query is for."""
+    if query.model is not None:
+        return connection.alias if connection.has(query.model) else connection.home_of(query.model)
+    # The values of a CheckConstraint, and no table: for SQL, where the default database has it.
+    return connection.alias if connections[DEFAULT_DB_ALIAS].vendor == connection.vendor else DEFAULT_DB_ALIAS
 
 
 def _datetime(value: Any) -> datetime:

@@ -180,6 +180,28 @@ def test_a_change_by_somebody_else_is_not_overwritten(shelf):
     assert (mine.pages, books(title="Notes").get().notes) == (99, "mine")
 
 
+def test_a_row_that_changes_between_search_and_update_is_written_only_if_it_still_matches(shelf):
+    def meanwhile(**values):
+        """Change the row in another thread before the first PATCH."""
+        changes = [values]
+
+        def wrapper(execute, sql, *rest):
+            if sql.startswith("PATCH") and changes:
+                other = threading.Thread(target=books(title="Notes").update, kwargs=changes.pop())
+                other.start()
+                other.join()
+            return execute(sql, *rest)
+
+        return connections[ALIAS].execute_wrapper(wrapper)
+
+    with meanwhile(notes="theirs"):
+        assert books(title="Notes", pages=20).update(pages=21) == 1
+    with meanwhile(pages=30):
+        assert books(title="Notes", pages=21).update(pages=22) == 0
+    notes = books(title="Notes").get()
+    assert (notes.pages, notes.notes) == (30, "theirs")
+
+
 @override_settings(DATABASE_ROUTERS=["waybill.rest_backend.router.ServiceRouter"])
 def test_a_unique_value_that_is_taken_is_refused_by_forms_and_by_the_service(connect, service_url, shelf):
     connect(service_url, models=["library"])

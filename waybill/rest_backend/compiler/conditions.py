@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from django.db import NotSupportedError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.expressions import Col, ColPairs, Exists, Value
 from django.db.models.fields.json import JSONField
 from django.db.models.lookups import Lookup
@@ -23,15 +23,14 @@ from waybill.rest.filters import (
     LOOKUPS,
     NOTHING,
     AllOf,
-    AnyOf,
     Compare,
     Filter,
-    Not,
     all_of,
     any_of,
     negated,
     true_of_nulls,
 )
+from waybill.rest_backend.local import as_q
 from waybill.rest_backend.operations import as_json
 
 TEXTS: Final = frozenset({"iexact", "contains", "icontains", "startswith", "istartswith"})
@@ -277,20 +276,6 @@ def bounded(values: Iterable[Any], connection: Any, model: type[Model]) -> list[
             "itself further, or raise OPTIONS['max_ids']"
         )
     return [value for value in dict.fromkeys(found) if value is not None]
-
-
-def as_q(where: Filter, model: type[Model]) -> Q:
-    """Return a filter by columns as one by the model's attributes, for any database."""
-    match where:
-        case Compare(column, lookup, value):
-            names = {field.column: field.attname for field in model._meta.local_concrete_fields}  # noqa: SLF001 - documented
-            return Q(**{f"{names[column]}__{lookup}": value})
-        case Not(part):
-            return ~as_q(part, model)
-        case AllOf(parts):
-            return Q(*(as_q(part, model) for part in parts)) if parts else Q()
-        case AnyOf(parts):
-            return Q(*(as_q(part, model) for part in parts), _connector=Q.OR) if parts else Q(pk__in=[])
 
 
 def _aliases(node: Any) -> set[str]:

@@ -14,14 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from django.db import NotSupportedError, connections
+from django.db import NotSupportedError
 from django.db.models import Model
 from django.db.models.expressions import Col, RawSQL
 
 from waybill.rest.filters import MOST_VALUES, NOTHING, AllOf, Compare, Filter, all_of
-from waybill.rest_backend.compiler.conditions import Conditions, Many, as_q
+from waybill.rest_backend.compiler.conditions import Conditions, Many
 from waybill.rest_backend.errors import TooManyRows
-from waybill.rest_backend.operations import as_json
+from waybill.rest_backend.local import tables_of
 from waybill.rest_backend.request import Read, Row, Sort
 
 COLUMN: Final = re.compile(r'"(?P<table>[^"]+)"\."(?P<column>[^"]+)"')
@@ -163,24 +163,14 @@ class Wanted:
         """Return rows of another table, from where it lives, with values as JSON has them."""
         if where == NOTHING:
             return []
-        meta = model._meta  # noqa: SLF001 - documented
-        alias = self.connection.home_of(model)
-        other: Any = connections[alias]
-        if other.vendor == self.connection.vendor:
-            resource = other.resource(meta)
-            read = Read(resource, tuple(dict.fromkeys([resource.key, *columns])), where)
-            parts = [Read(read.resource, read.fields, one) for one in split(where)]
-            pages = (page for one in parts for page in other.adapter.pages(one))
-            found = [row for page in self._bounded(resource, pages, streamed=False) for row in page]
-            for row in found:
-                other.seen(resource, row)
-            return found
-        fields = [field for field in meta.local_concrete_fields if field.column in columns]
-        rows = model._base_manager.using(alias).filter(as_q(where, model)).values(*(one.attname for one in fields))  # noqa: SLF001 - documented
-        return [{str(one.column): self._as_json(one, row[one.attname]) for one in fields} for row in rows]
-
-    def _as_json(self, field: Any, value: Any) -> Any:
-        return as_json(field.get_db_prep_value(value, self.connection))
+        other = tables_of(self.connection.home_of(model))
+        resource = other.resource(model._meta)  # noqa: SLF001 - documented
+        fields = tuple(dict.fromkeys([resource.key, *columns]))
+        pages = (page for one in split(where) for page in other.adapter.pages(Read(resource, fields, one)))
+        found = [row for page in self._bounded(resource, pages, streamed=False) for row in page]
+        for row in found:
+            other.seen(resource, row)
+        return found
 
     # Columns.
 

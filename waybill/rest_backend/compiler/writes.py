@@ -2,10 +2,11 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from django.db import NotSupportedError
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import compiler as django
 from django.db.models.sql.constants import ROW_COUNT
@@ -15,6 +16,8 @@ from waybill.rest_backend.compiler.reads import SQLCompiler
 from waybill.rest_backend.errors import RefusedWrite, StaleVersion
 from waybill.rest_backend.operations import as_json
 from waybill.rest_backend.request import Delete, Insert, Row, Update
+
+MOST_TRIES: Final = 5  # of an update whose row others change all the time
 
 
 class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
@@ -59,6 +62,9 @@ class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
 class _Writing(SQLCompiler):
     """What updates and deletes have in common: they are made row by row, by key."""
 
+    searched = False
+    """Whether the rows were found by more than their keys."""
+
     def _keys(self) -> list[tuple[Any, str | None]]:
         """Return the rows' keys, each with its version where one was read."""
         resource = self._resource()
@@ -71,14 +77,17 @@ class _Writing(SQLCompiler):
             case _ if where == NOTHING:
                 return []
             case _:
+                self.searched = True
                 return self._found_keys()
 
-    def _found_keys(self) -> list[tuple[Any, str | None]]:
-        """Ask for the rows first. A row that changes before it is written is refused by its version, and not missed."""
+    def _found_keys(self, key: Any = None) -> list[tuple[Any, str | None]]:
+        """Ask for the rows, or for the one of a key if it matches still."""
         from django.db.models.sql import Query
 
         resource = self._resource()
         query = self.query.chain(klass=Query)
+        if key is not None:
+            query.add_q(Q(pk=key))
         query.clear_select_clause()
         query.clear_ordering(force=True)
         query.add_fields([query.get_meta().pk.name])
@@ -101,6 +110,20 @@ class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
         return max(updated, self._update_parents([key for key, _ in keys]))
 
     def _update(self, update: Update) -> int:
+        """Write a row. One that was searched for and changed since must match still, as in SQL, or is none of ours."""
+        for _ in range(MOST_TRIES):
+            try:
+                return self._write(update)
+            except StaleVersion:
+                if not self.searched:
+                    raise
+            found = self._found_keys(update.key)
+            if not found:
+                return 0
+            update = replace(update, version=found[0][1])
+        return self._write(update)
+
+    def _write(self, update: Update) -> int:
         try:
             with _told_of(self.query.model, keys=[update.key]):
                 row = self.connection.adapter.update(update)
