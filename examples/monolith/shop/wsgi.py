@@ -1,0 +1,9 @@
+"""The shop as a WSGI application."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.monolith")
+
+application = get_wsgi_application()
