@@ -72,6 +72,10 @@ record-alerts: .venv/.synced ## Record again what is exported in outages, for th
 model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep", ARGS=--mutants)
 	@exec $(RUN) tests.model $(ARGS)
 
+.PHONY: storefront-tests
+storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and half and half
+	@exec $(RUN) tests.storefront
+
 .PHONY: bench-saga
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)
 	@exec $(RUN) benchmarks.saga $(ARGS)

@@ -23,10 +23,12 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def answering(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def answering(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str], folder: Path = CHECKOUT
+) -> Iterator[str]:
     """Run the command until the end of the block; yields its URL once it listens."""
     with log.open("wb") as lines:
-        running = subprocess.Popen(command, cwd=CHECKOUT, env=dict(environment), stdout=lines, stderr=lines)
+        running = subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=lines, stderr=lines)
     try:
 
         def ready() -> bool:

@@ -1,0 +1,35 @@
+"""The shop's own models on services; users, sessions and the admin's log in the local database."""
+
+import os
+
+from shop.settings.monolith import *  # noqa: F403 - the usual layers of Django settings
+from shop.settings.monolith import DATABASES, MIDDLEWARE
+
+RESOURCES = {
+    "catalogue": {"catalogue.category": "categories", "catalogue.product": "products"},
+    "customers": {"customers.customer": "customers", "customers.address": "addresses"},
+    "orders": {"orders.order": "orders", "orders.orderline": "lines"},
+    "reviews": {"reviews.review": "reviews"},
+}
+PORTS = {"catalogue": 8101, "customers": 8102, "orders": 8103, "reviews": 8104}
+
+
+def token():
+    """What the services know the shop by."""
+    return os.environ.get("SHOP_TOKEN", "insecure: for development only")
+
+
+def service(name):
+    """An app's models on the service at CATALOGUE_URL and so on."""
+    return {
+        "ENGINE": "waybill.rest_backend",
+        "NAME": os.environ.get(f"{name.upper()}_URL", f"http://127.0.0.1:{PORTS[name]}/v1"),
+        "OPTIONS": {"models": [name], "resources": RESOURCES[name], "token": token},
+        "TEST": {"RESET": "shop.settings.emptying.empty"},
+    }
+
+
+DATABASES["default"]["ENGINE"] = "waybill.rest_backend.postgresql"  # whose models may refer to those of services
+DATABASES |= {name: service(name) for name in RESOURCES}
+DATABASE_ROUTERS = ["waybill.rest_backend.router.ServiceRouter"]
+MIDDLEWARE = ["waybill.rest_backend.incoming.pass_on", *MIDDLEWARE, "waybill.rest_backend.form_errors.FormErrors"]
