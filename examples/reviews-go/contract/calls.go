@@ -290,8 +290,8 @@ func (c *call) locked() (Row, error) {
 
 const (
 	tryKey  = `SELECT pg_try_advisory_xact_lock(hashtextextended('idempotency ' || $1 || ' ' || $2, 0))`
-	findKey = `SELECT fingerprint, answer FROM idempotency_key WHERE path = $1 AND key = $2`
-	keepKey = `INSERT INTO idempotency_key (path, key, fingerprint, answer) VALUES ($1, $2, $3, $4)`
+	findKey = `SELECT fingerprint, answer FROM kept_answer WHERE path = $1 AND key = $2`
+	keepKey = `INSERT INTO kept_answer (path, key, fingerprint, answer) VALUES ($1, $2, $3, $4)`
 )
 
 // once keeps the answer to an Idempotency-Key in the transaction of what was done, and gives it again.

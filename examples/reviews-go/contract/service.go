@@ -98,7 +98,7 @@ func (s *Service) ForgetOldKeys(stop context.Context) {
 		case <-stop.Done():
 			return
 		case <-hourly:
-			statement := "DELETE FROM idempotency_key WHERE kept_at < now() - interval '1 day'"
+			statement := "DELETE FROM kept_answer WHERE kept_at < now() - interval '1 day'"
 			if _, err := s.Pool.Exec(stop, statement); err != nil {
 				log.Print(err)
 			}

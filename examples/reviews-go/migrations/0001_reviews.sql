@@ -13,7 +13,7 @@ CREATE INDEX reviews_of_a_product ON reviews (product, created DESC);
 CREATE INDEX reviews_of_a_customer ON reviews (customer);
 COMMENT ON COLUMN reviews.version IS 'of the event that made the row what it is; the ETag';
 
-CREATE TABLE idempotency_key (
+CREATE TABLE kept_answer (
     path        text NOT NULL,
     key         text NOT NULL,
     fingerprint bytea NOT NULL,
@@ -21,4 +21,4 @@ CREATE TABLE idempotency_key (
     kept_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (path, key)
 );
-CREATE INDEX idempotency_key_age ON idempotency_key (kept_at);
+CREATE INDEX kept_answer_age ON kept_answer (kept_at);

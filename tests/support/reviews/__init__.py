@@ -18,7 +18,7 @@ ALIAS = "reviews"
 EXAMPLE = CHECKOUT / "examples" / "reviews-go"
 SOURCES = ("contract/*.go", "migrations/*.sql", "schemas/*/*.avsc")
 TOKEN = "of a test"
-OWN_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON reviews, idempotency_key TO test_service"
+OWN_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON reviews, kept_answer TO test_service"
 
 
 @dataclass(frozen=True)
