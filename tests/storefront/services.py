@@ -26,7 +26,7 @@ def _service(shop: Shop, name: str, own_database: str) -> Iterator[str]:
     shop.server.execute(f"CREATE DATABASE {own_database}")
     folder, port, log = shop.folder / "services", free_port(), shop.folder.with_name(f"{own_database}.log")
     settings = {"DJANGO_SETTINGS_MODULE": f"{name}.settings", "SHOP_TOKEN": TOKEN}
-    variables = settings | database(shop.server, own_database)
+    variables = settings | database(shop.server, "of the shop") | {"SERVICE_DB_NAME": own_database}
     shop.environment.run("-W", "error", "manage.py", "migrate", "--verbosity=0", cwd=folder, **variables)
     serve = ("-m", "uvicorn", "asgi:application", "--port", str(port), "--log-level", "warning")
     with answering(shop.environment.command(*serve), port, log, surroundings(**variables), folder) as url:

@@ -12,11 +12,11 @@ USE_TZ = True
 
 
 def database(name):
-    """The service's own database; DB_NAME names another one."""
+    """The service's own database; SERVICE_DB_NAME names another one."""
     return {
         "default": {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": os.environ.get("DB_NAME", name),
+            "NAME": os.environ.get("SERVICE_DB_NAME", name),
             "USER": os.environ.get("DB_USER", name),
             "PASSWORD": os.environ.get("DB_PASSWORD", ""),
             "HOST": os.environ.get("DB_HOST", "127.0.0.1"),

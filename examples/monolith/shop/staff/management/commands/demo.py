@@ -24,6 +24,7 @@ KINDS = ["", "small ", "large ", "blue ", "green "]
 NAMES = ["Ann Able", "Bob Baker", "Cy Cole", "Dora Dean", "Eve Ellis", "Finn Fox", "Gus Gray", "Hal Hunt"]
 TEXTS = ["Just right.", "Would buy it again.", "It came late, but it came.", "Smaller than I thought."]
 DAYS = 30
+BATCH = 50
 PASSWORD = "kettles and pans"  # noqa: S105 - of a shop to look at
 
 
@@ -56,7 +57,7 @@ def fill(products, customers, orders):
         for product in goods
         for buyer in chance.sample(buyers, min(2, len(buyers)))
     ]
-    Review.objects.bulk_create(reviews)
+    Review.objects.bulk_create(reviews, batch_size=BATCH)
 
 
 def fill_catalogue(number, chance):
@@ -99,11 +100,12 @@ def fill_orders(number, goods, buyers, chance):
         order_of(chance.choice(buyers), products, now - timedelta(days=DAYS - 1) * n / number, chance)
         for n, products in enumerate(chosen)
     )
-    OrderLine.objects.bulk_create(
+    lines = [
         OrderLine(order=order, product=product, name=product.name, price=product.price)
         for order, products in zip(orders, chosen)
         for product in products
-    )
+    ]
+    OrderLine.objects.bulk_create(lines, batch_size=BATCH)
 
 
 def order_of(buyer, products, placed_at, chance):
