@@ -153,6 +153,13 @@ def test_a_row_that_is_gone_is_not_updated(service, authors):
         author.save(force_update=True)
 
 
+def test_a_key_that_is_a_number_here_and_a_text_there_is_one_key(service, authors):
+    book = {column.column: None for column in Book._meta.local_concrete_fields} | {"id": 5, "author_id": "1"}
+    service.answers(page(book), page(ADA), page(book), page(ADA))
+    assert [author.name for author in authors.filter(book__title="Notes")] == ["Ada"]
+    assert Book.objects.using(ALIAS).select_related("author").get().author.name == "Ada"
+
+
 def test_what_a_service_has_in_addition_is_no_concern(service, authors):
     service.answers(page(ADA | {"shoe_size": 38}))
     assert authors.get(pk=1).name == "Ada"

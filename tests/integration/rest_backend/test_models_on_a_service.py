@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, NotSupportedError, connections, transaction
-from django.db.models import Count, F, Max, Min, ProtectedError, Q
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, ProtectedError, Q
 from django.db.models.functions import TruncYear
+from django.db.models.lookups import LessThan
 from django.forms import modelform_factory
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -88,6 +89,30 @@ def test_conditions_combine_by_and_or_and_not():
     assert titles(rows.exclude(notes="x")) == ["Engines", "Notes", "Weather"]
     assert titles(rows.exclude(author__born__gt=date(1800, 1, 1))) == ["Weather"]
     assert list(Author.objects.using(ALIAS).exclude(book__title="Notes").values_list("name", flat=True)) == ["Bea"]
+
+
+def test_the_key_of_a_related_row_is_compared_as_a_text_too(shelf):
+    for lookup in ("iexact", "contains", "icontains", "startswith", "istartswith"):
+        assert titles(books(**{f"author__id__{lookup}": f"{shelf[0].pk}"}, title="Notes")) == ["Notes"]
+        assert titles(books(**{f"author__id__{lookup}": f"{shelf[0].pk}x"})) == []
+
+
+def test_conditions_on_one_related_row_hold_of_the_same_row(shelf):
+    red, blue = (Tag.objects.using(ALIAS).create(name=name) for name in ("red", "blue"))
+    both, one = books(title="Notes").get(), books(title="Weather").get()
+    both.tags.set([red, blue])
+    one.tags.set([Tag.objects.using(ALIAS).create(name="red-blue")])
+    rows, begins, ends = Book.objects.using(ALIAS).distinct(), "tags__name__startswith", "tags__name__contains"
+    assert titles(rows.filter(**{begins: "red", ends: "blue"})) == ["Weather"]
+    mixed = Q(title="Engines") | Q(**{begins: "red"}), Q(title="Engines") | Q(**{ends: "blue"})
+    assert titles(rows.filter(*mixed)) == ["Engines", "Weather"]
+    assert titles(Book.objects.using(ALIAS).filter(Exists(rows.filter(*mixed, pk=OuterRef("pk"))))) == [
+        "Engines",
+        "Weather",
+    ]
+    authors = Author.objects.using(ALIAS).distinct()
+    assert [author.name for author in authors.filter(book__tags__name="red", book__title="Weather")] == []
+    assert [one.name for one in authors.filter(**{f"book__{begins}": "red", f"book__{ends}": "blue"})] == ["Bea"]
 
 
 @pytest.mark.usefixtures("shelf")
@@ -270,8 +295,11 @@ def test_the_least_and_the_greatest_value_are_a_call_each(published):
         (lambda rows: rows.filter(published_at__year__gt=2000, title__regex="x"), r"title__regex|year"),
         (lambda rows: rows.filter(title__endswith="x"), r"title__endswith"),
         (lambda rows: rows.select_for_update(), r"select_for_update"),
+        (lambda rows: [rows.explain()], r"explaining"),
         (lambda rows: rows.extra(where=["1=1"]), r"ExtraWhere|extra"),
         (lambda rows: rows.order_by("?"), r"order_by\('\?'\)"),
+        (lambda rows: rows.order_by("published_at__year"), r"ExtractYear"),
+        (lambda rows: rows.order_by(LessThan(F("pages"), 5)), r"LessThan"),
         (lambda rows: rows.union(rows), r"union"),
         (lambda rows: rows.raw("SELECT 1"), r"raw SQL"),
         (lambda rows: rows.order_by("author__name"), r"library_author.name"),
@@ -284,6 +312,11 @@ def test_what_no_service_is_asked_for_raises_before_any_call(rows, named):
             list(rows(Book.objects.using(ALIAS)))
 
     assert calls(read) == []
+
+
+def test_isnull_takes_a_truth_value_as_with_any_backend():
+    with pytest.raises(ValueError, match="must be True or False"):
+        list(books(notes__isnull="yes"))
 
 
 def test_updates_by_expressions_raise_before_any_call(shelf):
@@ -300,6 +333,13 @@ def test_a_service_that_takes_paths_orders_by_related_rows(connect, service_url,
     assert [book.title for book in rows] == ["Weather", "Engines", "Notes"]
     connect(service_url, paths=True, page_rows=1)
     assert [book.title for book in books().order_by("-author__name", "title")] == ["Weather", "Engines", "Notes"]
+
+
+def test_a_queryset_that_was_read_keeps_no_join_of_its_sort(connect, service_url, shelf):
+    connect(service_url, paths=True)
+    rows = books().order_by("author__name")
+    assert list(rows)
+    assert rows.query.alias_refcount["library_author"] == 0
 
 
 def test_pages_follow_one_another_over_nulls(connect, service_url, shelf):

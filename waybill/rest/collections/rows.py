@@ -44,7 +44,10 @@ def _joined(parts: Sequence[Filter], connector: str, field_of: FieldOf) -> Q:
 
 
 def _compared(compare: Compare, place: Place) -> Q:
-    return Q(**{f"{place.path}__{compare.lookup}": _value(compare, place.field)})
+    path = place.path
+    if compare.lookup in TEXTS and place.field.is_relation:  # Django has these lookups of a column, and of no relation
+        path = f"{place.field.name}__{place.field.target_field.attname}"
+    return Q(**{f"{path}__{compare.lookup}": _value(compare, place.field)})
 
 
 def _value(compare: Compare, field: Any) -> Any:

@@ -6,6 +6,7 @@ related row is asked as a whole, so that `filter(a__x=1, a__y=2)` is still about
 the other side can also repeat a row; the compiler takes those joins out of the tree (`Many`) and does them itself.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -33,6 +34,7 @@ from waybill.rest.filters import (
 from waybill.rest_backend.local import as_q
 from waybill.rest_backend.operations import as_json
 
+MOST_ALTERNATIVES: Final = 32
 TEXTS: Final = frozenset({"iexact", "contains", "icontains", "startswith", "istartswith"})
 
 
@@ -99,7 +101,9 @@ class Conditions:
     def _node(self, node: Any, base: str, *, outermost: bool = False) -> Filter:
         match node:
             case WhereNode(connector=connector) if connector in (AND, OR):
-                joined = self._all(node, base, outermost=outermost) if connector == AND else self._any(node, base)
+                sure = outermost and not node.negated
+                both = connector == AND
+                joined = self._together(node.children, base, sure=sure) if both else self._any(node, base)
                 return negated(joined) if node.negated else joined
             case NothingNode():
                 return NOTHING
@@ -112,25 +116,42 @@ class Conditions:
     def _any(self, node: WhereNode, base: str) -> Filter:
         return any_of([self._node(child, base) for child in node.children])
 
-    def _all(self, node: WhereNode, base: str, *, outermost: bool) -> Filter:
+    def _together(self, children: Sequence[Any], base: str, *, sure: bool) -> Filter:
+        """Return that all of them hold, and those that speak of one related row hold of the same one."""
+        if self._is_shared(children, base):
+            terms = alternatives(children)
+            if any(self._is_shared(term, base) for term in terms):
+                raise NotSupportedError("a negated condition about several related rows is not supported by services")
+            return any_of(self._together(term, base, sure=False) for term in terms)
         groups: dict[str, list[Any]] = {}
         parts: list[Filter] = []
-        for child in node.children:
+        for child in children:
             hop = self._only_hop(child, base)
             if hop is None:
-                parts.append(self._within(child, base, sure=outermost and not node.negated))
+                parts.append(self._within(child, base, sure=sure))
             else:
                 groups.setdefault(hop, []).append(child)
-        for hop, children in groups.items():
-            if outermost and not node.negated and self._repeats(hop) and not self._once:
-                self._take(hop, children, base)
+        for hop, mine in groups.items():
+            if sure and self._repeats(hop) and not self._once:
+                self._take(hop, mine, base)
             else:
-                parts.append(self._across(hop, children, sure=outermost and not node.negated))
+                parts.append(self._across(hop, mine, sure=sure))
         return all_of(parts)
+
+    def _is_shared(self, children: Sequence[Any], base: str) -> bool:
+        """Tell whether two of them speak of one row of many, and one of these of something else too."""
+        hops = [self._hops(child, base) for child in children]
+        named = Counter(hop for mine in hops for hop in mine if hop is not None)
+        return any(
+            named[hop] > 1 and self._repeats(hop) for mine in hops if len(mine) > 1 for hop in mine if hop is not None
+        )
+
+    def _hops(self, node: Any, base: str) -> set[str | None]:
+        return {None if alias == base else self._hop(alias, base) for alias in _aliases(node)}
 
     def _only_hop(self, node: Any, base: str) -> str | None:
         """Return the related table that all of a node speaks of; None where it speaks of ours, or of several."""
-        hops = {None if alias == base else self._hop(alias, base) for alias in _aliases(node)}
+        hops = self._hops(node, base)
         return hops.pop() if len(hops) == 1 else None
 
     def _repeats(self, hop: str) -> bool:
@@ -138,7 +159,7 @@ class Conditions:
 
     def _take(self, hop: str, children: Sequence[Any], base: str) -> None:
         where = self._related(hop, children, sure=True)
-        if base != self.base or self.query.alias_map[hop].join_type == LOUTER:
+        if base != self.base or (self.query.alias_map[hop].join_type == LOUTER and true_of_nulls(where)):
             raise NotSupportedError(f"a filter across {self._name(hop)} from there is not supported by services")
         self._required.add(hop)
         self.many.append(Many(hop, self.query.alias_map[hop], where))
@@ -146,8 +167,8 @@ class Conditions:
     def _related(self, hop: str, children: Sequence[Any], *, sure: bool) -> Filter:
         join = self.query.alias_map[hop]
         extra = join.join_field.get_extra_restriction(hop, join.parent_alias)
-        parts = [self._within(child, hop, sure=sure) for child in (*children, *([extra] if extra else []))]
-        return all_of([*parts, self._existing(hop)] if sure else parts)
+        found = self._together([*children, *([extra] if extra else [])], hop, sure=sure)
+        return all_of([found, self._existing(hop)]) if sure else found
 
     def _within(self, child: Any, hop: str, *, sure: bool) -> Filter:
         return self._node(child, hop, outermost=sure and not getattr(child, "negated", False))
@@ -189,6 +210,12 @@ class Conditions:
         lhs, rhs, name = lookup.lhs, lookup.rhs, lookup.lookup_name
         if isinstance(lhs, Exists) and name == "exact" and isinstance(rhs, bool):
             return self._exists(lhs.query) if rhs else negated(self._exists(lhs.query))
+        if name == "isnull" and not isinstance(rhs, bool):
+            raise ValueError("The QuerySet value for an isnull lookup must be True or False.")
+        if isinstance(lhs, ColPairs) and name == "isnull":
+            columns = [str(column.target.column) for column in lhs.get_cols()]
+            missing = any_of(Compare(column, "isnull", True) for column in columns)  # noqa: FBT003 - a value
+            return missing if rhs else negated(missing)
         if isinstance(lhs, ColPairs) and name in ("exact", "in"):
             return self._paired(lhs, [rhs] if name == "exact" else rhs)
         rhs = rhs.value if isinstance(rhs, Value) else rhs
@@ -231,7 +258,7 @@ class Conditions:
     def _compared(self, lhs: Any, name: str, rhs: Any, path: str) -> Filter:
         column, field = lhs.target.column, lhs.target
         if name == "isnull":
-            return Compare(column, name, bool(rhs))
+            return Compare(column, name, rhs)
         if name in TEXTS:
             return Compare(column, name, str(rhs))
         if name not in ("in", "range"):
@@ -246,6 +273,7 @@ class Conditions:
 
     def _subquery(self, rhs: Any, path: str) -> list[Any]:
         """Return the values that a subquery of its own has, wherever its model lives."""
+        named = getattr(rhs, "_db", None)  # by using()
         query = (rhs.query if isinstance(rhs, QuerySet) else rhs).chain()
         if len(query.select) > 1 or query.annotation_select:
             raise NotSupportedError(f"the subquery of {path} is not supported by services")
@@ -254,9 +282,28 @@ class Conditions:
         if not query.is_sliced:
             query.clear_ordering(force=True)
             query.set_limits(high=self.connection.max_ids + 1)
-        compiler = query.get_compiler(self.connection.home_of(query.model))
+        compiler = query.get_compiler(named or self.connection.home_of(query.model))
         rows = compiler.results_iter(tuple_expected=True)
         return bounded((row[0] for row in rows), self.connection, cast("type[Model]", query.model))
+
+
+def alternatives(children: Iterable[Any]) -> list[list[Any]]:
+    """Return the disjunctive normal form: of each list all must hold. Raises NotSupportedError where it is long."""
+    found: list[list[Any]] = [[]]
+    for child in children:
+        match child:
+            case WhereNode(connector="AND", negated=False):
+                terms = alternatives(child.children)
+            case WhereNode(connector="OR", negated=False):
+                terms = [term for one in child.children for term in alternatives([one])]
+            case _:
+                terms = [[child]]
+        found = [[*one, *term] for one in found for term in terms]
+        if len(found) > MOST_ALTERNATIVES:
+            raise NotSupportedError(
+                f"a filter of more than {MOST_ALTERNATIVES} alternatives about one related row is not supported"
+            )
+    return found
 
 
 def related_values(field: Any, where: Filter, connection: Any) -> list[Any]:

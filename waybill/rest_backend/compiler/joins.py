@@ -68,7 +68,7 @@ class Wanted:
         if self.many is not None:
             lhs, rhs = self.conditions.join_of(self.many.alias)
             self._through = self._through_rows(rhs)
-            where = all_of([where, self.conditions.among(lhs, self._through)])
+            where = all_of([where, self.conditions.among(lhs, map(lhs.get_prep_value, self._through))])
             if where == NOTHING:
                 return
         low, high = (self.query.low_mark, self.query.high_mark) if self.pushed_down else (0, None)
@@ -129,19 +129,22 @@ class Wanted:
 
     # A join to many rows.
 
-    def _through_rows(self, rhs: Any) -> dict[Any, list[Row]]:
+    def _through_rows(self, rhs: Any) -> dict[str, list[Row]]:
+        """Return rows by the key that they name, as a text: a generic relation may hold a number as one."""
         assert self.many is not None
         needed = {rhs.column, *self.columns.get(self.many.alias, ())}
-        found: dict[Any, list[Row]] = defaultdict(list)
+        found: dict[str, list[Row]] = defaultdict(list)
         for row in self._related(rhs.model, sorted(needed), self.many.where):
             if row[rhs.column] is not None:
-                found[row[rhs.column]].append(row)
+                found[str(row[rhs.column])].append(row)
         return found
 
     def _repeated(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         assert self.many is not None
         lhs, _ = self.conditions.join_of(self.many.alias)
-        return [{**row, self.many.alias: other} for row in rows for other in self._through[row[self.base][lhs.column]]]
+        return [
+            {**row, self.many.alias: other} for row in rows for other in self._through[str(row[self.base][lhs.column])]
+        ]
 
     # Joins to one row.
 
@@ -152,12 +155,12 @@ class Wanted:
         wanted = dict.fromkeys(row[parent][lhs.column] for row in rows if row.get(parent) is not None)
         keys = tuple(key for key in wanted if key is not None)
         columns = sorted({rhs.column, *self.columns[alias]})
-        found: dict[Any, Row] = {}
+        found: dict[str, Row] = {}
         for start in range(0, len(keys), MOST_VALUES):
             part = Compare(rhs.column, "in", keys[start : start + MOST_VALUES])
-            found |= {row[rhs.column]: row for row in self._related(rhs.model, columns, part)}
+            found |= {str(row[rhs.column]): row for row in self._related(rhs.model, columns, part)}
         for row in rows:
-            row[alias] = None if row.get(parent) is None else found.get(row[parent][lhs.column])
+            row[alias] = None if row.get(parent) is None else found.get(str(row[parent][lhs.column]))
 
     def _related(self, model: type[Model], columns: Sequence[str], where: Filter) -> list[Row]:
         """Return rows of another table, from where it lives, with values as JSON has them."""

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
 from django.db.models import Count as CountExpression
-from django.db.models.expressions import Col, Ref, Star
+from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Star
 from django.db.models.sql import compiler as django
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 
@@ -41,9 +41,19 @@ class SQLCompiler(django.SQLCompiler):
         self.query.add_fields([self.query.get_meta().pk.name])
         return self.execute_sql(SINGLE) is not None
 
+    def explain_query(self) -> Any:
+        """Raise: there is no plan to explain."""
+        return self.connection.ops.explain_query_prefix()
+
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
         """Raise: there is no SQL; what asks for it wants a query within another one."""
-        raise NotSupportedError("a subquery is not supported by services")
+        raise NotSupportedError("a query to a service has no SQL, which a subquery and str(query) would need")
+
+    def compile(self, node: Any) -> Any:
+        """Return what Django tells one column of a result or of its sort from another by."""
+        if isinstance(node, Col | OrderBy | Ref | RawSQL):
+            return super().compile(node)
+        raise NotSupportedError(f"ordering by {node}, or a result of it, is not supported by services")
 
     # What no service is asked for.
 
@@ -92,16 +102,19 @@ class SQLCompiler(django.SQLCompiler):
 
     def _rows(self, *, streamed: bool = False) -> Iterator[tuple[Any, ...]]:
         self._refuse()
-        self.setup_query()
-        if self.query.is_empty():
-            return iter(())
-        ordered = [expression for expression, _ in self.get_order_by()]
-        conditions, where = self._where()
-        if where == NOTHING:
-            return iter(())
-        wanted = Wanted(self, conditions, where, self._sort(ordered))
-        rows = wanted.joined(streamed=streamed)
-        return self._sliced(wanted, rows)
+        before = self.query.alias_refcount.copy()
+        try:
+            self.setup_query()
+            if self.query.is_empty():
+                return iter(())
+            ordered = [expression for expression, _ in self.get_order_by()]
+            conditions, where = self._where()
+            if where == NOTHING:
+                return iter(())
+            wanted = Wanted(self, conditions, where, self._sort(ordered))
+        finally:
+            self.query.reset_refcounts(before)  # joins of the sort alone are not the next queryset's
+        return self._sliced(wanted, wanted.joined(streamed=streamed))
 
     def _sliced(self, wanted: Wanted, rows: Iterator[Joined]) -> Iterator[tuple[Any, ...]]:
         found = (tuple(wanted.value(row, expression) for expression, *_ in self.select) for row in rows)
