@@ -37,6 +37,10 @@ test: .venv/.synced ## Run the tests but the slow ones, in two processes, each o
 test-all: .venv/.synced ## Run every test, the slow ones too
 	@exec $(RUN) pytest --slow -n 2 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
+.PHONY: django-suites
+django-suites: .venv/.synced ## Run Django's own suites on the REST backend (ARGS="--only ordering,lookup")
+	@exec $(RUN) tests.support.django_suites $(ARGS)
+
 .PHONY: lint
 lint: .venv/.synced ## Check format, style, types, who imports whom, security, and the contracts
 	@.venv/bin/ruff format --check

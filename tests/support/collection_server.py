@@ -28,18 +28,24 @@ CREATE TABLE waybill_idempotency_key (
 
 
 @contextmanager
-def running(
-    file: Path, urlconf: str, *installed: str, path: tuple[str, ...] = (), databases: dict | None = None
+def running(file: Path, urlconf: str, *installed: str, databases: dict | None = None) -> Iterator[str]:
+    """Start it, and yield its address."""
+    environment = {"DATABASES": json.dumps(databases)} if databases else {}
+    with started(__name__, str(file), urlconf, *installed, environment=environment) as url:
+        yield url
+
+
+@contextmanager
+def started(
+    module: str, *arguments: str, path: tuple[str, ...] = (), environment: dict[str, str] | None = None
 ) -> Iterator[str]:
-    """Start it, and yield its address. `path`: folders beside the checkout where its apps are."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, str(file), urlconf, *installed]
-    environment = {"PYTHONPATH": ":".join([str(CHECKOUT), *path]), "PATH": "/usr/bin:/bin"}
-    if databases:
-        environment["DATABASES"] = json.dumps(databases)
+    """Start a module that serves, and yield its address. `path`: folders beside the checkout where its apps are."""
+    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    environment = {"PYTHONPATH": ":".join([str(CHECKOUT), *path]), "PATH": "/usr/bin:/bin"} | (environment or {})
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as server:
         try:
             url = server.stdout.readline().decode().strip()
-            assert url, f"the server of {urlconf} did not start"
+            assert url, f"{module} did not start"
             yield url
         finally:
             server.communicate()
@@ -88,12 +94,16 @@ def main(file: str, urlconf: str, *installed: str) -> None:
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="of a test",
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
-        USE_TZ="django.contrib.admin.apps.SimpleAdminConfig" not in installed,
+        USE_TZ=True,
         DATA_UPLOAD_MAX_MEMORY_SIZE=None,
     )
     django.setup()
-    from django.core.handlers.wsgi import WSGIHandler
-    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+    create_tables()
+    serve_until_input_ends()
+
+
+def create_tables() -> None:
+    """Create the tables of all models, and the one of Idempotency-Keys."""
     from django.db import connection
 
     there = connection.introspection.table_names()
@@ -107,7 +117,15 @@ def main(file: str, urlconf: str, *installed: str) -> None:
     if connection.vendor == "postgresql":
         call_command("migrate", "waybill_rest", verbosity=0)
 
+
+def serve_until_input_ends() -> None:
+    """Print the address, and serve the URLs of Django's settings."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
     class Handler(WSGIRequestHandler):
+        disable_nagle_algorithm = True  # headers and body are two writes
+
         def log_message(self, *_):
             pass
 
