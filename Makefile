@@ -92,6 +92,10 @@ bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARG
 bench-overload: .venv/.synced ## Measure what a web program answers at twice the load that it can take (ARGS=--quick)
 	@exec $(RUN) benchmarks.overload $(ARGS)
 
+.PHONY: bench-storefront
+bench-storefront: .venv/.synced ## Measure the webshop's pages in one database and on services (ARGS=--quick)
+	@exec $(RUN) tests.storefront.bench $(ARGS)
+
 .PHONY: yardsticks
 yardsticks: .venv/.synced ## Measure how the code reads (ARGS="v0.1.0 ." for a commit beside the working tree)
 	@$(RUN) tests.support.yardsticks $(ARGS)

@@ -8,10 +8,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tests.storefront.settings import outcomes
 from tests.storefront.shop import MONOLITH
+from tests.storefront.walk import chromium, walks
 from tests.support.environments import Environment
 
 LEAST_TESTS = 100
 LEAST_FILES = 80
+STEPS = 16
 
 
 @pytest.mark.slow
@@ -38,3 +40,15 @@ def test_the_webshops_tests_empty_no_service_that_is_not_there_for_them(monkeypa
     empty = runpy.run_path(str(MONOLITH / "shop" / "settings" / "emptying.py"))["empty"]
     with pytest.raises(ImproperlyConfigured, match="would delete every row"):
         empty(SimpleNamespace(settings_dict={"NAME": "https://orders.example/v1"}))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_buyer_and_a_clerk_get_through_the_shop_in_a_browser_wherever_its_models_live(tmp_path):
+    browser = chromium()
+    if browser is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    found = walks(tmp_path, browser)
+    assert {settings: walk.wrong for settings, walk in found.items()} == {"monolith": [], "services": []}
+    for walk in found.values():
+        assert walk.steps == len(list(walk.screenshots.glob("*.png"))) >= STEPS
