@@ -13,7 +13,7 @@ from devstack.harness.wait import wait_until
 from tests.support.attacker import ORDER, Attacker, answer
 from tests.support.postgres import PostgresServer
 from tests.support.programs import Program
-from waybill.rest.serving.connections import MOST_UNREAD_SECONDS
+from waybill.rest.serving.connections import MOST_WAITED_SECONDS
 from waybill.runtime.settings import Settings
 
 TIME_OUT_SECONDS = 6  # a connection waits for 5
@@ -76,7 +76,7 @@ def test_a_request_that_nobody_read_in_time_is_refused_unread_while_every_thread
             with attacker.holding(1, attacker.head(path=READ)) as waiting:
                 sent = time.monotonic()
                 wait_until(
-                    lambda: time.monotonic() - sent > 2 * MOST_UNREAD_SECONDS, deadline_seconds=5, what="a while"
+                    lambda: time.monotonic() - sent > 2 * MOST_WAITED_SECONDS, deadline_seconds=5, what="a while"
                 )
                 web.process.send_signal(signal.SIGCONT)
                 refused = answer(waiting[0])

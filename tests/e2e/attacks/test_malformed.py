@@ -20,6 +20,8 @@ def test_what_is_no_http_is_told_so(attacker: Attacker) -> None:
     attacker.say(attacker.head(content_length="1, 2")).assert_problem(400, "malformed_request")
     both = attacker.head("POST", content_length="3", transfer_encoding="chunked")
     attacker.say(both + b"0\r\n\r\n").assert_problem(400, "malformed_request")
+    twice = attacker.head("POST", transfer_encoding="chunked, chunked")
+    attacker.say(twice + b"0\r\n\r\n").assert_problem(400, "malformed_request")
 
 
 def test_a_head_that_is_too_large_is_told_so(attacker: Attacker) -> None:
@@ -47,13 +49,15 @@ def test_a_chunked_body_is_read(attacker: Attacker) -> None:
     assert attacker.say(head + chunks).status == 202
 
 
-@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "chunked, chunked"])
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked"])
 def test_a_transfer_coding_that_is_not_read_is_refused_by_name(attacker: Attacker, coding: str) -> None:
     """A body taken as what it is not would be another one."""
     said = attacker.head(
         "POST", idempotency_key=str(uuid4()), content_type="application/json", transfer_encoding=coding
     )
-    attacker.say(said + b"0\r\n\r\n").assert_problem(400, "malformed_request")
+    refused = attacker.say(said + b"0\r\n\r\n")
+    refused.assert_problem(400, "malformed_request")
+    assert repr(coding) in refused.json["detail"]
 
 
 def test_a_compressed_body_is_refused_by_name(attacker: Attacker) -> None:

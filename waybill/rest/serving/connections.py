@@ -22,7 +22,7 @@ from waybill.rest.serving.refusals import OVERLOADED
 from waybill.rest.serving.security_headers import CONTENT_SECURITY_POLICY, NOTHING_RUNS, SECURITY_HEADERS
 from waybill.rest.serving.unread import unread_seconds
 
-MOST_UNREAD_SECONDS: Final = 0.25
+MOST_WAITED_SECONDS: Final = 0.25
 HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75  # longer than the minute that balancers keep a connection open without a request
 UNREAD_SECONDS: Final = 20.0
@@ -37,9 +37,6 @@ TARGET_TOO_LONG: Final = Problem(414, Code.TARGET_TOO_LONG, f"path and query are
 HEAD_TOO_LARGE: Final = Problem(431, Code.HEAD_TOO_LARGE, f"the headers are larger than {LARGEST_HEAD} bytes")
 PIPELINED: Final = Problem(
     400, Code.MALFORMED_REQUEST, f"more than {MOST_PIPELINED} requests were sent without an answer"
-)
-CODED: Final = Problem(
-    400, Code.MALFORMED_REQUEST, "the body has a Transfer-Encoding other than chunked; send a length, or chunked"
 )
 HEAD_TOO_SLOW: Final = Problem(408, Code.TIMED_OUT, f"the headers were not complete after {HEAD_SECONDS:g} s")
 TOO_MANY: Final = Problem(503, Code.OVERLOADED, "too many connections; try again", headers={"Retry-After": "1"})
@@ -120,9 +117,10 @@ class Connection(HttpToolsProtocol):
         """Bound the head, and hand the request over."""
         if sum(len(name) + len(value) + 4 for name, value in self.headers) > LARGEST_HEAD:
             self._fail(HEAD_TOO_LARGE)
-        codings = b", ".join(value for name, value in self.headers if name == b"transfer-encoding")
-        if codings.strip().lower() not in {b"", b"chunked"}:
-            self._fail(CODED)
+        codings = b", ".join(value for name, value in self.headers if name == b"transfer-encoding").decode("latin1")
+        if codings.strip().lower() not in {"", "chunked"}:
+            detail = f"the body has Transfer-Encoding {codings[:100]!r}; send it with a length, or chunked"
+            self._fail(Problem(400, Code.MALFORMED_REQUEST, detail))
         if len(self.pipeline) >= MOST_PIPELINED:
             self._fail(PIPELINED)
         if not self.url.startswith(b"/"):
@@ -205,7 +203,7 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _has_waited_too_long(self) -> bool:
-        return self.is_busy() and unread_seconds(self.transport.get_extra_info("socket")) > MOST_UNREAD_SECONDS
+        return self.is_busy() and unread_seconds(self.transport.get_extra_info("socket")) > MOST_WAITED_SECONDS
 
     def _answering(self) -> bool:
         cycle: Any = self.cycle  # None before the first request
