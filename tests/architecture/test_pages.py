@@ -80,3 +80,12 @@ def test_every_point_of_owasps_list_names_tests_that_are_there():
         assert named, point.splitlines()[0]
         missing = [test for file, test in named if f"\ndef {test}(" not in (CHECKOUT / file).read_text()]
         assert missing == []
+
+
+def test_every_row_on_degradation_names_tests_that_are_there():
+    rows = re.findall(r"^\| (.+)$", (DOCS / "explanation" / "degradation.md").read_text(), re.MULTILINE)[1:]
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/.]+)::(test_\w+)`", row)
+        assert named, row
+        assert [test for file, test in named if f"\ndef {test}(" not in (CHECKOUT / file).read_text()] == []
