@@ -5,11 +5,11 @@ from typing import Final
 
 from django.conf import settings
 
-from devstack.services import SERVICES
+from devstack.services import EVERY
 from waybill.runtime.django_settings import configure_django
 
 NOWHERE: Final = "postgresql://nobody@127.0.0.1:1/nothing"  # nothing connects to this address
 
 os.environ.setdefault("WAYBILL_DATABASE_URL", NOWHERE)
 if not settings.configured:
-    configure_django(tuple(service.package for service in SERVICES.values()), os.environ["WAYBILL_DATABASE_URL"])
+    configure_django(tuple(service.package for service in EVERY.values()), os.environ["WAYBILL_DATABASE_URL"])

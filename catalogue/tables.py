@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings
 
 import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] - the services read their settings when imported
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES
+from devstack.services import EVERY, SERVICES
 from outbox_relay.cli.command import VERBS
 from schemas.events import EVENTS
 from waybill.deciders.service import command_of
@@ -45,6 +45,7 @@ def pages() -> dict[Path, str]:
         for name in SERVICES
     }
     wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
+    wanted |= {DOCS / f"{name}.md": [table(name, "SETTINGS")] for name, one in EVERY.items() if not one.decides}
     wanted[DOCS / "metrics.md"] = [metrics_table()]
     wanted[DOCS / "outbox-command.md"] = [verbs()]
     return {path: renewed(path, tables) for path, tables in wanted.items()}

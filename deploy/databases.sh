@@ -27,7 +27,7 @@ create_role() { # role; its password stands in the variable of its name, in capi
 }
 
 # services.toml: names
-for service in order inventory payment notification; do
+for service in order inventory payment notification console; do
 # services.toml: end
   for role in owner service relay; do
     create_role "${service}_${role}"

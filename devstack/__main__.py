@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from devstack import demo, manifests, screen, stack, tokens
 from devstack.cache import aot, artifacts, template
 from devstack.errors import DevstackError, Interrupted
-from devstack.folder import CHECKOUT, Folder
+from devstack.folder import CHECKOUT, Folder, read_json
 from devstack.processes import supervisor
-from devstack.services import SERVICES
+from devstack.services import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TITLES = {
-    **{service.name: f"{service.title}, API docs" for service in SERVICES.values()},
+    **{service.name: f"{service.title}, API docs" if service.decides else service.title for service in EVERY.values()},
     "provider": "Payment provider (simulated)",
     "mailbox": "Mailbox",
     "registry": "Schema registry",
@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--sub", required=True, help="who it speaks for")
     token.add_argument("--scope", default="orders", help="space-separated (default: orders)")
     token.add_argument("--seconds", type=int, default=tokens.LIFETIME_SECONDS, help="how long it is good for")
+    login = verbs.add_parser("login", help="print a link that signs in at the console")
+    login.add_argument("--sub", default="demo-operator", help="who it is (default: demo-operator)")
+    login.add_argument("--look-only", action="store_true", help="with the role `view` alone")
     environment = verbs.add_parser("env", help="print the environment of a program, such as order.web, for a shell")
     environment.add_argument("program")
     return top
@@ -147,6 +150,8 @@ def show_urls(state: Mapping[str, Mapping[str, str]]) -> None:
     rows = [(TITLES[name], f"{url}/v1/docs" if "docs" in TITLES[name] else url) for name, url in urls.items()]
     if rows:
         screen.show_table(("What", "Where"), rows)
+    if "console" in urls:
+        screen.say("python -m devstack login prints a link that signs in at the console")
     if "order" in urls:
         screen.show()
         screen.show(demo.curl(state))
@@ -215,6 +220,16 @@ def token(folder: Folder, given: argparse.Namespace) -> int:
     return 0
 
 
+def login(folder: Folder, given: argparse.Namespace) -> int:
+    """Print a link for a browser: the token stands behind a `#`, which is sent to no server."""
+    console = read_json(folder.state_file).get("urls", {}).get("console")
+    if not console:
+        raise DevstackError(f"no console runs in {folder.path}; start one with make up")
+    scope = tokens.VIEWER if given.look_only else tokens.OPERATOR
+    screen.show(f"{console}/login#{tokens.mint(folder.data, given.sub, scope, tokens.SESSION_SECONDS)}")
+    return 0
+
+
 def print_environment(folder: Folder, given: argparse.Namespace) -> int:
     """Print a program's environment as shell commands."""
     for name, value in stack.environment(folder, given.program).items():
@@ -232,6 +247,7 @@ VERBS = {
     "lock": lock,
     "manifests": write_manifests,
     "token": token,
+    "login": login,
     "env": print_environment,
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES, Service
+from devstack.services import EVERY, SERVICES, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ ADDRESSES: Final = {
 }
 
 
-def stale(services: Iterable[Service] = SERVICES.values()) -> dict[Path, str]:
+def stale(services: Iterable[Service] = EVERY.values()) -> dict[Path, str]:
     """Return the files whose parts say something else than services.toml, with the text that they should have.
 
     Raises:
@@ -81,12 +81,28 @@ def packages(services: Iterable[Service]) -> Iterator[str]:
 
 def modules(*names: str) -> Callable[[Iterable[Service]], Iterator[str]]:
     """Return what yields these modules of every service."""
-    return lambda services: listed(f"{service.package}.{name}" for service in services for name in names)
+    return lambda services: listed(
+        f"{service.package}.{name}" for service in services if service.decides for name in names
+    )
 
 
-def layer(services: Iterable[Service]) -> Iterator[str]:
-    """Yield the layer of the programs that stand side by side."""
-    yield f'    "{" | ".join([*(service.package for service in services), "outbox_relay"])}",'
+def layers(services: Iterable[Service]) -> Iterator[str]:
+    """Yield the layer of what only reads, on the operations, above that of the programs that stand side by side."""
+    every = tuple(services)
+    readers = [service.package for service in every if not service.decides]
+    if readers:
+        yield f'    "{" | ".join(readers)}",'
+    yield f'    "{" | ".join([*(service.package for service in every if service.decides), "outbox_relay"])}",'
+
+
+def readers(services: Iterable[Service]) -> Iterator[str]:
+    """Yield what only reads."""
+    yield from listed(service.package for service in services if not service.decides)
+
+
+def deciders(services: Iterable[Service]) -> Iterator[str]:
+    """Yield what it knows by its events alone."""
+    yield from listed(service.package for service in services if service.decides)
 
 
 def databases(services: Iterable[Service]) -> Iterator[str]:
@@ -129,7 +145,8 @@ def containers(services: Iterable[Service]) -> Iterator[str]:
     for number, service in enumerate(services):
         if number:
             yield ""
-        text = MIGRATE + "".join(PROGRAMS[program] for program in service.programs)
+        programs = PROGRAMS if service.decides else PROGRAMS | {"web": reading_web()}
+        text = MIGRATE + "".join(programs[program] for program in service.programs)
         address = "".join(f"      {line}\n" for line in ADDRESSES.get(service.calls, ()))
         filled = text.replace("NAME", service.name).replace("PORT", str(FIRST_PORT + number))
         yield f"  # {service.package}\n"
@@ -202,6 +219,19 @@ PROGRAMS: Final = {
       register: {condition: service_completed_successfully}
 """,
 }
+
+
+def reading_web() -> str:
+    """Return the web program of what decides nothing: it shows, and mends, what stands in the services' databases."""
+    urls = [f"{service.name}={url(service, 'service')}" for service in SERVICES.values()]
+    listed_urls = "".join(f"        {one}{',' if one is not urls[-1] else ''}\n" for one in urls)
+    own = f"{PROGRAMS['web']}".replace("-m, waybill, NAME_service", "-m, NAME_service").replace(
+        "*answers", "*answers, *kafka"
+    )
+    told = "      WAYBILL_DATABASE_URL: *NAME-service\n"
+    return own.replace(told, f"{told}      WAYBILL_OUTBOX_DATABASES: >-\n{listed_urls}")
+
+
 PARTS: Final[dict[str, dict[str, Callable[[Iterable[Service]], Iterator[str]]]]] = {
     "docker-compose.kafka.yml": {
         "databases": databases,
@@ -221,7 +251,9 @@ PARTS: Final[dict[str, dict[str, Callable[[Iterable[Service]], Iterator[str]]]]]
     },
     "pyproject.toml": {
         "roots": packages,
-        "layer": layer,
+        "layers": layers,
+        "readers": readers,
+        "deciders": deciders,
         "pure": modules("domain", "reactions"),
         "apis": modules("api"),
     },

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
 from devstack.ports import HOST
-from devstack.services import OUTSIDE, SERVICES
+from devstack.services import EVERY, OUTSIDE, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 INFRASTRUCTURE = ("postgres", "kafka", "registry", *OUTSIDE)
 CONFLUENT_API = "/apis/ccompat/v7"
-CALLED = {f"{service.name}.worker": service.calls for service in SERVICES.values() if service.calls}
+CALLED = {f"{service.name}.worker": service.calls for service in EVERY.values() if service.calls}
 ISSUER, AUDIENCE = "waybill-devstack", "waybill"
 
 
@@ -109,7 +109,7 @@ class Site:
 def port_names(chosen: Iterable[str]) -> list[str]:
     """Return what the named parts need ports for; a `.hint` is a UDP socket."""
     extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"]}
-    extra |= {f"{service}.web": [f"{service}.web.health"] for service in SERVICES}
+    extra |= {f"{service}.web": [f"{service}.web.health"] for service in EVERY}
     listed = [port for name in chosen for port in (name, *extra.get(name, ()))]
     hints = [f"{service}.hint" for service in services_of(listed)]
     return listed + hints + [f"{name}.hint" for name in listed if name.endswith(".worker")]
@@ -117,7 +117,7 @@ def port_names(chosen: Iterable[str]) -> list[str]:
 
 def names() -> tuple[str, ...]:
     """Return the name of every part."""
-    programs = [f"{service.name}.{kind}" for service in SERVICES.values() for kind in service.programs]
+    programs = [f"{service.name}.{kind}" for service in EVERY.values() for kind in service.programs]
     return (*INFRASTRUCTURE, *programs)
 
 
@@ -134,7 +134,7 @@ def select(only: str) -> tuple[str, ...]:
     for name in filter(None, (word.strip() for word in only.split(","))):
         matching = {part for part in names() if name == part or part.startswith(f"{name}.")}
         if not matching:
-            raise DevstackError(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *SERVICES))}")
+            raise DevstackError(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *EVERY))}")
         chosen |= matching
     if services_of(chosen):
         chosen |= {"postgres", "kafka", "registry"}
@@ -145,7 +145,7 @@ def select(only: str) -> tuple[str, ...]:
 def services_of(chosen: Iterable[str]) -> tuple[str, ...]:
     """Return the services of which a program was chosen."""
     first = {name.partition(".")[0] for name in chosen}
-    return tuple(service for service in SERVICES if service in first)
+    return tuple(service for service in EVERY if service in first)
 
 
 def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         environment["WAYBILL_RELAY_WAKE_UP"] = f"{HOST}:{hint}"
     if hint := site.ports.get(f"{service}.worker.hint"):
         environment |= {"WAYBILL_WORKER_WAKE_UP": f"{HOST}:{hint}", "WAYBILL_WORKER_POLL_SECONDS": "0.2"}
-    match SERVICES[service].calls:
+    match EVERY[service].calls:
         case "provider" if "provider" in site.ports:
             environment["WAYBILL_PROVIDER_URL"] = site.http("provider")
         case "mailbox" if "mailbox.smtp" in site.ports:
@@ -185,6 +185,9 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
         if health := site.ports.get(f"{service}.{kind}.health"):
             environment["WAYBILL_HEALTH_PORT"] = str(health)
+        if kind == "web" and not EVERY[service].decides:  # it shows, and mends, what stands in all of them
+            databases = (f"{one}={site.database(one, 'service')}" for one in SERVICES)
+            environment["WAYBILL_OUTBOX_DATABASES"] = ",".join(databases)
     return environment
 
 
@@ -193,9 +196,12 @@ def program(site: Site, service: str, kind: str) -> Part:
     name = f"{service}.{kind}"
     needs = {"web": (), "worker": (), "consumer": ("kafka", "topics"), "relay": ("kafka", "topics", "schemas")}[kind]
     is_relay = kind == "relay"
+    own_program = kind == "web" and not EVERY[service].decides
     return Part(
         name=name,
-        command=python("outbox_relay") if is_relay else python("waybill", f"{service}_service", kind),
+        command=python("outbox_relay")
+        if is_relay
+        else python(*(() if own_program else ("waybill",)), f"{service}_service", kind),
         probe=f"http://{HOST}:{site.health_port(name)}/readyz",
         tier=2 if is_relay else 3,
         needs=frozenset({"postgres", f"{service}.migrate", *needs}),

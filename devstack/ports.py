@@ -29,6 +29,7 @@ VARIABLES = {
     "inventory.web": "WAYBILL_INVENTORY_PORT",
     "payment.web": "WAYBILL_PAYMENT_PORT",
     "notification.web": "WAYBILL_NOTIFICATION_PORT",
+    "console.web": "WAYBILL_CONSOLE_PORT",
     "provider": "WAYBILL_PROVIDER_PORT",
     "registry": "WAYBILL_REGISTRY_PORT",
     "mailbox": "WAYBILL_MAILBOX_PORT",

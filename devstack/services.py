@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FILE: Final = CHECKOUT / "services.toml"
 PROGRAMS: Final = ("web", "consumer", "worker", "relay")
 OUTSIDE: Final = ("provider", "mailbox")
+KEYS: Final = ("title", "topics", "programs", "calls", "decides")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Service:
     topics: tuple[str, ...]
     programs: tuple[str, ...]
     calls: str = ""  # the part of the simulated outside that its worker calls
+    decides: bool = True  # else it only reads what the others write
 
     @property
     def package(self) -> str:
@@ -63,8 +65,8 @@ def _service(file: Path, name: str, entry: Any) -> Service:
     if not isinstance(entry, dict):
         raise DevstackError(f"{where}: expected a table with title, topics and programs")
     given: Mapping[str, Any] = entry
-    if unknown := sorted(given.keys() - {"title", "topics", "programs", "calls"}):
-        raise DevstackError(f"{where}: unknown key {unknown[0]!r}; there are title, topics, programs and calls")
+    if unknown := sorted(given.keys() - set(KEYS)):
+        raise DevstackError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(KEYS[:-1])} and {KEYS[-1]}")
     if missing := sorted({"title", "topics", "programs"} - given.keys()):
         raise DevstackError(f"{where}: {missing[0]} is missing")
     programs = tuple(given["programs"])
@@ -73,7 +75,19 @@ def _service(file: Path, name: str, entry: Any) -> Service:
     calls = given.get("calls", "")
     if calls and (calls not in OUTSIDE or "worker" not in programs):
         raise DevstackError(f"{where}: calls is {calls!r}; a worker can call {' or '.join(OUTSIDE)}")
-    return Service(name=name, title=given["title"], topics=tuple(given["topics"]), programs=programs, calls=calls)
+    decides = given.get("decides", True)
+    if not decides and (given["topics"] or {"worker", "relay"} & set(programs)):
+        raise DevstackError(f"{where}: what decides nothing writes no topics and has no worker and no relay")
+    return Service(
+        name=name,
+        title=given["title"],
+        topics=tuple(given["topics"]),
+        programs=programs,
+        calls=calls,
+        decides=decides,
+    )
 
 
-SERVICES: Final = read(FILE)
+EVERY: Final = read(FILE)
+SERVICES: Final = {name: service for name, service in EVERY.items() if service.decides}
+"""Those that decide: each has the same files, writes events, and is what pages and tests mean by a service."""

@@ -26,7 +26,7 @@ from devstack.parts import Part, Site, Step
 from devstack.ports import choose
 from devstack.processes import leftovers, state, supervisor
 from devstack.processes.launch import Launch
-from devstack.services import SERVICES
+from devstack.services import EVERY, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -144,7 +144,7 @@ def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> S
     kept = read_json(folder.stack_file)
     needed = parts.port_names(chosen)
     ports = choose(needed, kept.get("ports", {}), os.environ)
-    roles = [f"{service}_{role}" for service in SERVICES for role in postgres.ROLES]
+    roles = [f"{service}_{role}" for service in EVERY for role in postgres.ROLES]
     fresh = {name: secrets.token_hex(16) for name in ("postgres", *roles)}
     fresh["kafka"] = kafka.identity()
     content = {**kept, "ports": {**kept.get("ports", {}), **ports}, "secrets": {**fresh, **kept.get("secrets", {})}}

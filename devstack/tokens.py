@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 KEY_ID = "devstack"
 # A token outlives any sitting in front of a development stack; its key dies with the stack's data.
 LIFETIME_SECONDS = 365 * 24 * 3600
+SESSION_SECONDS = 12 * 3600  # a link is for one sitting
+OPERATOR, VIEWER = "console:view console:operate console:payload", "console:view"
 DEMO = {
     "customer": ("demo-customer", "orders"),
     "staff": ("demo-staff", "orders:all inventory operations"),
+    "operator": ("demo-operator", OPERATOR),
+    "viewer": ("demo-viewer", VIEWER),
 }
 
 

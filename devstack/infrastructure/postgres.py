@@ -27,7 +27,7 @@ from devstack.errors import DevstackError
 from devstack.folder import ROOT_DATA, Folder
 from devstack.parts import Part
 from devstack.ports import HOST
-from devstack.services import SERVICES
+from devstack.services import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +134,7 @@ def set_passwords(site: Site, folder: Folder) -> None:
         DevstackError: PostgreSQL does not start on the cluster.
 
     """
-    roles = ["postgres", *(f"{service}_{kind}" for service in SERVICES for kind in ROLES)]
+    roles = ["postgres", *(f"{service}_{kind}" for service in EVERY for kind in ROLES)]
     # Single-user mode takes a statement a line. The names are ours, and the passwords hexadecimal.
     statements = "".join(f"ALTER ROLE {role} PASSWORD '{site.secrets[role]}'\n" for role in roles)
     command = [str(programs() / "postgres"), "--single", "-D", str(folder.postgres), "postgres"]
@@ -242,14 +242,14 @@ def create_missing(site: Site) -> None:
         existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
         databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
         with connection.transaction():
-            for role in (f"{service}_{kind}" for service in SERVICES for kind in ROLES):
+            for role in (f"{service}_{kind}" for service in EVERY for kind in ROLES):
                 statement = sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
                     sql.SQL("ALTER" if role in existing else "CREATE"),
                     sql.Identifier(role),
                     sql.Literal(site.secrets[role]),
                 )
                 connection.execute(statement)
-        for service in SERVICES:
+        for service in EVERY:
             if service not in databases:
                 create_database(connection, site, service)
 

@@ -21,7 +21,9 @@ from tests.support import containers
 from waybill.contracts.topics import topics
 from waybill.runtime.settings import Environment, Settings
 
-SERVICES = tuple(services.SERVICES)
+EVERY = tuple(services.EVERY)
+DECIDING = tuple(services.SERVICES)
+WITH_RELAY = tuple(one.name for one in services.EVERY.values() if "relay" in one.programs)
 COMPOSE = CHECKOUT / "docker-compose.kafka.yml"
 READY = ["CMD", "python", "deploy/ready.py"]
 
@@ -45,6 +47,7 @@ NEEDS = {
     "register": {"REGISTRY_URL", "OWNER_DATABASE_URLS"},
 }
 NEEDS_ALSO = {"payment-worker": {"PROVIDER_URL"}, "notification-worker": {"SMTP_HOST", "SMTP_PORT"}}
+NEEDS_ALSO["console-web"] = {"OUTBOX_DATABASES", "KAFKA_BOOTSTRAP"}
 MAY_HAVE = {"LOG_LEVEL"}
 # A compose service's name → the step of the local stack's plan, where they differ.
 STEPS = {"register": "schemas"}
@@ -120,7 +123,7 @@ def calls(name: str) -> Iterator[tuple[str, str, int]]:
 
 def site() -> Site:
     """Any site: the plan's programs, steps and needs do not depend on it."""
-    roles = [f"{service}_{role}" for service in SERVICES for role in postgres.ROLES]
+    roles = [f"{service}_{role}" for service in EVERY for role in postgres.ROLES]
     ports = dict.fromkeys(parts.port_names(parts.names()), 1)
     return Site(ports=ports, secrets=dict.fromkeys([*roles, "postgres"], "x"), jwks_file=Path("/x"), data=Path("/x"))
 
@@ -128,7 +131,7 @@ def site() -> Site:
 def plan() -> dict[str, set[str]]:
     """Every program and step of the local stack → what it waits for."""
     programs = [parts.program(site(), *name.split(".")) for name in parts.names() if "." in name]
-    steps = parts.steps(site(), SERVICES, frozenset(parts.names()))
+    steps = parts.steps(site(), EVERY, frozenset(parts.names()))
     return {task.name: set(task.needs) for task in [*programs, *steps]}
 
 
@@ -248,7 +251,7 @@ def test_the_start_order_goes_no_further_than_the_work_needs():
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_is_the_local_stacks(name):
     tasks = [parts.program(site(), *each.split(".")) for each in parts.names() if "." in each]
-    tasks += parts.steps(site(), SERVICES, frozenset(parts.names()))
+    tasks += parts.steps(site(), EVERY, frozenset(parts.names()))
     commands = {task.name: list(task.command[1:]) for task in tasks}
     assert COMPOSED[name]["command"] == ["python", *commands[STEPS.get(name, name.replace("-", "."))]]
 
@@ -262,8 +265,15 @@ def test_each_program_has_the_role_that_it_may_have(name):
             _of_role(value, service, role)
 
 
+def test_the_console_has_each_services_database_with_the_role_that_works_in_it():
+    urls = dict(one.strip().split("=", 1) for one in environment("console-web")["WAYBILL_OUTBOX_DATABASES"].split(","))
+    assert list(urls) == list(DECIDING)
+    for service, url in urls.items():
+        _of_role(url, service, "service")
+
+
 def test_a_relay_speaks_for_the_service_whose_database_it_reads():
-    for service in SERVICES:
+    for service in WITH_RELAY:
         assert environment(f"{service}-relay")["WAYBILL_SERVICE"] == f"{service}_service"
 
 
@@ -274,7 +284,7 @@ def test_schemas_are_registered_through_the_confluent_api():
 
 def test_registration_reaches_every_database_as_its_owner():
     urls = environment("register")["WAYBILL_OWNER_DATABASE_URLS"].split(",")
-    for service, url in zip(SERVICES, urls, strict=True):
+    for service, url in zip(EVERY, urls, strict=True):
         _of_role(url.strip(), service, "owner")
 
 
@@ -286,7 +296,7 @@ def _of_role(url: str, service: str, role: str) -> None:
 
 
 def test_migrations_grant_to_the_roles_that_the_programs_have():
-    for service in SERVICES:
+    for service in EVERY:
         given = environment(f"{service}-migrate")
         assert given["WAYBILL_SERVICE_ROLE"] == f"{service}_service"
         assert given["WAYBILL_RELAY_ROLE"] == f"{service}_relay"
@@ -294,16 +304,16 @@ def test_migrations_grant_to_the_roles_that_the_programs_have():
 
 def test_the_script_creates_the_databases_and_roles_of_the_local_stack():
     script = (CHECKOUT / "deploy" / "databases.sh").read_text()
-    assert f"for service in {' '.join(SERVICES)}; do" in script
+    assert f"for service in {' '.join(EVERY)}; do" in script
     assert f"for role in {' '.join(postgres.ROLES)}; do" in script
-    passwords = {f"{service}_{role}_PASSWORD".upper() for service in SERVICES for role in postgres.ROLES}
+    passwords = {f"{service}_{role}_PASSWORD".upper() for service in EVERY for role in postgres.ROLES}
     given = {name for name in environment("postgres") if name.endswith("_PASSWORD")}
     assert given == passwords | {"POSTGRES_PASSWORD", "REGISTRY_OWNER_PASSWORD"}
     assert "./deploy/databases.sh:/docker-entrypoint-initdb.d/databases.sh:ro" in COMPOSED["postgres"]["volumes"]
 
 
 def test_tokens_are_checked_against_the_issuer_that_makes_them():
-    for service in SERVICES:
+    for service in EVERY:
         given = environment(f"{service}-web")
         assert (given["WAYBILL_TOKEN_ISSUER"], given["WAYBILL_TOKEN_AUDIENCE"]) == (ISSUER, AUDIENCE)
         assert given["WAYBILL_JWKS_FILE"] == "/jwks/jwks.json"
@@ -349,7 +359,7 @@ def test_what_imports_our_packages_is_started_from_the_folder_they_are_in():
 def test_the_image_holds_every_program_and_the_same_uv_as_the_local_environment():
     dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE))
-    services = {f"{service}_service" for service in SERVICES}
+    services = {f"{service}_service" for service in EVERY}
     assert copied == {"schemas", "waybill", "outbox_relay", "devstack", *services}
     uv = re.search(r'^UV = "(.+)"$', (CHECKOUT / "devstack" / "environment.py").read_text(), re.MULTILINE)
     assert uv is not None

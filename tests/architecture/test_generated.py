@@ -11,7 +11,7 @@ from catalogue.__main__ import committed
 from devstack import manifests
 from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES
+from devstack.services import EVERY, SERVICES
 
 
 def test_every_generated_file_is_fresh():
@@ -28,12 +28,12 @@ def test_lint_says_so_too():
 
 def test_a_fifth_service_stands_in_every_part_that_lists_services():
     fifth = replace(SERVICES["payment"], name="shipping", title="Shipping", topics=("shipping.events.v1",))
-    changed = manifests.stale([*SERVICES.values(), fifth])
+    changed = manifests.stale([*EVERY.values(), fifth])
     assert {str(path.relative_to(CHECKOUT)) for path in changed} == set(manifests.PARTS)
     for path, text in changed.items():
         parts = manifests.PART.findall(text)
         assert {name for _, name, _ in parts} == set(manifests.PARTS[str(path.relative_to(CHECKOUT))])
-        assert all("shipping" in part for _, _, part in parts), path
+        assert all("shipping" in part for _, name, part in parts if name != "readers"), path
 
 
 def test_a_part_that_is_missing_is_named(tmp_path):

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from devstack.folder import CHECKOUT
-from tests.support.services import SERVICES
+from tests.support.services import READERS, SERVICES
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, *READERS])
 def test_no_model_has_drifted_from_its_migrations(service):
     command = [sys.executable, "-m", "waybill", service, "manage", "makemigrations", "--check", "--dry-run"]
     done = subprocess.run(

@@ -19,14 +19,15 @@ from tests.support.providers.process import free_port
 from waybill.runtime.addresses import joined
 
 NOWHERE = "127.0.0.1:1"
+WEB = {"web", "console"}
 
 
 class Program:
-    """One program of the order service, or its relay; started when made."""
+    """One program of the order service, its relay, or the console's web program; started when made."""
 
     def __init__(self, kind: str, url: str, folder: Path, **more: str) -> None:
         self.kind, self.host, self.port = kind, more.get("WAYBILL_HOST", "127.0.0.1"), free_port()
-        self.health_port = free_port() if kind == "web" else self.port
+        self.health_port = free_port() if kind in WEB else self.port
         self._log, self._folder = folder / f"{kind}.log", folder
         tokens.prepare(folder)
         environment = {
@@ -43,7 +44,8 @@ class Program:
             "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,
             **more,
         }
-        command = ["outbox_relay"] if kind == "relay" else ["waybill", "order_service", kind]
+        own = {"relay": ["outbox_relay"], "console": ["console_service", "web"]}
+        command = own.get(kind, ["waybill", "order_service", kind])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=CHECKOUT, env=environment, stdout=log, stderr=log

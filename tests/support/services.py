@@ -6,7 +6,8 @@ from devstack import services
 from devstack.folder import CHECKOUT
 
 SERVICES = tuple(service.package for service in services.SERVICES.values())
-PACKAGES = ("schemas", "waybill", *SERVICES, "outbox_relay", "devstack", "catalogue")
+READERS = tuple(service.package for service in services.EVERY.values() if not service.decides)
+PACKAGES = ("schemas", "waybill", *SERVICES, *READERS, "outbox_relay", "devstack", "catalogue")
 
 
 def configure() -> None:

@@ -119,7 +119,7 @@ def rebuild(service: Service, settings: Settings, watch: Watch, record: Record |
     tables = _tables(service)
     if not tables:
         raise NoCopies(f"{service.name} keeps no copies of other services' data")
-    with _topics(service, settings, watch) as topics:
+    with reading(service.name, set(_copied(service).values()), settings, watch) as topics:
         for table in tables:
             table.make_temporary()
         _read_until_little_is_left(service, topics)
@@ -142,7 +142,7 @@ def _tables(service: Service) -> "list[_Table]":
     return [_Table.of(m) for m in sorted(models - {CopyRow}, key=lambda m: m.__name__)]
 
 
-def _read_until_little_is_left(service: Service, topics: "_Topics") -> None:
+def _read_until_little_is_left(service: Service, topics: "Topics") -> None:
     for _ in range(CATCHING_UP):
         ends = topics.ask_ends()
         if topics.left(ends) <= FEW:
@@ -150,7 +150,7 @@ def _read_until_little_is_left(service: Service, topics: "_Topics") -> None:
         _read(service, topics, ends, SILENT_SECONDS)
 
 
-def _read(service: Service, topics: "_Topics", ends: Mapping[Partition, int], silent_seconds: float) -> None:
+def _read(service: Service, topics: "Topics", ends: Mapping[Partition, int], silent_seconds: float) -> None:
     """Keep what the records up to these offsets say, in the tables that this session sees by their names."""
     copied = _copied(service)
     for messages in topics.until(ends, silent_seconds):
@@ -244,8 +244,8 @@ class _Table:
 
 
 @dataclass(slots=True)
-class _Topics:
-    """The topics of the copies, read by nobody's group: no offset is committed."""
+class Topics:
+    """Topics that are read by nobody's group: no offset is committed."""
 
     consumer: confluent_kafka.Consumer
     partitions: Sequence[Partition]
@@ -305,12 +305,13 @@ class _Topics:
 
 
 @contextmanager
-def _topics(service: Service, settings: Settings, watch: Watch) -> Generator[_Topics]:
+def reading(name: str, topics: Collection[str | None], settings: Settings, watch: Watch) -> Generator[Topics]:
+    """Give these topics from their first records on, for a reader of that name. Raises KafkaException."""
     consumer = confluent_kafka.Consumer(
         {
             **settings.kafka,
-            "group.id": f"{service.name}.copies",  # the client wants one; nothing is committed
-            "client.id": f"{service.name}.rebuild",
+            "group.id": f"{name}.copies",  # the client wants one; nothing is committed
+            "client.id": f"{name}.rebuild",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
@@ -318,9 +319,9 @@ def _topics(service: Service, settings: Settings, watch: Watch) -> Generator[_To
         }
     )
     try:
-        topics = _Topics(consumer, list(_partitions(service, consumer)), watch)
-        topics.begin(_topic_ids(settings, {topic for topic, _ in topics.partitions}))
-        yield topics
+        found = Topics(consumer, list(_partitions(topics, consumer)), watch)
+        found.begin(_topic_ids(settings, {topic for topic, _ in found.partitions}))
+        yield found
     finally:
         consumer.close()
 
@@ -331,8 +332,8 @@ def _topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, str]:
     return topic_ids(admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS))
 
 
-def _partitions(service: Service, consumer: confluent_kafka.Consumer) -> Iterator[Partition]:
-    for topic in sorted({topic for topic in _copied(service).values() if topic}):
+def _partitions(topics: Collection[str | None], consumer: confluent_kafka.Consumer) -> Iterator[Partition]:
+    for topic in sorted(filter(None, topics)):
         described = consumer.list_topics(topic, ANSWER_SECONDS).topics[topic]
         if described.error is not None:
             raise KafkaException(described.error)

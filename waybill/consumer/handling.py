@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from waybill.consumer.message import Message, cut, readable
 from waybill.consumer.schema_ids import read_event
-from waybill.consumer.subscriber import Subscriber
+from waybill.consumer.subscriber import SetSubscriber, Subscriber
 from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import CommandRefused, ConsumerStopped, Ignored, SchemaUnknown, Unreadable
@@ -136,6 +136,8 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
         unit_of_work.save_copies(subscriber, copies)
         handled = unit_of_work.handle(subscriber, commands)
         ignored = sum(isinstance(h.decision, Ignored) for h in handled)
+    elif isinstance(subscriber, SetSubscriber):
+        subscriber.apply([one.command for one in commands])
     transaction.on_commit(lambda: _count(messages, fresh, ignored))
 
 

@@ -6,7 +6,7 @@ import structlog
 from django.apps import apps
 from django.db import connection
 
-from waybill.consumer.subscriber import Subscriber
+from waybill.consumer.subscriber import SetSubscriber, Subscriber
 from waybill.database.sqlstate import may_succeed_later, one_line
 from waybill.deciders import retention
 from waybill.inbox import inbox
@@ -24,6 +24,8 @@ def clean(subscriber: Subscriber, settings: Settings) -> float:
             "inbox": inbox.forget(settings.inbox_days, FORGET_ROWS),
             **retention.forget(subscriber.tables.values(), FORGET_ROWS),
         }
+        if isinstance(subscriber, SetSubscriber):
+            removed |= subscriber.clean(FORGET_ROWS)
         if apps.is_installed("waybill.rest"):
             from waybill.rest import idempotency  # brings what only the web program needs at its start
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from waybill.consumer.message import Message
 from waybill.contracts.event import Event
@@ -36,4 +36,20 @@ class Subscriber(Protocol):
 
         Called in the transaction that notes the message as received, and again where that is rolled back.
         """
+        ...
+
+
+@runtime_checkable
+class SetSubscriber(Subscriber, Protocol):
+    """Who writes a whole batch at once, in place of message by message."""
+
+    def apply(self, follows: Sequence[Any]) -> None:
+        """Write what `react` returned for the messages of a batch, in their sequence and in their transaction.
+
+        Called again with fewer of them where the batch fails and is gone through one by one.
+        """
+        ...
+
+    def clean(self, at_most: int) -> Mapping[str, int]:
+        """Remove what is older than it is kept, so many rows of each kind; returns how many of each."""
         ...

@@ -1,7 +1,7 @@
 """Django's settings, built from a service's own: one database, no sessions, no users, no settings module."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_urlsafe
 from typing import Any, Final
@@ -29,6 +29,8 @@ class Web:
 
     allowed_hosts: tuple[str, ...]
     max_body_bytes: int
+    own: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Django's settings that stand in place of those here."""
 
 
 def database(url: str, program: str = "waybill", *, pooled: bool = False, **session: str) -> dict[str, Any]:
@@ -61,29 +63,36 @@ def configure_django(
     **session: str,
 ) -> None:
     """Configure Django for these services on one database; once a process."""
-    settings.configure(
-        ALLOWED_HOSTS=list(web.allowed_hosts) if web else [],
-        DATABASES={"default": database(url, program, pooled=pooled, **session)},
-        DATA_UPLOAD_MAX_MEMORY_SIZE=web.max_body_bytes if web else None,
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        INSTALLED_APPS=[*(WEB_APPS if web else ()), "django_outbox_pattern", *LIBRARY_APPS, *services],
-        LOGGING_CONFIG=None,
-        MIDDLEWARE=[
-            "waybill.rest.middleware.requests.request_context",
-            "waybill.rest.middleware.negotiation.negotiated",
-        ],
-        ROOT_URLCONF="waybill.rest.http",
-        SECRET_KEY=Masked(token_urlsafe(64)),  # nothing is signed with it: no sessions, no cookies, no forms
-        SILENCED_SYSTEM_CHECKS=SILENCED,
-        STATIC_URL="/static/",
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
-        TIME_ZONE="UTC",
-        USE_TZ=True,
-    )
+    given = _settings(services, url, program, web, pooled=pooled, session=session)
+    settings.configure(**{**given, **(web.own if web else {})})
     django.setup()
     arrays.install()
     relied_on = {**postgres_client.RELIED_ON, **session}
     connection_created.connect(partial(_check, pooled, relied_on), weak=False, dispatch_uid="pooler")
+
+
+def _settings(
+    services: tuple[str, ...], url: str, program: str, web: Web | None, *, pooled: bool, session: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "ALLOWED_HOSTS": list(web.allowed_hosts) if web else [],
+        "DATABASES": {"default": database(url, program, pooled=pooled, **session)},
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": web.max_body_bytes if web else None,
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "INSTALLED_APPS": [*(WEB_APPS if web else ()), "django_outbox_pattern", *LIBRARY_APPS, *services],
+        "LOGGING_CONFIG": None,
+        "MIDDLEWARE": [
+            "waybill.rest.middleware.requests.request_context",
+            "waybill.rest.middleware.negotiation.negotiated",
+        ],
+        "ROOT_URLCONF": "waybill.rest.http",
+        "SECRET_KEY": Masked(token_urlsafe(64)),  # nothing is signed with it: no sessions, no cookies, no forms
+        "SILENCED_SYSTEM_CHECKS": SILENCED,
+        "STATIC_URL": "/static/",
+        "TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        "TIME_ZONE": "UTC",
+        "USE_TZ": True,
+    }
 
 
 def _check(pooled: bool, relied_on: Mapping[str, str], *, connection: Any, **_: Any) -> None:

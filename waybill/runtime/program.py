@@ -153,14 +153,18 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     stop = stop_requested()
     service = load(name, settings, kind)
     from waybill.consumer import loop
+    from waybill.deciders.service import Service
     from waybill.observability import health
-    from waybill.observability.exposure import expose
+    from waybill.observability.exposure import expose, expose_consumer
     from waybill.observability.readiness import Readiness
     from waybill.tasks import worker
 
     condition = Condition()
     session = _side_session(settings, f"{name}.{kind}")
-    expose(kind, service, session, condition)
+    if isinstance(service, Service):
+        expose(kind, service, session, condition)
+    else:
+        expose_consumer(service, session, condition)
     database_ready = Readiness(_side_session(settings, f"{name}.{kind} readiness"))
     health.serve(settings.host, settings.port, lambda: database_ready() or condition.unready())
     instance = settings.consumer_instance if kind == "consumer" else None

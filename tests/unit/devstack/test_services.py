@@ -4,7 +4,7 @@ import pytest
 
 from catalogue import book
 from devstack.errors import DevstackError
-from devstack.services import FILE, SERVICES, read
+from devstack.services import EVERY, FILE, SERVICES, read
 
 ENTRY = 'title = "Orders"\ntopics = ["order.events.v1"]\nprograms = ["web", "relay"]\n'
 
@@ -17,7 +17,7 @@ def test_the_topics_of_each_service_are_those_that_it_writes():
 
 
 def test_the_order_of_the_file_is_kept():
-    assert list(SERVICES) == [line[1:-1] for line in FILE.read_text().splitlines() if line.startswith("[")]
+    assert list(EVERY) == [line[1:-1] for line in FILE.read_text().splitlines() if line.startswith("[")]
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,14 @@ def test_the_order_of_the_file_is_kept():
     [
         (
             "[order]\n" + ENTRY + "port = 1\n",
-            "[order]: unknown key 'port'; there are title, topics, programs and calls",
+            "[order]: unknown key 'port'; there are title, topics, programs, calls and decides",
         ),
         ('[order]\ntitle = "Orders"\ntopics = []\n', "[order]: programs is missing"),
         ("[order]\n" + ENTRY.replace("web", "www"), "[order]: no program is called 'www'; choose from web, consumer"),
         ("[order]\n" + ENTRY + 'calls = "bank"\n', "[order]: calls is 'bank'; a worker can call provider or mailbox"),
         ("[Order]\n" + ENTRY, "[Order]: a service's name is one word in lower-case letters"),
         ("[a]\n" + ENTRY + "[b]\n" + ENTRY, "both [a] and [b] write order.events.v1; a topic has one writer"),
+        ("[a]\n" + ENTRY + "decides = false\n", "[a]: what decides nothing writes no topics and has no worker"),
         ("[order\n", "services.toml: "),
     ],
 )

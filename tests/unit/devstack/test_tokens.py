@@ -32,6 +32,13 @@ def test_the_demo_tokens_speak_for_a_customer_and_a_staff_member(data):
     assert (found["staff"]["sub"], found["staff"]["scope"]) == ("demo-staff", "orders:all inventory operations")
 
 
+def test_the_demo_operator_may_do_all_at_the_console_and_the_viewer_may_look(data):
+    found = {name: claims(data, token) for name, token in tokens.demo(data).items()}
+    roles = ["console:view", "console:operate", "console:payload"]
+    assert found["operator"]["scope"].split() == roles
+    assert found["viewer"]["scope"].split() == roles[:1]
+
+
 def test_the_key_stays_the_same_and_is_the_owner_s_alone(data):
     before = tokens.jwks_file(data).read_text()
     tokens.prepare(data)

@@ -202,6 +202,7 @@ def _whole(response: Any) -> HttpResponse:
 
 async def _send(response: Any, receive: Receive, send: Send) -> None:
     headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.items()]
+    headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
     await send(_start(response.status_code, headers))
     if not response.streaming:
         await send({"type": "http.response.body", "body": response.content})
@@ -232,4 +233,6 @@ async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
 def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
     if all(name != CONTENT_SECURITY_POLICY for name, _ in headers):
         headers.append((CONTENT_SECURITY_POLICY, NOTHING_RUNS))
-    return {"type": "http.response.start", "status": status, "headers": [*headers, *SECURITY_HEADERS]}
+    told = {name.lower() for name, _ in headers}
+    added = [header for header in SECURITY_HEADERS if header[0].lower() not in told]
+    return {"type": "http.response.start", "status": status, "headers": [*headers, *added]}
