@@ -2,20 +2,22 @@
 
 from django.urls import path
 
-from console_service.screens import awaited, overview
+from console_service.screens import attention, audit, awaited, order, orders, overview
 from console_service.web import assets, login
 
 urlpatterns = [
     path("", overview.show, name="overview"),
-    path("orders", awaited.show("orders", "Orders", "outbox events"), name="orders"),
-    path("attention", awaited.show("attention", "Attention", "outbox attention"), name="attention"),
+    path("orders", orders.show, name="orders"),
+    path("orders/<uuid:order_id>", order.show, name="order"),
+    path("attention", attention.show, name="attention"),
+    path("attention/do/settle", attention.settle, name="attention-settle"),
     path("failures", awaited.show("failures", "Failures", "outbox dead-letters"), name="failures"),
     path("redrives", awaited.show("redrives", "Redrives", "outbox redrive"), name="redrives"),
     path("replays", awaited.show("replays", "Replays", "outbox replay jobs"), name="replays"),
     path("tasks", awaited.show("tasks", "Due tasks", "outbox attention"), name="tasks"),
     path("relays", awaited.show("relays", "Relays", "outbox status"), name="relays"),
     path("topics", awaited.show("topics", "Topics", "outbox status"), name="topics"),
-    path("audit", awaited.show("audit", "Audit", "outbox status"), name="audit"),
+    path("audit", audit.show, name="audit"),
     path("login", login.login, name="login"),
     path("logout", login.logout, name="logout"),
     path("static/<str:path>", assets.serve, name="asset"),

@@ -3,13 +3,16 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from console_service.read_model import noting
 from console_service.read_model.fold import Note
 from console_service.web import databases
+from payment_service.domain import RecordCharge, RequestPayment, ReturnPayment
+from payment_service.service import service as payments
 from schemas.events import (
     OrderCharged,
     OrderConfirmed,
@@ -18,9 +21,11 @@ from schemas.events import (
     StockCommitted,
     StockReserved,
 )
-from tests.support.orders import LINES, placed
+from tests.support.databases import in_use
+from tests.support.orders import LINES, cause, placed
 from waybill.consumer.message import Message
 from waybill.contracts.event import Event
+from waybill.deciders.unit_of_work import Caused, handle
 from waybill.observability.telemetry import new_id
 from waybill.runtime.settings import _read
 
@@ -85,3 +90,20 @@ def shows(monkeypatch: pytest.MonkeyPatch, urls: Mapping[str, str]) -> None:
     databases.close()
     monkeypatch.setenv("WAYBILL_OUTBOX_DATABASES", ",".join(f"{name}={url}" for name, url in urls.items()))
     _read.cache_clear()
+
+
+def owed(service_url: str, owner_url: str) -> UUID:
+    """Make a refund that needs attention in a payment service's database; returns the order's id."""
+    order_id = uuid4()
+    asked = RequestPayment(order_id=order_id, customer_id="ann", amount=3998, currency="EUR", payment_method="tok_ok")
+    charged = RecordCharge(order_id=order_id, charge_id="ch_1", provider="simulator")
+    with in_use(service_url):
+        for command in (asked, charged, ReturnPayment(order_id=order_id)):
+            handle(payments, [Caused(command, cause())])
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        # As the worker leaves it once the provider has refused for a day.
+        owner.execute(
+            "UPDATE waybill_due_task SET attention_since = now(), attempts = 9, last_error = 'the card is closed', "
+            "way_out = 'pay it by hand', first_attempt_at = now() WHERE task = 'refund'"
+        )
+    return order_id

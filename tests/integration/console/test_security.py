@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from types import ModuleType
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -19,6 +20,7 @@ from console_service.web.page import SCREENS
 from outbox_relay.operations import pause
 from tests.support.console import confirmed, note
 
+ORDER = "018f0000-0000-7000-8000-000000000001"
 ADDRESS = "do/pause"
 MEANT = {"service": "order", "reason": "the broker moves"}
 done: list[str] = []
@@ -75,7 +77,7 @@ def paused(services) -> bool:
 def test_whoever_is_not_signed_in_sees_the_sign_in_page_alone(console_database, pages):
     client = Client(headers={"Origin": "https://testserver"})
     for pattern in patterns():
-        address = "/" + re.sub(r"<[^>]+>", "x", str(pattern.pattern))
+        address = "/" + re.sub(r"<[^>]+>", ORDER, str(pattern.pattern))
         response = client.get(address)
         if getattr(pattern.callback, "for_all", False):
             assert pattern.name in {"login", "asset"}
@@ -162,9 +164,9 @@ def test_an_action_needs_a_reason_and_says_why_it_is_refused(console, acting, se
 
 
 def test_every_answer_says_a_policy_without_anything_inline(console, services):
-    note(confirmed("018f0000-0000-7000-8000-000000000001"))
-    for screen in SCREENS:
-        response = console.get(reverse(screen.name))
+    note(confirmed(UUID(ORDER)))
+    for screen in [*(reverse(one.name) for one in SCREENS), f"/orders/{ORDER}"]:
+        response = console.get(screen)
         assert response.status_code == 200, screen
         policy = response.headers["Content-Security-Policy"]
         assert "unsafe" not in policy

@@ -1,0 +1,163 @@
+"""Orders, and one of them: what they wait for, their whole story, and pages by cursor that miss none."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from console_service.models import OrderRow
+from console_service.read_model.waiting import waits_for
+from schemas.events import (
+    NotificationSent,
+    OrderCancellationStarted,
+    OrderCancelled,
+    PaymentDeclined,
+    PaymentVoided,
+    StockRejected,
+    StockReleased,
+)
+from tests.support.console import confirmed, note
+from tests.support.orders import LINES, placed
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def many(count: int) -> list[UUID]:
+    """Orders that wait since one minute each after the other."""
+    ids = [uuid4() for _ in range(count)]
+    for number, order_id in enumerate(ids):
+        note([(placed(order_id), 1)], START + timedelta(minutes=number))
+    return ids
+
+
+def listed(page: str) -> list[UUID]:
+    return [UUID(one) for one in re.findall(r'<a class="id" href="/orders/([0-9a-f-]{36})"', page)]
+
+
+def through(console, address: str) -> list[UUID]:
+    """Every order of every page, by the links that the pages have."""
+    found: list[UUID] = []
+    while address:
+        text = console.get(address).content.decode()
+        found += listed(text)
+        following = re.search(r'href="(\?[^"]+)" rel="next"', text)
+        address = f"/orders{following[1].replace('&amp;', '&')}" if following else ""
+    return found
+
+
+def test_the_newest_stand_first_and_pages_miss_none_and_repeat_none(console, services):
+    ids = many(120)
+    assert through(console, "/orders") == ids[::-1]
+
+
+def test_those_that_wait_stand_longest_first(console, services):
+    ids = many(60)
+    note(confirmed(uuid4()))
+    assert through(console, "/orders?open=1") == ids
+    assert through(console, "/orders?older=60") == ids
+
+
+def test_orders_of_one_moment_are_all_there(console, services):
+    ids = {uuid4() for _ in range(110)}
+    for order_id in ids:
+        note([(placed(order_id), 1)], START)
+    for address in ("/orders", "/orders?open=1"):
+        assert sorted(through(console, address)) == sorted(ids)
+
+
+def test_filters_stand_in_the_address(console, services):
+    (waits,) = many(1)
+    ended = uuid4()
+    note(confirmed(ended), START)
+    assert listed(console.get("/orders?step=CONFIRMED").content.decode()) == [ended]
+    assert listed(console.get(f"/orders?order={waits}").content.decode()) == [waits]
+    assert listed(console.get("/orders?customer=bob").content.decode()) == []
+    assert sorted(listed(console.get("/orders?customer=ann").content.decode())) == sorted([waits, ended])
+    assert b"No order fits" in console.get("/orders?order=nonsense").content
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10=", "WyJhIiwiYiJd", "eyJhIjoxfQ=="])
+def test_a_cursor_that_is_none_is_the_first_page(console, services, cursor):
+    (order_id,) = many(1)
+    assert listed(console.get(f"/orders?after={cursor}").content.decode()) == [order_id]
+
+
+def cancelling(order_id: UUID, *more):
+    begun = OrderCancellationStarted(order_id=order_id, customer_id="ann", lines=LINES, reason="payment_declined")
+    return [(placed(order_id), 1), (begun, 2), *((event, 1) for event in more)]
+
+
+@pytest.mark.parametrize(
+    ("events", "says"),
+    [
+        (lambda one: confirmed(one)[:1], "inventory's answer"),
+        (lambda one: confirmed(one)[:2], "has its answer (stock RESERVED)"),
+        (lambda one: [(placed(one), 1), (StockRejected(order_id=one, shortages=()), 1)], "stock REJECTED"),
+        (lambda one: confirmed(one)[:3], "payment's answer"),
+        (lambda one: [*confirmed(one)[:3], (PaymentDeclined(order_id=one, code="no"), 1)], "payment DECLINED"),
+        (lambda one: confirmed(one)[:5], "OrderConfirmed"),
+        (confirmed, ""),
+        (cancelling, "StockReleased of the inventory and PaymentVoided or PaymentRefunded"),
+        (lambda one: cancelling(one, PaymentVoided(order_id=one)), "StockReleased of the inventory"),
+        (lambda one: cancelling(one, StockReleased(order_id=one, lines=())), "PaymentVoided or PaymentRefunded"),
+        (
+            lambda one: cancelling(one, StockReleased(order_id=one, lines=()), PaymentVoided(order_id=one)),
+            "has its answer (stock RELEASED, payment VOIDED)",
+        ),
+        (
+            lambda one: [*cancelling(one), (OrderCancelled(order_id=one, customer_id="ann", reason="x"), 3)],
+            "",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("console_database")
+def test_what_an_order_waits_for_is_the_next_word_that_is_missing(events, says):
+    order_id = uuid4()
+    note(events(order_id))
+    found = waits_for(OrderRow.objects.get())
+    assert says in found
+    assert bool(says) == bool(found)
+
+
+def test_one_order_tells_its_whole_story(console, services):
+    order_id = uuid4()
+    told = NotificationSent(order_id=order_id, kind="order_confirmed", channel="mail")
+    note([*confirmed(order_id), (told, 1)])
+    text = console.get(f"/orders/{order_id}").content.decode()
+    for said in (
+        "OrderPlaced",
+        "StockCommitted",
+        "order.events.v1/0/",
+        "charge_id ch_1",
+        "kind order_confirmed",
+        "c-1",
+    ):
+        assert said in text
+    assert text.count("<svg") == 2
+    assert text.count("<circle") == 2 * 8
+    assert "<strong>CONFIRMED</strong>" in text
+
+
+def test_what_comes_from_a_topic_is_shown_as_text_alone(console, services):
+    order_id = uuid4()
+    told = NotificationSent(order_id=order_id, kind="<script>alert(1)</script>", channel="mail")
+    note([(placed(order_id), 1), (told, 1)])
+    text = console.get(f"/orders/{order_id}").content.decode()
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+def test_an_order_that_nobody_knows_says_when_it_would_be_here(console, services):
+    response = console.get(f"/orders/{uuid4()}")
+    assert response.status_code == 404
+    assert b"no event of order" in response.content
+
+
+def test_a_page_of_orders_is_a_few_statements_however_many_there_are(console, services):
+    many(60)
+    with CaptureQueriesContext(connection) as asked:
+        console.get("/orders")
+    assert len(asked) <= 3, [one["sql"] for one in asked]
