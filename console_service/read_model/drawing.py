@@ -87,9 +87,9 @@ def _text(x: float, y: int, anchor: str, says: str) -> SafeString:
 
 
 def _svg(name: str, height: int, says: str, parts: Iterable[SafeString]) -> SafeString:
-    whole = '<svg role="img" viewBox="0 0 {} {}" width="{}" height="{}" aria-labelledby="{}"><title id="{}">{}</title>{}</svg>'
+    begin = '<svg role="img" viewBox="0 0 {} {}" width="{}" height="{}" aria-labelledby="{}"><title id="{}">{}</title>'
     inner = format_html_join("", "{}", ((part,) for part in parts))
-    return format_html(whole, WIDTH, height, WIDTH, height, name, name, says, inner)
+    return format_html(f"{begin}{{}}</svg>", WIDTH, height, WIDTH, height, name, name, says, inner)
 
 
 def _n(number: float) -> str:
