@@ -96,6 +96,10 @@ bench-overload: .venv/.synced ## Measure what a web program answers at twice the
 bench-storefront: .venv/.synced ## Measure the webshop's pages in one database and on services (ARGS=--quick)
 	@exec $(RUN) tests.storefront.bench $(ARGS)
 
+.PHONY: bench-console
+bench-console: .venv/.synced ## Measure the console's pages with a million orders and 200,000 dead letters (ARGS="--orders 10000")
+	@exec $(RUN) benchmarks.console $(ARGS)
+
 .PHONY: yardsticks
 yardsticks: .venv/.synced ## Measure how the code reads (ARGS="v0.1.0 ." for a commit beside the working tree)
 	@$(RUN) tests.support.yardsticks $(ARGS)

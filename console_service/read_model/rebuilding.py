@@ -21,6 +21,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from django.db import Error as DatabaseFailed
 from django.db import connection, transaction
+from psycopg import sql
 
 from console_service.read_model import noting
 from console_service.read_model.fold import Note
@@ -35,27 +36,30 @@ FEW: Final = 1_000
 ROUNDS: Final = 20
 SILENT_SECONDS: Final = 30.0
 LOCKED_SECONDS: Final = 10.0
+SCHEMA: Final = "SELECT current_schema()"  # where `migrate` made the tables: the URL may say another than public
 TEMPORARY: Final = """
-CREATE TEMPORARY TABLE console_order (LIKE public.console_order INCLUDING ALL);
-CREATE TEMPORARY TABLE console_event (LIKE public.console_event INCLUDING ALL);
+DROP TABLE IF EXISTS pg_temp.console_order, pg_temp.console_event;
+CREATE TEMPORARY TABLE console_order (LIKE {schema}.console_order INCLUDING ALL);
+CREATE TEMPORARY TABLE console_event (LIKE {schema}.console_event INCLUDING ALL);
 """
 LOCK: Final = """
 SET LOCAL lock_timeout = '10s';
-LOCK TABLE public.console_order, public.console_event IN SHARE ROW EXCLUSIVE MODE
+LOCK TABLE {schema}.console_order, {schema}.console_event IN SHARE ROW EXCLUSIVE MODE
 """
 REMOVE: Final = """
-DELETE FROM public.console_order AS known USING pg_temp.console_order AS fresh
+DELETE FROM {schema}.console_order AS known USING pg_temp.console_order AS fresh
 WHERE known.order_id = fresh.order_id AND fresh.placed_at IS NOT NULL;
-DELETE FROM public.console_event AS known USING pg_temp.console_order AS fresh
+DELETE FROM {schema}.console_event AS known USING pg_temp.console_order AS fresh
 WHERE known.order_id = fresh.order_id AND fresh.placed_at IS NOT NULL;
 """
 EVENTS: Final = """
-INSERT INTO public.console_event SELECT * FROM pg_temp.console_event ON CONFLICT (event_id) DO NOTHING
+INSERT INTO {schema}.console_event SELECT * FROM pg_temp.console_event ON CONFLICT (event_id) DO NOTHING
 """
 _, _UPDATE = noting.ORDERS.split("ON CONFLICT")
 ORDERS: Final = f"""
-INSERT INTO public.console_order AS known SELECT * FROM pg_temp.console_order ON CONFLICT {_UPDATE}
+INSERT INTO {{schema}}.console_order AS known SELECT * FROM pg_temp.console_order ON CONFLICT {_UPDATE}
 """  # noqa: S608 - put together from constants
+GONE: Final = "DROP TABLE pg_temp.console_order, pg_temp.console_event"
 COUNT: Final = "SELECT count(*) FROM pg_temp.console_order"
 
 
@@ -87,6 +91,7 @@ def rebuild(settings: Settings, tell: Callable[[str], object]) -> None:
                 for statement in (REMOVE, EVENTS, ORDERS):
                     _execute(statement)
             tell(f"{_count()} orders from {topics.done} records")
+            _execute(GONE)
     except (KafkaException, Unavailable, DatabaseFailed) as error:
         raise Failed(one_line(error)) from None
 
@@ -114,5 +119,7 @@ def _count() -> int:
 
 def _execute(statement: str) -> None:
     with connection.cursor() as cursor:
+        cursor.execute(SCHEMA)
+        schema = sql.Identifier(cursor.fetchone()[0])
         for one in filter(str.strip, statement.split(";")):
-            cursor.execute(one)
+            cursor.execute(sql.SQL(one).format(schema=schema))  # type: ignore[arg-type]

@@ -12,8 +12,7 @@ from console_service.read_model.waiting import waits_for
 from console_service.web.databases import ask
 from console_service.web.page import page
 from outbox_relay.operations.attention import read_attention
-from outbox_relay.operations.dead_letters import dead_letters
-from outbox_relay.operations.dead_letters.dead_letters import Choice
+from outbox_relay.operations.dead_letters import of_key
 
 MOST: Final = 500  # events of one order: there are a dozen
 MAILS: Final = ("NotificationSent", "NotificationFailed")
@@ -28,7 +27,7 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
         raise Http404(f"no event of order {order_id} was read; one placed this second comes in a moment")
     events = list(EventRow.objects.filter(order_id=order_id).order_by("recorded_at", "event_id")[:MOST])
     key = str(order_id)
-    letters = ask(request, lambda name, open_: dead_letters.read(name, open_, Choice(keys=(key,))))
+    letters = ask(request, lambda name, open_: of_key.read(name, open_, key))
     marked = ask(request, read_attention)
     return {
         "title": f"Order {order_id}",

@@ -46,7 +46,7 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
     return {
         "services": [_Service(one, now) for one in found],
         "unpublished": sum(one.unpublished for one in found),
-        "oldest": now - timedelta(seconds=max(oldest)) if oldest else None,
+        "oldest": _rounded(now - timedelta(seconds=max(oldest))) if oldest else None,
         "dead_letters": sum(one.dead_letter_messages + one.dead_letter_publications for one in found),
         "attention": sum(one.attention for one in found),
         "open": open_orders[:COUNTED].count(),

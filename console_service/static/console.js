@@ -24,7 +24,8 @@ document.addEventListener("htmx:configRequest", (event) => {
   // What somebody is typing, or has opened, is not replaced under their hands.
   const live = document.getElementById("live");
   const at = document.activeElement;
-  if (live && at && live.contains(at) && at.matches("input, select, textarea")) event.preventDefault();
+  const typing = live && at && live.contains(at) && at.matches("input, select, textarea");
+  if (typing || (live && live.querySelector("details[open]"))) event.preventDefault();
   if (etag) event.detail.headers["If-None-Match"] = etag;
 });
 document.addEventListener("htmx:afterRequest", (event) => {

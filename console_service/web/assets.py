@@ -16,6 +16,7 @@ HTMX: Final = Path(django_htmx.__file__).parent / "static" / "django_htmx"
 FILES: Final = {
     "console.css": (HERE, "text/css"),
     "console.js": (HERE, "text/javascript"),
+    "console.svg": (HERE, "image/svg+xml"),
     "htmx-2.min.js": (HTMX, "text/javascript"),
 }
 
