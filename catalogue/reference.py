@@ -81,6 +81,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.runtime.settings": ("Deployment", "Environment", "read", "settings"),
         "waybill.runtime.django_settings": ("configure_django", "Web"),
         "waybill.observability.telemetry": ("new_id",),
+        "waybill.tracing.spans": ("span",),
     },
     "Tests": {
         "waybill.testing": ("captured_events", "Scenario", "explore", "Request", "Found", "TooManyStates"),

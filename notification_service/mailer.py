@@ -21,6 +21,7 @@ from schemas.events import NotificationRequested
 from waybill.deciders.outcomes import Unavailable
 from waybill.runtime import outside
 from waybill.runtime.settings import read
+from waybill.tracing.spans import span
 
 PERMANENT = 500  # SMTP: 5xx is refused for good, 4xx may be taken later
 IDLE_SECONDS = 5.0  # an older connection is not trusted: servers hang up after minutes, what is in between after less
@@ -44,7 +45,9 @@ def send(address: str, asked: NotificationRequested) -> str | None:
     except ValueError:
         return "address_not_mailable"
     try:
-        with outside.within(read(NotificationSettings).smtp_timeout_seconds):
+        told = read(NotificationSettings)
+        to = {"server.address": told.smtp_host, "server.port": told.smtp_port}
+        with span("send mail", "client", to), outside.within(told.smtp_timeout_seconds):
             _hand_over(message)
     except smtplib.SMTPRecipientsRefused as error:
         if all(code >= PERMANENT for code, _ in error.recipients.values()):

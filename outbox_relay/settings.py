@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from outbox_relay.databases import database_urls, short_name, values_by_service
-from waybill.runtime.settings import DatabaseUrl, KafkaEnvironment
+from waybill.runtime.settings import DatabaseUrl, KafkaEnvironment, TelemetryEnvironment
 from waybill.secret_settings import SecretText
 
 
@@ -19,7 +19,7 @@ class Outbox:
     wake_up: str | None
 
 
-class RelaySettings(KafkaEnvironment):
+class RelaySettings(KafkaEnvironment, TelemetryEnvironment):
     """Hold the settings of one relay process, which serves one database or several."""
 
     service: str | None = Field(

@@ -18,6 +18,7 @@ from devstack.harness import databases
 from devstack.harness import stack as stacks
 from devstack.harness.interrupts import end_tidily
 from tests.support import containers, workers
+from tests.support import otlp as otlp_receiver
 from tests.support.databases import in_use
 
 if workers.is_worker():
@@ -74,12 +75,20 @@ structlog.configure(processors=[structlog.contextvars.merge_contextvars, structl
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[stacks.Stack]:
+def otlp() -> Iterator[otlp_receiver.Receiver]:
+    """The receiver of the session's stack: it gets the spans of requests that come with a trace, and no others."""
+    with otlp_receiver.receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def stack(otlp: otlp_receiver.Receiver) -> Iterator[stacks.Stack]:
     """The whole system, running."""
+    telemetry = {"WAYBILL_OTLP_ENDPOINT": otlp.url, "WAYBILL_TRACE_RATIO": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="waybill-test-", ignore_cleanup_errors=True) as folder,
         containers.given() as environment,
-        stacks.running(Path(folder), **environment) as running,
+        stacks.running(Path(folder), **environment, **telemetry) as running,
     ):
         yield running
 

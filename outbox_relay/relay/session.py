@@ -62,6 +62,7 @@ from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.reading import Reader
 from outbox_relay.relay.safety.positions import PositionsUnsafe, check_server
 from outbox_relay.relay.settling import InFlight
+from outbox_relay.relay.spans import traced
 from outbox_relay.relay.waiting import Schedule
 from outbox_relay.settings import RelaySettings
 from waybill.observability import metrics
@@ -236,6 +237,7 @@ class PublishingSession:
         batch = Batch(cursor, refused=division.refused, released=released)
         batch.topics = Counter(map(itemgetter(TOPIC), division.send))
         batch.oldest_epoch = division.send[0][EPOCH] if division.send else None
+        batch.traced, batch.sent_ns = traced(division.send), time.time_ns()
         self._in_flight.add(batch)
         self._cursor = cursor
         self._send(batch, self._reader.with_payloads(division.send))

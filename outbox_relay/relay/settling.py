@@ -21,8 +21,10 @@ from outbox_relay.relay.cursor import Cursor
 from outbox_relay.relay.dead_letters import REFUSALS, DeadLetters
 from outbox_relay.relay.kafka.broker import BrokerUnavailable
 from outbox_relay.relay.kafka.producer import Batch, RenewProducer, Sender
+from outbox_relay.relay.kafka.records import TRACE
 from outbox_relay.relay.leadership import Leadership
 from outbox_relay.relay.reading import Reader
+from outbox_relay.relay.spans import published
 from waybill.observability import metrics
 from waybill.runtime import failpoint
 from waybill.runtime.condition import Condition
@@ -56,6 +58,7 @@ class InFlight:
         self.settled_rows = 0
         self._batches: deque[Batch] = deque()
         self._arrived: Sequence[Batch] = ()  # the first of these, while their cursor is made durable
+        self._arrived_ns = 0
         self._recording: Future[None] | None = None
         self._stall = _Stall()
 
@@ -95,6 +98,7 @@ class InFlight:
         if self._recording is None:
             self._arrived = [*takewhile(lambda batch: batch.arrived and batch.error is None, self._batches)]
             if self._arrived:
+                self._arrived_ns = time.time_ns()
                 self._record(self._arrived)
         for batch in self._batches:
             if batch.error is not None:
@@ -147,6 +151,8 @@ class InFlight:
         self.recorded = self._arrived[-1].cursor
         self._condition.recovered("broker")
         _measure(self._service, self._arrived)
+        for batch in self._arrived:
+            published(self._service, batch, self._arrived_ns)
         self.settled_rows += sum(batch.rows for batch in self._arrived)
 
 
@@ -172,4 +178,6 @@ def _measure(service: str, arrived: Sequence[Batch]) -> None:
         for topic, count in batch.topics.items():
             metrics.inc("outbox_published_total", count, service=service, topic=topic)
         if batch.oldest_epoch is not None:
-            metrics.observe("outbox_commit_to_ack_seconds", time.time() - batch.oldest_epoch, service=service)
+            seconds = time.time() - batch.oldest_epoch
+            trace = batch.traced[0][TRACE] if batch.traced else None
+            metrics.observe("outbox_commit_to_ack_seconds", seconds, trace, service=service)

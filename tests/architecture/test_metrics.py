@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from devstack.folder import CHECKOUT
 from outbox_relay.relay.program import exposure as relay_exposure
+from tests.support.alerts import promtool
 from tests.support.services import SERVICES
 from waybill.observability import exposure, metrics
 from waybill.observability.metrics import METRICS, Name
@@ -89,7 +92,7 @@ def test_every_use_fits_the_metrics_kind_and_labels():
     for name, places in uses().items():
         for place, call, labels in places:
             assert METRICS[name].kind in CALLS[call], f"{place}: {call} on a {METRICS[name].kind.__name__}"
-            assert labels - {"amount"} == set(METRICS[name].labels), place
+            assert labels - {"amount", "traceparent"} == set(METRICS[name].labels), place
 
 
 def test_names_are_part_what_and_unit():
@@ -104,3 +107,13 @@ def test_a_counter_ends_in_total_and_nothing_else_does():
 
 def test_every_metric_says_what_it_means():
     assert [name for name, metric in METRICS.items() if not metric.meaning.endswith(".")] == []
+
+
+def test_prometheus_own_tool_finds_nothing_wrong_with_the_names():
+    code = "from waybill.observability import metrics\n"
+    code += "[metrics.metric(n, **dict.fromkeys(m.labels, 'a')) for n, m in metrics.METRICS.items()]\n"
+    code += "import sys; sys.stdout.buffer.write(metrics.scraped()[1])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=CHECKOUT).stdout
+    ours = b"".join(line for line in shown.splitlines(keepends=True) if any(name.encode() in line for name in METRICS))
+    done = subprocess.run([promtool(), "check", "metrics"], input=ours, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")

@@ -20,6 +20,7 @@ from waybill.observability import metrics
 from waybill.observability.telemetry import Cause
 from waybill.runtime import watchdog
 from waybill.runtime.settings import Settings
+from waybill.tracing.messages import processed
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 ATTEMPTS = 3  # of one message, within a second: enough for a lost race, and nobody behind it waits long
@@ -103,7 +104,7 @@ def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None
 @unit_of_work.retried
 def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Inbox rows, rows and events of a batch, in one transaction."""
-    with transaction.atomic():
+    with processed(subscriber.name, messages), transaction.atomic():
         blocked = inbox.blocked_keys(subscriber.name, messages)
         flowing = [m for m in messages if (m.topic, m.key) not in blocked]
         for behind in (m for m in messages if (m.topic, m.key) in blocked):

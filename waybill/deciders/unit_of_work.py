@@ -50,6 +50,7 @@ from waybill.outbox import outbox
 from waybill.outbox.outbox import Appended
 from waybill.runtime import failpoint
 from waybill.tasks import deadlines
+from waybill.tracing import spans
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 P = ParamSpec("P")
@@ -128,7 +129,8 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
     Raises CommandRefused where one is refused, with nothing written. Joins the transaction that is open, if one is.
     """
     # Without a savepoint: a part of an outer transaction that failed must not be committed without its rest.
-    with transaction.atomic(savepoint=False):
+    counted = {"waybill.commands": len(commands)}
+    with spans.span(_name(commands), attributes=counted), transaction.atomic(savepoint=False):
         loaded = {} if new else _load(service, commands)
         batch = _decide(service, commands, loaded)
         _set_times(batch.changed, loaded)
@@ -144,6 +146,11 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
     return batch.handled
 
 
+def _name(commands: Sequence[Caused]) -> str:
+    kinds = {type(caused.command).__name__ for caused in commands}
+    return f"handle {kinds.pop()}" if len(kinds) == 1 else "handle"
+
+
 def _tell(appended: Sequence[Appended], ended: Sequence[Any]) -> None:
     """Leave one line an event, which the correlation id finds; and measure how long what has ended was open."""
     for one in appended:
@@ -155,11 +162,16 @@ def _tell(appended: Sequence[Appended], ended: Sequence[Any]) -> None:
             event_id=one.event_id,
             correlation_id=one.cause.correlation_id,
             causation_id=one.cause.causation_id,
+            **spans.ids(one.cause.traceparent),
         )
+    traces = {(one.event.aggregate_type, one.event.aggregate_id): one.cause.traceparent for one in appended}
     for row in ended:
-        seconds = (row.updated_at - row.created_at).total_seconds()
         metrics.observe(
-            "aggregate_completion_seconds", seconds, aggregate_type=row.aggregate_type, status=str(row.status)
+            "aggregate_completion_seconds",
+            (row.updated_at - row.created_at).total_seconds(),
+            traces.get((row.aggregate_type, str(row.pk))),
+            aggregate_type=row.aggregate_type,
+            status=str(row.status),
         )
 
 

@@ -19,6 +19,7 @@ from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings, read
 from waybill.runtime.signals import stop_requested
 from waybill.runtime.watchdog import watched
+from waybill.tracing import export, statements
 
 
 def configured(**given: Any) -> tuple[Handlers, Settings]:
@@ -43,6 +44,8 @@ def run(handlers: Handlers, settings: Settings) -> None:
     """Consume until told to stop; writes JSON lines."""
     program = f"{handlers.name}.consumer"
     with json_lines(program, settings.log_level):
+        export.start(program, settings)
+        statements.install()
         stop = stop_requested()
         condition = Condition()
         session = SideSession(settings.database_url, program, pooled=settings.database_pooled)

@@ -23,6 +23,7 @@ from waybill.inbox import inbox
 from waybill.runtime import reports
 from waybill.runtime.reports import MessageRedriven, RedriveRequest
 from waybill.runtime.settings import Settings
+from waybill.tracing.messages import processed
 
 # A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
 DEAD_LETTERS: Final = """
@@ -114,7 +115,9 @@ def _release(subscriber: Subscriber, row_id: UUID, settings: Settings) -> None:
             cursor.execute(TAKE, [row_id])
             taken = cursor.fetchone()
         if taken is not None:  # else another operator was quicker
-            handling.handle(subscriber, [inbox.read_stored(*map(_json, taken))], settings)
+            message = inbox.read_stored(*map(_json, taken))
+            with processed(subscriber.name, [message]):
+                handling.handle(subscriber, [message], settings)
 
 
 def _dead_letters(name: str) -> list[_DeadLetter]:

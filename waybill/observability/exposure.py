@@ -151,6 +151,7 @@ def received_sets(subscriber: Subscriber) -> dict[Name, LabelSets]:
         ],
         "waybill_build_info": [],
         "waybill_database_up": [{"service": subscriber.name}],
+        "waybill_spans_dropped_total": metrics.SPANS_DROPPED,
         "waybill_waiting": [{"service": subscriber.name, "part": part} for part in PARTS],
     }
 

@@ -15,7 +15,6 @@ from threading import Thread
 from typing import Any, Final
 
 import structlog
-from prometheus_client import exposition
 
 from waybill.observability import metrics
 from waybill.observability.redaction import redacted
@@ -27,7 +26,7 @@ REQUEST_SECONDS: Final = 10.0
 Ready = Callable[[], str | None]
 
 
-def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
+def answer(path: str, ready: Ready, accept: str = "") -> tuple[int, str, bytes]:
     """Return status, content type and body for one of the three paths; 404 for any other."""
     match path:
         case "/livez":
@@ -37,7 +36,7 @@ def answer(path: str, ready: Ready) -> tuple[int, str, bytes]:
             told = "ok" if reason is None else redacted(reason)
             return 200 if reason is None else 503, "text/plain", f"{told}\n".encode()
         case "/metrics":
-            return 200, exposition.CONTENT_TYPE_LATEST, metrics.scraped()
+            return 200, *metrics.scraped(accept)
         case _:
             return 404, "text/plain", b"only /livez, /readyz and /metrics here\n"
 
@@ -87,7 +86,7 @@ def serve(host: str, port: int, ready: Ready, *, variable: str = "WAYBILL_PORT")
         error_content_type, error_message_format = "text/plain", "%(message)s\n"
 
         def do_GET(self) -> None:
-            status, kind, body = answer(self.path, ready)
+            status, kind, body = answer(self.path, ready, self.headers.get("Accept", ""))
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -14,6 +14,8 @@ from typing import Final, Literal
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, exposition
 from prometheus_client.metrics import MetricWrapperBase
 
+from waybill.tracing import spans
+
 Program = Literal["web", "consumer", "worker", "relay"]
 LabelSets = Iterable[Mapping[str, str]]
 
@@ -24,6 +26,8 @@ RELAY: Final[tuple[Program, ...]] = ("relay",)
 DECIDING: Final[tuple[Program, ...]] = ("web", "consumer", "worker")
 LOOPING: Final[tuple[Program, ...]] = ("consumer", "worker", "relay")
 EVERY: Final[tuple[Program, ...]] = ("web", "consumer", "worker", "relay")
+
+SPANS_DROPPED: Final = ({"reason": "queue_full"}, {"reason": "not_taken"})
 
 Name = Literal[
     "aggregate_completion_seconds",
@@ -49,6 +53,8 @@ Name = Literal[
     "outbox_relay_leader",
     "waybill_build_info",
     "waybill_database_up",
+    "waybill_spans_dropped_total",
+    "waybill_spans_sent_total",
     "waybill_table_bytes",
     "waybill_table_rows",
     "waybill_waiting",
@@ -154,6 +160,10 @@ METRICS: dict[Name, Metric] = {
     "waybill_database_up": Metric(
         Gauge, EVERY, "1 where the program's database answered when last asked, and takes writes.", ("service",)
     ),
+    "waybill_spans_dropped_total": Metric(
+        Counter, EVERY, "Spans that were dropped: the queue was full, or the receiver did not take them.", ("reason",)
+    ),
+    "waybill_spans_sent_total": Metric(Counter, EVERY, "Spans that the receiver took."),
     "waybill_table_bytes": Metric(Gauge, RELAY, "Size of a table with its indexes.", ("service", "table")),
     "waybill_table_rows": Metric(
         Gauge, RELAY, "Rows of a table, as PostgreSQL last estimated them.", ("service", "table")
@@ -217,12 +227,13 @@ def on_scrape(hook: Callable[[], object]) -> None:
     _hooks.append(hook)
 
 
-def scraped() -> bytes:
-    """Return all metrics in Prometheus' text format."""
+def scraped(accept: str = "") -> tuple[str, bytes]:
+    """Return content type and all metrics, in the format that `Accept` asks for: OpenMetrics has the exemplars."""
     # In the scraper's thread: what a hook asks a database for delays this scrape and nothing else.
     for hook in _hooks:
         hook()
-    return exposition.generate_latest(REGISTRY)
+    write, content_type = exposition.choose_encoder(accept)
+    return content_type, write(REGISTRY)
 
 
 def metric(name: Name, **labels: str) -> MetricWrapperBase:
@@ -254,8 +265,9 @@ def fill(name: Name, value: float, labels: Mapping[str, str]) -> None:
     put(name, value, **labels)
 
 
-def observe(name: Name, value: float, **labels: str) -> None:
-    """Add a value to a histogram."""
+def observe(name: Name, value: float, traceparent: str | None = None, **labels: str) -> None:
+    """Add a value to a histogram; its exemplar is the trace given, else the one that is recorded here."""
     found = metric(name, **labels)
     assert isinstance(found, Histogram)
-    found.observe(value)
+    trace = traceparent or spans.current()
+    found.observe(value, spans.ids(trace) if spans.is_sampled(trace) else None)

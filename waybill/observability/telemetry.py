@@ -13,6 +13,7 @@ import structlog
 import uuid_utils
 
 from waybill.secret_settings import without_passwords
+from waybill.tracing import spans
 
 # Without the values of local variables: they hold personal data, and fill pages.
 TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -51,7 +52,7 @@ class Cause:
         return cls(
             correlation_id=bounded.get("ce_correlationid", event_id),
             causation_id=event_id,
-            traceparent=bounded.get("traceparent"),
+            traceparent=spans.continued(event_id, bounded.get("traceparent")),
             tracestate=bounded.get("tracestate"),
             replay_id=None if headers.get("ce_replayeffects") == "true" else replay_id,
         )
@@ -62,7 +63,7 @@ _current: ContextVar[Cause | None] = ContextVar("waybill_cause", default=None)
 
 def current() -> Cause:
     """Return what led to what is done here: a received event, where a handler runs; else something new begins."""
-    return known() or Cause(correlation_id=new_id())
+    return known() or Cause(correlation_id=new_id(), traceparent=spans.current())
 
 
 def known() -> Cause | None:
@@ -94,7 +95,8 @@ def configure_logging(program: str, level: str = "info") -> None:
     """Send every log event of this process, the libraries' too, to stdout as JSON lines."""
 
     def name_program(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {"program": program, **line}  # in every thread, which a context variable would not reach
+        # In every thread, which a context variable would not reach.
+        return {"program": program, **spans.ids(spans.current()), **line}
 
     shared: list[structlog.typing.Processor] = [
         name_program,

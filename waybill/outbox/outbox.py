@@ -20,6 +20,7 @@ from waybill.contracts.topics import topics
 from waybill.observability.telemetry import Cause, new_id
 from waybill.runtime import wake_up
 from waybill.runtime.settings import OutboxEnvironment, read
+from waybill.tracing import spans
 
 HEADER_BYTES = 2_048  # what the relay adds to a payload: key, framing, headers
 
@@ -67,11 +68,14 @@ def write(events: Sequence[Appended], using: str = DEFAULT_DB_ALIAS) -> None:
     if not events:
         return
     refuse_without_transaction(using)
-    rows = [_row(appended) for appended in events]
+    begun = [_begin(appended) for appended in events] if spans.is_on() else [None] * len(events)
+    rows = [_row(appended, span) for appended, span in zip(events, begun, strict=True)]
     with connections[using].cursor() as cursor:
         cursor.execute(APPEND, [list(column) for column in zip(*rows, strict=True)])
         if cursor.rowcount != len(rows):
             raise AppendRefused("synchronous_commit is off: a crash could remove what was already published")
+    if any(begun):
+        transaction.on_commit(lambda: [span.end() for span in begun if span], using)  # none of what is rolled back
     transaction.on_commit(_wake_relay, using)
 
 
@@ -82,8 +86,35 @@ def refuse_without_transaction(using: str) -> None:
         raise AppendRefused("an event is appended in the transaction of its state change: with transaction.atomic(): …")
 
 
-def _row(appended: Appended) -> tuple[Any, ...]:
+def _begin(appended: Appended) -> spans.Span | None:
+    """Begin the span of an event, which is the parent of whatever follows from it; it ends with the commit."""
+    event, here = appended.event, spans.current()
+    parent = appended.cause.traceparent
+    # A transaction that several traces share has a trace of its own.
+    joins = spans.is_sampled(here) and parent is not None and spans.ids(here)["trace_id"] != parent[3:35]
+    return spans.begin(
+        f"append {type(event).__name__}",
+        "producer",
+        parent=parent or "",  # what has none is in no trace, whatever is open here
+        links=[here] if joins and here else (),
+        attributes={
+            "messaging.system": "kafka" if event.topic else None,
+            "messaging.operation.type": "create" if event.topic else None,
+            "messaging.destination.name": event.topic,
+            "messaging.message.id": appended.event_id,
+            "waybill.aggregate_id": event.aggregate_id,
+            "waybill.event_type": event.event_type,
+            "waybill.version": appended.version,
+            "waybill.correlation_id": appended.cause.correlation_id,
+        },
+    )
+
+
+def _row(appended: Appended, span: spans.Span | None) -> tuple[Any, ...]:
     event = appended.event
+    metadata = appended.cause.metadata()
+    if span is not None:
+        metadata["traceparent"] = str(spans.traceparent_of(span))
     payload = codec.encode(event)
     limit = _limits().get(event.topic)
     if limit is not None and len(payload) + HEADER_BYTES > limit:
@@ -99,7 +130,7 @@ def _row(appended: Appended) -> tuple[Any, ...]:
         event.event_type,
         event.schema_version,
         payload,
-        json.dumps(appended.cause.metadata()),
+        json.dumps(metadata),
     )
 
 

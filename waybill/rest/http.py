@@ -39,13 +39,14 @@ from waybill.rest.problem import MOST_ERRORS, TYPES, Problem
 from waybill.rest.serving.request_threads import in_loop
 from waybill.rest.serving.security_headers import DOCUMENTATION
 from waybill.runtime.settings import settings
+from waybill.tracing import spans
+from waybill.tracing.spans import TRACEPARENT
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 PAGES: Final = ("v1/docs", TYPES[1:], f"{TYPES[1:]}<str:name>")  # for people
 DOCUMENT: Final = "v1/openapi.json"
 FAILURES = ("500", "503")  # what an alert counts must be there from the start; any other status comes with its first
 LONGEST_TRACESTATE = 512
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"  # text for people: no control characters, which PostgreSQL and mails refuse
 urlpatterns: list[URLPattern | URLResolver] = []
 
@@ -157,10 +158,15 @@ def cause(request: HttpRequest) -> Cause:
 
 
 def _trace(request: HttpRequest) -> dict[str, str]:
-    """Return the W3C trace headers, where they are well-formed: they travel with every event from here on."""
+    """Return the request's span, and the state of the trace that it came with, which travel with every event from here.
+
+    Where no span is made of it, the trace headers travel as they came, if they are well-formed.
+    """
     parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    own = spans.current()
     if not TRACEPARENT.fullmatch(parent):
-        return {}
+        return {"traceparent": own} if own else {}
+    parent = own or parent
     return (
         {"traceparent": parent, "tracestate": state}
         if 0 < len(state) <= LONGEST_TRACESTATE and state.isascii() and state.isprintable()

@@ -9,6 +9,7 @@ import httpcore2
 import httpx2 as httpx
 
 from waybill.runtime import outside
+from waybill.tracing import spans
 
 
 class AddressRefused(httpcore2.ConnectError):
@@ -35,8 +36,23 @@ class HttpClient(httpx.Client):
 
     def send(self, request: httpx.Request, **given: Any) -> httpx.Response:
         """Send, and read the whole answer; raises httpx.TransportError where that takes too long."""
-        with outside.within(self._seconds):
-            return super().send(request, **given)
+        # Neither path nor headers: a URL may hold a secret, and whom we call learns nothing of our traces.
+        calling = spans.span(
+            request.method,
+            "client",
+            attributes={
+                "http.request.method": request.method,
+                "server.address": request.url.host,
+                "server.port": request.url.port or {"http": 80}.get(request.url.scheme, 443),
+            },
+        )
+        with outside.within(self._seconds), calling as span:
+            response = super().send(request, **given)
+            if span is not None:
+                span.set_attribute("http.response.status_code", response.status_code)
+                if response.is_error:
+                    spans.fail(span, str(response.status_code))
+            return response
 
 
 class _Stream(httpcore2.NetworkStream):

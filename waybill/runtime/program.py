@@ -65,6 +65,10 @@ def main(argv: list[str]) -> None:
     with json_lines(name) if given.program in PROGRAMS else nullcontext():
         settings = read(Settings)
         configure_logging(name, settings.log_level)
+        if given.program in PROGRAMS:
+            from waybill.tracing import export
+
+            export.start(name, settings)
         _run(given, settings)
 
 
@@ -99,6 +103,9 @@ def load(name: str, settings: Settings, program: str, **session: str) -> Any:
         pooled=settings.database_pooled,
         **session,
     )
+    from waybill.tracing import statements
+
+    statements.install()
     for kind in vars(import_module(f"{name}.settings")).values():
         if isinstance(kind, type) and issubclass(kind, Environment):
             read(kind)  # they are read where they are needed: this program shall not find out by then

@@ -14,6 +14,7 @@ from waybill.kafka.kafka_client import connection
 from waybill.secret_settings import SECRET, Masked, SecretSettings
 
 HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+HTTP_URL: Final = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 FERNET_BYTES: Final = 32
 LOOPBACK: Final = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 DatabaseUrl = Annotated[str, AfterValidator(check_url), AfterValidator(Masked), SECRET]
@@ -37,6 +38,13 @@ def _check_keys(keys: str) -> str:
     return keys
 
 
+def _check_endpoint(url: str) -> str:
+    if not HTTP_URL.fullmatch(url):
+        raise ValueError(f"{url!r} is no base URL of http or https, as in http://127.0.0.1:4318")
+    return url
+
+
+OtlpEndpoint = Annotated[str, AfterValidator(_check_endpoint)]
 EncryptionKeys = Annotated[str, AfterValidator(_check_keys), AfterValidator(Masked), SECRET]
 Hosts = Annotated[str, AfterValidator(_check_hosts)]
 
@@ -68,6 +76,23 @@ class KafkaEnvironment(Environment):
         return connection(self.kafka_bootstrap, self.kafka_properties_file)
 
 
+class TelemetryEnvironment(Environment):
+    """Hold where a program's spans go."""
+
+    otlp_endpoint: OtlpEndpoint | None = Field(
+        default=None,
+        description="Base URL of an OTLP receiver (HTTP, protobuf), such as http://127.0.0.1:4318: traces go there, to "
+        "`/v1/traces`. None: no traces, unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Needs the extra `telemetry`.",
+    )
+    trace_ratio: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of the requests that begin a trace; one that comes with a trace is traced as its "
+        "`traceparent` says.",
+    )
+
+
 class OutboxEnvironment(Environment):
     """Hold what whoever appends to an outbox is told."""
 
@@ -92,7 +117,7 @@ class Deployment(Environment):
         return self.environment == "development"
 
 
-class Settings(KafkaEnvironment, OutboxEnvironment, Deployment):
+class Settings(KafkaEnvironment, OutboxEnvironment, TelemetryEnvironment, Deployment):
     """Hold what every program of a service is told by its environment."""
 
     service: str = Field(default="", description="Name of the service, as in `billing_service`.")

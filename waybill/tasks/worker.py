@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from typing import Any
 
@@ -32,6 +32,7 @@ from waybill.runtime.threads import Threads
 from waybill.runtime.wake_up import WakeUpSignal
 from waybill.tasks import deadlines
 from waybill.tasks.deadlines import CannotBegin, Claimed
+from waybill.tracing import spans
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 TOGETHER_SECONDS = 0.1  # what a quick answer waits for those begun with it, at most
@@ -111,8 +112,9 @@ class Worker:
             loaded = rows.load(self.service.tables[aggregate_type], {c.key for c in mine}, lock=False)
             found = {str(row.pk): row for row in loaded}
             for c in mine:
-                attempt = self.threads.submit(_attempt, self.service, found.get(c.key), c, self.settings)
-                self.under_way[attempt] = c
+                traced, span = _begin_span(c)
+                attempt = self.threads.submit(_attempt, self.service, found.get(c.key), traced, span, self.settings)
+                self.under_way[attempt] = traced
                 self.begun.append(attempt)
 
     def settle(self) -> bool:
@@ -139,7 +141,32 @@ class Worker:
         return True
 
 
-def _attempt(service: Service, row: Any, claimed: Claimed, settings: Settings) -> Command | None:
+def _begin_span(claimed: Claimed) -> tuple[Claimed, spans.Span | None]:
+    """Begin the span of an attempt, and let what comes of it follow from that."""
+    span = spans.begin(
+        f"attempt {claimed.task}",
+        "consumer",
+        parent=claimed.cause.traceparent or "",
+        attributes={
+            "waybill.task": claimed.task,
+            "waybill.attempts": claimed.attempts,
+            "waybill.aggregate_id": claimed.key,
+            "waybill.correlation_id": claimed.cause.correlation_id,
+        },
+    )
+    if span is None:
+        return claimed, None
+    return replace(claimed, cause=replace(claimed.cause, traceparent=spans.traceparent_of(span))), span
+
+
+def _attempt(
+    service: Service, row: Any, claimed: Claimed, span: spans.Span | None, settings: Settings
+) -> Command | None:
+    with spans.opened(span):
+        return _make_attempt(service, row, claimed, settings)
+
+
+def _make_attempt(service: Service, row: Any, claimed: Claimed, settings: Settings) -> Command | None:
     task = service.tasks[claimed.task]
     attempt = task.on_replay if claimed.cause.replay_id else task.attempt
     started = time.monotonic()
@@ -181,7 +208,8 @@ def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]
 def _record_together(service: Service, done: Done) -> None:
     if not done:
         return
-    with transaction.atomic():
+    traces = [str(c.cause.traceparent) for c, _ in done if spans.is_sampled(c.cause.traceparent)]
+    with spans.joined(f"record {service.name}", traces, alone=len(done) == 1), transaction.atomic():
         unit_of_work.handle(service, [Caused(command, claimed.cause) for claimed, command in done if command])
         deadlines.finish([claimed for claimed, _ in done])
     for claimed, _ in done:
@@ -207,6 +235,7 @@ def _failed(task: Task, claimed: Claimed, error: BaseException, settings: Settin
         attempts=claimed.attempts,
         needs_attention=attention,
         error=repr(error),
+        **spans.ids(claimed.cause.traceparent),
     )
     remediation = None
     if attention:

@@ -68,6 +68,8 @@ class Batch:
     open: bool = False  # in a Kafka transaction that is not committed yet
     error: KafkaError | None = None
     partitions: set[Partition] | None = None  # where they arrived, if anybody needs to know
+    traced: Sequence[Fetched] = ()  # rows of traces that are recorded
+    sent_ns: int = 0  # since 1970, for their spans
 
     @property
     def arrived(self) -> bool:

@@ -70,6 +70,7 @@ SCHEMA_VERSION: Final = Row._fields.index("schema_version")
 PAYLOAD: Final = Row._fields.index("payload")
 SIZE: Final = Row._fields.index("size")
 EPOCH: Final = Row._fields.index("recorded_epoch")
+TRACE: Final = Row._fields.index("traceparent")
 
 Headers = list[tuple[str, str | bytes | None]]
 

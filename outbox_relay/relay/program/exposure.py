@@ -81,6 +81,7 @@ def expose(outbox: Outbox, session: SideSession, condition: Condition) -> None:
             "outbox_relay_leader": [own],
             "waybill_build_info": [],
             "waybill_database_up": [own],
+            "waybill_spans_dropped_total": metrics.SPANS_DROPPED,
             "waybill_table_bytes": tables,
             "waybill_table_rows": tables,
             "waybill_waiting": [{**own, "part": part} for part in PARTS],

@@ -15,6 +15,7 @@ from waybill.observability.program_state import reported
 from waybill.observability.telemetry import configure_logging
 from waybill.runtime.settings import read
 from waybill.runtime.signals import stop_requested
+from waybill.tracing import export
 
 
 def main() -> None:
@@ -25,7 +26,9 @@ def main() -> None:
 
 def _serve(settings: RelaySettings) -> None:
     served = settings.outboxes
-    configure_logging(f"{served[0].service}.relay" if len(served) == 1 else "relay", settings.log_level)
+    name = f"{served[0].service}.relay" if len(served) == 1 else "relay"
+    configure_logging(name, settings.log_level)
+    export.start(name, settings)
     stopping = stop_requested()
     programs = [Program(settings, outbox, stopping) for outbox in served]
 

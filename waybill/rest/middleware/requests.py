@@ -21,6 +21,7 @@ from waybill.observability import metrics
 from waybill.observability.telemetry import new_id
 from waybill.rest.openapi.operations import announce
 from waybill.rest.problem import Problem
+from waybill.tracing import spans
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -35,6 +36,7 @@ class _Request:
     request: HttpRequest
     request_id: str
     began: float
+    span: spans.Span | None
 
     def finished(self, response: HttpResponse) -> HttpResponse:
         if (
@@ -46,7 +48,13 @@ class _Request:
         announce(self.request, response)
         if not response.streaming and response.status_code not in BODILESS:
             response.headers["Content-Length"] = str(len(response.content))  # else it goes out in chunks
-        _note(self.request, response, time.perf_counter() - self.began)
+        route = _note(self.request, response, time.perf_counter() - self.began)
+        if self.span is not None:
+            self.span.update_name(f"{self.request.method} /{route}")
+            self.span.set_attribute("http.route", f"/{route}")
+            self.span.set_attribute("http.response.status_code", response.status_code)
+            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                spans.fail(self.span, str(response.status_code))
         return response
 
 
@@ -75,8 +83,20 @@ def _begun(request: HttpRequest) -> Generator[_Request]:
     given = request.headers.get("X-Request-ID", "")
     request_id = given if 0 < len(given) <= LONGEST_REQUEST_ID and given.isprintable() else new_id()
     request.META["waybill.request_id"] = request_id
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        yield _Request(request, request_id, time.perf_counter())
+    given_trace = request.headers.get("traceparent", "")
+    traced = spans.span(
+        f"{request.method}",
+        "server",
+        parent=given_trace if spans.TRACEPARENT.fullmatch(given_trace) else None,
+        root=True,
+        attributes={
+            "http.request.method": request.method,
+            "url.path": request.path,
+            "waybill.request_id": request_id,
+        },
+    )
+    with structlog.contextvars.bound_contextvars(request_id=request_id), traced as span:
+        yield _Request(request, request_id, time.perf_counter(), span)
 
 
 def request_id_of(request: HttpRequest) -> str:
@@ -93,7 +113,7 @@ def plain(status: int) -> Problem:
     return Problem(status, Code.INTERNAL_ERROR, "an error of ours; its request_id is in our log")
 
 
-def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> str:
     route = request.resolver_match.route if request.resolver_match else "unmatched"
     status = str(response.status_code)
     method = request.method if request.method in METHODS else "other"  # a client may send any word
@@ -105,3 +125,4 @@ def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
         status=response.status_code,
         ms=round(seconds * 1000, 1),
     )
+    return route
