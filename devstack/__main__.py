@@ -31,6 +31,8 @@ TITLES = {
     "provider": "Payment provider (simulated)",
     "mailbox": "Mailbox",
     "registry": "Schema registry",
+    "zipkin": "Traces (Zipkin), ready a little later",
+    "prometheus": "Metrics and alerts (Prometheus' API)",
 }
 
 
@@ -45,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
         command = verbs.add_parser(verb, help=about)
         command.add_argument("--only", default="", metavar="PARTS", help="such as postgres,kafka or order,inventory")
         command.add_argument("--no-demo", action="store_true", help="list no demo catalogue and place no order")
+        command.add_argument(
+            "--no-telemetry", action="store_true", help="no trace viewer and metrics store: 580 MB less"
+        )
         command.add_argument("--verbose", action="store_true", help="show how long each part took")
     verbs.add_parser("down", help="stop everything")
     verbs.add_parser("reset", help="stop everything and remove the data")
@@ -102,7 +107,7 @@ def interruptible() -> None:
 
 def up(folder: Folder, given: argparse.Namespace) -> int:
     """Start in the background."""
-    started = stack.up(folder, only=given.only, with_demo=not given.no_demo)
+    started = stack.up(folder, only=given.only, with_demo=not given.no_demo, telemetry=not given.no_telemetry)
     if started.was_running:
         screen.say(f"already running in {folder.path}; make down stops it")
     else:
@@ -114,7 +119,7 @@ def up(folder: Folder, given: argparse.Namespace) -> int:
 def run(folder: Folder, given: argparse.Namespace) -> int:
     """Start, place an order, stay, stop."""
     try:
-        started = stack.up(folder, only=given.only, with_demo=not given.no_demo)
+        started = stack.up(folder, only=given.only, with_demo=not given.no_demo, telemetry=not given.no_telemetry)
         if started.was_running:
             raise DevstackError(f"already running in the background in {folder.path}; make down stops it")
         report(started, verbose=given.verbose)

@@ -4,6 +4,7 @@
     kafka ───── topics ─────────────────┼─ *.consumer
     registry ── schemas (needs migrate) ┴─ *.relay
     provider, mailbox                      need nothing
+    otlp, zipkin, prometheus               behind all others, and nobody waits for them
 
 Nothing here starts anything. `tier` is the order of stopping, highest first: the services' programs, then relays, then
 what they use.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+TELEMETRY = ("otlp", "zipkin", "prometheus")
 INFRASTRUCTURE = ("postgres", "kafka", "registry", *OUTSIDE)
 CONFLUENT_API = "/apis/ccompat/v7"
 CALLED = {f"{service.name}.worker": service.calls for service in EVERY.values() if service.calls}
@@ -47,6 +49,7 @@ class Part:
     stop_signal: str = "TERM"
     user: str = ""  # whom it runs as where that is not ourselves
     directory: Path = CHECKOUT
+    awaited: bool = True  # False: the stack is ready without it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +124,10 @@ def names() -> tuple[str, ...]:
     return (*INFRASTRUCTURE, *programs)
 
 
-def select(only: str) -> tuple[str, ...]:
+def select(only: str, *, telemetry: bool = False) -> tuple[str, ...]:
     """Return the parts that a comma-separated list names, with what they need; none named means all.
+
+    Of the parts of telemetry those that are named, or all of them where all parts are asked for with `telemetry`.
 
     A service's name stands for all of its programs.
 
@@ -132,20 +137,26 @@ def select(only: str) -> tuple[str, ...]:
     """
     chosen: set[str] = set()
     for name in filter(None, (word.strip() for word in only.split(","))):
-        matching = {part for part in names() if name == part or part.startswith(f"{name}.")}
+        matching = {part for part in (*names(), *TELEMETRY) if name == part or part.startswith(f"{name}.")}
         if not matching:
             raise DevstackError(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *EVERY))}")
         chosen |= matching
     if services_of(chosen):
         chosen |= {"postgres", "kafka", "registry"}
     chosen |= {CALLED[name] for name in chosen & CALLED.keys()}
-    return tuple(part for part in names() if part in chosen or not chosen)
+    beside = tuple(part for part in TELEMETRY if part in chosen or (telemetry and not chosen))
+    return tuple(part for part in names() if part in chosen or not chosen) + beside
 
 
 def services_of(chosen: Iterable[str]) -> tuple[str, ...]:
     """Return the services of which a program was chosen."""
     first = {name.partition(".")[0] for name in chosen}
     return tuple(service for service in EVERY if service in first)
+
+
+def programs_of(chosen: Iterable[str]) -> tuple[str, ...]:
+    """Return the services' programs that were chosen."""
+    return tuple(name for name in chosen if name.partition(".")[0] in EVERY)
 
 
 def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
@@ -182,6 +193,8 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         environment["WAYBILL_DATABASE_URL"] = site.database(service, "relay" if kind == "relay" else "service")
         if kind == "consumer":
             environment["WAYBILL_CONSUMER_INSTANCE"] = f"{service}.consumer"
+        if "otlp" in site.ports and "WAYBILL_OTLP_ENDPOINT" not in os.environ:
+            environment |= {"WAYBILL_OTLP_ENDPOINT": site.http("otlp"), "WAYBILL_TRACE_RATIO": "1"}
         environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
         if health := site.ports.get(f"{service}.{kind}.health"):
             environment["WAYBILL_HEALTH_PORT"] = str(health)

@@ -27,6 +27,7 @@ from devstack.ports import choose
 from devstack.processes import leftovers, state, supervisor
 from devstack.processes.launch import Launch
 from devstack.services import EVERY, SERVICES
+from devstack.telemetry import metrics_store, viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,23 +51,28 @@ class Started:
     timings: dict[str, float] = field(default_factory=dict)
 
 
-def up(folder: Folder, *, only: str = "", with_demo: bool = True) -> Started:
+def up(folder: Folder, *, only: str = "", with_demo: bool = True, telemetry: bool = True) -> Started:
     """Start the stack and return when all of it is ready; a running one is left as it is. May block for minutes.
+
+    `telemetry`: with a trace viewer and a metrics store, which become ready later, where they can be had.
 
     Raises:
         DevstackError: it cannot be started; nothing of it is left running.
 
     """
-    chosen = parts.select(only)
+    chosen = parts.select(only, telemetry=telemetry)
     folder.check()
     with folder.locked():
         if supervisor.is_running(folder) and (known := read_json(folder.state_file)):
             return Started(known, was_running=True)
         given = {name: url for name, variable in GIVEN.items() if (url := os.environ.get(variable))}
         own = [name for name in chosen if name not in given]
-        homes = artifacts.fetch(own)
+        homes = artifacts.fetch(name for name in own if name not in parts.TELEMETRY)
+        beside = telemetry_homes(own) if fits_beside(own) else {}
+        own = [name for name in own if name not in parts.TELEMETRY or name in beside]
         memory.check(own)
         aot.train(homes)
+        homes |= beside
         started_at = time.monotonic()
         clear(folder)
         folder.prepare()
@@ -139,6 +145,31 @@ def stopped_on_failure(folder: Folder) -> Iterator[None]:
         raise
 
 
+def fits_beside(own: Sequence[str]) -> bool:
+    """Tell whether memory is free for the parts of telemetry too; says where it is not."""
+    fits = memory.needed_mb(own) <= memory.available_mb()
+    if not fits and set(own) & set(parts.TELEMETRY):
+        screen.say("no trace viewer and no metrics store: too little memory is free")
+    return fits
+
+
+def telemetry_homes(own: Sequence[str]) -> dict[str, Path]:
+    """Return where the programs of the parts of telemetry are; says which cannot be had, and leaves them out."""
+    homes: dict[str, Path] = {}
+    if "zipkin" in own:
+        try:
+            homes |= artifacts.fetch(["zipkin"])
+            homes["otlp"] = CHECKOUT
+        except DevstackError as error:
+            screen.say(f"no trace viewer: {error}")
+    if "prometheus" in own:
+        if found := metrics_store.program():
+            homes["prometheus"] = found
+        else:
+            screen.say("no metrics store: neither is prometheus installed, nor has apt-get Debian's package")
+    return homes
+
+
 def settle(folder: Folder, chosen: Sequence[str], given: Mapping[str, str]) -> Site:
     """Choose ports and secrets, or take those of the last start, and keep them with the data."""
     kept = read_json(folder.stack_file)
@@ -170,17 +201,22 @@ def make_plan(
     site: Site, folder: Folder, chosen: Sequence[str], homes: Mapping[str, Any]
 ) -> tuple[list[Part | Step], dict[str, Callable[[], None]]]:
     """Return what to start and to do, and the functions behind the tasks that have no command."""
+    behind = frozenset(parts.programs_of(chosen))
     makers: dict[str, Callable[[], Part]] = {
         "postgres": lambda: postgres.part(site, folder),
         "kafka": lambda: kafka.part(site, folder, homes["kafka"], *aot.options(homes["kafka"])),
         "registry": lambda: registry.part(site, folder, homes["registry"], *aot.options(homes["registry"])),
         "provider": lambda: parts.simulator(site, "provider"),
         "mailbox": lambda: parts.simulator(site, "mailbox"),
+        "otlp": lambda: viewer.bridge(site),
+        "zipkin": lambda: viewer.viewer(site, homes["zipkin"], behind),
+        "prometheus": lambda: metrics_store.part(site, folder, homes["prometheus"], behind),
     }
     functions: dict[str, Callable[[], None]] = {
         "postgres": lambda: postgres.prepare(site, folder),
         "kafka": lambda: kafka.prepare(site, folder, homes["kafka"]),
         "databases": lambda: postgres.create_databases(site),
+        "prometheus": lambda: metrics_store.prepare(site, folder, parts.programs_of(chosen)),
     }
     plan: list[Part | Step] = [makers[name]() for name in chosen if name in makers]
     own = frozenset(chosen)
@@ -267,7 +303,7 @@ def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any
     """Return what state.json says, without the processes."""
     services = parts.services_of(chosen)
     urls = {service: site.http(f"{service}.web") for service in services if f"{service}.web" in chosen}
-    urls |= {name: site.http(name) for name in ("provider", "mailbox") if name in chosen}
+    urls |= {name: site.http(name) for name in ("provider", "mailbox", "zipkin", "prometheus") if name in chosen}
     if "registry" in (*chosen, *site.given):
         urls["registry"] = site.registry
     has_databases = "postgres" in (*chosen, *site.given)

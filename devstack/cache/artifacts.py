@@ -1,4 +1,4 @@
-"""Kafka and the registry from Maven Central, by jgo: pinned, checked, and kept outside the checkout.
+"""Kafka, the registry and Zipkin from Maven Central, by jgo: pinned, checked, and kept outside the checkout.
 
 `artifacts.toml` is the lock: every file with its SHA-256, so that nothing is resolved when a stack starts.
 `python -m devstack lock` rewrites it after a version below was changed. What was fetched is unpacked into a scratch
@@ -39,8 +39,9 @@ KAFKA = "org.apache.kafka:kafka_2.13:4.1.2"
 # Kafka's distribution has this binding, its dependency list has not; without it the broker logs nothing.
 KAFKA_LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3"
 REGISTRY = ("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz")
+ZIPKIN = ("io.zipkin", "zipkin-server", "3.5.1", "exec", "jar")
 LOCK = Path(__file__).with_name("artifacts.toml")
-TITLES = {"kafka": "Apache Kafka", "registry": "Apicurio Registry"}
+TITLES = {"kafka": "Apache Kafka", "registry": "Apicurio Registry", "zipkin": "Zipkin"}
 CONTENTS = ".contents.json"
 ATTEMPTS = 3
 # Most of the files are small: what takes time is asking.
@@ -275,10 +276,12 @@ def write_lock() -> None:
         context = MavenContext(repo_cache=Path(scratch), **mirror())
         # Kafka alone: resolved together, the logging library's own list would lower the version of kafka-clients.
         kafka = [*resolved(context, KAFKA), context.create_dependency(KAFKA_LOGGING).artifact]
-        group, name, version, classifier, packaging = REGISTRY
-        registry = [context.project(group, name).at_version(version).artifact(classifier, packaging)]
-        about = "The files of Kafka and the registry. Made by `python -m devstack lock`: do not edit."
-        LOCK.write_text(lock_text(about, {"kafka": kafka, "registry": registry}))
+        single = {
+            part: [context.project(group, name).at_version(version).artifact(classifier, packaging)]
+            for part, (group, name, version, classifier, packaging) in {"registry": REGISTRY, "zipkin": ZIPKIN}.items()
+        }
+        about = "The files of Kafka, the registry and Zipkin. Made by `python -m devstack lock`: do not edit."
+        LOCK.write_text(lock_text(about, {"kafka": kafka, **single}))
 
 
 def resolved(context: MavenContext, coordinates: str) -> list[Any]:

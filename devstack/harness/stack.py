@@ -97,7 +97,7 @@ def running(home: Path, checkout: Path = CHECKOUT, **environment: str) -> Iterat
     stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment}, checkout)
     with guarded(stack):
         try:
-            stack.devstack("up")
+            stack.devstack("up", "--no-telemetry")
             yield stack
         finally:
             with undisturbed():

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 # Resident, measured after a start and rounded up; a program of a service is the last entry.
 NEEDED_MB = {"postgres": 150, "kafka": 400, "registry": 350, "provider": 30, "mailbox": 40}
+NEEDED_MB |= {"otlp": 50, "zipkin": 330, "prometheus": 200}
 PROGRAM_MB = 80
 # A JVM reserves more addresses than it ever uses: heap, code, class space and threads.
 ADDRESSES_MB = 4_000
-JAVA = frozenset({"kafka", "registry"})
+JAVA = frozenset({"kafka", "registry", "zipkin"})
 
 
 def check(parts: Iterable[str]) -> None:
@@ -31,8 +32,7 @@ def check(parts: Iterable[str]) -> None:
 
     """
     chosen = list(parts)
-    needed = sum(NEEDED_MB.get(part, PROGRAM_MB) for part in chosen)
-    needed = int(os.environ.get("WAYBILL_MEMORY_MB") or needed)
+    needed = int(os.environ.get("WAYBILL_MEMORY_MB") or needed_mb(chosen))
     if (available := available_mb()) < needed:
         raise DevstackError(
             f"too little memory: about {needed} MB are needed and {available} MB are free; "
@@ -43,6 +43,11 @@ def check(parts: Iterable[str]) -> None:
         raise DevstackError(
             f"too little memory: `ulimit -v` allows {soft >> 20} MB, Java needs {ADDRESSES_MB} MB; raise it"
         )
+
+
+def needed_mb(parts: Iterable[str]) -> int:
+    """Return what these parts take together."""
+    return sum(NEEDED_MB.get(part, PROGRAM_MB) for part in parts)
 
 
 def available_mb() -> int:

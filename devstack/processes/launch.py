@@ -116,7 +116,7 @@ class Launch:
             prepare()
         supervisor.call(self.folder, "startProcess", part.name, supervisor.NO_WAIT)
         deadline = time.monotonic() + part.deadline_seconds
-        while not probes.is_ready(part.probe):
+        while part.awaited and not probes.is_ready(part.probe):
             if len(self.starts[part.name]) > DEATHS_ALLOWED:
                 raise self.error(part.name, f"{part.name} keeps ending while it starts")
             if time.monotonic() > deadline:

@@ -19,7 +19,7 @@ from typing import Self
 import httpx2 as httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.alerts import ALERTS, selectors
+from tests.support.alerts import OUTAGE_ALERTS, selectors
 
 FOLDER = Path(__file__).with_name("recordings")
 INTERVAL_SECONDS = 10
@@ -116,7 +116,7 @@ class Recorder:
 
 def _scrape(job: str, port: int) -> Samples:
     """Return what the rules read of a program's series, with the labels that Prometheus adds."""
-    read = {selector for alert in ALERTS for selector in selectors(alert.expression)}
+    read = {selector for alert in OUTAGE_ALERTS for selector in selectors(alert.expression)}
     up = f"up{{{_own(job)}}}"
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=SCRAPE_SECONDS, trust_env=False)

@@ -9,7 +9,7 @@ import pytest
 
 from devstack.harness.stack import CHECKOUT
 from tests.alerts.recording import FOLDER, INTERVAL_SECONDS, read
-from tests.support.alerts import ALERTS, FILES, promtool, selectors
+from tests.support.alerts import OUTAGE_ALERTS, OUTAGES, promtool, selectors
 
 TABLE = re.search(
     r"^## Which alerts an outage raises$(.+?)^## ", (CHECKOUT / "docs/runbook.md").read_text(), re.MULTILINE | re.DOTALL
@@ -30,12 +30,12 @@ RECORDED = {one.outage: one for one in map(read, sorted(FOLDER.glob("*.json")))}
 
 def test_every_outage_of_the_runbook_is_recorded_and_every_alert_fires_in_one():
     assert RECORDED.keys() == expected().keys()
-    assert set[str]().union(*expected().values()) == {alert.name for alert in ALERTS}
+    assert set[str]().union(*expected().values()) == {alert.name for alert in OUTAGE_ALERTS}
 
 
-@pytest.mark.parametrize("alert", [alert.name for alert in ALERTS])
+@pytest.mark.parametrize("alert", [alert.name for alert in OUTAGE_ALERTS])
 def test_the_recordings_have_what_a_rule_reads(alert: str):
-    (expression,) = [one.expression for one in ALERTS if one.name == alert]
+    (expression,) = [one.expression for one in OUTAGE_ALERTS if one.name == alert]
     shown = {series for one in RECORDED.values() for series in one.series}
     for selector in selectors(expression):
         found = any(selector.takes(series.partition("{")[0], dict(LABELS.findall(series))) for series in shown)
@@ -48,7 +48,7 @@ def test_an_outage_raises_its_alerts_and_no_others(outage: str, tmp_path: Path):
     ever = f"group by (alertname) (last_over_time({FIRING}[1d]))"
     lines = [
         "rule_files:",
-        *(f"  - {file}" for file in FILES),
+        *(f"  - {file}" for file in OUTAGES),
         f"evaluation_interval: {INTERVAL_SECONDS}s",
         "tests:",
         f"  - interval: {INTERVAL_SECONDS}s",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devstack.folder import CHECKOUT
-from tests.support.alerts import ALERTS, FILES, known_series, promtool
+from tests.support.alerts import ALERTS, FILES, RECORDED, known_series, promtool
 from waybill.observability.metrics import METRICS
 
 # Alert, what a program shows from the first minute of the outage on, and the minute at which the alert must fire.
@@ -44,8 +44,10 @@ def test_every_alert_stands_on_metrics_that_there_are():
     parts = "|".join(sorted({name.partition("_")[0] for name in METRICS}))
     for alert, expression, _ in ALERTS:
         named = set(re.findall(rf"\b(?:{parts})_[a-z_]+", expression))
-        assert named, alert
+        recorded = set(re.findall(r"\b\w+:\w+:\w+", expression))
+        assert named | recorded, alert
         assert named <= known, alert
+        assert recorded <= RECORDED, alert
 
 
 def test_prometheus_takes_the_rules():
@@ -82,3 +84,11 @@ def test_an_alert_is_silent_before_the_trouble_and_fires_within_minutes(alert: s
     file.write_text("\n".join(lines))
     done = subprocess.run([promtool(), "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_recorded_series_stands_on_metrics_that_there_are_and_is_read():
+    written = "\n".join(file.read_text() for file in FILES)
+    for name, expression in re.findall(r"- record: (\S+)\n\s+expr: (.+)", written):
+        read = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+(?=[\[{ >])", re.sub(r"\w+:\w+:\w+", "", expression)))
+        assert read - {"avg_over_time"} <= known_series(), name
+        assert len(re.findall(rf"{name}\b", written)) > 1, f"{name}: nobody reads it"

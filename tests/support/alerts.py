@@ -1,26 +1,22 @@
 """The alert rules as a test sees them, and Prometheus' own tool that tries them."""
 
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from devstack.cache.artifacts import cache as cache_folder
+from devstack.cache import debian
 from devstack.harness.stack import CHECKOUT
 from waybill.observability.metrics import METRICS
 
 FILES = sorted((CHECKOUT / "deploy" / "alerts").glob("*.yml"))
+OUTAGES = [file for file in FILES if file.name == "waybill.yml"]  # rules that fire within minutes
 SUFFIXES = ("_count", "_sum", "_bucket")
 OF_PROMETHEUS = frozenset({"up"})  # it makes this series itself: 1 where the last scrape was answered
-FETCH_SECONDS = 120
 
-_ALERT = re.compile(r"- alert: (\w+)\n\s+expr: (.+)\n(?:.*\n)*?\s+runbook: docs/runbook\.md#([\w-]+)")
+_ALERT = re.compile(r"- alert: (\w+)\n\s+expr: (.+)\n(?:(?!\s+- ).*\n)*?\s+runbook: docs/runbook\.md#([\w-]+)")
 _SELECTOR = re.compile(r"\b([a-z]\w+)\b(?!\s*\()(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 
@@ -44,6 +40,8 @@ class Selector(NamedTuple):
 
 
 ALERTS = [Alert(*found) for file in FILES for found in _ALERT.findall(file.read_text())]
+OUTAGE_ALERTS = [Alert(*found) for file in OUTAGES for found in _ALERT.findall(file.read_text())]
+RECORDED = frozenset(name for file in FILES for name in re.findall(r"- record: (\S+)", file.read_text()))
 
 
 def known_series() -> set[str]:
@@ -68,44 +66,7 @@ def _holds(value: str, how: str, of: str) -> bool:
 
 def promtool() -> Path:
     """Return promtool; skips the test where there is none and none can be fetched."""
-    found = _found()
+    found = debian.program("promtool")
     if found is None:
         pytest.skip("promtool is missing, and apt-get cannot fetch it: install Debian's package prometheus")
     return found
-
-
-@cache
-def _found() -> Path | None:
-    """Return the machine's promtool, or one unpacked from Debian's package into the cache.
-
-    apt checks the package by its signature. Its lists are read into a scratch folder where the machine has none.
-    """
-    if installed := shutil.which("promtool"):
-        return Path(installed)
-    kept = cache_folder() / "promtool" / "usr" / "bin" / "promtool"
-    if not kept.exists() and shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        _fetch(kept.parents[2])
-    return kept if kept.exists() else None
-
-
-def _fetch(home: Path) -> None:
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".promtool-") as scratch:
-        lists = Path(scratch) / "lists"
-        (lists / "partial").mkdir(parents=True)
-        own_lists = ("-o", f"Dir::State::Lists={lists}", "-o", "APT::Sandbox::User=root")
-        download = ("apt-get", "-q", "download", "prometheus")
-        try:
-            if not _run(scratch, *download):
-                _run(scratch, "apt-get", "-q", "update", *own_lists)
-                _run(scratch, *download, *own_lists)
-            for package in Path(scratch).glob("prometheus_*.deb"):
-                if _run(scratch, "dpkg-deb", "-x", str(package), "unpacked"):
-                    (Path(scratch) / "unpacked").rename(home)
-        except (OSError, subprocess.TimeoutExpired):
-            return  # no network, or another process was quicker
-
-
-def _run(folder: str, *command: str) -> bool:
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=FETCH_SECONDS, check=False)
-    return done.returncode == 0
