@@ -1,7 +1,8 @@
 """The collection contract, on any service (docs/reference/collection-contract.md).
 
-Each collection is described by a file: the library's on a Django service, a review's on one written in Go; or, with
-WAYBILL_COLLECTIONS_URL, WAYBILL_COLLECTIONS_TOKEN and WAYBILL_COLLECTION, anybody's.
+Each collection is described by a file: the library's on a Django service, once on SQLite and once on PostgreSQL, which
+makes versions by itself; a review's on one written in Go; or, with WAYBILL_COLLECTIONS_URL, WAYBILL_COLLECTIONS_TOKEN
+and WAYBILL_COLLECTION, anybody's.
 """
 
 import json
@@ -14,11 +15,18 @@ import pytest
 
 from tests.support import collection_server, library, reviews
 from tests.support.collections import Described, Items
+from tests.support.postgres import postgres_server
 
 LIBRARY = Path(library.__file__).parent
 GIVEN = os.environ.get("WAYBILL_COLLECTION")
 REVIEWS = reviews.EXAMPLE / "collection.toml"
-DESCRIPTIONS = [Path(GIVEN)] if GIVEN else [LIBRARY / "author.toml", LIBRARY / "book.toml", REVIEWS]
+OURS = [
+    (LIBRARY / "author.toml", "library_url"),
+    (LIBRARY / "book.toml", "library_url"),
+    (LIBRARY / "book.toml", "postgresql_url"),
+    (REVIEWS, "reviews_service"),
+]
+DESCRIPTIONS = [(Path(GIVEN), "library_url")] if GIVEN else OURS
 pytestmark = pytest.mark.timeout(900)  # a cold download and build are within it
 
 
@@ -28,23 +36,32 @@ def library_url(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(scope="module", params=DESCRIPTIONS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def file(request):
+@pytest.fixture(scope="module")
+def postgresql_url(tmp_path_factory):
+    with postgres_server() as server:
+        databases = {"default": collection_server.postgresql(server)}
+        file = tmp_path_factory.mktemp("postgresql") / "none"
+        with collection_server.running(file, *collection_server.LIBRARY, databases=databases) as started:
+            yield started
+
+
+@pytest.fixture(scope="module", params=DESCRIPTIONS, ids=lambda one: f"{one[0].stem}-{one[1]}")
+def described(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def told(file):
-    return Described.read(file)
+def told(described):
+    return Described.read(described[0])
 
 
 @pytest.fixture(scope="module")
-def client(file, request):
-    if file == REVIEWS:
-        service = request.getfixturevalue("reviews_service")
-        url, token = service.url, reviews.TOKEN
+def client(described, request):
+    found = request.getfixturevalue(described[1])
+    if described[1] == "reviews_service":
+        url, token = found.url, reviews.TOKEN
     else:
-        url, token = request.getfixturevalue("library_url"), os.environ.get("WAYBILL_COLLECTIONS_TOKEN")
+        url, token = found, os.environ.get("WAYBILL_COLLECTIONS_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx2.Client(base_url=url, timeout=10, headers=headers) as opened:
         yield opened

@@ -28,6 +28,6 @@ def _service(shop: Shop, name: str, own_database: str) -> Iterator[str]:
     settings = {"DJANGO_SETTINGS_MODULE": f"{name}.settings", "SHOP_TOKEN": TOKEN}
     variables = settings | database(shop.server, "of the shop") | {"SERVICE_DB_NAME": own_database}
     shop.environment.run("-W", "error", "manage.py", "migrate", "--verbosity=0", cwd=folder, **variables)
-    serve = ("-m", "uvicorn", "asgi:application", "--port", str(port), "--log-level", "warning")
+    serve = ("-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--log-level", "warning")
     with answering(shop.environment.command(*serve), port, log, surroundings(**variables), folder) as url:
         yield url

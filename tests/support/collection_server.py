@@ -20,6 +20,7 @@ from django.core.management import call_command
 from devstack.folder import CHECKOUT
 from tests.support.postgres import PostgresServer
 
+LIBRARY = ("tests.support.library.urls", "tests.support.library")
 KEYS = """
 CREATE TABLE waybill_idempotency_key (
     caller text NOT NULL, path text NOT NULL, key text NOT NULL, fingerprint text NOT NULL, status integer NOT NULL,
@@ -57,7 +58,7 @@ def library(folder: Path) -> Iterator[str]:
     if given := os.environ.get("WAYBILL_COLLECTIONS_URL"):
         yield given
         return
-    with running(folder / "library.sqlite", "tests.support.library.urls", "tests.support.library") as url:
+    with running(folder / "library.sqlite", *LIBRARY) as url:
         yield url
 
 

@@ -21,6 +21,6 @@ def database(name):
             "PASSWORD": os.environ.get("DB_PASSWORD", ""),
             "HOST": os.environ.get("DB_HOST", "127.0.0.1"),
             "PORT": os.environ.get("DB_PORT", "5432"),
-            "OPTIONS": {"pool": True},
+            "CONN_MAX_AGE": 60,  # each of the server's threads keeps one
         },
     }

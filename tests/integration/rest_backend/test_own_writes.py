@@ -2,19 +2,19 @@
 
 import logging
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 
 from devstack.harness.wait import wait_until
 from tests.support import collection_server
-from tests.support.library.models import Author
+from tests.support.library.models import Author, Book
 from tests.support.misbehaving import misbehaving
 from tests.support.postgres import postgres_server
 from waybill.rest_backend.own_writes import COOKIE
 
 pytestmark = pytest.mark.usefixtures("pages")
-LIBRARY = ("tests.support.library.urls", "tests.support.library")
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_last_wal_replay_lsn%' AND pid <> pg_backend_pid()"
 
 
@@ -26,10 +26,11 @@ def servers():
 
 @pytest.fixture(scope="module")
 def reading_url(servers, tmp_path_factory):
-    """A service that writes to the primary and reads the standby."""
+    """A service that writes to the primary and reads the standby, in sessions of different time zones."""
     primary, standby = map(collection_server.postgresql, servers)
-    databases = {"default": primary, "replica": standby}
-    with collection_server.running(tmp_path_factory.mktemp("service") / "none", *LIBRARY, databases=databases) as url:
+    databases = {"default": primary, "replica": standby | {"TIME_ZONE": "Asia/Tokyo"}}
+    file = tmp_path_factory.mktemp("service") / "none"
+    with collection_server.running(file, *collection_server.LIBRARY, databases=databases) as url:
         yield url
 
 
@@ -70,6 +71,16 @@ def test_a_page_waits_no_longer_than_it_is_told_and_says_so_in_the_log(lagging, 
     assert (page.status_code, b"Engines" in page.content) == (200, False)
     assert "GET /library_book?limit=500&fields=" in caplog.text
     assert "was answered without an earlier write of the same session" in caplog.text
+
+
+def test_a_row_has_one_version_in_the_sessions_of_the_standby_and_of_the_primary(connect, reading_url):
+    connect(reading_url, models=["library"], wait=5)
+    moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    made = Book.objects.create(title="Clocks", author=Author.objects.create(name="Ada"), published_at=moment)
+    connect(reading_url, models=["library"], wait=5)
+    read = wait_until(lambda: Book.objects.filter(pk=made.pk).first(), deadline_seconds=10, what="the standby")
+    read.notes = "read"
+    read.save()
 
 
 def test_a_cookie_that_is_not_ours_is_passed_over(connect, client):

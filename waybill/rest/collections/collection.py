@@ -1,18 +1,20 @@
 """One Django model as a collection: which rows, which fields, and what a write does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import connections, models
 from django.http import HttpRequest
 
-from waybill.rest.collections import replicas
+from waybill.rest.collections import replicas, versions
 from waybill.rest.collections.access import Action, May
 from waybill.rest.collections.asked import Asked, cursor_behind
 from waybill.rest.collections.rows import Place, behind, condition, ordering
-from waybill.rest.collections.values import as_json, from_json, version_of
+from waybill.rest.collections.values import from_json, writer
+
+VERSION: Final = "_version"
 
 
 class Collection:
@@ -87,8 +89,8 @@ class Collection:
         """Return a page's items, and the cursor of the next one."""
         found = self._selected(request, asked).filter(behind(asked, self.field_of))
         found = found.order_by(*ordering(asked.sort, self.field_of))[asked.offset : asked.offset + asked.limit + 1]
-        paths = [one.field for one in asked.sort if one.field not in self.fields]
-        rows = [self._as_json(row) for row in self._values(found, paths)] if asked.limit else []
+        wanted = dict.fromkeys([*asked.fields, *(one.field for one in asked.sort)])
+        rows = self._read(found, wanted) if asked.limit else []
         shown = rows[: asked.limit]
         cursor = cursor_behind(shown[-1], asked.sort) if len(rows) > asked.limit else None
         return [self.item(row, asked.fields) for row in shown], cursor
@@ -99,25 +101,24 @@ class Collection:
 
     def item(self, row: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
         """Return a row as it stands in a list: the fields asked for, and its version."""
-        return {name: row[name] for name in fields} | {"_version": self.version_of(row)}
+        return {name: row[name] for name in fields} | {VERSION: self.version_of(row)}
 
     def version_of(self, row: Mapping[str, Any]) -> str:
-        """Return a row's version: of its own fields, whatever it was ordered by."""
-        return version_of({name: row[name] for name in self.fields})
+        """Return a row's version: a tag of the fields that are served (waybill.rest.collections.versions)."""
+        return row[VERSION]
 
     def row_of(self, instance: models.Model) -> dict[str, Any]:
         """Return a row as the database has it now: saving may round, and fill in defaults."""
         saved = self.model._base_manager.using(instance._state.db).filter(pk=instance.pk)  # noqa: SLF001 - as in `rows`
-        return self._as_json(next(iter(self._values(saved))))
+        return self._read(saved, self.fields)[0]
 
-    def found(self, request: HttpRequest, key: str, *, lock: bool = False) -> models.Model | None:
-        """Return the row of a key, or None where the caller sees no such row."""
-        try:
-            value = from_json(self.fields[self.key], key)
-        except ValidationError:
-            return None
-        rows = self.rows(request).filter(pk=value)
-        return (rows.select_for_update(of=("self",)) if lock else rows).first()
+    def row(self, request: HttpRequest, key: str) -> dict[str, Any] | None:
+        """Return the row of a key, as `row_of` does, or None where the caller sees no such row."""
+        return next(iter(self._read(self._keyed(request, key)[:1], self.fields)), None)
+
+    def found(self, request: HttpRequest, key: str) -> models.Model | None:
+        """Return the row of a key, locked, or None where the caller sees no such row."""
+        return self._keyed(request, key).select_for_update(of=("self",)).first()
 
     def filled(self, instance: models.Model, given: Mapping[str, Any], where: str = "") -> list[str]:
         """Put what a client gave into a row, and return the names that were given.
@@ -165,15 +166,34 @@ class Collection:
             raise ValidationError("this field cannot be null")
         setattr(instance, field.attname, parsed)
 
+    def _keyed(self, request: HttpRequest, key: str) -> models.QuerySet[Any]:
+        rows = self.rows(request)
+        try:
+            return rows.filter(pk=from_json(self.fields[self.key], key))
+        except ValidationError:
+            return rows.none()
+
     def _selected(self, request: HttpRequest, asked: Asked) -> models.QuerySet[Any]:
         return self.rows(request).filter(condition(asked.where, self.field_of))
 
-    def _values(self, rows: models.QuerySet[Any], paths: Sequence[str] = ()) -> Any:
-        return rows.values(*(field.attname for field in self.fields.values()), *paths)
+    def _read(self, rows: models.QuerySet[Any], names: Iterable[str]) -> list[dict[str, Any]]:
+        """Return rows as JSON has them: fields and paths by name, and the version."""
+        if connections[rows.db].vendor == "postgresql":
+            version = versions.InDatabase(tuple(self.fields.values()))
+            return self._written(rows, [*names], (version,), [*names, VERSION])
+        every = [*dict.fromkeys([*self.fields, *names])]
+        found = self._written(rows, every, (), every)
+        return [row | {VERSION: versions.here({name: row[name] for name in self.fields})} for row in found]
 
-    def _as_json(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        own = {name: as_json(field.get_prep_value(row[field.attname])) for name, field in self.fields.items()}
-        return own | {path: as_json(row[path]) for path in self.paths.keys() & row.keys()}
+    def _written(
+        self, rows: models.QuerySet[Any], names: Sequence[str], further: Sequence[Any], told: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        places = [self.field_of(name) for name in names]
+        writers = [writer(one.field) for one in places] + [str] * len(further)
+        found = rows.values_list(*(one.path for one in places), *further)
+        return [
+            {name: write(value) for name, write, value in zip(told, writers, values, strict=True)} for values in found
+        ]
 
     def _path(self, path: str) -> Place:
         field: Any = None

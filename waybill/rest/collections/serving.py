@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 from django.core.exceptions import RequestDataTooBig, ValidationError
@@ -25,6 +25,7 @@ from waybill.rest.problem import Problem, not_valid
 MOST_ITEMS: Final = MOST_VALUES  # of one POST
 TAKEN: Final = frozenset({"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 View = Callable[..., HttpResponse]
+Row = TypeVar("Row", models.Model, dict[str, Any])
 
 
 def serve(*collections: Collection) -> Any:
@@ -130,7 +131,7 @@ class _Served:
         collection = self.collection
         self._let(request, Action.READ)
         fields = self._asked(request).fields
-        row = collection.row_of(_present(collection.found(request, key)))
+        row = _present(collection.row(request, key))
         version = collection.version_of(row)
         return unchanged(request, version) or answer(
             200, collection.item(row, fields), version=version, cache_control="no-store"
@@ -162,7 +163,7 @@ class _Served:
         self._let(request, Action.DELETE)
         asked.refuse_parameters(request.GET)
         with transaction.atomic(using=self.alias):
-            instance = _present(collection.found(request, key, lock=True))
+            instance = _present(collection.found(request, key))
             check(request, collection.version_of(collection.row_of(instance)))
             collection.delete(instance)
         return nothing()
@@ -178,7 +179,7 @@ class _Served:
             case _:
                 raise not_valid(f"{collection.key}__in", "name the keys of what is to be deleted, and nothing else")
         with transaction.atomic(using=self.alias):
-            found = [collection.found(request, str(key), lock=True) for key in dict.fromkeys(given)]
+            found = [collection.found(request, str(key)) for key in dict.fromkeys(given)]
             rows = [row for row in found if row is not None]
             for row in rows:
                 collection.delete(row)
@@ -194,7 +195,7 @@ class _Served:
             if missing:
                 raise ValidationError({name: ["a PUT gives every field"] for name in missing})
         with transaction.atomic(using=self.alias):
-            instance = _present(collection.found(request, key, lock=True))
+            instance = _present(collection.found(request, key))
             check(request, collection.version_of(collection.row_of(instance)))
             given = {name: value for name, value in body.items() if name != collection.key}
             if collection.key in body and str(body[collection.key]) != str(instance.pk):
@@ -242,10 +243,10 @@ class _Served:
         return f"{request.path}?{query.urlencode()}"
 
 
-def _present(instance: models.Model | None) -> models.Model:
-    if instance is None:
+def _present(found: Row | None) -> Row:
+    if found is None:
         raise Problem(404, Code.NOT_FOUND, "no such item")
-    return instance
+    return found
 
 
 def _object(request: HttpRequest) -> dict[str, Any]:

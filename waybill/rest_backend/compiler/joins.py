@@ -45,11 +45,11 @@ class Wanted:
         self.pushed_down = self.many is None and not distinct_here
         self.columns = self._columns()
 
-    def value(self, row: Joined, expression: Any) -> Any:
-        """Return a column's value in a row of several tables; null where there is no row in its table."""
-        alias, column = self.place(expression)
-        found = row.get(alias)
-        return None if found is None else found[column]
+    def values(self, rows: Iterable[Joined], expressions: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield columns' values in rows of several tables; null where there is no row in a column's table."""
+        places = [self.place(one) for one in expressions]
+        for row in rows:
+            yield tuple([None if (own := row[alias]) is None else own[column] for alias, column in places])
 
     def joined(self, *, streamed: bool) -> Iterator[Joined]:
         """Yield the rows, joined with all that they refer to."""

@@ -117,7 +117,7 @@ class SQLCompiler(django.SQLCompiler):
         return self._sliced(wanted, wanted.joined(streamed=streamed))
 
     def _sliced(self, wanted: Wanted, rows: Iterator[Joined]) -> Iterator[tuple[Any, ...]]:
-        found = (tuple(wanted.value(row, expression) for expression, *_ in self.select) for row in rows)
+        found = wanted.values(rows, [expression for expression, *_ in self.select])
         if wanted.pushed_down:
             return found
         if self.query.distinct and not self.has_key():
