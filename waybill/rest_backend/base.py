@@ -15,10 +15,10 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
-from waybill.rest_backend import own_writes
 from waybill.rest_backend.adapter import CollectionAdapter
 from waybill.rest_backend.creation import DatabaseClient, DatabaseCreation
 from waybill.rest_backend.features import DatabaseFeatures
+from waybill.rest_backend.middleware import own_writes
 from waybill.rest_backend.operations import DatabaseOperations
 from waybill.rest_backend.request import Resource
 from waybill.rest_backend.router import has

@@ -24,7 +24,7 @@ import tenacity
 from django.utils.module_loading import import_string
 
 from waybill.rest_backend import errors
-from waybill.rest_backend.incoming import passed_on
+from waybill.rest_backend.middleware.incoming import passed_on
 from waybill.runtime.http_client import HttpClient
 
 AGAIN: Final = frozenset({429, 502, 503, 504})

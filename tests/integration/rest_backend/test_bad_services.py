@@ -12,7 +12,7 @@ from tests.support.library import ALIAS
 from tests.support.library.models import Author, Book
 from tests.support.misbehaving import Reply, misbehaving
 from waybill.rest_backend.errors import NotAuthenticated, ServiceUnavailable, StaleVersion, TooManyRows
-from waybill.rest_backend.incoming import callers_token, pass_on
+from waybill.rest_backend.middleware.incoming import callers_token, pass_on
 
 ADA = {"id": 1, "name": "Ada", "born": None, "_version": "v1"}
 HTML = {"Content-Type": "text/html"}

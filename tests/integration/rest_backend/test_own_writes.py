@@ -12,7 +12,7 @@ from tests.support import collection_server
 from tests.support.library.models import Author, Book
 from tests.support.misbehaving import misbehaving
 from tests.support.postgres import postgres_server
-from waybill.rest_backend.own_writes import COOKIE
+from waybill.rest_backend.middleware.own_writes import COOKIE
 
 pytestmark = pytest.mark.usefixtures("pages")
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_last_wal_replay_lsn%' AND pid <> pg_backend_pid()"

@@ -32,4 +32,8 @@ def service(name):
 DATABASES["default"]["ENGINE"] = "waybill.rest_backend.postgresql"  # whose models may refer to those of services
 DATABASES |= {name: service(name) for name in RESOURCES}
 DATABASE_ROUTERS = ["waybill.rest_backend.router.ServiceRouter"]
-MIDDLEWARE = ["waybill.rest_backend.incoming.pass_on", *MIDDLEWARE, "waybill.rest_backend.form_errors.FormErrors"]
+MIDDLEWARE = [
+    "waybill.rest_backend.middleware.incoming.pass_on",
+    *MIDDLEWARE,
+    "waybill.rest_backend.middleware.form_errors.FormErrors",
+]

@@ -16,7 +16,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from waybill.rest_backend.incoming import awaits
+from waybill.rest_backend.middleware.incoming import awaits
 from waybill.rest_backend.service import Answer, Call
 
 log = logging.getLogger("waybill.rest_backend")

@@ -27,7 +27,7 @@ from django.forms.formsets import DELETION_FIELD_NAME, ManagementForm
 from django.http import HttpRequest, HttpResponse
 
 from waybill.rest_backend.errors import RefusedWrite, StaleVersion
-from waybill.rest_backend.incoming import awaits
+from waybill.rest_backend.middleware.incoming import awaits
 
 STALE: Final = "Somebody else changed this meanwhile. Nothing was saved; save again to overwrite the change."
 
