@@ -63,6 +63,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.rest_backend.router": ("ServiceRouter",),
         "waybill.rest_backend.middleware.incoming": ("pass_on", "callers_token", "current_request"),
         "waybill.rest_backend.middleware.form_errors": ("FormErrors",),
+        "waybill.rest_backend.middleware.form_versions": ("keep_form_versions", "hidden_field"),
         "waybill.rest_backend.middleware.own_writes": ("read_own_writes",),
         "waybill.rest_backend.middleware.unavailable": ("UnavailablePage",),
         "waybill.rest_backend.asynchronous": ("gather",),

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from waybill.rest_backend.adapter import CollectionAdapter
 from waybill.rest_backend.creation import DatabaseClient, DatabaseCreation
 from waybill.rest_backend.features import DatabaseFeatures
-from waybill.rest_backend.middleware import own_writes
+from waybill.rest_backend.middleware import form_versions, own_writes
 from waybill.rest_backend.operations import DatabaseOperations
 from waybill.rest_backend.request import Resource
 from waybill.rest_backend.router import has
@@ -161,12 +161,20 @@ class DatabaseWrapper(BaseDatabaseWrapper):
                 self._versions.popitem(last=False)
 
     def version_of(self, resource: Resource, key: Any) -> str | None:
-        """Return the version of a row that was read last on this connection."""
-        return self._versions.get((resource.name, str(key)))
+        """Return the version of a row that its form was shown with, else the one that was read last here."""
+        found = form_versions.sent(self.alias, resource, key)
+        return self._versions.get((resource.name, str(key))) if found is None else found
+
+    def written(self, resource: Resource, row: Mapping[str, Any]) -> None:
+        """Remember the version of a row that was written, for whatever is written next."""
+        self.seen(resource, row)
+        key = row[resource.key]
+        form_versions.settle(self.alias, resource, key, self._versions.get((resource.name, str(key))))
 
     def forget(self, resource: Resource, key: Any) -> None:
         """Let a row that is gone, or whose version is out of date, have no version."""
         self._versions.pop((resource.name, str(key)), None)
+        form_versions.settle(self.alias, resource, key, None)
 
     def _send(self, call: Call) -> Answer:
         with self.cursor() as cursor:

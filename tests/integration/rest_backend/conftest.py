@@ -19,6 +19,7 @@ LOCAL = [
     ("auth", "User"),
     ("admin", "LogEntry"),
 ]
+BUILTINS = [f"{BACKEND}.middleware.form_versions"]
 CONTEXT = [
     "django.template.context_processors.request",
     "django.contrib.auth.context_processors.auth",
@@ -69,6 +70,14 @@ def library(connect, service_url):
 
 
 @pytest.fixture
+def books(connect, service_url, library):
+    """One author with two books, and a service that has every model of the app."""
+    connect(service_url, models=["library"])
+    author = Author.objects.create(name="Ada")
+    return [Book.objects.create(title=title, author=author, pages=20) for title in ("Notes", "Engines")]
+
+
+@pytest.fixture
 def client():
     """A browser."""
     return Client()
@@ -89,16 +98,18 @@ def pages(tmp_path_factory):
             "tests.support.library.pages.as_staff",
             f"{BACKEND}.middleware.own_writes.read_own_writes",
             f"{BACKEND}.middleware.unavailable.UnavailablePage",
+            f"{BACKEND}.middleware.form_versions.keep_form_versions",
             f"{BACKEND}.middleware.form_errors.FormErrors",
         ],
         MESSAGE_STORAGE="django.contrib.messages.storage.cookie.CookieStorage",
         DATABASE_ROUTERS=["tests.support.library.pages.LocalRouter", f"{BACKEND}.router.ServiceRouter"],
-        TEMPLATES=[{**settings.TEMPLATES[0], "OPTIONS": {"context_processors": CONTEXT}}],
+        TEMPLATES=[{**settings.TEMPLATES[0], "OPTIONS": {"context_processors": CONTEXT, "builtins": BUILTINS}}],
     ):
         with connections["local"].schema_editor() as editor:
             for app, model in LOCAL:
                 editor.create_model(apps.get_model(app, model))
         apps.get_model("auth", "User").objects.create(pk=1, username="staff")
         yield
+        apps.get_model("contenttypes", "ContentType").objects.clear_cache()  # it knows keys of this database
     connections["local"].close()
     del connections["local"], connections.settings["local"]

@@ -21,14 +21,6 @@ pytestmark = pytest.mark.usefixtures("pages")
 
 
 @pytest.fixture
-def books(connect, service_url, library):
-    """One author with two books, and a service that has every model of the app."""
-    connect(service_url, models=["library"])
-    author = Author.objects.create(name="Ada")
-    return [Book.objects.create(title=title, author=author, pages=20) for title in ("Notes", "Engines")]
-
-
-@pytest.fixture
 def meanwhile():
     """Let somebody else do something when a row was loaded, validated, and is about to be saved."""
     arranged = []
@@ -149,9 +141,8 @@ def test_a_service_that_is_away_is_a_page_that_says_so(connect, client, url):
 
 
 def test_a_project_has_its_own_page_with_the_time_that_the_service_asks_for(connect, client):
-    own = {
-        "OPTIONS": {"loaders": [("django.template.loaders.locmem.Loader", {"503.html": "Back in {{ retry_after }} s"})]}
-    }
+    loaders = [("django.template.loaders.locmem.Loader", {"503.html": "Back in {{ retry_after }} s"})]
+    own = {"OPTIONS": {"loaders": loaders, "builtins": settings.TEMPLATES[0]["OPTIONS"]["builtins"]}}
     with misbehaving() as service, override_settings(TEMPLATES=[{**settings.TEMPLATES[0], **own, "APP_DIRS": False}]):
         connect(service.url, models=["library"], retries=0)
         service.answers(Reply.of({"status": 503, "detail": "full"}, 503, retry_after="7"))

@@ -11,7 +11,7 @@ from django.views.generic import CreateView, DeleteView, FormView, ListView, Upd
 
 from tests.support.library.models import Author, Book, Copy
 
-PAGE = "{{ form.as_p }}"
+PAGE = "{% csrf_token %}{{ form.as_p }}"
 FIELDS = ["title", "author", "pages"]
 
 
@@ -70,6 +70,14 @@ def changed_in_a_function(request, pk):
     return HttpResponse(engines["django"].from_string(PAGE).render({"form": form}, request))
 
 
+def changed_on_one_page(request, pk):
+    """Save a book, and show its form again without a redirect."""
+    form = BookForm(request.POST or None, instance=get_object_or_404(Book, pk=pk))
+    if form.is_valid():
+        form.save()
+    return HttpResponse(engines["django"].from_string(PAGE).render({"form": form}, request))
+
+
 def reprinted(_request, pk):
     """Change a book without a form."""
     book = get_object_or_404(Book, pk=pk)
@@ -124,6 +132,7 @@ urlpatterns = [
     path("books/<int:pk>", ChangedBook.as_view()),
     path("books/<int:pk>/delete", DeletedBook.as_view()),
     path("books/<int:pk>/function", changed_in_a_function),
+    path("books/<int:pk>/one-page", changed_on_one_page),
     path("books/<int:pk>/reprinted", reprinted),
     path("admin/", site.urls),
 ]

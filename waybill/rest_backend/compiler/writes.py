@@ -133,7 +133,7 @@ class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
         if row is None:
             self.connection.forget(update.resource, update.key)
             return 0
-        self.connection.seen(update.resource, row)
+        self.connection.written(update.resource, row)
         return 1
 
     def _update_parents(self, keys: Sequence[Any]) -> int:

@@ -27,6 +27,7 @@ from django.forms.formsets import DELETION_FIELD_NAME, ManagementForm
 from django.http import HttpRequest, HttpResponse
 
 from waybill.rest_backend.errors import RefusedWrite, StaleVersion
+from waybill.rest_backend.middleware import form_versions
 from waybill.rest_backend.middleware.incoming import awaits
 
 STALE: Final = "Somebody else changed this meanwhile. Nothing was saved; save again to overwrite the change."
@@ -142,7 +143,7 @@ def _same(form: BaseForm, first: BaseForm) -> bool:
 def _show(form: BaseForm, first: BaseForm, error: RefusedWrite) -> None:
     if isinstance(error, StaleVersion):
         form.add_error(None, STALE)
-        for name in _changed(form, first):
+        for name in _changed(form, first) or (form.changed_data if form_versions.were_sent() else ()):
             form.add_error(name, f"It is {_now(form, name)} now.")
         return
     names = {column.column: column.name for column in error.model._meta.concrete_fields}  # noqa: SLF001 - Django's documented _meta

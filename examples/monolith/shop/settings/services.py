@@ -3,7 +3,7 @@
 import os
 
 from shop.settings.monolith import *  # noqa: F403 - the usual layers of Django settings
-from shop.settings.monolith import DATABASES, MIDDLEWARE
+from shop.settings.monolith import DATABASES, MIDDLEWARE, TEMPLATES
 
 RESOURCES = {
     "catalogue": {"catalogue.category": "categories", "catalogue.product": "products"},
@@ -35,5 +35,7 @@ DATABASE_ROUTERS = ["waybill.rest_backend.router.ServiceRouter"]
 MIDDLEWARE = [
     "waybill.rest_backend.middleware.incoming.pass_on",
     *MIDDLEWARE,
+    "waybill.rest_backend.middleware.form_versions.keep_form_versions",
     "waybill.rest_backend.middleware.form_errors.FormErrors",
 ]
+TEMPLATES[0]["OPTIONS"]["builtins"] = ["waybill.rest_backend.middleware.form_versions"]
