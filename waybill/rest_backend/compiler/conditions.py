@@ -9,33 +9,18 @@ the other side can also repeat a row; the compiler takes those joins out of the 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.db import NotSupportedError
-from django.db.models import Model, QuerySet
-from django.db.models.expressions import Col, ColPairs, Exists, Value
-from django.db.models.fields.json import JSONField
+from django.db.models.expressions import Col, Exists
 from django.db.models.lookups import Lookup
-from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
-from waybill.rest.filters import (
-    LOOKUPS,
-    NOTHING,
-    AllOf,
-    Compare,
-    Filter,
-    all_of,
-    any_of,
-    negated,
-    true_of_nulls,
-)
-from waybill.rest_backend.local import as_q
-from waybill.rest_backend.operations import as_json
+from waybill.rest.filters import NOTHING, AllOf, Compare, Filter, all_of, any_of, negated, true_of_nulls
+from waybill.rest_backend.compiler.comparisons import among, columns, compared, named, related_values
 
 MOST_ALTERNATIVES: Final = 32
-TEXTS: Final = frozenset({"iexact", "contains", "icontains", "startswith", "istartswith"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +96,7 @@ class Conditions:
                 hop = self._only_hop(node, base)
                 return self._compare(node) if hop is None else self._across(hop, [node], sure=outermost)
             case _:
-                raise NotSupportedError(f"{_named(node)} in a filter is not supported by services")
+                raise NotSupportedError(f"{named(node)} in a filter is not supported by services")
 
     def _any(self, node: WhereNode, base: str) -> Filter:
         return any_of([self._node(child, base) for child in node.children])
@@ -141,9 +126,9 @@ class Conditions:
     def _is_shared(self, children: Sequence[Any], base: str) -> bool:
         """Tell whether two of them speak of one row of many, and one of these of something else too."""
         hops = [self._hops(child, base) for child in children]
-        named = Counter(hop for mine in hops for hop in mine if hop is not None)
+        counted = Counter(hop for mine in hops for hop in mine if hop is not None)
         return any(
-            named[hop] > 1 and self._repeats(hop) for mine in hops if len(mine) > 1 for hop in mine if hop is not None
+            counted[hop] > 1 and self._repeats(hop) for mine in hops if len(mine) > 1 for hop in mine if hop is not None
         )
 
     def _hops(self, node: Any, base: str) -> set[str | None]:
@@ -195,52 +180,13 @@ class Conditions:
 
     def _refers(self, lhs: Any, rhs: Any, where: Filter) -> Filter:
         """Return that the row refers to one of the related rows that match."""
-        return self.among(lhs, related_values(rhs, where, self.connection))
-
-    def among(self, field: Any, values: Iterable[Any]) -> Filter:
-        """Return that a field has one of these values."""
-        ready = tuple(self.ready(field, value) for value in values)
-        return Compare(field.column, "in", ready) if ready else NOTHING
-
-    def ready(self, field: Any, value: Any) -> Any:
-        """Return a value of a field as the service has it."""
-        return as_json(field.get_db_prep_value(value, self.connection, prepared=True))
+        return among(lhs, related_values(rhs, where, self.connection), self.connection)
 
     def _compare(self, lookup: Any) -> Filter:
-        lhs, rhs, name = lookup.lhs, lookup.rhs, lookup.lookup_name
-        if isinstance(lhs, Exists) and name == "exact" and isinstance(rhs, bool):
-            return self._exists(lhs.query) if rhs else negated(self._exists(lhs.query))
-        if name == "isnull" and not isinstance(rhs, bool):
-            raise ValueError("The QuerySet value for an isnull lookup must be True or False.")
-        if isinstance(lhs, ColPairs) and name == "isnull":
-            columns = [str(column.target.column) for column in lhs.get_cols()]
-            missing = any_of(Compare(column, "isnull", True) for column in columns)  # noqa: FBT003 - a value
-            return missing if rhs else negated(missing)
-        if isinstance(lhs, ColPairs) and name in ("exact", "in"):
-            return self._paired(lhs, [rhs] if name == "exact" else rhs)
-        rhs = rhs.value if isinstance(rhs, Value) else rhs
-        if not isinstance(lhs, Col):
-            raise NotSupportedError(f"{_named(lhs)} in a filter is not supported by services: {_path(lhs)}__{name}")
-        field, path = lhs.target, f"{lhs.target.name}__{name}"
-        if name not in LOOKUPS or (isinstance(field, JSONField) and name != "isnull"):
-            raise NotSupportedError(f"the lookup {path} is not supported by services; there are {', '.join(LOOKUPS)}")
-        if isinstance(rhs, Query | QuerySet):
-            return self.among(lhs.target, self._subquery(rhs, path))
-        if hasattr(rhs, "resolve_expression"):
-            raise NotSupportedError(f"{_named(rhs)} as the value of {path} is not supported by services")
-        return self._compared(lhs, name, rhs, path)
-
-    def _paired(self, pairs: Any, rows: Any) -> Filter:
-        """Return that several columns have the values of one of the rows; a key of one column is asked for as such."""
-        columns = pairs.get_cols()
-        if hasattr(rows, "resolve_expression"):
-            raise NotSupportedError("a subquery of several columns is not supported by services")
-        if len(columns) == 1:
-            return self.among(columns[0].target, (row[0] for row in rows))
-        return any_of(all_of(map(self._equal, columns, row)) for row in rows)
-
-    def _equal(self, column: Any, value: Any) -> Filter:
-        return Compare(column.target.column, "exact", self.ready(column.target, value))
+        if isinstance(lookup.lhs, Exists) and lookup.lookup_name == "exact" and isinstance(lookup.rhs, bool):
+            found = self._exists(lookup.lhs.query)
+            return found if lookup.rhs else negated(found)
+        return compared(lookup, self.connection)
 
     def _exists(self, query: Any) -> Filter:
         """Return EXISTS (… WHERE inner.x = outer.y AND …) as: y is one of the x that the rest finds."""
@@ -254,37 +200,6 @@ class Conditions:
         rest.where.children = [one for one in rest.where.children if not _ties(one, rest)]
         where = Conditions(rest, self.connection, base=inner.alias).of(rest.where)
         return self._refers(outer.target, inner.target, where)
-
-    def _compared(self, lhs: Any, name: str, rhs: Any, path: str) -> Filter:
-        column, field = lhs.target.column, lhs.target
-        if name == "isnull":
-            return Compare(column, name, rhs)
-        if name in TEXTS:
-            return Compare(column, name, str(rhs))
-        if name not in ("in", "range"):
-            return Compare(column, name, self.ready(field, rhs))
-        given = list(rhs)
-        if any(hasattr(value, "resolve_expression") for value in given):
-            raise NotSupportedError(f"an expression as a value of {path} is not supported by services")
-        ready = tuple(dict.fromkeys(self.ready(field, value) for value in given if value is not None))
-        if name == "range":
-            return Compare(column, name, tuple(self.ready(field, value) for value in given))
-        return Compare(column, name, ready) if ready else NOTHING
-
-    def _subquery(self, rhs: Any, path: str) -> list[Any]:
-        """Return the values that a subquery of its own has, wherever its model lives."""
-        named = getattr(rhs, "_db", None)  # by using()
-        query = (rhs.query if isinstance(rhs, QuerySet) else rhs).chain()
-        if len(query.select) > 1 or query.annotation_select:
-            raise NotSupportedError(f"the subquery of {path} is not supported by services")
-        if not query.select:
-            query.add_fields([query.get_meta().pk.name])
-        if not query.is_sliced:
-            query.clear_ordering(force=True)
-            query.set_limits(high=self.connection.max_ids + 1)
-        compiler = query.get_compiler(named or self.connection.home_of(query.model))
-        rows = compiler.results_iter(tuple_expected=True)
-        return bounded((row[0] for row in rows), self.connection, cast("type[Model]", query.model))
 
 
 def alternatives(children: Iterable[Any]) -> list[list[Any]]:
@@ -306,32 +221,13 @@ def alternatives(children: Iterable[Any]) -> list[list[Any]]:
     return found
 
 
-def related_values(field: Any, where: Filter, connection: Any) -> list[Any]:
-    """Return a field's values in the rows that match, from wherever its model lives. Raises NotSupportedError."""
-    model: type[Model] = field.model
-    rows = model._base_manager.using(connection.home_of(model)).filter(as_q(where, model))  # noqa: SLF001 - documented
-    values = rows.order_by().values_list(field.attname, flat=True)[: connection.max_ids + 1]
-    return bounded(values, connection, model)
-
-
-def bounded(values: Iterable[Any], connection: Any, model: type[Model]) -> list[Any]:
-    """Return distinct values, without null; raises where there are more than a filter may name."""
-    most, found = connection.max_ids, list(values)
-    if len(found) > most:
-        raise NotSupportedError(
-            f"the filter across services matches more than {most} rows of {model.__name__}: filter {model.__name__} "
-            "itself further, or raise OPTIONS['max_ids']"
-        )
-    return [value for value in dict.fromkeys(found) if value is not None]
-
-
 def _aliases(node: Any) -> set[str]:
     if isinstance(node, WhereNode):
         return {alias for child in node.children for alias in _aliases(child)}
     lhs = getattr(node, "lhs", None)
     if isinstance(lhs, Exists):
         return {col.alias for col in lhs.get_external_cols()}
-    return {col.alias for col in _columns(lhs)} if lhs is not None else set()
+    return {col.alias for col in columns(lhs)} if lhs is not None else set()
 
 
 def _ties(node: Any, query: Any) -> bool:
@@ -340,21 +236,3 @@ def _ties(node: Any, query: Any) -> bool:
         return False
     lhs, rhs = node.lhs, node.rhs
     return isinstance(lhs, Col) and isinstance(rhs, Col) and query.alias_map.get(rhs.alias) is None
-
-
-def _columns(expression: Any) -> Iterable[Col]:
-    if isinstance(expression, Col):
-        yield expression
-    elif hasattr(expression, "get_source_expressions"):
-        for one in expression.get_source_expressions():
-            yield from _columns(one)
-
-
-def _named(node: Any) -> str:
-    return f"{type(node).__name__}()" if not isinstance(node, type) else node.__name__
-
-
-def _path(expression: Any) -> str:
-    column = next(iter(_columns(expression)), None)
-    names = [column.target.name] if column is not None else []
-    return "__".join([*names, getattr(expression, "lookup_name", None) or type(expression).__name__])

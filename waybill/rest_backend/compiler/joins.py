@@ -19,6 +19,7 @@ from django.db.models import Model
 from django.db.models.expressions import Col, RawSQL
 
 from waybill.rest.filters import MOST_VALUES, NOTHING, AllOf, Compare, Filter, all_of
+from waybill.rest_backend.compiler.comparisons import among
 from waybill.rest_backend.compiler.conditions import Conditions, Many
 from waybill.rest_backend.errors import TooManyRows
 from waybill.rest_backend.local import tables_of
@@ -68,7 +69,7 @@ class Wanted:
         if self.many is not None:
             lhs, rhs = self.conditions.join_of(self.many.alias)
             self._through = self._through_rows(rhs)
-            where = all_of([where, self.conditions.among(lhs, map(lhs.get_prep_value, self._through))])
+            where = all_of([where, among(lhs, map(lhs.get_prep_value, self._through), self.connection)])
             if where == NOTHING:
                 return
         low, high = (self.query.low_mark, self.query.high_mark) if self.pushed_down else (0, None)
