@@ -16,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m catalogue", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     chosen = parser.parse_args(arguments)
+    if not chosen.check:
+        _write({saga.TABLE: saga.derived().in_json()})  # the command's verbs, of which a page tells, are read from it
     stale = {path: text for path, text in committed().items() if _text_of(path) != text}
     if chosen.check:
         for path in stale:
@@ -38,6 +40,7 @@ def committed() -> dict[Path, str]:
         **problems.pages(),
         **reference.pages(),
         saga.PAGE: saga.page(),
+        saga.TABLE: saga.derived().in_json(),
     }
 
 

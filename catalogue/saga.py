@@ -1,4 +1,4 @@
-"""The text of docs/saga.md, by deciding every command in every state."""
+"""docs/saga.md and schemas/saga.json, by deciding every command in every state."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from catalogue.book import SERVICES, plan
@@ -16,11 +16,16 @@ from inventory_service import domain as inventory
 from notification_service import domain as notification
 from order_service import domain as orders
 from payment_service import domain as payment
-from schemas.events import OrderLine, StockLine
+from schemas.events import EVENTS, OrderLine, StockLine
+from waybill.contracts.contracts import load
 from waybill.deciders.outcomes import Ignored, Refused
-from waybill.deciders.service import command_of
+from waybill.deciders.service import Domain, command_of
+from waybill.sagas.deriving import Decided, Explored, decided, derive, keys_of
+from waybill.sagas.saga import Saga
 
 PAGE = CHECKOUT / "docs" / "saga.md"
+TABLE = CHECKOUT / "schemas" / "saga.json"
+OWN = "order"  # whose steps the saga's are
 HOUR = 60  # minutes
 ID = UUID(int=1)
 WEBHOOK = UUID(int=2)
@@ -129,7 +134,7 @@ the unit of work. No fault of the saga itself was found. What the search showed 
 
 
 class Taken(NamedTuple):
-    """One decision: where, what, and what came of it."""
+    """One decision in the page's words."""
 
     before: str
     command: type
@@ -206,35 +211,42 @@ def samples(domain: ModuleType) -> list[Any]:
     return made
 
 
-def taken(aggregate: Aggregate) -> list[Taken]:
-    """Decide every command in every state that can be reached, those between two events of one decision too."""
-    found: dict[Taken, None] = {}
-    seen, todo = [aggregate.start], [aggregate.start]
-    commands = samples(aggregate.domain)
-    for state in todo:
-        for command in commands:
-            decision = aggregate.domain.decide(command, state)
-            before = status(aggregate, state)
-            path: list[tuple[str, str, str]] = []
-            if isinstance(decision, Ignored):
-                said = f"ignored: {decision.reason}"
-            elif isinstance(decision, Refused):
-                said = f"refused, `{decision.code}`: {_plain(decision.detail, before)}"
-            else:
-                after = state
-                for event in decision:
-                    was, after = after, aggregate.domain.evolve(after, event)
-                    if event.aggregate_type == aggregate.kind:
-                        path.append((status(aggregate, was), type(event).__name__, status(aggregate, after)))
-                    if after not in seen:
-                        seen.append(after)
-                        todo.append(after)
-                said = ", ".join(type(event).__name__ for event in decision)
-                if status(aggregate, after) != before:
-                    said += f" → {status(aggregate, after)}"
-            if type(command) in aggregate.commands:
-                found[Taken(before, type(command), said, tuple(path))] = None
-    return list(found)
+def explored(aggregate: Aggregate) -> Explored:
+    """Return the aggregate as what it can become is found out."""
+    return Explored(
+        aggregate.kind,
+        cast("Domain", aggregate.domain),
+        aggregate.start,
+        samples(aggregate.domain),
+        aggregate.commands,
+        lambda state: str(status(aggregate, state)),
+    )
+
+
+def taken(found: Iterable[Decided]) -> list[Taken]:
+    """Return the decisions in the page's words, each once."""
+    return list(dict.fromkeys(map(_taken, found)))
+
+
+def _taken(one: Decided) -> Taken:
+    match one.decision:
+        case Ignored(reason=reason):
+            said = f"ignored: {reason}"
+        case Refused(code=code, detail=detail):
+            said = f"refused, `{code}`: {_plain(detail, one.before)}"
+        case events:
+            said = ", ".join(type(event).__name__ for event in events)
+            if one.after != one.before:
+                said += f" → {one.after}"
+    path = tuple((before, event.__name__, after) for before, event, after in one.path)
+    return Taken(one.before, type(one.command), said, path)
+
+
+def derived() -> Saga:
+    """Return the saga as `schemas/saga.json` has it: of the aggregates that have an order's key."""
+    keys = keys_of([contract.schema for contract in load()])
+    parts = [explored(one) for one in aggregates() if keys[one.kind] == keys[OWN]]
+    return derive(OWN, [plan(name) for name in SERVICES], parts, list(EVENTS.values()))
 
 
 def status(aggregate: Aggregate, state: Any) -> str:
@@ -261,14 +273,14 @@ def _plain(detail: str, status_now: str) -> str:
     return re.sub(r"LAMP|-?\b\d+\b", "…", detail.replace(f" {status_now}", " …"))
 
 
-def table(aggregate: Aggregate, decided: Iterable[Taken]) -> Iterator[str]:
+def table(aggregate: Aggregate, found: Sequence[Taken]) -> Iterator[str]:
     """Yield the table of an aggregate: statuses with the same outcome share a row."""
     yield "| Command | In | Comes of it |\n|---|---|---|"
     for command in aggregate.commands:
         name = f"`{command.__name__}`"
         outcomes: dict[str, list[str]] = {}
         for one in aggregate.statuses:
-            said = sorted({t.said for t in decided if t.command is command and t.before == one}, key=_acts_first)
+            said = sorted({t.said for t in found if t.command is command and t.before == one}, key=_acts_first)
             if said:
                 outcomes.setdefault("; or ".join(said), []).append(one.value)
         for said, statuses in outcomes.items():
@@ -280,10 +292,10 @@ def _acts_first(said: str) -> tuple[int, str]:
     return said.startswith("ignored") + 2 * said.startswith("refused"), said
 
 
-def diagram(decided: Iterable[Taken]) -> Iterator[str]:
+def diagram(found: Sequence[Taken]) -> Iterator[str]:
     """Yield the state diagram of an aggregate."""
     edges: dict[tuple[str, str], dict[str, None]] = {}
-    for one in decided:
+    for one in found:
         for before, event, after in one.path:
             edges.setdefault((before, after), {})[event] = None
     yield "```mermaid\nstateDiagram-v2"
@@ -333,6 +345,6 @@ def page() -> str:
     """Return the text of docs/saga.md."""
     parts = [HEAD, INVARIANTS, "## Who reacts to what\n", *reactions(), "", DEADLINES, *due(), ""]
     for aggregate in aggregates():
-        decided = taken(aggregate)
-        parts += [f"## {aggregate.title}\n", *diagram(decided), "", *table(aggregate, decided), ""]
+        found = taken(decided(explored(aggregate)))
+        parts += [f"## {aggregate.title}\n", *diagram(found), "", *table(aggregate, found), ""]
     return "\n".join([*parts, SEARCH.rstrip("\n")]) + "\n"

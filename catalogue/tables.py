@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings
 import catalogue.configured  # noqa: F401 # pyright: ignore[reportUnusedImport] - the services read their settings when imported
 from devstack.folder import CHECKOUT
 from devstack.services import EVERY, SERVICES
-from outbox_relay.cli.command import VERBS
+from outbox_relay.cli.command import verbs as all_verbs
 from schemas.events import EVENTS
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
@@ -153,7 +153,7 @@ def metrics_table() -> str:
 def verbs() -> str:
     """Return what the `outbox` command can do."""
     lines = ["| Verb | Does | Example |", "|---|---|---|"]
-    lines += [f"| `{name}` | {verb.summary} | `{verb.example}` |" for name, verb in VERBS.items()]
+    lines += [f"| `{name}` | {verb.summary} | `{verb.example}` |" for name, verb in all_verbs().items()]
     return "\n".join(lines)
 
 

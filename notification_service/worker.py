@@ -38,7 +38,17 @@ def suppress(_: Told, asked: NotificationRequested, __: Tried) -> RecordFailure:
     return RecordFailure(order_id=asked.order_id, kind=Kind(asked.kind), code="suppressed_on_replay")
 
 
-@after(NotificationRequested, on_replay=suppress, remediation="bring the mail server back; the mail goes out by itself")
+def leave_unsent(_: Told, asked: NotificationRequested, __: Tried) -> RecordFailure:
+    """Note that an operator cancelled the mail: the notification ends, and can be seen as unsent."""
+    return RecordFailure(order_id=asked.order_id, kind=Kind(asked.kind), code=Stopped.CANCELLED_BY_OPERATOR)
+
+
+@after(
+    NotificationRequested,
+    on_replay=suppress,
+    on_cancel=leave_unsent,
+    remediation="bring the mail server back; the mail goes out by itself",
+)
 def send(told: Told, asked: NotificationRequested, _: Tried) -> RecordSent | RecordFailure | None:
     """Hand the mail to the mail server, unless that is settled."""
     kind = Kind(asked.kind)
@@ -57,7 +67,12 @@ def suppress_delivery(_: Told, asked: DeliveryRequested, __: Tried) -> RecordDel
     return _ended(asked, Stopped.SUPPRESSED_ON_REPLAY)
 
 
-@after(DeliveryRequested, on_replay=suppress_delivery, long_retries=True)
+def leave_undelivered(_: Told, asked: DeliveryRequested, __: Tried) -> RecordDeliveryFailure:
+    """Note that an operator cancelled the delivery; the customer may ask for it again."""
+    return _ended(asked, Stopped.CANCELLED_BY_OPERATOR)
+
+
+@after(DeliveryRequested, on_replay=suppress_delivery, on_cancel=leave_undelivered, long_retries=True)
 def deliver(told: Told, asked: DeliveryRequested, tried: Tried) -> RecordDelivery | RecordDeliveryFailure | None:
     """Send the message to the customer's receiver, unless that is settled or the webhook takes none."""
     delivery = told.deliveries[asked.delivery_id]

@@ -8,7 +8,7 @@ from waybill.deciders.service import Tried, after
 from waybill.runtime.settings import read
 
 
-@after(OrderPlaced, delay=lambda: read(OrderSettings).order_deadline)
+@after(OrderPlaced, delay=lambda: read(OrderSettings).order_deadline, movable=True)
 def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
     """Cancel what is still open."""
     return ExpireOrder(order_id=order.order_id)
@@ -17,6 +17,7 @@ def expire_order(order: Order, _: OrderPlaced, __: Tried) -> ExpireOrder:
 @after(
     OrderCancellationStarted,
     delay=lambda: read(OrderSettings).order_cancellation_deadline,
+    movable=True,
     remediation="payment awaited: `outbox attention --service payment` lists its void or refund with what to do, and "
     "`outbox settle --service payment ORDER_ID` ends a refund that was settled elsewhere; stock awaited, or nothing "
     "listed: `outbox status`, then `outbox dead-letters` and `outbox redrive` with --service inventory, payment "

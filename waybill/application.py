@@ -1,14 +1,16 @@
 """What the library is told of the application that uses it, in one place.
 
 Where Django is configured that is its setting `WAYBILL`, a dict with the names below in capitals. Else the environment
-(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`), for programs that know no Django in a container; else
-`[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above that has one.
+(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`, `WAYBILL_SAGA`), for programs that know no Django in a
+container; else `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above that has
+one.
 
     [tool.waybill]
     service = "bookings"           # of a Django project: the consumer group, and who its records say they are from
     schemas = "schemas"            # the folder of the .avsc files: one folder a topic, one file a version of an event
     events = "bookings.events"     # the module of event classes that `python -m waybill contracts generate` writes
     document = "docs/events.md"    # optional: the page on the events that it writes too
+    saga = "schemas/saga.json"     # optional: the saga that `outbox` and a console tell of, derived from the services
 """
 
 import os
@@ -25,7 +27,7 @@ from typing import Any, Final
 
 from waybill.contracts.event import Event
 
-NAMES: Final = ("service", "events", "schemas", "document")
+NAMES: Final = ("service", "events", "schemas", "document", "saga")
 PYPROJECT: Final = "pyproject.toml"
 
 
@@ -45,6 +47,8 @@ class Application:
     """The page on all events, where one is wanted."""
     service: str | None = None
     """The name of a Django project's consumer group and of its records' source."""
+    saga: Path | None = None
+    """The file of the saga, where there is one (waybill/sagas/saga.py)."""
 
     @property
     def own_service(self) -> str:
@@ -146,6 +150,5 @@ def _application(given: Mapping[str, Any], folder: Path, where: str) -> Applicat
     schemas = folder / given["schemas"]
     if not schemas.is_dir():
         raise ApplicationUnknown(f"{where}: schemas = {str(given['schemas'])!r}: there is no folder {schemas}")
-    document = given.get("document")
-    page = folder / document if document else None
-    return Application(given.get("events"), schemas, page, given.get("service"))
+    page, saga = (folder / given[name] if given.get(name) else None for name in ("document", "saga"))
+    return Application(given.get("events"), schemas, page, given.get("service"), saga)

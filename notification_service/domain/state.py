@@ -80,6 +80,7 @@ class Stopped(StrEnum):
     WEBHOOK_DISABLED = "webhook_disabled"
     WEBHOOK_DELETED = "webhook_deleted"
     SUPPRESSED_ON_REPLAY = "suppressed_on_replay"
+    CANCELLED_BY_OPERATOR = "cancelled_by_operator"
 
 
 class NotificationCode(ErrorCode):

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
@@ -19,9 +20,10 @@ from outbox_relay.cli.verbs import (
     rebuild,
     replay,
     restore,
-    settle,
+    sagas,
     skip,
     status,
+    tasks,
     verify,
 )
 from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
@@ -33,12 +35,12 @@ FINDS: Final = (
     "The databases are those of WAYBILL_OUTBOX_DATABASES (order=postgresql://…,payment=…), or of the "
     "local stack's state.json. Data goes to stdout, all else to stderr; --json prints one object a line."
 )
-VERBS: Final[Mapping[str, Verb]] = {
+EVERYWHERE: Final[Mapping[str, Verb]] = {
     **status.VERBS,
     **events.VERBS,
     **dead_letters.VERBS,
     **skip.VERBS,
-    **settle.VERBS,
+    **tasks.VERBS,
     **acknowledge.VERBS,
     **verify.VERBS,
     **rebuild.VERBS,
@@ -47,6 +49,15 @@ VERBS: Final[Mapping[str, Verb]] = {
     **pause.VERBS,
     **grow.VERBS,
 }
+
+
+@cache
+def verbs() -> Mapping[str, Verb]:
+    """Return every verb: those of the project's saga beside those that each project has. Raises ApplicationUnknown."""
+    of_saga = sagas.verbs()
+    for name in of_saga.keys() & EVERYWHERE.keys():
+        raise ApplicationUnknown(f"the saga's verb {name!r} is a verb of every project: call its aggregate otherwise")
+    return {**of_saga, **EVERYWHERE}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `outbox list | head` ends quietly
     try:
         given = _parser().parse_args(argv)
-        code = VERBS[given.verb].run(given, find_topology(os.environ))
+        code = verbs()[given.verb].run(given, find_topology(os.environ))
     except (UsageError, ApplicationUnknown, ContractError) as error:
         screen.tell(str(error))
         code = USAGE
@@ -85,9 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="outbox", description=f"Ask the outboxes, and act on them. {FINDS}", epilog=EXITS)
     parser.add_argument("--version", action="version", version=f"outbox {version('waybill')}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_VerbParser)
-    for name, verb in VERBS.items():
-        one = verbs.add_parser(
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_VerbParser)
+    for name, verb in verbs().items():
+        one = subparsers.add_parser(
             name,
             help=verb.summary,
             description=verb.summary,

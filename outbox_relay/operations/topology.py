@@ -6,7 +6,7 @@ not the others': what could be asked is shown, what could not is said.
 
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -127,6 +127,28 @@ def ask(
         except psycopg.Error as error:
             failures[service] = one_line(error)
     return answers, failures
+
+
+@contextmanager
+def sessions(
+    topology: Topology, services: Collection[str], statement_seconds: int = STATEMENT_SECONDS
+) -> Generator[tuple[dict[str, psycopg.Connection], dict[str, str]]]:
+    """Connect to several databases for the length of the block; yields service → connection, and why there is none.
+
+    For a question that needs more than one of them at once. Each statement is `bounded`; an error that is raised in
+    the block is handed on as it came. A service without a database here has neither.
+    """
+    opened: dict[str, psycopg.Connection] = {}
+    failures: dict[str, str] = {}
+    with ExitStack() as stack:
+        for service in services:
+            if service not in topology.databases:
+                continue
+            try:
+                opened[service] = stack.enter_context(session(topology.databases[service], statement_seconds))
+            except psycopg.Error as error:
+                failures[service] = one_line(error)
+        yield opened, failures
 
 
 @contextmanager

@@ -98,6 +98,8 @@ class Task:
     on_replay: Attempt
     remediation: str
     long_retries: bool
+    movable: bool = False
+    on_cancel: Attempt | None = None
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
@@ -110,13 +112,15 @@ def on(event: type[Event]) -> Callable[[Marked], Marked]:
     return mark
 
 
-def after(
+def after(  # noqa: PLR0913 - each says how the task is, by name
     event: type[Event],
     *,
     delay: timedelta | Callable[[], timedelta] = timedelta(),
     on_replay: Attempt | None = None,
     remediation: str = "",
     long_retries: bool = False,
+    movable: bool = False,
+    on_cancel: Attempt | None = None,
 ) -> Callable[[Marked], Marked]:
     """Mark a worker's function as due for the aggregate `delay` after the event was recorded.
 
@@ -128,11 +132,22 @@ def after(
     `on_replay` is called in its place where a replay led to the event: for what must not reach the outside twice.
     `long_retries` says that attempts may fail for hours by no fault of ours, and the function gives up itself: nobody
     is called, and a row counts as late only while it waits for its attempt.
+    `movable` says that an operator may choose another time for it (`outbox reschedule`): a deadline, mostly, which is
+    right whenever it comes. `on_cancel` is what an operator's `outbox cancel-task` records in place of an attempt, so
+    that the aggregate ends all the same; a task without it cannot be cancelled.
     """
 
     def mark(function: Marked) -> Marked:
         delay_of = delay if callable(delay) else lambda: delay
-        function.__dict__["due_after"] = (event, delay_of, on_replay or function, remediation, long_retries)
+        function.__dict__["due_after"] = (
+            event,
+            delay_of,
+            on_replay or function,
+            remediation,
+            long_retries,
+            movable,
+            on_cancel,
+        )
         return function
 
     return mark
@@ -214,9 +229,9 @@ class Service:
         functions = vars(self.worker).values() if self.worker else ()
         marked = [f for f in functions if hasattr(f, "due_after")]
         return {
-            f.__name__: Task(f.__name__, event, delay_of(), f, on_replay, remediation, long_retries)
+            f.__name__: Task(f.__name__, event, delay_of(), f, *how)
             for f in marked
-            for event, delay_of, on_replay, remediation, long_retries in (f.due_after,)
+            for event, delay_of, *how in (f.due_after,)
         }
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`python -m waybill <service> web|consumer|worker|migrate|rebuild|redrive|settle`: start, signals, stop."""
+"""`python -m waybill SERVICE web|consumer|worker|migrate|rebuild|redrive|settle|…`: start, signals, stop."""
 
 import argparse
 import sqlite3
@@ -29,6 +29,7 @@ from waybill.runtime.watchdog import watched
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRAMS = frozenset({"web", "consumer", "worker"})  # these run on and log; the others are commands
+TASK_VERBS = ("settle", "reschedule", "cancel-task")  # of one due task, by an operator
 
 # What the service's role may do. On the outbox it may read and append: no UPDATE, DELETE or TRUNCATE, no right on the
 # sequence, and none to choose a position. What operators did and decided may be read and added to.
@@ -50,13 +51,13 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m waybill", description=__doc__)
     parser.add_argument("service", help="package of the service, as in `billing_service`")
     parser.add_argument(
-        "program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", "settle", "manage"]
+        "program", choices=["web", "consumer", "worker", "migrate", "rebuild", "redrive", *TASK_VERBS, "manage"]
     )
     parser.add_argument(
         "rest",
         nargs=argparse.REMAINDER,
-        help="for `manage`: a Django management command; `rebuild --repair`, `redrive --only` and `settle` read a "
-        "request from their standard input (waybill/runtime/reports.py)",
+        help="for `manage`: a Django management command; `rebuild --repair`, `redrive --only` and what changes a due "
+        "task read a request from their standard input (waybill/runtime/reports.py)",
     )
     given = parser.parse_args(argv)
     if not _has_service(given.service):
@@ -87,7 +88,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
         "migrate": migrate,
         "rebuild": partial(rebuild, given.rest),
         "redrive": partial(redrive, given.rest),
-        "settle": settle,
+        **{verb: partial(change_task, verb) for verb in TASK_VERBS},
         "manage": partial(manage, given.rest),
     }
     programs[given.program](given.service, settings)
@@ -291,16 +292,18 @@ def redrive(rest: list[str], name: str, settings: Settings) -> None:
     sys.exit(redrive.report_redriven(service, settings, request))
 
 
-def settle(name: str, settings: Settings) -> None:
-    """Settle what is requested, and report what comes of it; exits 3 where it is refused."""
-    request = reports.read_request(reports.SettleRequest)
-    service = load(name, settings, "settle")
+def change_task(verb: str, name: str, settings: Settings) -> None:
+    """Change a due task as is requested, and report what comes of it; exits 3 where it is refused."""
+    kinds: Any = {"settle": reports.SettleRequest, "reschedule": reports.RescheduleRequest}
+    request: Any = reports.read_request(kinds.get(verb, reports.CancelTaskRequest))
+    service = load(name, settings, verb)
     from waybill.deciders.outcomes import CommandRefused
-    from waybill.tasks import settle
+    from waybill.tasks import changing, settle
 
+    change: Any = {"settle": settle.settle, "reschedule": changing.reschedule, "cancel-task": changing.cancel}[verb]
     with reports.channel() as report, reports.failures_reported(report):
         try:
-            report(settle.settle(service, request))
+            report(change(service, request))
         except CommandRefused as error:
             report(reports.SettlementRefused(error.refused.detail))
             sys.exit(reports.DIFFERS)

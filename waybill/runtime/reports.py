@@ -1,6 +1,7 @@
 """What the `outbox` command asks of a service's own program, and what that reports: the protocol between the two.
 
-The command knows no decider and no reaction, so `rebuild`, `redrive` and `settle` run `python -m waybill SERVICE …`;
+The command knows no decider and no reaction, so `rebuild`, `redrive`, `settle`, `reschedule` and
+`cancel-task` run `python -m waybill SERVICE …`;
 for a Django project without deciders `redrive` runs its management command of that name. The request is one JSON object
 on the program's standard input. Reports are JSON lines on its standard output, each with its `kind`. Nothing else can
 be written there: while the channel is open, the log and whatever any code prints go to stderr. Both ends come from one
@@ -52,6 +53,27 @@ class SettleRequest:
 
     key: str
     reference: str | None
+    execute: bool
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RescheduleRequest:
+    """Attempt a due task at another time, by the id of its row: RFC 3339, or now where none is said."""
+
+    id: int
+    at: str | None
+    execute: bool
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTaskRequest:
+    """End a due task without its attempt, by the id of its row."""
+
+    id: int
     execute: bool
     by: str
     reason: str | None
@@ -111,8 +133,19 @@ class TaskSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRescheduled:
+    """What the task does, when it was due, and when it is now, or would be."""
+
+    aggregate: str
+    task: str
+    does: str
+    was: str
+    due_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettlementRefused:
-    """The decider refuses what was asked; nothing is changed."""
+    """The decider, or the task itself, refuses what was asked; nothing is changed."""
 
     reason: str
 
@@ -124,8 +157,10 @@ class ProgramFailed:
     reason: str
 
 
-Request = RepairRequest | CopiesRequest | RedriveRequest | SettleRequest
-SomeRequest = TypeVar("SomeRequest", RepairRequest, CopiesRequest, RedriveRequest, SettleRequest)
+Request = RepairRequest | CopiesRequest | RedriveRequest | SettleRequest | RescheduleRequest | CancelTaskRequest
+SomeRequest = TypeVar(
+    "SomeRequest", RepairRequest, CopiesRequest, RedriveRequest, SettleRequest, RescheduleRequest, CancelTaskRequest
+)
 Report = (
     FoldProgress
     | CheckpointUnusable
@@ -133,6 +168,7 @@ Report = (
     | TopicIncomplete
     | MessageRedriven
     | TaskSettled
+    | TaskRescheduled
     | SettlementRefused
     | ProgramFailed
 )
@@ -143,6 +179,7 @@ KINDS: Final[Mapping[str, type[Report]]] = {
     "topic_incomplete": TopicIncomplete,
     "message_redriven": MessageRedriven,
     "task_settled": TaskSettled,
+    "task_rescheduled": TaskRescheduled,
     "settlement_refused": SettlementRefused,
     "program_failed": ProgramFailed,
 }

@@ -43,7 +43,7 @@ def settle(service: Service, request: SettleRequest) -> TaskSettled:
     state = service.models.to_state({table.aggregate_type: {row.pk: row}})
     command = to_command(state, Settlement(request.reference))
     decision = _execute(service, command, row, request) if request.execute else service.domain.decide(command, state)
-    return TaskSettled(_name(row), task.name, _columns(row), _events(decision))
+    return TaskSettled(_name(row), task.name, columns(row), events_of(decision))
 
 
 def _find(table: Any, key: str) -> Any:
@@ -66,7 +66,7 @@ def _execute(service: Service, command: Command, row: Any, request: SettleReques
         event_id, correlation_id = cursor.fetchone()
         cause = Cause(correlation_id or event_id, causation_id=event_id, actor=request.by)
         (handled,) = unit_of_work.handle(service, [Caused(command, cause)])
-        events = _events(handled.decision)
+        events = events_of(handled.decision)
         cursor.execute(END_TASK, [task.name, *place])
         what = {
             "aggregate": _name(row),
@@ -78,7 +78,8 @@ def _execute(service: Service, command: Command, row: Any, request: SettleReques
     return handled.decision
 
 
-def _events(decision: Decision) -> list[dict[str, Any]]:
+def events_of(decision: Decision) -> list[dict[str, Any]]:
+    """Return type and payload of what was decided. Raises CommandRefused where that is nothing."""
     match decision:
         case Refused():
             raise CommandRefused(decision)
@@ -92,5 +93,6 @@ def _name(row: Any) -> str:
     return f"{row.aggregate_type}/{row.pk}"
 
 
-def _columns(row: Any) -> dict[str, Any]:
+def columns(row: Any) -> dict[str, Any]:
+    """Return the row as it stands."""
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}

@@ -1,15 +1,18 @@
-"""`outbox status` and `attention`: how each outbox does, and what needs an operator."""
+"""`outbox status`, `doctor` and `attention`: how each outbox does, and what needs an operator."""
 
 import argparse
 import textwrap
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any, Final
 
 from outbox_relay.cli import screen
-from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of, no_arguments, seconds
-from outbox_relay.operations import attention, status
+from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
+from outbox_relay.cli.verbs import sagas
+from outbox_relay.operations import attention, doctor, status
+from outbox_relay.operations.finding import Finding, Problem
 from outbox_relay.operations.topics import missing
-from outbox_relay.operations.topology import Topology, ask
+from outbox_relay.operations.topology import Topology, ask, sessions
 
 REASON_WIDTH: Final = 48  # the whole of it goes to stderr; a line of the table fits 120 columns
 
@@ -65,6 +68,48 @@ def _attention(given: Given, topology: Topology) -> int:
     return code_of(answers, failures)
 
 
+def _doctor(given: Given, topology: Topology) -> int:
+    services = topology.chosen(given.service)
+    kafka = topology.broker if topology.kafka else None
+    usual = timedelta(seconds=given.usual)
+    with sessions(topology, services) as (connections, failures):
+        saga = None if given.service else sagas.of_project()
+        found = doctor.findings(connections, failures, kafka, saga, usual)
+    away = sum(one.problem is Problem.DATABASE_AWAY for one in found)
+    if away == len(services):
+        return code_of({}, {one.service or "": one.says for one in found})
+    if given.json:
+        screen.put_json(asdict(one) | {"urgency": one.urgency} for one in found)
+    else:
+        screen.put_table([_finding_line(one) for one in found])
+    for one in found:
+        screen.tell(f"{one.problem}{f' at {one.service}' if one.service else ''}: {one.says}")
+    if away:
+        return PARTIAL
+    return MISMATCH if found else DONE
+
+
+def _finding_line(one: Finding) -> dict[str, Any]:
+    return {
+        "what": one.problem,
+        "at": one.service,
+        "since": one.since,
+        "count": one.count,
+        "next": one.next,
+        "runbook": one.runbook,
+    }
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--usual",
+        type=seconds,
+        default=doctor.USUAL.total_seconds(),
+        metavar="SECONDS",
+        help=f"what arrives or ends within so long is well (default {doctor.USUAL.total_seconds():.0f})",
+    )
+
+
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
@@ -81,6 +126,13 @@ VERBS: Final = {
         "Show what waits, how fast events come, dead letters, what needs attention, who paused it, each program.",
         "outbox status --threshold 60",
         _status_arguments,
+    ),
+    "doctor": Verb(
+        _doctor,
+        "Say what is wrong now over all services, most urgent first: since when, how many, the next command, and the "
+        "entry of the runbook.",
+        "outbox doctor",
+        _doctor_arguments,
     ),
     "attention": Verb(
         _attention,

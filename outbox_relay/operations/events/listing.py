@@ -44,8 +44,9 @@ AMONG: Final = f"""
 SELECT {EVENT} FROM waybill_outbox WHERE position = ANY(%(among)s) AND {CHOSEN} ORDER BY position
 """  # noqa: S608
 NEXT: Final = "SELECT position, recorded_at FROM waybill_outbox WHERE position > %s ORDER BY position LIMIT 1"
-STANDING: Final = f"""
-SELECT CASE WHEN waybill_outbox.topic IS NULL THEN 'private'
+# Of a row of waybill_outbox, beside `waybill_outbox_cursor AS cursor` and the row of `published` that it may have.
+STANDS: Final = f"""
+       CASE WHEN waybill_outbox.topic IS NULL THEN 'private'
             WHEN {decisions.IS_DISCARDED} THEN 'discarded'
             WHEN published.status <> 2 THEN 'dead letter: ' || coalesce(published.headers->>'detail', '')
             WHEN waybill_outbox.position > cursor.position THEN 'waiting'
@@ -53,6 +54,9 @@ SELECT CASE WHEN waybill_outbox.topic IS NULL THEN 'private'
                          WHERE waybill_outbox.position BETWEEN cursor.missing[n]
                          AND cursor.missing[n + 1]) THEN 'waiting'
             ELSE 'published' END
+"""
+STANDING: Final = f"""
+SELECT {STANDS}
 FROM waybill_outbox_cursor AS cursor, waybill_outbox LEFT JOIN published ON published.id = waybill_outbox.event_id
 WHERE waybill_outbox.position = %s
 """  # noqa: S608

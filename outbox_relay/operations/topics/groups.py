@@ -9,6 +9,7 @@ works later is believed.
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
@@ -27,6 +28,8 @@ class Reading:
 
     group: str
     left: Mapping[int, int]
+    since: datetime | None = None
+    """When the oldest of them was written, by the record's own time."""
 
     def __str__(self) -> str:
         partitions = ", ".join(map(str, sorted(self.left)))
@@ -40,7 +43,7 @@ def read(kafka: Mapping[str, str], topic: str) -> list[Reading]:
     try:
         stand = _positions(cast("Any", AdminClient(options)), topic)
         bounds = _bounds(asked, topic)
-        return [Reading(group, _left(asked, topic, bounds, stand[group])) for group in sorted(stand)]
+        return [Reading(group, *_left(asked, topic, bounds, stand[group])) for group in sorted(stand)]
     except KafkaException as error:
         raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
     finally:
@@ -107,24 +110,31 @@ def _bounds(asked: Consumer, topic: str) -> dict[int, tuple[int, int]]:
 
 def _left(
     asked: Consumer, topic: str, bounds: Mapping[int, tuple[int, int]], committed: Mapping[int, int]
-) -> dict[int, int]:
+) -> tuple[dict[int, int], datetime | None]:
     left: dict[int, int] = {}
+    times: list[datetime] = []
     for partition, (start, end) in bounds.items():
         at = max(committed.get(partition, start), start)
-        if at < end and _has_a_record(asked, TopicPartition(topic, partition, at)):
+        written_at = _written_at(asked, TopicPartition(topic, partition, at)) if at < end else None
+        if written_at is not None:
             left[partition] = end - at
-    return left
+            times.append(written_at)
+    return left, min(times, default=None)
 
 
-def _has_a_record(asked: Consumer, place: TopicPartition) -> bool:
-    """Say whether anything can be read from the place on: the end of a Kafka transaction takes an offset too."""
+def _written_at(asked: Consumer, place: TopicPartition) -> datetime | None:
+    """Return when the first record from the place on was written; None where there is none to be read.
+
+    The end of a Kafka transaction takes an offset too.
+    """
     asked.assign([place])
     message = asked.poll(ANSWER_SECONDS)
     if message is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {ANSWER_SECONDS:.0f} s"))  # noqa: SLF001
     error = message.error()
     if error is None:
-        return True
+        _, milliseconds = message.timestamp()
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-        return False
+        return None
     raise KafkaException(error)

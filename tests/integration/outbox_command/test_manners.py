@@ -26,6 +26,9 @@ NEEDS = {
     "redrive": ["--service", "order", "--reason", "why"],
     "discard": ["--service", "order", "--all"],
     "skip": ["--service", "order", "--topic", "payment.events.v1", "--partition", "0", "--offset", "0"],
+    "order": ["0198c0de-7000-7000-8000-000000000001"],
+    "reschedule": ["1", "--service", "order"],
+    "cancel-task": ["1", "--service", "order"],
     "settle": ["0198c0de-7000-7000-8000-000000000001", "--service", "payment", "--written-off"],
     "acknowledge": ["--service", "order", "--all"],
     "restore": ["--service", "order", "--topic", "order.events.v1", "--partition", "0", "--offset", "0"],
@@ -127,7 +130,7 @@ def test_a_redrive_shows_how_far_it_is(own_outbox: Outbox):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", [verb for verb in command.VERBS if verb != "tail"])
+@pytest.mark.parametrize("verb", [verb for verb in command.verbs() if verb != "tail"])
 def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
     order_database: ServiceDatabase, verb: str
 ):
@@ -139,7 +142,7 @@ def test_off_a_terminal_there_is_no_colour_and_json_is_all_there_is_on_stdout(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", command.VERBS)
+@pytest.mark.parametrize("verb", command.verbs())
 def test_a_database_that_does_not_answer_is_one_line_and_4(verb: str):
     done = outbox(verb, *NEEDS.get(verb, []), **settings(**{ASKED.get(verb, "order"): AWAY}))
     assert (done.code, done.out.count("\n"), len(done.err.splitlines())) == (4, verb == "tail", 1), done.err

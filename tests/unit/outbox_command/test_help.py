@@ -17,18 +17,18 @@ TEXT = "\n".join((CHECKOUT / page).read_text() for page in PAGES)
 SHOWN = re.findall(r"`outbox ([a-z].*?)`", TEXT) + re.findall(r"^    outbox (.*)$", TEXT, re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", command.VERBS)
+@pytest.mark.parametrize("verb", command.verbs())
 def test_every_verb_has_an_example_that_parses(verb: str, capsys: pytest.CaptureFixture[str]):
-    program, *arguments = shlex.split(command.VERBS[verb].example)
+    program, *arguments = shlex.split(command.verbs()[verb].example)
     assert (program, arguments[0]) == ("outbox", verb)
     assert command._parser().parse_args(arguments).verb == verb
     with pytest.raises(SystemExit) as left:
         command._parser().parse_args([verb, "--help"])
     assert left.value.code == 0
-    assert command.VERBS[verb].example in capsys.readouterr().out
+    assert command.verbs()[verb].example in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", command.VERBS)
+@pytest.mark.parametrize("verb", command.verbs())
 def test_every_verb_has_a_row_on_the_page_of_the_command(verb: str):
     assert re.search(rf"^\| `{verb}[` ]", (CHECKOUT / PAGES[0]).read_text(), re.MULTILINE)
 
@@ -39,7 +39,7 @@ def test_what_the_pages_show_is_understood(shown: str):
     if more:
         assert command._parser().parse_args([verb, *more]).verb == verb
     else:
-        assert verb in command.VERBS
+        assert verb in command.verbs()
 
 
 @pytest.mark.parametrize("arguments", [[], ["lost"], ["list", "--limit", "0"], ["status", "--threshold", "soon"]])
@@ -64,7 +64,7 @@ def taking_a_value() -> list[tuple[str, str]]:
 
 def refused(verb: str, name: str, *values: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Give these values to the option, or the argument, of the verb's example; returns the one line of the refusal."""
-    _, _, *example = shlex.split(command.VERBS[verb].example)
+    _, _, *example = shlex.split(command.verbs()[verb].example)
     if name.startswith("--"):
         given = [word for value in values for word in (name, value)]
     else:
@@ -90,14 +90,14 @@ def test_what_is_not_utf8_is_refused_and_shown_escaped(verb: str, name: str, cap
     assert said.removesuffix("\n").isprintable()
 
 
-REPEATABLE = {"--service", "--type", "--regardless", "--key", "--reason-contains"}
+REPEATABLE = {"--service", "--type", "--regardless", "--key", "--reason-contains", "--step", "--why", "--at"}
 EVENTS = {"replay", "dead-letters", "redrive", "discard"}  # these take several events, the others one
 
 
 @pytest.mark.parametrize(("verb", "name"), [one for one in taking_a_value() if one[1].startswith("--")])
 def test_an_option_is_given_once_or_keeps_all_of_its_values(verb: str, name: str, capsys: pytest.CaptureFixture[str]):
     if name in REPEATABLE or (name == "--event" and verb in EVENTS):
-        _, _, *example = shlex.split(command.VERBS[verb].example)
+        _, _, *example = shlex.split(command.verbs()[verb].example)
         given = command._parser().parse_args([verb, *example, name, "7", name, "8"])
         assert any(held[-2:] == ["7", "8"] for held in vars(given).values() if isinstance(held, list))
     else:

@@ -1,0 +1,1 @@
+"""Sagas as operators ask of them: the whole story of one, and which wait, since when and for what."""
