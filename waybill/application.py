@@ -1,9 +1,9 @@
 """What the library is told of the application that uses it, in one place.
 
 Where Django is configured that is its setting `WAYBILL`, a dict with the names below in capitals. Else the environment
-(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`, `WAYBILL_SAGA`), for programs that know no Django in a
-container; else `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above that has
-one.
+(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`, `WAYBILL_SAGA`, `WAYBILL_PERSONAL`), for programs that know no
+Django in a container; else `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above
+that has one.
 
     [tool.waybill]
     service = "bookings"           # of a Django project: the consumer group, and who its records say they are from
@@ -11,23 +11,25 @@ one.
     events = "bookings.events"     # the module of event classes that `python -m waybill contracts generate` writes
     document = "docs/events.md"    # optional: the page on the events that it writes too
     saga = "schemas/saga.json"     # optional: the saga that `outbox` and a console tell of, derived from the services
+    personal = ["guest_name"]      # fields of events with personal data, which operators see masked; in the environment
+                                   # separated by commas. Where nothing is told, all but ids are masked
 """
 
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from waybill.contracts.event import Event
 
-NAMES: Final = ("service", "events", "schemas", "document", "saga")
+NAMES: Final = ("service", "events", "schemas", "document", "saga", "personal")
 PYPROJECT: Final = "pyproject.toml"
 
 
@@ -49,6 +51,8 @@ class Application:
     """The name of a Django project's consumer group and of its records' source."""
     saga: Path | None = None
     """The file of the saga, where there is one (waybill/sagas/saga.py)."""
+    personal: frozenset[str] | None = None
+    """Names of the events' fields that hold personal data; None where nobody told."""
 
     @property
     def own_service(self) -> str:
@@ -151,4 +155,16 @@ def _application(given: Mapping[str, Any], folder: Path, where: str) -> Applicat
     if not schemas.is_dir():
         raise ApplicationUnknown(f"{where}: schemas = {str(given['schemas'])!r}: there is no folder {schemas}")
     page, saga = (folder / given[name] if given.get(name) else None for name in ("document", "saga"))
-    return Application(given.get("events"), schemas, page, given.get("service"), saga)
+    personal = _names(given.get("personal"), where)
+    return Application(given.get("events"), schemas, page, given.get("service"), saga, personal)
+
+
+def _names(given: object, where: str) -> frozenset[str] | None:
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, Collection) or not all(
+        isinstance(name, str) for name in cast("Collection[object]", names)
+    ):
+        raise ApplicationUnknown(f"{where}: personal = {given!r}: write the names of fields, as in ['guest_name']")
+    return frozenset(name.strip() for name in cast("Collection[str]", names) if name.strip())

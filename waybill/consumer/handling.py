@@ -1,6 +1,7 @@
 """Handle a batch: all of it in one transaction, or message by message where one fails, with its dead letters."""
 
 import time
+import traceback
 from collections.abc import Sequence
 
 import structlog
@@ -25,6 +26,9 @@ from waybill.tracing.messages import processed
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 ATTEMPTS = 3  # of one message, within a second: enough for a lost race, and nobody behind it waits long
 LINE_CHARACTERS = 2_000  # of an error; it may quote a whole value
+FRAMES = 20  # of a traceback, the innermost
+TRACEBACK_CHARACTERS = 4_000  # of a traceback, its end
+RECEIVED_BEFORE = "it was received before"
 FEWEST_BLOCKED_KEYS = 20  # with fewer, the events are bad and not the code, whatever their share of all keys
 
 
@@ -69,14 +73,29 @@ def _apply_or_dead_letter(subscriber: Subscriber, message: Message, settings: Se
         if schema_id is None:
             _stop_if_too_many(message, reason, settings)
         log.exception("dead_lettered", place=message.place, key=message.key, type=message.event_type, reason=reason)
-        _store(subscriber, message, reason, settings, schema_id)
+        _store(subscriber, message, reason, settings, schema_id, traceback_of(error))
         kind = type(error).__name__ if isinstance(error, Unreadable | CommandRefused) else "defect"
         metrics.inc("consumer_dead_lettered_total", reason=kind)
 
 
-def _store(subscriber: Subscriber, message: Message, reason: str, settings: Settings, schema_id: int | None) -> None:
+def traceback_of(error: Exception) -> str | None:
+    """Return where a defect is; None of an error that is no defect, but what is wrong with the message."""
+    if isinstance(error, Unreadable | CommandRefused):
+        return None
+    return "".join(traceback.format_exception(error, limit=-FRAMES))[-TRACEBACK_CHARACTERS:]
+
+
+def _store(
+    subscriber: Subscriber,
+    message: Message,
+    reason: str,
+    settings: Settings,
+    schema_id: int | None,
+    traced: str | None,
+) -> None:
+    days = settings.inbox_days
     try:
-        inbox.add_dead_letter(subscriber.name, message, reason, retention_days=settings.inbox_days, schema_id=schema_id)
+        inbox.add_dead_letter(subscriber.name, message, reason, retention_days=days, schema_id=schema_id, traced=traced)
     except Exception as error:
         if may_succeed_later(error):
             raise
@@ -115,8 +134,11 @@ def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
         handle(subscriber, flowing, settings)
 
 
-def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
-    """Apply messages of which none waits behind a dead letter; call it inside a transaction, which it may fail."""
+def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> str | None:
+    """Apply messages of which none waits behind a dead letter; call it inside a transaction, which it may fail.
+
+    Returns why nothing came of them, where nothing did.
+    """
     fresh = inbox.receive(subscriber.name, messages, retention_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []
@@ -132,14 +154,17 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
             copies.append(Copied(follows, message.version))
         elif follows is not None:
             commands.append(Caused(follows, Cause.of_event(message.event_id, message.headers)))
-    ignored = 0
+    ignored: list[str] = []
     if isinstance(subscriber, Service):  # a project's handlers have done all that follows
         unit_of_work.save_copies(subscriber, copies)
         handled = unit_of_work.handle(subscriber, commands)
-        ignored = sum(isinstance(h.decision, Ignored) for h in handled)
+        ignored = [one.decision.reason for one in handled if isinstance(one.decision, Ignored)]
     elif isinstance(subscriber, SetSubscriber):
         subscriber.apply([one.command for one in commands])
-    transaction.on_commit(lambda: _count(messages, fresh, ignored))
+    transaction.on_commit(lambda: _count(messages, fresh, len(ignored)))
+    if not taken:
+        return RECEIVED_BEFORE if messages else None
+    return ignored[0] if ignored and len(ignored) == len(commands) and not copies else None
 
 
 def react(subscriber: Subscriber, message: Message) -> Command | Copy | None:

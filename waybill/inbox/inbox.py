@@ -55,7 +55,8 @@ LATEST_ROWS = 100  # whose keys decide whether the code is at fault
 NOTE_REASON = """
 UPDATE received SET headers = (received.headers - 'schema_id')
     || jsonb_strip_nulls(jsonb_build_object('schema_id', %s::int))
-    || CASE WHEN received.id = failed.id THEN jsonb_build_object('reason', %s::text) ELSE '{}' END
+    || CASE WHEN received.id = failed.id
+            THEN jsonb_build_object('reason', %s::text, 'traceback', %s::text) ELSE '{}' END
 FROM (SELECT id, headers FROM received WHERE id = %s AND status = -1) AS failed
 WHERE received.status = -1 AND received.headers->>'consumer' = failed.headers->>'consumer'
   AND received.headers->>'topic' = failed.headers->>'topic' AND received.headers->>'key' = failed.headers->>'key'
@@ -107,13 +108,21 @@ def blocked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, 
 
 
 def add_dead_letter(
-    consumer: str, message: Message, reason: str, *, retention_days: int, schema_id: int | None = None
+    consumer: str,
+    message: Message,
+    reason: str,
+    *,
+    retention_days: int,
+    schema_id: int | None = None,
+    traced: str | None = None,
 ) -> None:
-    """Keep a message that could not be handled, with the reason, until a redrive.
+    """Keep a message that could not be handled, with the reason and a defect's traceback, until a redrive.
 
     That is an operator's, or where it waits for a schema id the consumer's own.
     """
     headers, body = stored(consumer, message, reason)
+    if traced is not None:
+        headers["traceback"] = _text_lines(traced)
     if schema_id is not None:
         headers["schema_id"] = schema_id
     with connection.cursor() as cursor:
@@ -170,10 +179,16 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def note_reason(row_id: UUID, reason: str, schema_id: int | None) -> None:
+def note_reason(row_id: UUID, reason: str, schema_id: int | None, traced: str | None = None) -> None:
     """Keep with a dead letter why it failed again, and which schema id its key waits for now."""
+    said = cut(readable(reason), REASON_CHARACTERS)
     with connection.cursor() as cursor:
-        cursor.execute(NOTE_REASON, [schema_id, cut(readable(reason), REASON_CHARACTERS), row_id])
+        cursor.execute(NOTE_REASON, [schema_id, said, traced and _text_lines(traced), row_id])
+
+
+def _text_lines(text: str) -> str:
+    """Return text of several lines as the database takes it, each of them readable."""
+    return "\n".join(map(readable, text.splitlines()))
 
 
 def registered(consumer: str) -> set[UUID]:

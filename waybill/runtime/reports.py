@@ -42,9 +42,14 @@ class CopiesRequest:
 
 @dataclass(frozen=True, slots=True)
 class RedriveRequest:
-    """Handle these dead letters again, by the ids of their rows."""
+    """Handle these dead letters again, by the ids of their rows; `rate`: a second at most, None for no limit.
+
+    `job`: the redrive job with which the outcomes are noted, None for none.
+    """
 
     only: Sequence[str]
+    job: str | None = None
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +118,17 @@ class TopicIncomplete:
 
 @dataclass(frozen=True, slots=True)
 class MessageRedriven:
-    """What came of one dead letter; `failure` is None where it was handled."""
+    """What came of one dead letter; `failure` is None where it was handled.
+
+    `ignored`: why it was handled without an effect, None where it had one.
+    """
 
     topic: str
     key: str
     place: str
     event_type: str | None
     failure: str | None
+    ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
 
-from outbox_relay.cli import screen
+from outbox_relay.cli import redriving, screen
 from outbox_relay.cli.verb import (
     DONE,
     MISMATCH,
@@ -15,6 +15,7 @@ from outbox_relay.cli.verb import (
     add_execution,
     add_record,
     code_of,
+    count,
     named,
     offset,
     partition,
@@ -22,8 +23,9 @@ from outbox_relay.cli.verb import (
     seconds,
 )
 from outbox_relay.operations import status
-from outbox_relay.operations.dead_letters import dead_letters, discard, redrive
+from outbox_relay.operations.dead_letters import dead_letters, discard, groups, redrive
 from outbox_relay.operations.dead_letters.dead_letters import Choice, DeadLetter
+from outbox_relay.operations.dead_letters.groups import Group
 from outbox_relay.operations.dead_letters.redrive import RedriveOutcome
 from outbox_relay.operations.topology import UNBOUNDED, Topology, UsageError, ask
 from waybill.runtime.reports import MessageRedriven
@@ -34,6 +36,8 @@ REASON_CHARACTERS: Final = 120  # on a person's line; --json has all of it
 
 def _dead_letters(given: Given, topology: Topology) -> int:
     choice = read_choice(given)
+    if given.groups:
+        return _groups(given, topology, choice)
     answers, failures = ask(
         topology, topology.chosen(given.service), lambda name, open_: dead_letters.read(name, open_, choice)
     )
@@ -43,6 +47,23 @@ def _dead_letters(given: Given, topology: Topology) -> int:
     else:
         screen.put_table([_line(one) for one in found])
     return code_of(answers, failures)
+
+
+def _groups(given: Given, topology: Topology, choice: Choice) -> int:
+    if choice.filters:
+        raise UsageError(f"--groups counts all of a service; leave out what chooses: {', '.join(choice.filters)}")
+    answers, failures = ask(topology, topology.chosen(given.service), groups.read)
+    found = [one for several in answers.values() for one in several if one.kind in choice.kinds]
+    if given.json:
+        screen.put_json(one.shown() for one in found)
+    else:
+        screen.put_table([_group_line(one) for one in found])
+    return code_of(answers, failures)
+
+
+def _group_line(group: Group) -> dict[str, Any]:
+    """Return a group's line; class and type are what --reason-class and --type take."""
+    return asdict(group) | {"event_type": group.event_type and group.event_type.rpartition(".")[2]}
 
 
 def _line(letter: DeadLetter) -> dict[str, Any]:
@@ -62,6 +83,12 @@ def _line(letter: DeadLetter) -> dict[str, Any]:
 
 def _redrive(given: Given, topology: Topology) -> int:
     choice = read_choice(given)
+    if given.resume or given.abandon:
+        if choice.filters:
+            raise UsageError(f"a job's dead letters are chosen already; leave out {', '.join(choice.filters)}")
+        return (redriving.resume if given.resume else redriving.abandon)(given, topology)
+    if given.rate:
+        return redriving.start(given, topology, named(given, topology), choice)
     begun, failures = ask(
         topology,
         named(given, topology),
@@ -129,14 +156,27 @@ def _redrive_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how long to wait for the relay (default {WAIT_SECONDS:.0f})",
     )
+    parser.add_argument(
+        "--rate", type=count, metavar="N", help="as a job, N a second at most, that can be stopped and resumed"
+    )
+    ended = parser.add_mutually_exclusive_group()
+    ended.add_argument("--resume", metavar="JOB", help="resume a job that was stopped; outbox jobs lists them")
+    ended.add_argument("--abandon", metavar="JOB", help="give such a job up; what was handled stays handled")
     add_record(parser, required=True)
+
+
+def _dead_letters_arguments(parser: argparse.ArgumentParser) -> None:
+    add_choice(parser)
+    parser.add_argument("--groups", action="store_true", help="count them by kind, reason class and event type")
 
 
 def _discard(given: Given, topology: Topology) -> int:
     services = named(given, topology)
     choice = read_choice(given)
     if not choice.filters and not given.all:
-        raise UsageError("choose what to discard: --key, --event, --type, --reason-contains, --topic; or --all")
+        raise UsageError(
+            "choose what to discard: --key, --event, --type, --reason-contains, --reason-class, --topic; or --all"
+        )
     refuse_silent_execution(given)
     answers, failures = ask(
         topology,
@@ -192,6 +232,13 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help=f"whose reason has this text in it; {again}",
     )
+    parser.add_argument(
+        "--reason-class",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"of this reason class, as --groups names it; {again}",
+    )
     parser.add_argument("--topic", help="of this topic")
     parser.add_argument("--partition", type=partition, metavar="N", help="of this partition; needs --topic")
     parser.add_argument("--offset", type=offset, metavar="N", help="at this offset; needs --topic and --partition")
@@ -212,6 +259,7 @@ def read_choice(given: argparse.Namespace) -> Choice:
         given.partition,
         given.offset,
         *(tuple(values) for values in (given.key, given.event, given.type, given.reason_contains)),
+        classes=tuple(given.reason_class),
     )
 
 
@@ -224,16 +272,16 @@ VERBS: Final = {
     "dead-letters": Verb(
         _dead_letters,
         "List dead letters: publications that the broker refused and messages that a service could not handle, with "
-        "all that redrive and discard choose by.",
+        "all that redrive and discard choose by. --groups counts them by what failed.",
         "outbox dead-letters --service inventory --type OrderPlaced --reason-contains 'not a UUID'",
-        add_choice,
+        _dead_letters_arguments,
     ),
     "redrive": Verb(
         _redrive,
         "Release dead letters in sequence: publications through the relay that leads, messages through the service. "
         "What waits behind a chosen one goes with it. None overtakes an earlier dead letter of its key: one that was "
         "chosen, by reason or type, while an earlier one was not, stays. What fails again stays too, with those "
-        "behind it.",
+        "behind it. With --rate it is a job, which can be stopped and resumed.",
         "outbox redrive --service order --type OrderPlaced --reason 'the limit of the topic was raised'",
         _redrive_arguments,
     ),

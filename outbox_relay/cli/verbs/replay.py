@@ -1,13 +1,12 @@
 """`outbox replay` and `jobs`."""
 
 import argparse
-import signal
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from outbox_relay.cli import screen
+from outbox_relay.cli import redriving, screen
+from outbox_relay.cli.stopping import stoppable
 from outbox_relay.cli.verb import (
     DONE,
     INTERRUPTED,
@@ -22,6 +21,7 @@ from outbox_relay.cli.verb import (
     refuse_silent_execution,
 )
 from outbox_relay.operations.events import listing
+from outbox_relay.operations.redrives import jobs as redrives
 from outbox_relay.operations.replay import jobs, replay
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
@@ -30,30 +30,6 @@ from outbox_relay.operations.replay.replay import Resumption
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
 
 FILTERS: Final = ("aggregate", "type", "positions", "since", "until", "events")
-
-
-class _StopSignal:
-    """Whether the operator has asked to stop; asked twice, the command ends at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __call__(self, *_: object) -> None:
-        self.requested = True
-        # A second Ctrl-C ends the command at once; the job is stopped then, and can be resumed.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
-def _stoppable() -> Generator[_StopSignal]:
-    stop = _StopSignal()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _replay(given: Given, topology: Topology) -> int:
@@ -162,7 +138,7 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
     """Send jobs one after the other; whatever stops one, say how to resume it and those behind it."""
     ended: list[Job] = []
     failure: str | None = None
-    with _stoppable() as stop:
+    with stoppable() as stop:
         for job in made:
             try:
                 with screen.progress(f"events of {job.service}") as progress:
@@ -185,24 +161,27 @@ def _send(given: Given, topology: Topology, made: Sequence[Job], resumption: Res
 
 def _jobs(given: Given, topology: Topology) -> int:
     answers, failures = ask(
-        topology, topology.chosen(given.service), lambda name, open_: jobs.newest(name, open_, given.limit)
+        topology,
+        topology.chosen(given.service),
+        lambda name, open_: [*jobs.newest(name, open_, given.limit), *redrives.newest(name, open_, given.limit)],
     )
     found = sorted((job for ones in answers.values() for job in ones), key=lambda job: job.created_at)
     if given.json:
         screen.put_json(job.shown() for job in found)
     else:
-        screen.put_table([_job_line(job) for job in found])
+        screen.put_table([_job_line(job) if isinstance(job, Job) else redriving.job_line(job) for job in found])
     return code_of(answers, failures)
 
 
 def _job_line(job: Job) -> dict[str, Any]:
     return {
         "job": str(job.id),
+        "verb": "replay",
         "service": job.service,
         "state": job.state,
-        "sent": job.sent,
+        "done": job.sent,
         "total": job.total,
-        "goes": f"to {job.options.to_consumer or 'all'}",
+        "result": f"sent to {job.options.to_consumer or 'all'}",
         "rate": job.options.rate,
         "by": job.options.by,
         "reason": job.options.reason,
@@ -239,5 +218,10 @@ VERBS: Final = {
         "outbox replay --service order --type OrderPlaced --since 2h --execute --reason 'the broker lost its tail'",
         _replay_arguments,
     ),
-    "jobs": Verb(_jobs, "List replays: how far they are, whose, and why.", "outbox jobs", _jobs_arguments),
+    "jobs": Verb(
+        _jobs,
+        "List replays and redrives at a rate: how far they are, with what result, whose, and why.",
+        "outbox jobs",
+        _jobs_arguments,
+    ),
 }

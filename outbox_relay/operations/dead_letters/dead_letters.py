@@ -10,10 +10,10 @@ others wait behind it. So a choice names dead letters, and two questions follow 
 A match that is not released would overtake an earlier dead letter of its key, which was not chosen: it stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
@@ -30,7 +30,7 @@ SELECT id AS row_id, 'publication' AS kind, id::text AS event_id, body->>'event_
        body->>'aggregate_type' || '/' || (body->>'aggregate_id') AS ordering_key,
        row_number() OVER (PARTITION BY body->>'aggregate_type', body->>'aggregate_id'
                           ORDER BY (body->>'position')::bigint) AS nth
-FROM published WHERE status <> 2
+FROM published WHERE status <> 2 {within}
 """
 # A key has messages in two partitions where its topic has grown: all that it had in the old one came first.
 MESSAGES: Final = r"""
@@ -46,7 +46,7 @@ FROM (SELECT *, min(added) OVER (PARTITION BY topic, key, "partition") AS begins
       FROM (SELECT *, headers->>'topic' AS topic, headers->>'key' AS key,
                    split_part(headers->>'place', '/', 2)::int AS "partition",
                    split_part(headers->>'place', '/', 3)::bigint AS "offset"
-            FROM received WHERE status = -1) AS located) AS begun
+            FROM received WHERE status = -1 {within}) AS located) AS begun
 """
 MATCHES: Final = """
     kind = ANY(%(kinds)s::text[])
@@ -59,7 +59,22 @@ AND (%(types)s::text[] IS NULL OR event_type = ANY(%(types)s)
      OR substring(event_type FROM '[^.]*$') = ANY(%(types)s))
 AND (%(reasons)s::text[] IS NULL
      OR EXISTS (SELECT FROM unnest(%(reasons)s::text[]) AS part WHERE strpos(reason, part) > 0))
+AND (%(classes)s::text[] IS NULL OR reason_class = ANY(%(classes)s))
+AND (%(until)s::timestamptz IS NULL OR dead_lettered_at <= %(until)s)
 """
+# Whole keys, by the narrow table that triggers keep: the JSON of all others is not read.
+WITHIN: Final = """
+AND id = ANY(ARRAY(
+    SELECT row_id FROM waybill_dead_letter WHERE (kind, ordering_key) IN (
+        SELECT kind, ordering_key FROM waybill_dead_letter
+        WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
+        AND (%(keys)s::text[] IS NULL OR key = ANY(%(keys)s))
+        AND (%(classes)s::text[] IS NULL OR reason_class = ANY(%(classes)s))
+        AND (%(types)s::text[] IS NULL OR event_type = ANY(%(types)s)
+             OR substring(event_type FROM '[^.]*$') = ANY(%(types)s)))))
+"""
+LONGEST: Final = 250  # characters of a type, topic or key that the narrow table has whole
+LISTS: Final = ("keys", "events", "types", "reasons", "classes")
 CHOSEN: Final = f"""
 SELECT row_id, %(service)s::text AS service, kind, event_id, event_type, topic, key, version, "partition", "offset",
        position, reason, dead_lettered_at,
@@ -69,7 +84,9 @@ SELECT row_id, %(service)s::text AS service, kind, event_id, event_type, topic, 
 FROM (SELECT *, bool_and(matches OR (behind AND nth > 1))
                  OVER (PARTITION BY kind, ordering_key ORDER BY nth) AS released
       FROM (SELECT *, coalesce({MATCHES}, false) AS matches
-            FROM (({PUBLICATIONS}) UNION ALL ({MESSAGES})) AS dead_letter) AS judged) AS reached
+            FROM (SELECT *, CASE WHEN redriven THEN 'redriven' WHEN behind THEN 'behind'
+                                 ELSE left(split_part(reason, ':', 1), 100) END AS reason_class
+                  FROM (({PUBLICATIONS}) UNION ALL ({MESSAGES})) AS found) AS dead_letter) AS judged) AS reached
 WHERE matches OR released
 ORDER BY kind DESC, topic, position, key, nth
 """  # noqa: S608 - put together from constants
@@ -141,23 +158,42 @@ class Choice(NamedTuple):
     events: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    until: datetime | None = None
 
     @property
     def filters(self) -> dict[str, Any]:
         """Return the conditions that were given, for the record; empty where all dead letters are meant."""
         given = {name: value for name, value in self.values().items() if value is not None}
+        if self.until is not None:
+            given["until"] = self.until.isoformat()
         return {name: value for name, value in given.items() if name != "kinds"}
+
+    @property
+    def statement(self) -> LiteralString:
+        """Return what finds them: all dead letters, or the keys that may have one that is meant."""
+        named = [*self.types, *self.keys, *self.classes, *([self.topic] if self.topic else [])]
+        narrow = named and all(len(one) <= LONGEST for one in named)
+        return CHOSEN.replace("{within}", WITHIN if narrow else "")
+
+    @classmethod
+    def of_filters(cls, filters: Mapping[str, Any], kinds: Sequence[str]) -> Self:
+        """Return the choice that `filters` was made of."""
+        lists: dict[str, Any] = {name: tuple(filters.get(name, ())) for name in LISTS}
+        until = datetime.fromisoformat(filters["until"]) if "until" in filters else None
+        single: dict[str, Any] = {name: filters.get(name) for name in ("topic", "partition", "offset")}
+        return cls(kinds=tuple(kinds), until=until, **single, **lists)
 
     def values(self) -> dict[str, Any]:
         """Return what CHOSEN asks for."""
-        lists = {name: list(getattr(self, name)) or None for name in ("keys", "events", "types", "reasons")}
+        lists = {name: list(getattr(self, name)) or None for name in LISTS}
         return self._asdict() | lists | {"kinds": list(self.kinds)}
 
 
 def read(service: str, connection: psycopg.Connection, choice: Choice) -> list[DeadLetter]:
     """Return what matches and what a redrive would release, key by key in sequence. Raises psycopg.Error."""
     with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
-        return cursor.execute(CHOSEN, choice.values() | {"service": service}).fetchall()
+        return cursor.execute(choice.statement, choice.values() | {"service": service}).fetchall()
 
 
 def summary(service: str, connection: psycopg.Connection) -> list[DeadLetters]:

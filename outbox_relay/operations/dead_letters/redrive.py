@@ -49,7 +49,10 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveOutcome:
-    """What came of one dead letter; `failure` is None where it was sent, or handled."""
+    """What came of one dead letter; `failure` is None where it was sent, or handled.
+
+    `ignored`: why it was handled without an effect, None where it had one.
+    """
 
     service: str
     kind: str
@@ -58,6 +61,7 @@ class RedriveOutcome:
     place: str
     event_type: str | None
     failure: str | None
+    ignored: str | None = None
 
     @property
     def waits(self) -> bool:

@@ -1,12 +1,10 @@
 """Replay jobs as they are kept: what was chosen, how far it is, and who may send it.
 
 A job's row is made in one transaction with its audit row, of options and a plan that are fixed by then: the filter, the
-first and the last position, and the positions in between that are left out. Whoever sends it holds an
-advisory lock on a session of its own, so that two processes cannot send one job at once; PostgreSQL gives the lock back
-when the session ends, however it ends.
+first and the last position, and the positions in between that are left out. Whoever sends it holds its lock
+(job_lock.py).
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,26 +16,21 @@ import uuid_utils
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from outbox_relay.operations import audit
+from outbox_relay.operations import audit, job_lock
+from outbox_relay.operations.job_lock import Taken
 from outbox_relay.operations.replay.options import Options
 from outbox_relay.operations.replay.plan import Plan
 from outbox_relay.operations.topology import UsageError
 
 State = Literal["running", "stopped", "abandoned", "done"]
-LOCK_SECONDS: Final = 3.0  # a session whose process was killed is gone within this
+NAME: Final = "outbox replay "  # and the id: what a job is locked by
 
-# The lock's key is a hash of the job's id, so that JOB can tell a running job from one that was stopped.
-LOCK_KEY: Final = "hashtextextended('outbox replay ' || %(id)s::text, 0)"
-JOB: Final = """
+JOB: Final = f"""
 SELECT %(service)s::text AS service, id, chosen, to_consumer, reprocess, rate, first, last, total, sent, position,
        created_by, reason, created_at, updated_at, finished_at, abandoned,
-       EXISTS (SELECT FROM pg_locks
-               WHERE locktype = 'advisory' AND granted AND objsubid = 1
-                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND (classid::bigint << 32 | objid::bigint)
-                     = hashtextextended('outbox replay ' || waybill_replay_job.id::text, 0)) AS locked
+       {job_lock.is_held("'outbox replay ' || waybill_replay_job.id::text")} AS locked
 FROM waybill_replay_job
-"""
+"""  # noqa: S608 - put together from constants
 ALL: Final = JOB + "ORDER BY created_at DESC LIMIT %(limit)s"
 ONE: Final = JOB + "WHERE id = %(id)s"
 MAKE: Final = """
@@ -58,7 +51,6 @@ UPDATE waybill_replay_job SET abandoned = true, finished_at = clock_timestamp(),
 WHERE id = %s
 """
 CHANGE_RATE: Final = "UPDATE waybill_replay_job SET rate = %s WHERE id = %s"
-LOCK: Final = f"SELECT pg_try_advisory_lock({LOCK_KEY})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +106,7 @@ class Job:
         plain |= {name: getattr(self, name) for name in ("first", "last", "total", "sent")}
         plain |= {"created_by": self.options.by, "reason": self.options.reason}
         plain |= {name: getattr(self, name) for name in ("created_at", "updated_at", "finished_at")}
-        return plain | {"state": self.state, "position": self.position, **self.chosen}
-
-
-class Taken(Exception):
-    """Another process sends this job, or has moved it on."""
+        return plain | {"verb": "replay", "state": self.state, "position": self.position, **self.chosen}
 
 
 def make(service: str, connection: psycopg.Connection, options: Options, plan: Plan) -> Job:
@@ -158,14 +146,8 @@ def identifier(given: str) -> UUID:
 
 def take(connection: psycopg.Connection, job_id: UUID) -> None:
     """Hold the job for as long as the session lives; blocks up to 3 s. Raises Taken or psycopg.Error."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        (held,) = connection.execute(LOCK, {"id": job_id}).fetchone() or (False,)
-        if held:
-            return
-        if time.monotonic() > deadline:
-            raise Taken(f"job {job_id} is sent by another process; outbox jobs shows how far it is")
-        time.sleep(0.1)
+    if not job_lock.take(connection, f"{NAME}{job_id}"):
+        raise Taken(f"job {job_id} is sent by another process; outbox jobs shows how far it is")
 
 
 def resume(connection: psycopg.Connection, job: Job, rate: int | None, by: str) -> None:

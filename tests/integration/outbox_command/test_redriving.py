@@ -1,6 +1,5 @@
 """Dead letters are handled again in sequence, exactly once; what fails again stays where it was."""
 
-import base64
 import threading
 from uuid import uuid4
 
@@ -9,23 +8,11 @@ import pytest
 from django.db import connection
 
 from devstack.harness.wait import wait_until
-from schemas.events import OrderPlaced
 from tests.support.dead_letters import BROKEN, dead_letter_pair, redrive
 from tests.support.inbox import dead_letters, message, process, reserved
 from tests.support.orders import placed
+from tests.support.redriving import repair
 from waybill.consumer.message import Message
-from waybill.contracts import codec
-
-
-def repair(database, event: OrderPlaced) -> None:
-    """Put the right bytes in place of the broken ones."""
-    value = base64.b64encode(codec.frame(1, codec.encode(event))).decode()
-    with psycopg.connect(database.superuser_url, autocommit=True) as session:
-        session.execute(
-            "UPDATE received SET body = jsonb_build_object('value', %s::text) WHERE status = -1"
-            " AND headers->>'key' = %s AND headers->>'reason' NOT LIKE 'behind%%'",
-            (value, event.aggregate_id),
-        )
 
 
 def process_apart(one: Message) -> None:

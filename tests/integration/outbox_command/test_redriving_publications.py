@@ -6,9 +6,9 @@ import time
 import pytest
 
 from tests.support.outbox_command import AWAY, Ended, execute, outbox, settings
+from tests.support.redriving import ROOMY, refuse
 from tests.support.relays import Outbox, append, make_topic, read_topic, relay, set_limit, versions
 
-LIMIT, ROOMY = 10_000, 1_000_000
 UNSENT = "SELECT body->>'aggregate_id', status FROM published WHERE status <> 2 ORDER BY (body->>'position')::bigint"
 
 
@@ -16,16 +16,6 @@ def redrive(own: Outbox, *arguments: str) -> Ended:
     """Redrive one database's publications."""
     told = ["--service", "shop", *([] if "--reason" in arguments else ["--reason", "repaired"]), *arguments]
     return outbox("redrive", "--json", *told, **settings(shop=own.database.service_url))
-
-
-def refuse(own: Outbox, *aggregates: str, topic: str | None = None) -> None:
-    """Make dead letters of versions 1 to 3 of each aggregate: the first is too large, the others wait behind it."""
-    set_limit(own.kafka, topic or own.topic, LIMIT)
-    with own.connect() as writer, relay(own) as running:
-        for aggregate in aggregates:
-            for version, size in [(1, 20_000), (2, 20), (3, 20)]:
-                last = append(writer, topic or own.topic, aggregate, version, size=size)
-        running.wait_for("the cursor", lambda: own.cursor()[0] == last)
 
 
 @pytest.mark.slow

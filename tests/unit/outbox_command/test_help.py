@@ -90,7 +90,9 @@ def test_what_is_not_utf8_is_refused_and_shown_escaped(verb: str, name: str, cap
     assert said.removesuffix("\n").isprintable()
 
 
-REPEATABLE = {"--service", "--type", "--regardless", "--key", "--reason-contains", "--step", "--why", "--at"}
+REPEATABLE = {
+    "--service", "--type", "--regardless", "--key", "--reason-contains", "--reason-class", "--step", "--why", "--at",
+}  # fmt: skip
 EVENTS = {"replay", "dead-letters", "redrive", "discard"}  # these take several events, the others one
 
 

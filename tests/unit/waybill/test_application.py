@@ -114,3 +114,22 @@ def test_a_mistake_in_the_file_of_topics_is_named(schemas: Path, told: str, said
     (schemas / "topics.toml").write_text(told)
     with pytest.raises(ContractError, match=said):
         load(schemas)
+
+
+def test_what_is_personal_is_told_as_a_list_or_in_the_environment_by_commas(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (elsewhere / "pyproject.toml").write_text('[tool.waybill]\nschemas = "schemas"\npersonal = ["name", "mail"]\n')
+    assert application.application().personal == {"name", "mail"}
+    monkeypatch.setenv("WAYBILL_SCHEMAS", str(elsewhere / "schemas"))
+    application.forget()
+    assert application.application().personal is None
+    monkeypatch.setenv("WAYBILL_PERSONAL", "name, mail")
+    application.forget()
+    assert application.application().personal == {"name", "mail"}
+
+
+def test_what_is_personal_must_be_names(elsewhere: Path):
+    (elsewhere / "pyproject.toml").write_text('[tool.waybill]\nschemas = "schemas"\npersonal = [7]\n')
+    with pytest.raises(ApplicationUnknown, match=r"personal = \[7\]: write the names of fields"):
+        application.application()
