@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from console_service.screens import attention, audit, awaited, order, orders, overview
+from console_service.screens import (
+    attention,
+    audit,
+    awaited,
+    failures,
+    message,
+    order,
+    orders,
+    overview,
+    redrives,
+    relays,
+    replays,
+    topics,
+)
 from console_service.web import assets, login
 
 urlpatterns = [
@@ -11,12 +24,22 @@ urlpatterns = [
     path("orders/<uuid:order_id>", order.show, name="order"),
     path("attention", attention.show, name="attention"),
     path("attention/do/settle", attention.settle, name="attention-settle"),
-    path("failures", awaited.show("failures", "Failures", "outbox dead-letters"), name="failures"),
-    path("redrives", awaited.show("redrives", "Redrives", "outbox redrive"), name="redrives"),
-    path("replays", awaited.show("replays", "Replays", "outbox replay jobs"), name="replays"),
+    path("failures", failures.show, name="failures"),
+    path("failures/do/redrive", failures.redrive, name="failures-redrive"),
+    path("failures/<str:service>/<uuid:row_id>", message.show, name="message"),
+    path("redrives", redrives.show, name="redrives"),
+    path("redrives/do/resume", redrives.resume, name="redrives-resume"),
+    path("redrives/do/abandon", redrives.abandon, name="redrives-abandon"),
+    path("redrives/<str:service>/<uuid:job_id>", redrives.one, name="redrive"),
+    path("replays", replays.show, name="replays"),
+    path("replays/do/send", replays.send, name="replays-send"),
+    path("replays/do/resume", replays.resume, name="replays-resume"),
+    path("replays/do/abandon", replays.abandon, name="replays-abandon"),
     path("tasks", awaited.show("tasks", "Due tasks", "outbox attention"), name="tasks"),
-    path("relays", awaited.show("relays", "Relays", "outbox status"), name="relays"),
-    path("topics", awaited.show("topics", "Topics", "outbox status"), name="topics"),
+    path("relays", relays.show, name="relays"),
+    path("relays/do/pause", relays.pause, name="relays-pause"),
+    path("relays/do/resume", relays.resume, name="relays-resume"),
+    path("topics", topics.show, name="topics"),
     path("audit", audit.show, name="audit"),
     path("login", login.login, name="login"),
     path("logout", login.logout, name="logout"),

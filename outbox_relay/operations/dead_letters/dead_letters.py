@@ -55,7 +55,7 @@ AND (%(partition)s::int IS NULL OR "partition" = %(partition)s)
 AND (%(offset)s::bigint IS NULL OR "offset" = %(offset)s)
 AND (%(keys)s::text[] IS NULL OR key = ANY(%(keys)s))
 AND (%(events)s::text[] IS NULL OR event_id = ANY(%(events)s))
-AND (%(types)s::text[] IS NULL OR event_type = ANY(%(types)s)
+AND (%(types)s::text[] IS NULL OR coalesce(event_type, '') = ANY(%(types)s)
      OR substring(event_type FROM '[^.]*$') = ANY(%(types)s))
 AND (%(reasons)s::text[] IS NULL
      OR EXISTS (SELECT FROM unnest(%(reasons)s::text[]) AS part WHERE strpos(reason, part) > 0))
