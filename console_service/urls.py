@@ -5,7 +5,6 @@ from django.urls import path
 from console_service.screens import (
     attention,
     audit,
-    awaited,
     failures,
     message,
     order,
@@ -14,6 +13,7 @@ from console_service.screens import (
     redrives,
     relays,
     replays,
+    tasks,
     topics,
 )
 from console_service.web import assets, login
@@ -35,7 +35,9 @@ urlpatterns = [
     path("replays/do/send", replays.send, name="replays-send"),
     path("replays/do/resume", replays.resume, name="replays-resume"),
     path("replays/do/abandon", replays.abandon, name="replays-abandon"),
-    path("tasks", awaited.show("tasks", "Due tasks", "outbox attention"), name="tasks"),
+    path("tasks", tasks.show, name="tasks"),
+    path("tasks/do/reschedule", tasks.reschedule, name="tasks-reschedule"),
+    path("tasks/do/cancel", tasks.cancel, name="tasks-cancel"),
     path("relays", relays.show, name="relays"),
     path("relays/do/pause", relays.pause, name="relays-pause"),
     path("relays/do/resume", relays.resume, name="relays-resume"),

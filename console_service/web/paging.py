@@ -44,6 +44,11 @@ def rows(
     first = f"?{asked.urlencode()}" if request.GET.get(AFTER) else ""
     if len(found) <= size:
         return Rows(found, "", first)
-    cursor = json.dumps(list(key(found[size - 1])), default=str, separators=(",", ":"))
-    asked[AFTER] = base64.urlsafe_b64encode(cursor.encode()).decode()
+    asked[AFTER] = cursor(key(found[size - 1]))
     return Rows(found[:size], f"?{asked.urlencode()}", first)
+
+
+def cursor(key: Sequence[Any]) -> str:
+    """Return what `after` reads a row's key from."""
+    said = json.dumps(list(key), default=str, separators=(",", ":"))
+    return base64.urlsafe_b64encode(said.encode()).decode()
