@@ -74,6 +74,7 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "NotAuthenticated",
             "RefusedWrite",
             "NotValid",
+            "AlreadyExists",
             "StaleVersion",
             "TooManyRows",
         ),

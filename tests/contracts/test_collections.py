@@ -269,6 +269,15 @@ def test_what_is_written_is_validated_by_field(client, items, told):
     assert refused(client.post(items.path, content=b"[1]"), 400) == "malformed_json"
 
 
+def test_a_unique_value_that_is_taken_is_a_conflict(client, items, told):
+    if told.unique is None:
+        pytest.skip("no field of it is unique")
+    first, second = items.made(items.body("a"), items.body("b"))
+    taken = {told.unique: first[told.unique]}
+    for answer in (items.post(items.body("c", **taken)), client.patch(f"{items.path}/{second[told.key]}", json=taken)):
+        assert refused(answer, 409, *([told.unique] if "errors" in answer.json() else [])) == "already_exists"
+
+
 def test_a_put_gives_every_field(client, items, five, told):
     where = f"{items.path}/{five[0][told.key]}"
     without = {name: value for name, value in five[0].items() if name not in ("_version", told.text)}

@@ -10,6 +10,7 @@ new = { product = 7, stars = 4 }     # what a new item needs beside these two
 sample = { … }                       # an item that comes back as it was sent
 written_otherwise = { … }            # values of the sample as a filter may write them too
 invalid = { stars = 6 }              # by field, a value of its type that is refused
+unique = "title"                     # a field of which no two items have the same value, where there is one
 
 [needs.author_id]                    # a field that refers to an item, which is made first
 collection = "authors"
@@ -38,6 +39,7 @@ class Described:
     sample: dict[str, Any]
     written_otherwise: dict[str, Any] = field(default_factory=dict)
     invalid: dict[str, Any] = field(default_factory=dict)
+    unique: str | None = None
     needs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod

@@ -7,6 +7,7 @@
 | 403 | PermissionDenied |
 | 404 of a collection, 405, 400 and other 4xx | ProgrammingError |
 | 409 | IntegrityError |
+| 409 `already_exists` | AlreadyExists: IntegrityError and ValidationError by field |
 | 412 | ValidationError (StaleVersion) |
 | 422 of a read | NotSupportedError: the service has no such field or lookup |
 | 422 of a write | ValidationError by field (NotValid) |
@@ -52,6 +53,10 @@ class NotValid(RefusedWrite):
     """Values that the service does not accept; its messages stand by column."""
 
 
+class AlreadyExists(IntegrityError, RefusedWrite):
+    """A unique value that another row has: for `get_or_create` as for forms."""
+
+
 class StaleVersion(RefusedWrite):
     """A row that was changed by somebody else since it was read."""
 
@@ -67,7 +72,8 @@ def of(call: str, status: int, problem: Mapping[str, Any], *, writing: bool, ret
         case 403:
             return PermissionDenied(said)
         case 409:
-            return IntegrityError(said)
+            taken = writing and problem.get("code") == "already_exists"
+            return AlreadyExists(_by_field(problem)) if taken else IntegrityError(said)
         case 412:
             return StaleVersion("This was changed by somebody else meanwhile. Load it again.", code="stale")
         case 422 if writing:

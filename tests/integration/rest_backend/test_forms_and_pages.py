@@ -91,6 +91,15 @@ def test_what_the_service_does_not_accept_stands_at_the_field_and_is_asked_once(
     ]
 
 
+@pytest.mark.parametrize("url", ["/books/new", "/admin/library/book/add/"])
+def test_a_value_that_somebody_else_took_meanwhile_stands_at_the_field(books, meanwhile, client, url):
+    author = books[0].author
+    meanwhile(Book, lambda: Book.objects.create(title="New", author=author))
+    page = shown(client.post(url, {"title": "New", "author": author.pk, "pages": 3, **inlines()}))
+    assert page.count("Book with this Title already exists.") == 1
+    assert Book.objects.get(title="New").pages == 1
+
+
 @pytest.mark.usefixtures("books")
 def test_a_form_of_no_model_shows_what_the_service_said_of_the_row_that_its_view_wrote(client):
     page = shown(client.post("/books/pages", {"pages": 0}))

@@ -11,6 +11,7 @@ from django.db import IntegrityError, NotSupportedError, connections, transactio
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, ProtectedError, Q
 from django.db.models.functions import TruncYear
 from django.db.models.lookups import LessThan
+from django.db.models.signals import pre_save
 from django.forms import modelform_factory
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -230,10 +231,26 @@ def test_a_row_that_changes_between_search_and_update_is_written_only_if_it_stil
 @override_settings(DATABASE_ROUTERS=["waybill.rest_backend.router.ServiceRouter"])
 def test_a_unique_value_that_is_taken_is_refused_by_forms_and_by_the_service(connect, service_url, shelf):
     connect(service_url, models=["library"])
-    with pytest.raises((IntegrityError, ValidationError)):
+    with pytest.raises(IntegrityError) as raised:
         Book.objects.using(ALIAS).create(title="Notes", author=shelf[0])
+    assert raised.value.message_dict == {"title": ["Book with this Title already exists."]}
     form = modelform_factory(Book, fields=["title", "author"])({"title": "Notes", "author": shelf[0].pk})
     assert form.errors == {"title": ["Book with this Title already exists."]}
+
+
+def test_get_or_create_finds_the_row_that_somebody_else_made_meanwhile(shelf):
+    theirs = []
+
+    def meanwhile(sender, **_):
+        pre_save.disconnect(meanwhile, sender=Book)
+        other = threading.Thread(target=lambda: theirs.append(sender.objects.using(ALIAS).create(**new)))
+        other.start()
+        other.join()
+
+    new = {"title": "Volume 1", "author": shelf[0]}
+    pre_save.connect(meanwhile, sender=Book)
+    book, created = Book.objects.using(ALIAS).get_or_create(title="Volume 1", defaults=new)
+    assert (book, created) == (theirs[0], False)
 
 
 def test_a_service_validates_what_it_is_sent(shelf):

@@ -12,6 +12,7 @@ from waybill.rest.collections import replicas, versions
 from waybill.rest.collections.access import Action, May
 from waybill.rest.collections.asked import Asked, cursor_behind
 from waybill.rest.collections.rows import Place, behind, condition, ordering
+from waybill.rest.collections.validating import validate
 from waybill.rest.collections.values import from_json, writer
 
 VERSION: Final = "_version"
@@ -136,15 +137,15 @@ class Collection:
         return [self.fields[name].name for name in given]
 
     def validated(self, instance: models.Model, where: str = "") -> None:
-        """Validate a row as a form would. Raises a ValidationError by the clients' names."""
+        """Validate a row as a form would. Raises a ValidationError by the clients' names; Taken, of a unique value."""
         if not self.clean:
             return
         try:
-            instance.full_clean()
+            validate(instance)
         except ValidationError as error:
             names = {field.name: name for name, field in self.fields.items()}
             told = {f"{where}{names.get(field, field)}": texts for field, texts in error.message_dict.items()}
-            raise ValidationError(told) from None
+            raise type(error)(told) from None
 
     def field_of(self, name: str) -> Place:
         """Return where a client's name leads to. Raises KeyError."""

@@ -18,6 +18,7 @@ from waybill.rest.collections import asked, own_writes
 from waybill.rest.collections.access import Action
 from waybill.rest.collections.collection import Collection
 from waybill.rest.collections.once import once
+from waybill.rest.collections.validating import Taken
 from waybill.rest.conditions import check, unchanged
 from waybill.rest.filters import MOST_VALUES, Compare
 from waybill.rest.problem import Problem, not_valid
@@ -63,7 +64,8 @@ def _problem(error: Exception) -> Problem | None:
             return error
         case ValidationError():
             errors = [{"field": name, "detail": text} for name, texts in _told(error).items() for text in texts]
-            return Problem(422, Code.NOT_VALID, f"{errors[0]['field']}: {errors[0]['detail']}", errors=errors)
+            status, code = (409, Code.ALREADY_EXISTS) if isinstance(error, Taken) else (422, Code.NOT_VALID)
+            return Problem(status, code, f"{errors[0]['field']}: {errors[0]['detail']}", errors=errors)
         case models.ProtectedError() | models.RestrictedError():
             return Problem(409, Code.CONFLICT, "other rows refer to this one; nothing was deleted")
         case IntegrityError():
