@@ -56,7 +56,8 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "waybill.rest.waiting": ("waits", "until_ended"),
         "waybill.rest.streams": ("streams", "stream"),
         "waybill.rest.bounds": ("AtMost",),
-        "waybill.rest.collections": ("Collection", "serve", "bearer", "anybody", "Action"),
+        "waybill.rest.collections": ("Collection", "serve", "reads", "bearer", "anybody", "Action"),
+        "waybill.rest.collections.asked": ("EQUAL", "ORDERED"),
         "waybill.rest.openapi.operations": ("tagged", "requires", "raises", "sends", "leads_to", "deprecated"),
     },
     "Models on services": {

@@ -1,14 +1,14 @@
 """List, price, restock and delist products. Reading takes any token; changing takes the scope `inventory`."""
 
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
 from inventory_service import domain
-from inventory_service.models import ProductRow
+from inventory_service.models import ProductRow, ReservationRow
 from inventory_service.service import service
 from inventory_service.settings import InventorySettings
 from schemas.events import ProductListed
@@ -17,7 +17,10 @@ from waybill.deciders.outcomes import Code
 from waybill.deciders.unit_of_work import Caused, Handled, handle
 from waybill.rest import conditions, http, lists
 from waybill.rest.answers import answer, nothing
+from waybill.rest.auth import caller_of
 from waybill.rest.bounds import AtMost
+from waybill.rest.collections import Collection, bearer, reads
+from waybill.rest.collections.asked import EQUAL, ORDERED
 from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import Cursor, Limit, listed, several
@@ -193,6 +196,46 @@ def change_stock(request: HttpRequest, sku: ThisSku, stock: StockIn) -> HttpResp
     else:
         raise not_valid("quantity", "goods received are 1 unit or more; `corrected` takes units away")
     return _as_it_is(_handled(request, command), 200)
+
+
+class Products(Collection):
+    """The products that are for sale; for staff those that no longer are, too."""
+
+    filters: ClassVar = {"sku": ORDERED}
+    sorts: ClassVar = ()
+
+    def rows(self, request: HttpRequest) -> Any:
+        """Return the products that the caller may see."""
+        products = ProductRow.objects.all()
+        return products if caller_of(request).may("inventory") else products.filter(status=domain.ProductStatus.LISTED)
+
+
+class Reservations(Collection):
+    """What is held, or was, for each order."""
+
+    filters: ClassVar = {"order_id": ORDERED, "status": EQUAL, "created_at": ORDERED}
+    sorts: ClassVar = ("created_at",)
+
+
+products = Products(
+    ProductRow,
+    "products",
+    may=bearer(),
+    fields=(
+        *("sku", "status", "name", "unit_price", "currency", "on_hand", "reserved"),
+        *("version", "created_at", "updated_at"),
+    ),
+)
+reservations = Reservations(
+    ReservationRow,
+    "reservations",
+    may=bearer("inventory"),
+    fields=("order_id", "status", "lines", "version", "created_at", "updated_at"),
+)
+router.add_router(
+    "/collections", reads(products, commands=(list_product, revise_product, delist_product, change_stock))
+)
+router.add_router("/collections", reads(reservations))
 
 
 def _handled(request: HttpRequest, command: domain.ProductCommands) -> Handled:

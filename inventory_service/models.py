@@ -51,6 +51,7 @@ class ReservationRow(AggregateRow):
     class Meta:
         db_table = "reservations"
         indexes: ClassVar = [
+            models.Index(fields=["created_at"], name="reservations_by_time"),
             # For the gauge `aggregate_open`, which counts open rows at each scrape.
             models.Index(fields=["status"], name="reservations_open", condition=models.Q(status__in=["RESERVED"])),
         ]

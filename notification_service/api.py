@@ -1,7 +1,7 @@
 """Read notifications, keep one's own contact address and webhooks."""
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +15,8 @@ from waybill.deciders.outcomes import Code
 from waybill.rest import conditions, http, lists
 from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
+from waybill.rest.collections import Collection, bearer, reads
+from waybill.rest.collections.asked import EQUAL, ORDERED
 from waybill.rest.conditions import conditional
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
 from waybill.rest.openapi.operations import raises, sends, tagged
@@ -75,10 +77,7 @@ def list_notifications(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """List notifications, newest order first; `limit` counts orders, times are those of the first news."""
-    caller = caller_of(request)
-    rows = lists.created(NotificationRow.objects.all(), created_after, created_before)
-    if not caller.may("operations"):
-        rows = rows.filter(customer_id=caller.subject)
+    rows = lists.created(_visible(request), created_after, created_before)
     if order_id:
         rows = rows.filter(order_id__in=order_id)
     found = lists.page(request, rows, sort, limit, cursor)
@@ -110,6 +109,32 @@ def read_contact(request: HttpRequest) -> HttpResponse:
         raise Problem(404, Code.NOT_FOUND, "no contact is kept; PUT one")
     tag = _tag(row.email)
     return conditions.unchanged(request, tag) or answer(200, {"email": row.email}, version=tag)
+
+
+class Notifications(Collection):
+    """What a customer was told; for operations what everybody was."""
+
+    filters: ClassVar = {"order_id": ORDERED, "customer_id": EQUAL, "created_at": ORDERED}
+    sorts: ClassVar = ("created_at",)
+
+    def rows(self, request: HttpRequest) -> Any:
+        """Return the notifications that the caller may see."""
+        return _visible(request)
+
+
+notifications = Notifications(
+    NotificationRow,
+    "notifications",
+    may=bearer(),
+    fields=("order_id", "customer_id", "notices", "version", "created_at", "updated_at"),
+)
+router.add_router("/collections", reads(notifications))
+
+
+def _visible(request: HttpRequest) -> Any:
+    caller = caller_of(request)
+    rows = NotificationRow.objects.all()
+    return rows if caller.may("operations") else rows.filter(customer_id=caller.subject)
 
 
 def _locked_tag(customer: str) -> str | None:

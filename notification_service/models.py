@@ -40,6 +40,10 @@ class NotificationRow(AggregateRow):
 
     class Meta:
         db_table = "notifications"
+        indexes: ClassVar = [
+            models.Index(fields=["customer_id", "-order_id"], name="notifications_of_customer"),
+            models.Index(fields=["created_at"], name="notifications_by_time"),
+        ]
 
 
 class SubscriberRow(AggregateRow):

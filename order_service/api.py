@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -23,6 +23,8 @@ from waybill.rest import conditions, http, lists
 from waybill.rest.answers import answer
 from waybill.rest.auth import caller_of
 from waybill.rest.bounds import AtMost
+from waybill.rest.collections import Collection, bearer, reads
+from waybill.rest.collections.asked import EQUAL, ORDERED
 from waybill.rest.conditions import conditional
 from waybill.rest.idempotency import idempotent
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
@@ -230,6 +232,29 @@ async def stream_order(request: HttpRequest, order_id: OrderId) -> HttpResponseB
     Server-sent events. After a lost connection, send the last event's id as Last-Event-ID; 204: there are no more.
     """
     return await stream(request, lambda: _find(request, order_id), _event)
+
+
+class Orders(Collection):
+    """A customer's own orders; everybody's for staff."""
+
+    filters: ClassVar = {"order_id": ORDERED, "customer_id": EQUAL, "status": EQUAL, "created_at": ORDERED}
+    sorts: ClassVar = ("created_at",)
+
+    def rows(self, request: HttpRequest) -> Any:
+        """Return the orders that the caller may see."""
+        return _visible(request)
+
+
+orders = Orders(
+    OrderRow,
+    "orders",
+    may=bearer(),
+    fields=(
+        *("order_id", "status", "customer_id", "cancellation_reason", "lines", "total", "currency"),
+        *("version", "created_at", "updated_at"),
+    ),
+)
+router.add_router("/collections", reads(orders, commands=(place_order, cancel_order)))
 
 
 def _event(recorded: Recorded) -> dict[str, Any]:

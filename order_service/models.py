@@ -33,6 +33,7 @@ class OrderRow(AggregateRow):
         db_table = "orders"
         indexes: ClassVar = [
             models.Index(fields=["customer_id", "-order_id"], name="orders_of_customer"),
+            models.Index(fields=["created_at"], name="orders_by_time"),
             models.Index(
                 fields=["status"],
                 # For the gauge `aggregate_open`, which counts open rows at each scrape.

@@ -1,7 +1,7 @@
 """Read payments. A customer sees their own; the scope `operations` sees all."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +11,8 @@ from pydantic import ConfigDict
 from payment_service.models import PaymentRow
 from waybill.rest import lists
 from waybill.rest.auth import caller_of
+from waybill.rest.collections import Collection, bearer, reads
+from waybill.rest.collections.asked import EQUAL, ORDERED
 from waybill.rest.lists import CreatedAfter, CreatedBefore, Cursor, Limit, listed, several
 from waybill.tasks import deadlines
 
@@ -86,10 +88,7 @@ def list_payments(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """List payments, newest order first; a customer sees their own."""
-    caller = caller_of(request)
-    rows = lists.created(PaymentRow.objects.all(), created_after, created_before)
-    if not caller.may("operations"):
-        rows = rows.filter(customer_id=caller.subject)
+    rows = lists.created(_visible(request), created_after, created_before)
     if order_id:
         rows = rows.filter(order_id__in=order_id)
     if status:
@@ -97,6 +96,35 @@ def list_payments(
     found = lists.page(request, rows, sort, limit, cursor)
     marked = deadlines.marked("payment", [str(row.order_id) for row in found.rows])
     return found.answer([_view(row, needs_attention=str(row.order_id) in marked) for row in found.rows])
+
+
+class Payments(Collection):
+    """A customer's own payments; everybody's for operations."""
+
+    filters: ClassVar = {"order_id": ORDERED, "customer_id": EQUAL, "status": EQUAL, "created_at": ORDERED}
+    sorts: ClassVar = ("created_at",)
+
+    def rows(self, request: HttpRequest) -> Any:
+        """Return the payments that the caller may see."""
+        return _visible(request)
+
+
+payments = Payments(
+    PaymentRow,
+    "payments",
+    may=bearer(),
+    fields=(
+        *("order_id", "status", "customer_id", "amount", "currency", "charge_id", "provider", "refund_id"),
+        *("settled_by", "decline_code", "version", "created_at", "updated_at"),
+    ),
+)
+router.add_router("/collections", reads(payments))
+
+
+def _visible(request: HttpRequest) -> Any:
+    caller = caller_of(request)
+    rows = PaymentRow.objects.all()
+    return rows if caller.may("operations") else rows.filter(customer_id=caller.subject)
 
 
 def _view(row: PaymentRow, *, needs_attention: bool) -> dict[str, Any]:

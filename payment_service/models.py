@@ -32,6 +32,8 @@ class PaymentRow(AggregateRow):
     class Meta:
         db_table = "payments"
         indexes: ClassVar = [
+            models.Index(fields=["customer_id", "-order_id"], name="payments_of_customer"),
+            models.Index(fields=["created_at"], name="payments_by_time"),
             models.Index(
                 fields=["status"],
                 # For the gauge `aggregate_open`, which counts open rows at each scrape.

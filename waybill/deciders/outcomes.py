@@ -55,6 +55,12 @@ class Code(ErrorCode):
         meaning="A field or a parameter breaks a rule; `errors` names each one and its rule.",
         remedy="Correct what `errors` names and send the request again.",
     )
+    TOO_EXPENSIVE = Explained(
+        name="too_expensive",
+        status=422,
+        meaning="Finding the answer takes longer than the service spends on one request.",
+        remedy="Filter by more, order by the key, or leave the count out.",
+    )
     MALFORMED_REQUEST = Explained(
         name="malformed_request",
         status=400,

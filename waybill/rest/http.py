@@ -34,7 +34,7 @@ from waybill.rest.middleware.requests import plain, request_id_of
 from waybill.rest.middleware.strict_input import StrictParser, refuse_unknown_query
 from waybill.rest.openapi import problem_pages
 from waybill.rest.openapi.document import Api
-from waybill.rest.openapi.operations import facts_of
+from waybill.rest.openapi.operations import Facts, facts_of
 from waybill.rest.problem import MOST_ERRORS, TYPES, Problem
 from waybill.rest.serving.request_threads import in_loop
 from waybill.rest.serving.security_headers import DOCUMENTATION
@@ -99,25 +99,42 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
 
 def _guard(operation: Any) -> None:
     """Let an operation check query, token and scope before the rest of a request is looked at."""
-    operation.auth_callbacks = [Bearer(facts_of(operation.view_func).scope)]
-    refuse_unknown_query(operation, _problem)
+    facts = facts_of(operation.view_func)
+    operation.auth_callbacks = [Bearer(facts.scope)]
+    if not facts.reads_query:
+        refuse_unknown_query(operation, _problem)
 
 
 def endpoints(router: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path, without `/v1`, and the operation of every endpoint of a router and those below it."""
     for mount in router.build_routers(""):
+        prefix = f"/{mount.prefix.strip('/')}".rstrip("/")  # of a router below: without its first slash
         for path_below, view in mount.template.path_operations.items():
             for operation in view.operations:
-                yield f"{mount.prefix.rstrip('/')}{path_below}", operation
+                yield f"{prefix}{path_below}", operation
 
 
 def _offered(api: ModuleType) -> dict[str, dict[str, Offer]]:
     """Return what every path of the API takes and gives."""
     offered = {page: {"GET": Offer(("text/html",))} for page in PAGES} | {DOCUMENT: {"GET": Offer()}}
     for route, operation in endpoints(api.router):
-        offer = Offer(facts_of(operation.view_func).media_types, _takes_body(operation))
+        facts = facts_of(operation.view_func)
+        commands = _commands(api.router, facts) if facts.reads_query else None
+        offer = Offer(facts.media_types, _takes_body(operation), commands)
         offered.setdefault(path_of(f"v1{route}"), {}).update(dict.fromkeys(operation.methods, offer))
     return offered
+
+
+def _commands(router: Any, facts: Facts) -> str:
+    """Return what changes the rows that an endpoint only reads."""
+    wanted = [facts_of(command) for command in facts.commands]
+    named = [
+        f"{method} /v1{route}"
+        for route, operation in endpoints(router)
+        if any(facts_of(operation.view_func) is one for one in wanted)
+        for method in operation.methods
+    ]
+    return f"What changes it: {', '.join(named)}" if named else "It follows from events; no request changes it"
 
 
 def _takes_body(operation: Any) -> bool:

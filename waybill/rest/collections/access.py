@@ -1,6 +1,7 @@
 """Who may do what with a collection: a hook that is called before anything else is done."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from django.http import HttpRequest
@@ -24,12 +25,19 @@ def anybody(_request: HttpRequest, _action: Action) -> None:
     """Let every caller do everything."""
 
 
-def bearer(reading: str, writing: str) -> May:
-    """Ask for a bearer token with a scope for reading, and another one for everything else."""
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """What a bearer token must have; None: any token will do."""
 
-    def may(request: HttpRequest, action: Action) -> None:
-        caller = Bearer()(request)
+    reading: str | None
+    writing: str | None
+
+    def __call__(self, request: HttpRequest, action: Action) -> None:
+        """Raise a 401 without a token, and a 403 without the scope."""
+        caller = Bearer(self.reading if action is Action.READ else self.writing)(request)
         request.auth = caller  # pyright: ignore[reportAttributeAccessIssue] - where ninja puts it too
-        caller.require(reading if action is Action.READ else writing)
 
-    return may
+
+def bearer(reading: str | None = None, writing: str | None = None) -> Scopes:
+    """Ask for a bearer token with a scope for reading, and another one for everything else; None: with any."""
+    return Scopes(reading, writing)

@@ -17,6 +17,10 @@ MOST_ROWS: Final = 1000
 MOST_OFFSET: Final = 1_000_000
 MOST_SORT: Final = 8
 OWN: Final = frozenset({"sort", "limit", "offset", "cursor", "fields", "count"})
+EQUAL: Final = ("exact", "in")
+"""Lookups that any index of a field answers."""
+ORDERED: Final = (*EQUAL, "lt", "lte", "gt", "gte", "range")
+"""Lookups that an index in the field's own order answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,10 @@ class Names:
     fields: tuple[str, ...]
     key: str
     unique: tuple[str, ...]
-    paths: tuple[str, ...] = ()
-    """To fields of related rows, to order by."""
+    lookups: Mapping[str, Sequence[str]]
+    """By field, those that it is filtered by."""
+    sorts: tuple[str, ...]
+    """Fields, and paths to fields of related rows, to order by."""
 
 
 def read(query: QueryDict, names: Names) -> Asked:
@@ -64,6 +70,8 @@ def read(query: QueryDict, names: Names) -> Asked:
         where = filters.from_parameters(rest, fields)
     except filters.Malformed as error:
         raise not_valid(error.field, str(error)) from None
+    for one in filters.comparisons(where):
+        _refuse_lookup(one, names.lookups)
     sort = _sort(own.get("sort", ""), names)
     cursor = own.get("cursor")
     if cursor is not None and "offset" in own:
@@ -105,14 +113,26 @@ def _sort(text: str, names: Names) -> tuple[Sort, ...]:
     found: dict[str, Sort] = {}
     for name in filter(None, text.split(",")):
         field = name.removeprefix("-")
-        if field not in (*names.fields, *names.paths):
-            raise not_valid("sort", f"{field!r} is no field that this collection can be ordered by")
+        if field not in names.sorts:
+            offered = ", ".join(names.sorts)
+            raise not_valid(
+                "sort", f"{field!r} is no field that this collection can be ordered by; there are {offered}"
+            )
         found.setdefault(field, Sort(field, name.startswith("-")))
     if len(found) > MOST_SORT:
         raise not_valid("sort", f"{len(found)} fields; {MOST_SORT} at most")
     if not found.keys() & {names.key, *names.unique}:
         found[names.key] = Sort(names.key)
     return tuple(found.values())
+
+
+def _refuse_lookup(compare: filters.Compare, lookups: Mapping[str, Sequence[str]]) -> None:
+    """Raise a 422 for a filter that the collection does not take: what it would read has no bound."""
+    field, lookup = compare.field, compare.lookup
+    if lookup not in lookups.get(field, ()):
+        offered = "; ".join(f"{name} by {', '.join(taken)}" for name, taken in lookups.items())
+        named = field if lookup == "exact" else f"{field}__{lookup}"
+        raise not_valid(named, f"this collection is not filtered by it; it is by {offered}")
 
 
 def _fields(text: str | None, fields: Sequence[str], key: str) -> tuple[str, ...]:
@@ -138,10 +158,11 @@ def _flag(own: Mapping[str, str], name: str) -> bool:
     return text == "true"
 
 
-def refuse_parameters(query: QueryDict) -> None:
-    """Raise a 422 where a request that takes no parameters has some: nothing is passed over in silence."""
+def refuse_parameters(query: QueryDict, *, but: str | None = None) -> None:
+    """Raise a 422 where a request has parameters that it does not take: nothing is passed over in silence."""
     for name in query:
-        raise not_valid(name, "no such parameter here")
+        if name != but:
+            raise not_valid(name, "no such parameter here")
 
 
 def malformed(detail: str) -> Problem:

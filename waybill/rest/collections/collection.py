@@ -10,10 +10,11 @@ from django.http import HttpRequest
 
 from waybill.rest.collections import replicas, versions
 from waybill.rest.collections.access import Action, May
-from waybill.rest.collections.asked import Asked, cursor_behind
+from waybill.rest.collections.asked import EQUAL, Asked, Names, cursor_behind
 from waybill.rest.collections.rows import Place, behind, condition, ordering
 from waybill.rest.collections.validating import validate
 from waybill.rest.collections.values import from_json, writer
+from waybill.rest.filters import LOOKUPS
 
 VERSION: Final = "_version"
 
@@ -23,6 +24,13 @@ class Collection:
 
     clean: ClassVar[bool] = True
     """Whether writes are validated as a form's are (`full_clean`), beside types and the database's constraints."""
+    filters: ClassVar[dict[str, Sequence[str]] | None] = None
+    """Of a large table, by field the lookups that it has an index for (`EQUAL`, `ORDERED`): clients filter by nothing
+    else. The key is always filtered by what is `EQUAL`. None: every field by every lookup."""
+    sorts: ClassVar[tuple[str, ...] | None] = None
+    """Likewise the fields, beside the key, that clients order by. None: every field."""
+    longest_seconds: ClassVar[float] = 5
+    """That a statement of a read may take, where `reads` serves it from PostgreSQL."""
 
     def __init__(
         self,
@@ -42,12 +50,15 @@ class Collection:
         self.model, self.name, self.may = model, name, may
         self.read_only = frozenset(read_only)
         columns = {self.name_of(field): field for field in model._meta.local_concrete_fields}  # noqa: SLF001 - Django's documented _meta
-        if unknown := {*fields, *read_only} - columns.keys():
+        if unknown := {*fields, *read_only, *(self.filters or ()), *(self.sorts or ())} - columns.keys():
             raise ValueError(f"{model.__name__} has no field {', '.join(sorted(unknown))}")
         key = self.name_of(model._meta.pk)  # noqa: SLF001 - likewise
         self.fields = {one: field for one, field in columns.items() if not fields or one in fields or one == key}
         self.key = key
         self.paths = {path: self._path(path) for path in order_by}
+        every = dict.fromkeys(self.fields, LOOKUPS)
+        self.lookups: Mapping[str, Sequence[str]] = every if self.filters is None else {key: EQUAL} | self.filters
+        self.sorted_by = (*(self.fields if self.sorts is None else dict.fromkeys((key, *self.sorts))), *self.paths)
 
     def name_of(self, field: Any) -> str:
         """Return a column's name for clients."""
@@ -85,6 +96,11 @@ class Collection:
     def unique(self) -> tuple[str, ...]:
         """Return the fields by which rows have one sort."""
         return tuple(one for one, field in self.fields.items() if field.unique and not field.null)
+
+    @cached_property
+    def names(self) -> Names:
+        """Return what clients may name in a request for a list."""
+        return Names(tuple(self.fields), self.key, self.unique, self.lookups, self.sorted_by)
 
     def page(self, request: HttpRequest, asked: Asked) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page's items, and the cursor of the next one."""

@@ -35,7 +35,7 @@ def serve(*collections: Collection) -> Any:
 
 
 def _patterns(collection: Collection) -> list[URLPattern]:
-    served = _Served(collection)
+    served = Served(collection)
     return [
         path(
             collection.name,
@@ -57,7 +57,7 @@ def _not_allowed(methods: Mapping[str, View]) -> View:
     return refuse
 
 
-def _problem(error: Exception) -> Problem | None:
+def problem_of(error: Exception) -> Problem | None:
     """Return the answer to what a client can do something about; the rest is an error of ours."""
     match error:
         case Problem():
@@ -92,7 +92,7 @@ def _told(error: ValidationError) -> dict[str, list[str]]:
     return error.message_dict if hasattr(error, "error_dict") else {"body": error.messages}
 
 
-class _Served:
+class Served:
     """The methods of one collection."""
 
     def __init__(self, collection: Collection) -> None:
@@ -100,6 +100,8 @@ class _Served:
         self.alias = router.db_for_write(collection.model)
 
     def view(self, methods: Mapping[str, View]) -> View:
+        """Return a view of Django's that answers these methods."""
+
         @csrf_exempt
         def view(request: HttpRequest, **named: str) -> HttpResponse:
             try:
@@ -107,7 +109,7 @@ class _Served:
                 response = methods.get(method, _not_allowed(methods))(request, **named)
                 return own_writes.told(request, response, self.collection)
             except Exception as error:
-                if (problem := _problem(error)) is None:
+                if (problem := problem_of(error)) is None:
                     raise
                 given = request.META.get("waybill.request_id") or request.headers.get("X-Request-ID")
                 return problem.response(given or new_id())
@@ -120,6 +122,7 @@ class _Served:
         own_writes.wait(request, self.collection)
 
     def page(self, request: HttpRequest) -> HttpResponse:
+        """Answer with a page of the list."""
         collection = self.collection
         self._let(request, Action.READ)
         wanted = self._asked(request)
@@ -130,8 +133,10 @@ class _Served:
         return answer(200, body, cache_control="no-store")
 
     def read(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Answer with one row."""
         collection = self.collection
         self._let(request, Action.READ)
+        asked.refuse_parameters(request.GET, but="fields")
         fields = self._asked(request).fields
         row = _present(collection.row(request, key))
         version = collection.version_of(row)
@@ -140,6 +145,7 @@ class _Served:
         )
 
     def create(self, request: HttpRequest) -> HttpResponse:
+        """Create one row, or several."""
         collection = self.collection
         self._let(request, Action.CREATE)
         asked.refuse_parameters(request.GET)
@@ -155,12 +161,15 @@ class _Served:
         return once(request, self.alias, act)
 
     def change(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Change some fields of a row."""
         return self._changed(request, key, whole=False)
 
     def replace(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Change every field of a row."""
         return self._changed(request, key, whole=True)
 
     def delete(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Delete a row."""
         collection = self.collection
         self._let(request, Action.DELETE)
         asked.refuse_parameters(request.GET)
@@ -229,11 +238,7 @@ class _Served:
         return self.collection.item(row, tuple(self.collection.fields))
 
     def _asked(self, request: HttpRequest) -> asked.Asked:
-        collection = self.collection
-        return asked.read(
-            request.GET,
-            asked.Names(tuple(collection.fields), collection.key, collection.unique, tuple(collection.paths)),
-        )
+        return asked.read(request.GET, self.collection.names)
 
     def _next(self, request: HttpRequest, cursor: str | None) -> str | None:
         if cursor is None:
@@ -242,7 +247,7 @@ class _Served:
         for name in ("offset", "count"):
             query.pop(name, None)
         query["cursor"] = cursor
-        return f"{request.path}?{query.urlencode()}"
+        return f"{request.path}?{query.urlencode(safe=',')}"
 
 
 def _present(found: Row | None) -> Row:

@@ -25,6 +25,8 @@ class Offer:
 
     media_types: tuple[str, ...] = (JSON,)
     takes_body: bool = False
+    commands: str | None = None
+    """What changes what is only read here; None where this is not to be said."""
 
 
 OFFERED: dict[str, Mapping[str, Offer]] = {}
@@ -51,7 +53,8 @@ def refused(request: HttpRequest) -> HttpResponse | None:
         return response
     offer = offers.get("GET" if request.method == "HEAD" else request.method or "")
     if offer is None:
-        detail = f"{request.path} does not take {str(request.method)[:20]!r}; it takes {allow}"
+        detail = f"{request.path[:100]} does not take {str(request.method)[:20]!r}; it takes {allow}"
+        detail += "".join(f". {one.commands}" for one in offers.values() if one.commands)
         raise Problem(405, Code.METHOD_NOT_ALLOWED, detail, headers={"Allow": allow})
     _refuse_types(request, offer)
     return None

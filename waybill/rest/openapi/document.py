@@ -186,6 +186,7 @@ class Document(OpenAPISchema):
         """Return what is said of one operation."""
         details = super().operation_details(operation)
         facts = facts_of(operation.view_func)
+        self.schemas.update(facts.schemas)
         if facts.deprecated:
             details["deprecated"] = True
         details["security"] = [{"bearer": []}]

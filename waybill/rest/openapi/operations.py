@@ -38,6 +38,12 @@ class Facts:
     """Operations that an answer leads to → their parameters, as expressions on the answer."""
     answers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Status → answer, as OpenAPI has it, of those that no type describes."""
+    schemas: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Those that its answers refer to and no type describes, by name."""
+    reads_query: bool = False
+    """Whether it reads the query itself, and refuses what it does not know."""
+    commands: tuple[Callable[..., Any], ...] = ()
+    """The endpoints that change what this one only reads."""
     deprecated: bool = False
     """Whether its end is announced."""
     media_types: tuple[str, ...] = ("application/json",)

@@ -4,7 +4,9 @@ import gzip
 import json
 
 import pytest
+from django.test import Client
 
+from tests.support.openapi import document_of
 from waybill.rest.middleware.methods import accepts
 
 ORDERS, ORDER = "/v1/orders", "/v1/orders/01a1fdef-cb60-72cc-9cdd-70bd5c187fc1"
@@ -29,6 +31,19 @@ def test_a_method_that_a_path_does_not_take_is_a_405_that_lists_those_it_takes(c
     assert answer.headers["Content-Type"] == "application/problem+json"
     if method != "HEAD":
         assert answer.json()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/v1/collections/orders", "/v1/collections/orders/1"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_write_to_what_is_only_read_names_the_endpoints_that_take_the_commands(client, method, path):
+    answer = client.generic(method, path, "{}", "application/json")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert answer.json()["detail"].endswith("What changes it: POST /v1/orders, POST /v1/orders/{order_id}/cancel")
+
+
+def test_what_no_request_changes_is_said_to_follow_from_events():
+    document_of("payment")
+    assert Client().post("/v1/collections/payments").json()["detail"].endswith("no request changes it")
 
 
 def test_options_lists_the_methods_of_a_path(client):
