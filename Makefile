@@ -77,8 +77,8 @@ model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep"
 	@exec $(RUN) tests.model $(ARGS)
 
 .PHONY: storefront-tests
-storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and half and half
-	@exec $(RUN) tests.storefront
+storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and half and half (ARGS=--without-go)
+	@exec $(RUN) tests.storefront $(ARGS)
 
 .PHONY: bench-saga
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)

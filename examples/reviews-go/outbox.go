@@ -62,9 +62,10 @@ func (outbox) Lock(ctx context.Context, tx pgx.Tx, keys []string) error {
 func (outbox) Append(
 	ctx context.Context, tx pgx.Tx, r *http.Request, change contract.Change, review contract.Row,
 ) (version int32, err error) {
-	kind, key := events[change], review["id"]
+	kind, key := events[change], fmt.Sprint(review["id"])
 	payload, err := kind.schema.Encode(map[string]any{
-		"review_id": key, "product": review["product"], "stars": review["stars"], "published": review["published"],
+		"review_id": review["id"], "product_id": review["product_id"],
+		"stars": review["stars"], "published": review["published"],
 	})
 	if err != nil {
 		return 0, contract.Ours(err)

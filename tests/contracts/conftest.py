@@ -28,8 +28,8 @@ def owner_database_url(database_server: Server) -> Iterator[str]:
         yield database.owner_url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reviews_service(database_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[reviews.Reviews]:
-    """Run the example service in Go."""
+    """Run the example service in Go: one for all, since a topic has the events of one database."""
     with reviews.running(database_server, tmp_path_factory.mktemp("reviews")) as service:
         yield service

@@ -4,7 +4,8 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from devstack.folder import CHECKOUT
 from tests.support import environments
 from tests.support.environments import Environment
 from tests.support.postgres import PostgresServer
+from tests.support.providers.process import answering, free_port
 
 MONOLITH = CHECKOUT / "examples" / "monolith"
 TEST_SECONDS = 240
@@ -54,6 +56,19 @@ class Shop:
             return Outcome(0, 1, said)
         failed = sum(map(int, NOT_PASSED.findall(said.rpartition("\nRan ")[2])))
         return Outcome(int(ran[1]) - failed, failed or int(done.returncode != 0), said)
+
+    @contextmanager
+    def serving(self, purpose: str, settings: str, variables: Mapping[str, str], *, demo: bool = True) -> Iterator[str]:
+        """Run it on a new database, and yield its address; `demo`: with goods, customers and orders in it."""
+        own = f"{purpose}_{settings}"
+        self.server.execute(f"CREATE DATABASE {own}")
+        told = {**variables, **database(self.server, own), "DJANGO_SETTINGS_MODULE": f"shop.settings.{settings}"}
+        for command in ("migrate", "demo") if demo else ("migrate",):
+            self.environment.run("manage.py", command, "--verbosity=0", cwd=self.folder, **told)
+        port, environment = free_port(), environments.surroundings(**told, DEBUG="1")
+        serve = self.environment.command("manage.py", "runserver", "--noreload", str(port))
+        with answering(serve, port, self.folder.with_name(f"{own}.log"), environment, self.folder) as url:
+            yield url
 
 
 def copied(folder: Path) -> Path:

@@ -3,28 +3,38 @@
 import runpy
 from types import SimpleNamespace
 
+import httpx2
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tests.storefront.settings import outcomes
+from tests.storefront import services
+from tests.storefront.settings import outcomes, storefront
 from tests.storefront.shop import MONOLITH
 from tests.storefront.walk import chromium, walks
-from tests.support.environments import Environment
+from tests.support.providers.process import free_port
+from waybill.rest_backend.unavailable import USUAL_SECONDS
 
 LEAST_TESTS = 100
 LEAST_FILES = 80
 STEPS = 16
 
 
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory):
+    """Give the shop with and without Waybill in its environment."""
+    with storefront(tmp_path_factory.mktemp("storefront")) as made:
+        yield made
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_webshops_tests_pass_in_one_database_on_services_and_half_and_half(tmp_path):
-    found = outcomes(tmp_path)
+def test_the_webshops_tests_pass_in_one_database_on_services_and_half_and_half(shops):
+    found = outcomes(shops, go=services.why_not_go() is None)
     assert {settings: outcome.said for settings, outcome in found.items() if outcome.failed} == {}
     passed = {settings: outcome.passed for settings, outcome in found.items()}
     assert passed == dict.fromkeys(("services", "monolith", "mixed"), passed["monolith"])
     assert passed["monolith"] >= LEAST_TESTS
-    assert "waybill" not in Environment(tmp_path / "alone").packages()
+    assert "waybill" not in shops[0].environment.packages()
 
 
 def test_nothing_of_the_webshop_but_its_settings_knows_of_waybill():
@@ -44,11 +54,35 @@ def test_the_webshops_tests_empty_no_service_that_is_not_there_for_them(monkeypa
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_buyer_and_a_clerk_get_through_the_shop_in_a_browser_wherever_its_models_live(tmp_path):
+def test_a_buyer_and_a_clerk_get_through_the_shop_in_a_browser_wherever_its_models_live(shops, tmp_path):
     browser = chromium()
     if browser is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
-    found = walks(tmp_path, browser)
+    found = walks(shops, tmp_path, browser, go=services.why_not_go() is None)
     assert {settings: walk.wrong for settings, walk in found.items()} == {"monolith": [], "services": []}
     for walk in found.values():
         assert walk.steps == len(list(walk.screenshots.glob("*.png"))) >= STEPS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_page_of_the_webshop_says_that_a_service_is_away_and_when_to_come_again(shops):
+    _, beside = shops
+    with (
+        services.running(beside, ["catalogue"], "away") as variables,
+        beside.serving("away", "services", variables | away(), demo=False) as url,
+        httpx2.Client(base_url=url, timeout=20) as client,
+    ):
+        headers = {"Authorization": f"Bearer {services.TOKEN}"}
+        kettle = {"name": "Kettle", "price": "19.90", "stock": 3, "created_at": "2026-01-31T12:00:00Z"}
+        made = httpx2.post(f"{variables['CATALOGUE_URL']}/products", json=kettle, headers=headers)
+        page = client.get(f"/products/{made.raise_for_status().json()['id']}/")
+        assert (page.status_code, page.headers["Retry-After"]) == (503, str(USUAL_SECONDS))
+        assert "We are back soon" in page.text
+        assert "no-store" in page.headers["Cache-Control"]
+        assert "Kettle" in client.get("/").raise_for_status().text  # it needs no reviews
+
+
+def away():
+    """Give addresses where nobody listens."""
+    return {f"{name.upper()}_URL": f"http://127.0.0.1:{free_port()}/v1" for name in services.NAMES[1:]}

@@ -3,17 +3,12 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.storefront import services
-from tests.storefront.settings import storefront
-from tests.storefront.shop import Shop, database
+from tests.storefront.shop import Shop
 from tests.support import toolchains
-from tests.support.environments import surroundings
-from tests.support.providers.process import answering, free_port
 
 BROWSER = Path(__file__).parent / "browser"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -34,13 +29,16 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
-def walks(folder: Path, browser: str) -> dict[str, Walk]:
+def walks(shops: tuple[Shop, Shop], folder: Path, browser: str, *, go: bool) -> dict[str, Walk]:
     """Go both ways through the shop in one database, and on services."""
-    with storefront(folder) as (without, beside):
-        with services.running(beside, services.NAMES, "walk") as variables, _shop(beside, "services", variables) as url:
-            on_services = walk(url, browser, folder / "screenshots" / "services")
-        with _shop(without, "monolith", {}) as url:
-            return {"monolith": walk(url, browser, folder / "screenshots" / "monolith"), "services": on_services}
+    without, beside = shops
+    with (
+        services.running(beside, services.NAMES, "walk", go=go) as variables,
+        beside.serving("walk", "services", variables) as url,
+    ):
+        on_services = walk(url, browser, folder / "services")
+    with without.serving("walk", "monolith", {}) as url:
+        return {"monolith": walk(url, browser, folder / "monolith"), "services": on_services}
 
 
 def walk(url: str, browser: str, screenshots: Path) -> Walk:
@@ -53,16 +51,3 @@ def walk(url: str, browser: str, screenshots: Path) -> Walk:
     lines = done.stdout.splitlines()
     found = json.loads(lines[-1]) if lines else {"steps": 0, "wrong": [done.stderr]}
     return Walk(found["steps"], found["wrong"], screenshots)
-
-
-@contextmanager
-def _shop(shop: Shop, settings: str, variables: Mapping[str, str]) -> Iterator[str]:
-    own = f"walk_{settings}"
-    shop.server.execute(f"CREATE DATABASE {own}")
-    told = {**variables, **database(shop.server, own), "DJANGO_SETTINGS_MODULE": f"shop.settings.{settings}"}
-    for command in ("migrate", "demo"):
-        shop.environment.run("manage.py", command, "--verbosity=0", cwd=shop.folder, **told)
-    port, environment = free_port(), surroundings(**told, DEBUG="1")
-    serve = shop.environment.command("manage.py", "runserver", "--noreload", str(port))
-    with answering(serve, port, shop.folder.with_name(f"{own}.log"), environment, shop.folder) as url:
-        yield url

@@ -6,6 +6,7 @@ text = "title"                       # a field that takes any text, …
 longest = 120                        # … of so many characters at most
 nullable = "customer"                # a field that may be null, and is neither a text nor a truth value
 rising = [1700, 1815, 1906, 1912]    # four values of it
+distinct = "customer_id"             # a whole number that is another one in each item, where one must be
 new = { product = 7, stars = 4 }     # what a new item needs beside these two
 sample = { … }                       # an item that comes back as it was sent
 written_otherwise = { … }            # values of the sample as a filter may write them too
@@ -18,7 +19,9 @@ new = { name = "Ada" }
 """
 
 import tomllib
+import uuid
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +38,7 @@ class Described:
     longest: int
     nullable: str
     rising: list[Any]
+    distinct: str | None = None
     new: dict[str, Any] = field(default_factory=dict)
     sample: dict[str, Any]
     written_otherwise: dict[str, Any] = field(default_factory=dict)
@@ -54,9 +58,11 @@ class Items:
         self.client, self.told, self.mark = client, told, mark
         self.path = f"/{told.collection}"
         self._needed = needed
+        self._numbers = count(uuid.uuid4().int % 2**48)
 
     def body(self, text: str, /, **fields: Any) -> dict[str, Any]:
-        return {**self.told.new, **self._needed, self.told.text: f"{self.mark}{text}", **fields}
+        distinct = {self.told.distinct: next(self._numbers)} if self.told.distinct else {}
+        return {**self.told.new, **self._needed, **distinct, self.told.text: f"{self.mark}{text}", **fields}
 
     def ranked(self, text: str, rank: int | None) -> dict[str, Any]:
         return self.body(text, **{self.told.nullable: None if rank is None else self.told.rising[rank]})

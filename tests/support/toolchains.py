@@ -17,26 +17,37 @@ from devstack.cache.artifacts import cache, cache_locked
 
 MAKE_SECONDS: Final = 500
 GO: Final = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-UNREACHABLE: Final = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT")
+UNREACHABLE: Final = re.compile(
+    r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT"  # npm
+    r"|dial tcp: .*(?:no such host|connection refused|network is unreachable|i/o timeout)"  # Go
+)
+GO_FOLDER: Final = "/usr/local/go/bin"  # where Go's own archive puts it, which is not on every PATH
 SOURCES: Final = {".mjs", ".json", ".go", ".mod", ".sum"}
 
 
-def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> None:
-    """Skip the test where a toolchain is missing or older than wanted."""
+def found(program: str) -> str | None:
+    """Return the program's path: on PATH, or where Go's archive puts it; None where there is none."""
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), GO_FOLDER)))
+
+
+def need(program: str, asked: list[str], wanted: tuple[int, ...], whom: str) -> str:
+    """Return the program's path; skip the test where the toolchain is missing or older than wanted."""
     newer = f"{whom} needs {program} {'.'.join(map(str, wanted))} or newer"
-    if shutil.which(program) is None:
+    path = found(program)
+    if path is None:
         pytest.skip(f"{program} is not installed: {newer}")
-    said = subprocess.run([program, *asked], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    said = subprocess.run([path, *asked], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     if tuple(map(int, re.findall(r"\d+", said)))[: len(wanted)] < wanted:
         pytest.skip(f"{program} is {said}: {newer}")
+    return path
 
 
 def go(source: Path, program: str, whom: str, also: Sequence[str] = ()) -> str:
     """Return the path of a Go program; downloads and builds it once. `also`: patterns of files in folders."""
     wanted = re.search(r"^go (\d+)\.(\d+)", (source / "go.mod").read_text(), re.MULTILINE)
     assert wanted is not None
-    need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), whom)
-    return str(made(source, ["go", "build", "-o", program, "."], also, **GO) / program)
+    compiler = need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), whom)
+    return str(made(source, [compiler, "build", "-o", program, "."], also, **GO) / program)
 
 
 def made(source: Path, command: list[str], also: Sequence[str] = (), **environment: str) -> Path:

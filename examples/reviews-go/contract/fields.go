@@ -3,7 +3,6 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,8 @@ type Field struct {
 	Kind        Kind
 	Null        bool
 	Least, Most int        // of the number, or of the text's length; no bounds where Most is 0
-	Initial     func() any // of a new item whose client gives none; nil: it must be given
+	Initial     func() any // of a new item whose client gives none; nil: it must be given, unless it is generated
+	Generated   bool       // by the sequence of its column, where the client gives none
 }
 
 // A Row has int64, string, bool, time.Time and nil by column.
@@ -90,35 +90,32 @@ func (f Field) value(given any) (value any, wrong string) {
 	return value, ""
 }
 
-// A Kind reads a value from JSON, or from the text in a URL; selected is the column as it is scanned.
+// A Kind reads a value from JSON, or from the text in a URL. With selected a column is scanned, and with compared a value
+// stands in a filter: any bigint does, whatever integers the column is of.
 type Kind struct {
-	expects, selected string
-	read              func(given any) (any, bool)
+	expects, selected, compared string
+	read                        func(given any) (any, bool)
 }
 
 var (
-	Integer = Kind{"a whole number", "%[1]s::bigint AS %[1]s", func(given any) (any, bool) {
+	Integer = Kind{"a whole number", "%[1]s::bigint AS %[1]s", "%s::bigint", func(given any) (any, bool) {
 		value, err := strconv.ParseInt(plain(given), 10, 64)
 		return value, err == nil
 	}}
-	Boolean = Kind{"true or false", "%s", func(given any) (any, bool) {
+	Boolean = Kind{"true or false", "%s", "%s", func(given any) (any, bool) {
 		if value, is := given.(bool); is {
 			return value, true
 		}
 		return plain(given) == "true", plain(given) == "true" || plain(given) == "false"
 	}}
-	Text = Kind{"a text without NUL", "%s", func(given any) (any, bool) {
+	Text = Kind{"a text without NUL", "%s", "%s", func(given any) (any, bool) {
 		value, is := given.(string)
 		return value, is && utf8.ValidString(value) && !strings.Contains(value, "\x00")
 	}}
-	Moment = Kind{"a time with its offset, as in 2026-01-31T12:00:00Z", "%s", func(given any) (any, bool) {
+	Moment = Kind{"a time with its offset, as in 2026-01-31T12:00:00Z", "%s", "%s", func(given any) (any, bool) {
 		value, err := time.Parse(time.RFC3339Nano, plain(given))
 		return value.Truncate(time.Microsecond), err == nil
 	}}
-	ID = Kind{"a UUID", "%[1]s::text AS %[1]s", func(given any) (any, bool) {
-		return strings.ToLower(plain(given)), uuid.MatchString(plain(given))
-	}}
-	uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
 func plain(given any) string {

@@ -24,16 +24,16 @@ const (
 // A query is what a request for a list asks for, in SQL. Everything that a client gives is an argument of it, but for
 // names, which are the collection's own.
 type query struct {
-	collection *Collection
-	where      string
-	args       []any
-	compared   int
-	sort       []sorted
-	fields     []string
-	limit      int
-	offset     int
-	after      []any // the values of sort in the row that the page begins behind
-	count      bool
+	collection  *Collection
+	where       string
+	args        []any
+	comparisons int
+	sort        []sorted
+	fields      []string
+	limit       int
+	offset      int
+	after       []any // the values of sort in the row that the page begins behind
+	count       bool
 }
 
 type sorted struct {
@@ -131,6 +131,10 @@ func (q *query) arg(value any) string {
 	return "$" + strconv.Itoa(len(q.args))
 }
 
+func (q *query) compared(f Field, value any) string {
+	return fmt.Sprintf(f.Kind.compared, q.arg(value))
+}
+
 func (q *query) parameter(name, text string) (string, error) {
 	field, lookup := name, "exact"
 	if at := strings.LastIndex(name, "__"); at > 0 {
@@ -197,7 +201,7 @@ func (q *query) compare(name, lookup string, given any, where string) (string, e
 	if !known {
 		return "", notValid(where, "no such parameter, and no such field of this collection")
 	}
-	if q.compared++; q.compared > mostComparisons {
+	if q.comparisons++; q.comparisons > mostComparisons {
 		return "", notValid("filter", fmt.Sprintf("more than %d comparisons", mostComparisons))
 	}
 	if search, is := searches[lookup]; is {
@@ -246,7 +250,7 @@ func (q *query) values(f Field, given []any, where string) ([]string, error) {
 		if !ok {
 			return nil, notValid(where, "expected "+f.Kind.expects+"; null is asked for with isnull")
 		}
-		arguments[i] = q.arg(value)
+		arguments[i] = q.compared(f, value)
 	}
 	return arguments, nil
 }
@@ -317,16 +321,19 @@ func (q *query) behind(sort []sorted, after []any) string {
 	if len(sort) == 0 {
 		return "FALSE"
 	}
-	column, value, rest := sort[0].Name, after[0], q.behind(sort[1:], after[1:])
+	column, value, rest := sort[0].Name, "", q.behind(sort[1:], after[1:])
+	if after[0] != nil {
+		value = q.compared(sort[0].Field, after[0])
+	}
 	switch {
-	case value == nil && sort[0].falling:
+	case after[0] == nil && sort[0].falling:
 		return fmt.Sprintf("(%[1]s IS NULL AND %[2]s OR %[1]s IS NOT NULL)", column, rest)
-	case value == nil:
+	case after[0] == nil:
 		return fmt.Sprintf("(%s IS NULL AND %s)", column, rest)
 	case sort[0].falling:
-		return fmt.Sprintf("(%[1]s = %[2]s AND %[3]s OR %[1]s < %[2]s)", column, q.arg(value), rest)
+		return fmt.Sprintf("(%[1]s = %[2]s AND %[3]s OR %[1]s < %[2]s)", column, value, rest)
 	}
-	return fmt.Sprintf("(%[1]s = %[2]s AND %[3]s OR %[1]s > %[2]s OR %[1]s IS NULL)", column, q.arg(value), rest)
+	return fmt.Sprintf("(%[1]s = %[2]s AND %[3]s OR %[1]s > %[2]s OR %[1]s IS NULL)", column, value, rest)
 }
 
 func decode(text []byte) (value any, err error) {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from devstack.cache.artifacts import cache, cache_locked
+from tests.support import toolchains
 from tests.support.providers.process import answering, free_port
 
 MODULE = "github.com/stripe/stripe-mock"
@@ -23,7 +24,7 @@ def built() -> Path:
     program = folder / "stripe-mock"
     if program.is_file():
         return program
-    go = shutil.which("go")
+    go = toolchains.found("go")
     if go is None:
         pytest.skip("stripe-mock: there is no Go here to build it")
     with cache_locked():

@@ -18,7 +18,10 @@ ALIAS = "reviews"
 EXAMPLE = CHECKOUT / "examples" / "reviews-go"
 SOURCES = ("contract/*.go", "migrations/*.sql", "schemas/*/*.avsc")
 TOKEN = "of a test"
-OWN_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON reviews, kept_answer TO test_service"
+OWN_TABLES = """
+GRANT SELECT, INSERT, UPDATE, DELETE ON reviews, kept_answer TO test_service;
+GRANT USAGE ON SEQUENCE reviews_id_seq TO test_service;
+"""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,15 @@ class Reviews:
         return {"Authorization": f"Bearer {TOKEN}"}
 
 
+def built() -> str:
+    """Return the program, which is built where that was not done yet; skip the test where it cannot be."""
+    return toolchains.go(EXAMPLE, "reviews", "the service of reviews", SOURCES)
+
+
 @contextmanager
 def running(server: Server, folder: Path) -> Iterator[Reviews]:
-    """Build it where that was not done yet, migrate its database and start it, as its README says."""
-    program = toolchains.go(EXAMPLE, "reviews", "the service of reviews", SOURCES)
+    """Migrate a database for it and start it, as its README says."""
+    program = built()
     with server.empty() as database:
         migrate(program, database)
         environment = os.environ | {"DATABASE_URL": database.service_url, "TOKEN": TOKEN, "LISTEN": "127.0.0.1:0"}

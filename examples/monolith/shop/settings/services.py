@@ -35,6 +35,8 @@ DATABASE_ROUTERS = ["waybill.rest_backend.router.ServiceRouter"]
 MIDDLEWARE = [
     "waybill.rest_backend.middleware.incoming.pass_on",
     *MIDDLEWARE,
+    "waybill.rest_backend.middleware.own_writes.read_own_writes",
+    "waybill.rest_backend.middleware.unavailable.UnavailablePage",
     "waybill.rest_backend.middleware.form_versions.keep_form_versions",
     "waybill.rest_backend.middleware.form_errors.FormErrors",
 ]
