@@ -206,6 +206,30 @@ def test_a_change_by_somebody_else_is_not_overwritten(shelf):
     assert (mine.pages, books(title="Notes").get().notes) == (99, "mine")
 
 
+def test_bulk_update_writes_each_row_in_the_version_that_was_read(shelf):
+    first, second = books().order_by("pk")[:2]
+    first.pages, first.notes, second.pages, second.notes = 30, None, 40, "thin"
+    with CaptureQueriesContext(connections[ALIAS]) as caught:
+        assert Book.objects.using(ALIAS).bulk_update([first, second], ["pages", "notes"]) == 2
+    assert [query["sql"] for query in caught] == [f"PATCH /library_book/{book.pk}" for book in (first, second)]
+    assert list(books().order_by("pk").values_list("pages", "notes")[:2]) == [(30, None), (40, "thin")]
+    other = threading.Thread(target=lambda: books(pk=second.pk).update(pages=99))
+    other.start()
+    other.join()
+    first.pages, second.pages = 31, 41
+    with pytest.raises(StaleVersion):
+        Book.objects.using(ALIAS).bulk_update([first, second], ["pages"])
+    assert list(books().order_by("pk").values_list("pages", flat=True)[:2]) == [31, 99]
+
+
+def test_bulk_update_with_a_calculated_value_is_refused_before_any_call(shelf):
+    first, second = books().order_by("pk")[:2]
+    first.pages, second.pages = 30, F("pages") + 1
+    with CaptureQueriesContext(connections[ALIAS]) as caught, pytest.raises(NotSupportedError, match="pages"):
+        Book.objects.using(ALIAS).bulk_update([first, second], ["pages"])
+    assert list(caught) == []
+
+
 def test_a_row_that_changes_between_search_and_update_is_written_only_if_it_still_matches(shelf):
     def meanwhile(**values):
         """Change the row in another thread before the first PATCH."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
@@ -21,7 +21,11 @@ from waybill.rest_backend.request import Count, Sort
 class SQLCompiler(django.SQLCompiler):
     """Reads."""
 
-    def execute_sql(
+    connection: Any  # this backend's
+    elide_empty: bool
+    query: Any  # of whatever kind; the stubs leave out what Django's compilers read of it
+
+    def execute_sql(  # pyright: ignore[reportIncompatibleMethodOverride] - overloads in the stubs
         self, result_type: str = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
     ) -> Any:
         """Return rows as Django's compilers do: lists of rows for MULTI, one row for SINGLE."""
@@ -149,9 +153,9 @@ class SQLCompiler(django.SQLCompiler):
         base = self.query.get_initial_alias()
         found: dict[str, Sort] = {}
         for one in ordered:
-            expression = one.expression
+            expression: Any = one.expression
             if isinstance(expression, Ref):
-                expression = expression.source
+                expression = cast("Any", expression).source
             if not isinstance(expression, Col):
                 raise NotSupportedError(f"ordering by {expression} is not supported by services")
             column = self._path(expression, base)
@@ -165,7 +169,7 @@ class SQLCompiler(django.SQLCompiler):
 
     def _path(self, expression: Col, base: str) -> str:
         """Return what a service knows a column by; of a related row, where it takes paths, by the relations to it."""
-        names = [expression.target.column]
+        names = [str(expression.target.column)]
         alias = str(expression.alias)
         conditions = Conditions(self.query, self.connection)
         while alias != base:
@@ -190,9 +194,10 @@ def _chunks(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _is_count_star(expression: Any) -> bool:
-    if not isinstance(expression, CountExpression) or expression.distinct or expression.filter:
+    if not isinstance(expression, CountExpression):
         return False
-    return isinstance(expression.get_source_expressions()[0], Star)
+    counted = cast("Any", expression)
+    return not (counted.distinct or counted.filter) and isinstance(counted.get_source_expressions()[0], Star)
 
 
 class SQLAggregateCompiler(SQLCompiler):

@@ -2,16 +2,17 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from django.db import NotSupportedError
-from django.db.models import Model, Q
+from django.db.models import Case, Model, Q, Value
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import compiler as django
 from django.db.models.sql.constants import ROW_COUNT
 
 from waybill.rest.filters import MOST_VALUES, NOTHING, Compare
+from waybill.rest_backend.compiler.conditions import Conditions
 from waybill.rest_backend.compiler.reads import SQLCompiler
 from waybill.rest_backend.errors import RefusedWrite, StaleVersion
 from waybill.rest_backend.operations import as_json
@@ -20,10 +21,12 @@ from waybill.rest_backend.request import Delete, Insert, Row, Update
 MOST_TRIES: Final = 5  # of an update whose row others change all the time
 
 
-class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
+class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):  # pyright: ignore[reportIncompatibleMethodOverride] - Django too
     """Inserts."""
 
-    def execute_sql(self, returning_fields: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    query: Any
+
+    def execute_sql(self, returning_fields: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return, for each row, the values that the service gave."""
         query = self.query
         if query.on_conflict:
@@ -43,7 +46,7 @@ class SQLInsertCompiler(django.SQLInsertCompiler, SQLCompiler):
         values = [tuple(row[field.column] for field in returning_fields) for row in found]
         columns = [field.get_col(meta.db_table) for field in returning_fields]
         converters = self.get_converters(columns)
-        return list(self.apply_converters(values, converters)) if converters else values
+        return [tuple(one) for one in self.apply_converters(values, converters)] if converters else values
 
     def _row(self, fields: Sequence[Any], each: Any) -> Row:
         values = {field: self.pre_save_val(field, each) for field in fields}
@@ -95,19 +98,63 @@ class _Writing(SQLCompiler):
         return [(key, self.connection.version_of(resource, key)) for key in dict.fromkeys(row[0] for row in rows)]
 
 
-class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
+@dataclass(frozen=True, slots=True)
+class _ByKey:
+    """A column's values by the row's key, and that of all other rows."""
+
+    values: dict[str, Any]
+    default: Any
+
+    def of(self, key: Any) -> Any:
+        return self.values.get(str(key), self.default)
+
+
+class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):  # pyright: ignore[reportIncompatibleMethodOverride] - Django too
     """Updates."""
 
-    def execute_sql(self, result_type: str = ROW_COUNT) -> int:
+    query: Any
+
+    def execute_sql(self, result_type: str = ROW_COUNT) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return how many rows there were."""
         query = self.query
-        values = {field.column: self._ready(field, value) for field, _, value in query.values}
-        if not values and not query.related_updates:
+        values, of_rows = self._values()
+        if not query.values and not query.related_updates:
             return 0
         resource = self._resource()
         keys = self._keys()
-        updated = sum(self._update(Update(resource, key, values, version)) for key, version in keys) if values else 0
+        updates = (
+            Update(resource, key, values | {column: one.of(key) for column, one in of_rows.items()}, version)
+            for key, version in keys
+        )
+        updated = sum(map(self._update, updates)) if query.values else 0
         return max(updated, self._update_parents([key for key, _ in keys]))
+
+    def _values(self) -> tuple[dict[str, Any], dict[str, "_ByKey"]]:
+        """Return the values by column: those of all rows, and those that each row has of its own. Calls nothing."""
+        query = self.query
+        inherited = [(field, value) for rows in query.related_updates.values() for field, _, value in rows]
+        for field, value in inherited:
+            self._ready(field, value)  # raises, before this table is written
+        own = [(field, value) for field, _, value in query.values]
+        return (
+            {field.column: self._ready(field, value) for field, value in own if not isinstance(value, Case)},
+            {field.column: self._by_key(field, value) for field, value in own if isinstance(value, Case)},
+        )
+
+    def _by_key(self, field: Any, case: Case) -> "_ByKey":
+        """Return the values of CASE WHEN key = … THEN value …: what bulk_update() makes."""
+        key, conditions = self._resource().key, Conditions(self.query, self.connection)
+        found: dict[str, Any] = {}
+        for when in case.cases:
+            match conditions.of(when.condition), when.result:
+                case Compare(column, "exact", value), Value() as result if column == key:
+                    found.setdefault(str(value), self._ready(field, result.value))
+                case _:
+                    raise NotSupportedError(
+                        f"Case() as the value of {field.name} is supported by services with one value for each key"
+                    )
+        default = case.default.value if isinstance(case.default, Value) else case.default
+        return _ByKey(found, self._ready(field, default))
 
     def _update(self, update: Update) -> int:
         """Write a row. One that was searched for and changed since must match still, as in SQL, or is none of ours."""
@@ -157,10 +204,12 @@ class SQLUpdateCompiler(django.SQLUpdateCompiler, _Writing):
         return as_json(field.get_db_prep_save(value, connection=self.connection))
 
 
-class SQLDeleteCompiler(django.SQLDeleteCompiler, _Writing):
+class SQLDeleteCompiler(django.SQLDeleteCompiler, _Writing):  # pyright: ignore[reportIncompatibleMethodOverride] - Django too
     """Deletes."""
 
-    def execute_sql(self, result_type: str = ROW_COUNT, **_options: Any) -> int:
+    query: Any
+
+    def execute_sql(self, result_type: str = ROW_COUNT, **_options: Any) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return how many rows were deleted."""
         resource = self._resource()
         keys = self._keys()
