@@ -80,6 +80,11 @@ model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep"
 storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and half and half (ARGS=--without-go)
 	@exec $(RUN) tests.storefront $(ARGS)
 
+.PHONY: containers
+containers: .venv/.synced ## Build the images, confirm an order in docker-compose.kafka.yml, take it down (podman, root)
+	@.venv/bin/uv sync --quiet --frozen --inexact --group containers
+	@exec $(RUN) tests.containers
+
 .PHONY: bench-saga
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)
 	@exec $(RUN) benchmarks.saga $(ARGS)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, pages, problems, reference, saga, tables
+from catalogue import asyncapi, book, pages, problems, reference, saga, tables, workflows
 from devstack import manifests
 from devstack.folder import CHECKOUT
 from waybill.contracts import generate
@@ -41,6 +41,7 @@ def committed() -> dict[Path, str]:
         **reference.pages(),
         saga.PAGE: saga.page(),
         saga.TABLE: saga.derived().in_json(),
+        **workflows.workflows(),
     }
 
 

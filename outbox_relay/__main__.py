@@ -5,7 +5,10 @@ Each imports only what it needs: the command starts in half the time that both w
 
 import sys
 
+from waybill.runtime.signals import end_while_starting
+
 if __name__ == "__main__":
+    end_while_starting()
     if sys.argv[1:]:
         from outbox_relay.cli.entry import main
     else:

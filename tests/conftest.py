@@ -1,6 +1,7 @@
 """Fixtures on real parts. One stack a session: PostgreSQL, Kafka, registry and every program of the system.
 
-Tests marked `slow` run with `--slow` (`make test-all`), and where they are asked for by file, by id or with `-m`.
+Tests marked `slow` run with `--slow` (`make test-all`), and where they are asked for by file, by id or with `-m`. Those
+marked `containers` build images, and run only where `-m` names them.
 `WAYBILL_TEST_STACK=containers` takes PostgreSQL, Kafka and the registry from testcontainers instead of local parts.
 """
 
@@ -42,13 +43,19 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests that nobody asked for; of a whole run, files with many slow ones come first."""
+    if "containers" not in (config.getoption("-m") or ""):
+        leave_out({item for item in items if item.get_closest_marker("containers")}, config, items)
     slow = {item for item in items if item.get_closest_marker("slow")}
     if takes_slow(config):
         slow_of = Counter(item.path for item in slow)
         items.sort(key=lambda item: -slow_of[item.path])
         return
     named = {file.resolve() for file in (Path(given.partition("::")[0]) for given in config.args) if file.is_file()}
-    left_out = {item for item in slow if item.path not in named}
+    leave_out({item for item in slow if item.path not in named}, config, items)
+
+
+def leave_out(left_out: set[pytest.Item], config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take tests out of the run, and have pytest count them."""
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
 

@@ -2,7 +2,10 @@
 
 import sys
 
+from waybill.runtime.signals import end_while_starting
+
 if __name__ == "__main__":
+    end_while_starting()
     if sys.argv[1:2] == ["contracts"]:
         from waybill.contracts.command import main as contracts
 

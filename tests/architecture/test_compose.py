@@ -382,3 +382,26 @@ def test_no_relay_is_woken_by_a_name_that_would_be_looked_up_at_every_commit():
 def test_kafka_creates_no_topic_by_itself():
     assert topics()
     assert environment("kafka")["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+@pytest.mark.parametrize("name", [name for name, one in COMPOSED.items() if "build" in one])
+def test_our_containers_can_write_in_tmp_and_their_volumes_alone_and_have_no_rights(name):
+    one = COMPOSED[name]
+    assert one["read_only"] is True
+    assert one["tmpfs"] == ["/tmp:size=64m"]
+    assert one["cap_drop"] == ["ALL"]
+    assert one["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_image_runs_as_a_user_that_kubernetes_can_tell_from_root():
+    dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
+    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == ["10001"] * 2
+    assert "useradd --system --uid 10001 " in dockerfile
+
+
+def test_a_program_hears_its_signals_itself():
+    """Without an `init` before it, a program is its container's first process, and ends by its own handler."""
+    assert [name for name, one in COMPOSED.items() if "init" in one] == []
+    for package in ("waybill", "outbox_relay"):
+        main = (CHECKOUT / package / "__main__.py").read_text()
+        assert main.index("end_while_starting()\n") < main.index(".program"), package
