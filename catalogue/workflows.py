@@ -11,14 +11,16 @@ from typing import Final
 import grimp
 
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES, Service
+from devstack.services import EVERY, Service
 
 FOLDER: Final = CHECKOUT / ".github" / "workflows"
 LIBRARY: Final = ("schemas", "waybill", "outbox_relay")
-# What runs a service: `python -m waybill SERVICE …` and its relay.
-PROGRAMS: Final = ("waybill.__main__", "outbox_relay.__main__")
+# What runs a service: `python -m waybill SERVICE …`, and its relay where it writes events.
+PROGRAM: Final = "waybill.__main__"
+RELAY: Final = "outbox_relay.__main__"
 # What every service's tests and image stand on, besides what it imports.
 ALWAYS: Final = (
+    "schemas/**",  # read by topic, whoever imports the classes
     *("services.toml", "pyproject.toml", "uv.lock", "Makefile"),
     *("deploy/Dockerfile", "deploy/Dockerfile.dockerignore", "deploy/ready.py"),
     *("devstack/**", "waybill/testing/**", "tests/**"),
@@ -65,7 +67,7 @@ jobs:
 """
 
 
-def workflows(services: Iterable[Service] = SERVICES.values()) -> dict[Path, str]:
+def workflows(services: Iterable[Service] = EVERY.values()) -> dict[Path, str]:
     """Return the text of every service's workflow, as it should be."""
     every = tuple(services)
     graph = grimp.build_graph(*LIBRARY, *(service.package for service in every))
@@ -77,15 +79,16 @@ def workflow(graph: grimp.ImportGraph, service: Service, every: Iterable[Service
     others = [f"!tests/unit/{other.package}/**" for other in every if other != service]
     own = f".github/workflows/{service.name}.yml"
     listed = "\n".join(
-        f'      - "{path}"' for path in (*folders(reached(graph, service.package)), *ALWAYS, *others, own)
+        f'      - "{path}"' for path in dict.fromkeys([*folders(reached(graph, service)), *ALWAYS, *others, own])
     )
     return WORKFLOW.replace("PATHS", listed).replace("PACKAGE", service.package).replace("NAME", service.name)
 
 
-def reached(graph: grimp.ImportGraph, package: str) -> set[str]:
+def reached(graph: grimp.ImportGraph, service: Service) -> set[str]:
     """Return every module that a service's programs import, even indirectly, and its own."""
     found: set[str] = set()
-    waiting = {package, *graph.find_descendants(package), *PROGRAMS}
+    programs = {PROGRAM, *({RELAY} if "relay" in service.programs else ())}
+    waiting = {service.package, *graph.find_descendants(service.package), *programs}
     while waiting:
         module = waiting.pop()
         found.add(module)

@@ -17,6 +17,7 @@ from waybill.observability.telemetry import configure_logging
 from waybill.runtime import reports
 from waybill.runtime.django_settings import Web, configure_django
 from waybill.runtime.settings import Settings, read
+from waybill.runtime.signals import end_while_starting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 NAME = "console_service"
@@ -103,4 +104,5 @@ def rebuild(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    end_while_starting()
     main(sys.argv[1:])

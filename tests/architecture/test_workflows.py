@@ -8,7 +8,7 @@ import yaml
 
 from catalogue import workflows
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES
+from devstack.services import EVERY
 from tests.support import toolchains
 from tests.support.reaching import reaching
 
@@ -31,21 +31,26 @@ def started_by(changed: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
+@pytest.mark.parametrize("service", EVERY.values(), ids=lambda service: service.name)
 def test_a_change_in_a_service_starts_its_own_workflow_alone(service):
-    for changed in (f"{service.package}/domain.py", f"tests/unit/{service.package}/test_new.py"):
+    for changed in (f"{service.package}/settings.py", f"tests/unit/{service.package}/test_new.py"):
         assert started_by(changed) == {service.name}, changed
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        *("waybill/outbox/append.py", "outbox_relay/relay/session.py", "schemas/order.events.v1/OrderPlaced.v1.avsc"),
+        *("waybill/outbox/append.py", "waybill/__main__.py", "schemas/order.events.v1/OrderPlaced.v1.avsc"),
         *("uv.lock", "deploy/Dockerfile", "devstack/parts.py", "services.toml", "tests/integration/test_worker.py"),
     ],
 )
 def test_a_change_in_what_all_stand_on_starts_all(changed):
-    assert started_by(changed) == set(SERVICES)
+    assert started_by(changed) == set(EVERY)
+
+
+def test_a_change_in_the_relay_starts_those_that_have_one():
+    with_relay = {name for name, service in EVERY.items() if "relay" in service.programs}
+    assert with_relay <= started_by("outbox_relay/relay/program/serving.py")
 
 
 @pytest.mark.parametrize("changed", ["docs/tour.md", "waybill/rest_backend/base.py", "examples/saga/README.md"])
@@ -78,13 +83,14 @@ def test_every_action_is_pinned_by_its_commit():
 
 
 def test_there_is_no_workflow_of_a_service_that_is_gone():
-    assert {path.stem for path in workflows.FOLDER.glob("*.yml")} == {*SERVICES, "contracts"}
+    assert {path.stem for path in workflows.FOLDER.glob("*.yml")} == {*EVERY, "contracts"}
 
 
-@pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
+@pytest.mark.parametrize("service", EVERY.values(), ids=lambda service: service.name)
 def test_the_tests_that_a_workflow_runs_are_the_services_own_and_others(service):
     files = reaching(service.package)
-    assert {file for file in files if file.startswith(f"tests/unit/{service.package}/")}
+    own = (f"tests/unit/{service.package}/", f"tests/integration/{service.name}/")
+    assert [file for file in files if file.startswith(own)]
     assert all((CHECKOUT / file).is_file() for file in files)
 
 

@@ -8,13 +8,13 @@ import sys
 import grimp
 
 from devstack.folder import CHECKOUT
-from devstack.services import SERVICES
+from devstack.services import EVERY
 
-PACKAGES = ("tests", "schemas", "waybill", "outbox_relay", *(service.package for service in SERVICES.values()))
+PACKAGES = ("tests", "schemas", "waybill", "outbox_relay", *(service.package for service in EVERY.values()))
 
 
 def reaching(package: str) -> list[str]:
-    """Return the files, and the folder of the package's unit tests first."""
+    """Return the files, in alphabetical order."""
     graph = grimp.build_graph(*PACKAGES)
     modules = {package, *graph.find_descendants(package)}
     reached = {test for module in modules for test in graph.find_downstream_modules(module)}
