@@ -85,6 +85,11 @@ containers: .venv/.synced ## Build the images, confirm an order in docker-compos
 	@.venv/bin/uv sync --quiet --frozen --inexact --group containers
 	@exec $(RUN) tests.containers
 
+.PHONY: console-tests
+console-tests: .venv/.synced ## Go through a night shift in a browser and in a terminal (ARGS="--only relay")
+	@.venv/bin/uv sync --quiet --frozen --inexact --group browser
+	@exec $(RUN) tests.console $(ARGS)
+
 .PHONY: bench-saga
 bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)
 	@exec $(RUN) benchmarks.saga $(ARGS)
@@ -96,6 +101,10 @@ bench-relay: .venv/.synced ## Measure the relay against Debezium and others (ARG
 .PHONY: bench-overload
 bench-overload: .venv/.synced ## Measure what a web program answers at twice the load that it can take (ARGS=--quick)
 	@exec $(RUN) benchmarks.overload $(ARGS)
+
+.PHONY: bench-api
+bench-api: .venv/.synced ## Measure the order service's POST and GET against bare views (ARGS=--quick)
+	@exec $(RUN) benchmarks.api $(ARGS)
 
 .PHONY: bench-storefront
 bench-storefront: .venv/.synced ## Measure the webshop's pages in one database and on services (ARGS=--quick)

@@ -54,6 +54,7 @@ class Stage:
     disk: Disk
     points: Path
     wrapper: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
     extra: list[subprocess.Popen[bytes]] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -171,13 +172,13 @@ class Stage:
     def _rewired(self, part: Part) -> Part:
         environment = {**part.environment}
         if "waybill" in part.command or "outbox_relay" in part.command:
-            environment |= SETTINGS | self.clock.environment(part.name)
+            environment |= {**self.settings, **self.clock.environment(part.name)}
             environment["WAYBILL_FAIL_POINTS"] = str(self.points)
             if part.name.endswith(".consumer"):
                 environment["WAYBILL_KAFKA_PROPERTIES_FILE"] = str(self.folder.run / "kafka.properties")
             part = replace(part, command=(part.command[0], "-m", *self.wrapper, *part.command[2:]))
         if part.name == "provider":
-            environment |= SETTINGS
+            environment |= self.settings
         if part.name == "postgres":
             part = replace(part, command=(*part.command, f"--max_connections={CONNECTIONS}"))
         if self.links is None:
@@ -238,7 +239,9 @@ def _start(stage: Stage, chosen: Sequence[str], homes: Mapping[str, Path], proxy
 
 
 @contextmanager
-def running(home: Path, *, wrapper: tuple[str, ...] = (), services: str = "") -> Iterator[Stage]:
+def running(
+    home: Path, *, wrapper: tuple[str, ...] = (), services: str = "", settings: Mapping[str, str] = SETTINGS
+) -> Iterator[Stage]:
     """Start the stack in a folder; stops it and wipes its data whatever happens."""
     folder = Folder(home)
     chosen = parts.select(services)
@@ -253,7 +256,7 @@ def running(home: Path, *, wrapper: tuple[str, ...] = (), services: str = "") ->
     (folder.run / "kafka.properties").write_text(f"max.poll.interval.ms={MAX_POLL_SECONDS * 1000}\n")
     stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home)})
     with Clock.made(folder.run) as clock, Disk.mounted(folder.postgres.parent) as disk:
-        stage = Stage(stack, folder, site, links, clock, disk, points, wrapper)
+        stage = Stage(stack, folder, site, links, clock, disk, points, wrapper, settings)
         try:
             _start(stage, chosen, homes, proxy)
             yield stage
