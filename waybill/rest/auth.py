@@ -94,6 +94,16 @@ class Bearer(HttpBearer):
         return caller
 
 
+class BearerInLoop(Bearer):
+    """The same for an async endpoint: in the event loop, as it waits for nothing, where ninja would take a thread."""
+
+    is_async = True
+
+    async def __call__(self, request: HttpRequest) -> Caller:  # pyright: ignore[reportIncompatibleMethodOverride] - awaited by ninja's async operations
+        """Return the caller; raises as `Bearer` does."""
+        return super().__call__(request)
+
+
 def subject_of(authorization: str) -> str | None:
     """Return whose token an Authorization header carries; None where it proves nobody. Raises nothing."""
     scheme, _, token = authorization.partition(" ")

@@ -28,7 +28,7 @@ from waybill.database.sqlstate import ErrorClass, classify, one_line
 from waybill.deciders.outcomes import Code, CommandRefused
 from waybill.deciders.service import Service
 from waybill.observability.telemetry import Cause
-from waybill.rest.auth import Bearer, caller_of
+from waybill.rest.auth import Bearer, BearerInLoop, caller_of
 from waybill.rest.middleware.methods import OFFERED, Offer
 from waybill.rest.middleware.requests import plain, request_id_of
 from waybill.rest.middleware.strict_input import StrictParser, refuse_unknown_query
@@ -100,7 +100,8 @@ def serve_api(service: Service, api: ModuleType) -> list[dict[str, str]]:
 def _guard(operation: Any) -> None:
     """Let an operation check query, token and scope before the rest of a request is looked at."""
     facts = facts_of(operation.view_func)
-    operation.auth_callbacks = [Bearer(facts.scope)]
+    bearer = BearerInLoop if operation.is_async else Bearer
+    operation.auth_callbacks = [bearer(facts.scope)]
     if not facts.reads_query:
         refuse_unknown_query(operation, _problem)
 
