@@ -1,9 +1,9 @@
 """What the library is told of the application that uses it, in one place.
 
 Where Django is configured that is its setting `WAYBILL`, a dict with the names below in capitals. Else the environment
-(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`, `WAYBILL_SAGA`, `WAYBILL_PERSONAL`), for programs that know no
-Django in a container; else `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder above
-that has one.
+(`WAYBILL_EVENTS`, `WAYBILL_SCHEMAS`, `WAYBILL_DOCUMENT`, `WAYBILL_SAGA`, `WAYBILL_PERSONAL`), for programs that know
+no Django in a container; else `[tool.waybill]` in the `pyproject.toml` of the working directory or of the next folder
+above that has one.
 
     [tool.waybill]
     service = "bookings"           # of a Django project: the consumer group, and who its records say they are from

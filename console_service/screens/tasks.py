@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
-from outbox_relay.operations.tasks import due, ending
-from outbox_relay.operations.tasks.due import Choice
 
 from console_service.web.action import Action, Asked, Plan, Refused
 from console_service.web.databases import ask, names, topology
 from console_service.web.page import page
 from console_service.web.paging import ROWS, after, cursor
 from outbox_relay.operations.service_programs import refuse_projects
+from outbox_relay.operations.tasks import due, ending
+from outbox_relay.operations.tasks.due import Choice
 from outbox_relay.operations.topology import DependencyDown, UsageError
 from waybill.runtime.reports import (
     CancelTaskRequest,

@@ -12,7 +12,7 @@ from tests.storefront.settings import outcomes, storefront
 from tests.storefront.shop import MONOLITH
 from tests.storefront.walk import chromium, walks
 from tests.support.providers.process import free_port
-from waybill.rest_backend.unavailable import USUAL_SECONDS
+from waybill.rest_backend.middleware.unavailable import USUAL_SECONDS
 
 LEAST_TESTS = 100
 LEAST_FILES = 80

@@ -90,15 +90,17 @@ def test_what_is_not_utf8_is_refused_and_shown_escaped(verb: str, name: str, cap
     assert said.removesuffix("\n").isprintable()
 
 
-REPEATABLE = {
-    "--service", "--type", "--regardless", "--key", "--reason-contains", "--reason-class", "--step", "--why", "--at",
+REPEATABLE = {"--service", "--type", "--regardless", "--key", "--reason-contains", "--reason-class", "--step", "--why"}
+# Of these verbs; others take one.
+REPEATABLE_OF = {
+    "replay": "--event", "dead-letters": "--event", "redrive": "--event", "discard": "--event",
+    "orders": "--at", "tasks": "--task",
 }  # fmt: skip
-EVENTS = {"replay", "dead-letters", "redrive", "discard"}  # these take several events, the others one
 
 
 @pytest.mark.parametrize(("verb", "name"), [one for one in taking_a_value() if one[1].startswith("--")])
 def test_an_option_is_given_once_or_keeps_all_of_its_values(verb: str, name: str, capsys: pytest.CaptureFixture[str]):
-    if name in REPEATABLE or (name == "--event" and verb in EVENTS):
+    if name in REPEATABLE or name == REPEATABLE_OF.get(verb):
         _, _, *example = shlex.split(command.verbs()[verb].example)
         given = command._parser().parse_args([verb, *example, name, "7", name, "8"])
         assert any(held[-2:] == ["7", "8"] for held in vars(given).values() if isinstance(held, list))

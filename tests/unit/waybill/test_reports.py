@@ -21,6 +21,7 @@ SAMPLES = [
     RowDiffers("order", "0198", {"total": 1}, None),
     MessageRedriven("order.events.v1", "a\n\u2028", "order.events.v1/0/7", None, "ValueError: \x00"),
     reports.TaskSettled("order/0198", "refund", {"total": 1}, [{"type": "Refunded", "payload": {"amount": 1}}]),
+    reports.TaskRescheduled("order/0198", "expire_order", "cancel", "2026-11-27T20:00:00Z", "2026-11-27T21:00:00Z"),
     reports.SettlementRefused("nothing is owed"),
     reports.TopicIncomplete("a topic begins at offset 7"),
     ProgramFailed("the connection is lost"),

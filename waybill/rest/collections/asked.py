@@ -20,7 +20,7 @@ OWN: Final = frozenset({"sort", "limit", "offset", "cursor", "fields", "count"})
 EQUAL: Final = ("exact", "in")
 """Lookups that any index of a field answers."""
 ORDERED: Final = (*EQUAL, "lt", "lte", "gt", "gte", "range")
-"""Lookups that an index in the field's own order answers."""
+"""Lookups that a sorted index of the field answers."""
 
 
 @dataclass(frozen=True, slots=True)

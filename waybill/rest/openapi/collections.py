@@ -163,11 +163,11 @@ def _between_commas(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _of_a_list(collection: Collection) -> list[dict[str, Any]]:
     sorts = "|".join(collection.sorted_by)
-    order = {"type": "string", "pattern": f"^(-?({sorts})(,-?({sorts})){{0,{MOST_SORT - 1}}})?$"}
+    sorting = {"type": "string", "pattern": f"^(-?({sorts})(,-?({sorts})){{0,{MOST_SORT - 1}}})?$"}
     tree = {"application/json": {"schema": {"$ref": f"#/components/schemas/{FILTER}"}}}
     return [
         {"in": "query", "name": "filter", "description": "A tree in JSON; it must hold too.", "content": tree},
-        _parameter("sort", order, "Fields between commas, `-` before a falling one; the key comes last by itself."),
+        _parameter("sort", sorting, "Fields between commas, `-` before a falling one; the key comes last by itself."),
         _parameter("limit", _number(MOST_ROWS, USUAL_ROWS), "Rows of the page."),
         _parameter("offset", _number(MOST_OFFSET, 0), "Rows passed over; not with a cursor."),
         _parameter("cursor", {"type": "string"}, "From `next`, not to be made by clients."),
