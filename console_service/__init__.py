@@ -7,7 +7,8 @@ Topics out: none.
     service      who reads the topics: a subscriber that notes a batch at once
     models       the rows of the read model, and who is signed in
     read_model/  from events to rows; all of it anew, from the topics
-    web/         what every page has: sign-in, roles, actions, the other services' databases
+    sign_in/     how one signs in and out
+    web/         what every page has: roles, actions, the other services' databases
     screens/     one module a screen; how to write one stands there
     urls         which screen is where
 

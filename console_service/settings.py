@@ -1,9 +1,21 @@
 """Settings that only the console needs."""
 
-from pydantic import Field
+from typing import NamedTuple, Self
+
+from pydantic import Field, model_validator
 
 from waybill.runtime.settings import Environment
 from waybill.secret_settings import SecretText
+
+
+class Issuer(NamedTuple):
+    """Where one signs in, and as whom the console asks."""
+
+    authorize_url: str
+    token_url: str
+    client_id: str
+    client_secret: str | None
+    scope: str
 
 
 class ConsoleSettings(Environment):
@@ -34,3 +46,32 @@ class ConsoleSettings(Environment):
     console_statement_seconds: int = Field(
         default=5, ge=1, description="Longest that a page waits for one answer of a service's database."
     )
+    console_oidc_authorize_url: str | None = Field(
+        default=None,
+        description="The issuer's authorization endpoint (OpenID Connect), where one then signs in; the console's own "
+        "address there is `https://…/callback`. None: by a token that one has.",
+    )
+    console_oidc_token_url: str | None = Field(default=None, description="The issuer's token endpoint.")
+    console_oidc_client_id: str | None = Field(default=None, description="The console's client id there.")
+    console_oidc_client_secret: SecretText | None = Field(
+        default=None, description="The client's secret; None for a public client. PKCE is used either way."
+    )
+    console_oidc_scope: str = Field(
+        default="openid console:view console:operate console:payload",
+        description="Scopes that are asked for; the issuer gives those that somebody may have.",
+    )
+
+    @property
+    def console_oidc(self) -> Issuer | None:
+        """Return the issuer that one signs in at, where there is one."""
+        urls = self.console_oidc_authorize_url, self.console_oidc_token_url, self.console_oidc_client_id
+        if urls[0] is None or urls[1] is None or urls[2] is None:
+            return None
+        return Issuer(urls[0], urls[1], urls[2], self.console_oidc_client_secret, self.console_oidc_scope)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = self.console_oidc_authorize_url, self.console_oidc_token_url, self.console_oidc_client_id
+        if any(given) and not all(given):
+            raise ValueError("WAYBILL_CONSOLE_OIDC_…: AUTHORIZE_URL, TOKEN_URL and CLIENT_ID belong together")
+        return self

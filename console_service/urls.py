@@ -16,7 +16,8 @@ from console_service.screens import (
     tasks,
     topics,
 )
-from console_service.web import assets, login
+from console_service.sign_in import form, oidc
+from console_service.web import assets
 
 urlpatterns = [
     path("", overview.show, name="overview"),
@@ -43,8 +44,10 @@ urlpatterns = [
     path("relays/do/resume", relays.resume, name="relays-resume"),
     path("topics", topics.show, name="topics"),
     path("audit", audit.show, name="audit"),
-    path("login", login.login, name="login"),
-    path("logout", login.logout, name="logout"),
+    path("login", form.login, name="login"),
+    path("login/start", oidc.start, name="login-start"),
+    path("callback", oidc.callback, name="callback"),
+    path("logout", form.logout, name="logout"),
     path("static/<str:path>", assets.serve, name="asset"),
 ]
 handler403 = "console_service.web.page.forged"

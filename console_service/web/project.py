@@ -52,7 +52,7 @@ def project(*, hosts: Sequence[str], secret_key: str, hours: float, secure: bool
         "SESSION_COOKIE_NAME": f"{prefix}console",
         "SESSION_COOKIE_SAMESITE": "Lax",  # a link from a colleague's message finds one signed in
         "SESSION_COOKIE_SECURE": secure,
-        "SESSION_ENGINE": "console_service.web.sessions",
+        "SESSION_ENGINE": "console_service.sign_in.sessions",
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",

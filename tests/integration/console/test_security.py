@@ -81,7 +81,7 @@ def test_whoever_is_not_signed_in_sees_the_sign_in_page_alone(console_database, 
         address = "/" + re.sub(r"<[^>]+>", "", plain.replace("<str:", "x<"))
         response = client.get(address)
         if getattr(pattern.callback, "for_all", False):
-            assert pattern.name in {"login", "asset"}
+            assert pattern.name in {"login", "login-start", "callback", "asset"}
         else:
             assert response.status_code == 302, address
             assert response.headers["Location"].startswith("/login?next=")

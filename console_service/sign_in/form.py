@@ -13,7 +13,6 @@ from typing import Any
 import jwt
 import structlog
 from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,10 +20,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from console_service.settings import ConsoleSettings
 from console_service.web.access import SCOPES, SUBJECT, Role, for_all, viewer_of
 from console_service.web.record import record
 from waybill.rest.auth import Bearer
 from waybill.rest.problem import Problem
+from waybill.runtime.settings import read
 
 log: Any = structlog.get_logger()
 
@@ -34,23 +35,26 @@ log: Any = structlog.get_logger()
 @require_http_methods(["GET", "HEAD", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
     """Show the form, or sign in by it."""
-    target = _target(request)
+    target = target_of(request)
     if request.method != "POST":
-        return render(request, "console/login.html", {"title": "Sign in", "next": target})
-    token = request.POST.get("token", "").strip()
+        return _form(request, target)
+    return sign_in(request, request.POST.get("token", "").strip(), target)
+
+
+def sign_in(request: HttpRequest, token: str, target: str) -> HttpResponse:
+    """Begin a session for whom the token names, and lead on; or show the form again, with the reason."""
     try:
         caller = Bearer().authenticate(request, token)
     except Problem as problem:
-        return _refused(request, target, problem.status, problem.detail)
+        return refused(request, target, problem.status, problem.detail)
     if not caller.may(Role.VIEW):
         log.warning("sign-in refused", subject=caller.subject)
-        return _refused(request, target, 403, f"the token lacks the scope {Role.VIEW}")
+        return refused(request, target, 403, f"the token lacks the scope {Role.VIEW}")
     valid_until = float(jwt.decode(token, options={"verify_signature": False})["exp"])  # verified a moment ago
     request.session.flush()  # a session of before the sign-in, which somebody else may know, is none
     request.session[SUBJECT] = caller.subject
     request.session[SCOPES] = sorted(caller.scopes & set(Role))
     request.session.set_expiry(int(min(settings.SESSION_COOKIE_AGE, valid_until - time.time())))
-    connection.ensure_connection()
     record(caller.subject, "console sign-in", "", {"roles": request.session[SCOPES]})
     return redirect(target)
 
@@ -63,10 +67,18 @@ def logout(request: HttpRequest) -> HttpResponse:
     return redirect("login")
 
 
-def _target(request: HttpRequest) -> str:
+def target_of(request: HttpRequest) -> str:
+    """Return where to go once signed in: a page of ours, whatever the address says."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) else reverse("overview")
 
 
-def _refused(request: HttpRequest, target: str, status: int, why: str) -> HttpResponse:
-    return render(request, "console/login.html", {"title": "Sign in", "next": target, "why": why}, status=status)
+def refused(request: HttpRequest, target: str, status: int, why: str) -> HttpResponse:
+    """Show the form with the reason."""
+    return _form(request, target, status, why)
+
+
+def _form(request: HttpRequest, target: str, status: int = 200, why: str = "") -> HttpResponse:
+    issuer = read(ConsoleSettings).console_oidc
+    shown = {"title": "Sign in", "next": target, "why": why, "issuer": issuer, "base": "console/base.html"}
+    return render(request, "console/login.html", shown, status=status)
