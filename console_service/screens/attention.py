@@ -11,9 +11,9 @@ from console_service.web.action import Action, Asked, Plan, Refused
 from console_service.web.databases import ask, names, topology
 from console_service.web.masking import masked
 from console_service.web.page import page
-from outbox_relay.operations import settle as settling
 from outbox_relay.operations.attention import Marked, read_attention
 from outbox_relay.operations.service_programs import refuse_projects
+from outbox_relay.operations.tasks import ending as settling
 from outbox_relay.operations.topology import DependencyDown
 from waybill.runtime.reports import ProgramFailed, SettlementRefused, SettleRequest, TaskSettled
 
