@@ -1,6 +1,7 @@
 """One order: its whole story over all services, and what is still to come."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,10 +10,15 @@ from django.http import Http404, HttpRequest
 from console_service.models import EventRow, OrderRow
 from console_service.read_model.drawing import sequence, timeline
 from console_service.read_model.waiting import waits_for
-from console_service.web.databases import ask
+from console_service.web.databases import ask, together
 from console_service.web.page import page
 from outbox_relay.operations.attention import read_attention
 from outbox_relay.operations.dead_letters import of_key
+from outbox_relay.operations.sagas import story
+from outbox_relay.operations.sagas.story import Story
+from waybill.application import application
+from waybill.sagas import saga as sagas
+from waybill.sagas.saga import Saga
 
 MOST: Final = 500  # events of one order: there are a dozen
 MAILS: Final = ("NotificationSent", "NotificationFailed")
@@ -29,11 +35,15 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
     key = str(order_id)
     letters = ask(request, lambda name, open_: of_key.read(name, open_, key))
     marked = ask(request, read_attention)
+    told = _story(request, key)
     return {
         "title": f"Order {order_id}",
         "parent": "orders",
         "order": order,
         "waits": waits_for(order),
+        "why": told.why if told else (),
+        "remaining": told.remaining if told else (),
+        "due": told.due if told else (),
         "events": events,
         "mails": _of(events, MAILS),
         "calls": _of(events, CALLS),
@@ -43,6 +53,23 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
         "timeline": timeline(events),
         "sequence": sequence(events),
     }
+
+
+def _story(request: HttpRequest, key: str) -> Story | None:
+    """Return what the services' databases tell of it; None where the project names no saga, or none is reached."""
+    saga = _saga()
+    if saga is None:
+        return None
+    parts = story.services(saga)
+    with together(request, parts) as connections:
+        away = {one: "its database is not reached by the console" for one in parts if one not in connections}
+        return story.story(saga, connections, away, key) if connections else None
+
+
+@cache
+def _saga() -> Saga | None:
+    file = application().saga
+    return None if file is None else sagas.read(file)
 
 
 def _of(events: Sequence[EventRow], types: Sequence[str]) -> list[EventRow]:

@@ -5,9 +5,9 @@ are refreshed every two, and each would wait for it anew.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from queue import Empty, Full, LifoQueue
@@ -74,6 +74,22 @@ def change(service: str, what: Callable[[str, psycopg.Connection], Answer]) -> A
     return _database(service).change(what)
 
 
+@contextmanager
+def together(request: HttpRequest, services: Collection[str]) -> Generator[dict[str, psycopg.Connection]]:
+    """Give a session of each of these databases, for a question to all at once; the page names those not reached."""
+    taken: dict[str, psycopg.Connection] = {}
+    try:
+        for service in (one for one in names() if one in services):
+            try:
+                taken[service] = _database(service).take()
+            except psycopg.Error as error:
+                unreached(request)[service] = one_line(error)
+        yield taken
+    finally:
+        for service, connection in taken.items():
+            _database(service).give(connection)
+
+
 def unreached(request: HttpRequest) -> dict[str, str]:
     """Return which databases a page did not reach, and why."""
     return request.META.setdefault(UNREACHED, {})
@@ -89,45 +105,56 @@ class _Database:
     away_until: float = 0.0
     why: str = ""
 
-    def ask(self, question: Callable[[str, psycopg.Connection], Answer]) -> Answer:
+    def ask(self, question: Callable[[str, psycopg.Connection], Answer], *, keep: bool = True) -> Answer:
         """Answer from a session of before, or a new one. Raises psycopg.Error."""
         if time.monotonic() < self.away_until:
             raise psycopg.OperationalError(self.why)
         try:
             connection = self.idle.get_nowait()
         except Empty:
-            return self._on_new(question)
+            return self._on_new(question, keep=keep)
         try:
-            return self._on(connection, question)
+            return self._on(connection, question, keep=keep)
         except psycopg.OperationalError:
             if not connection.closed:
                 raise
             self._forget()  # the server went and came: all sessions of before are lost
-            return self._on_new(question)
+            return self._on_new(question, keep=keep)
+
+    def take(self) -> psycopg.Connection:
+        """Return a session that answers, for whoever gives it back. Raises psycopg.Error."""
+        return self.ask(lambda _, connection: connection.execute("SELECT").connection, keep=False)
+
+    def give(self, connection: psycopg.Connection) -> None:
+        """Keep a session for the next page."""
+        try:
+            self.idle.put_nowait(connection)
+        except Full:
+            connection.close()
 
     def change(self, what: Callable[[str, psycopg.Connection], Answer]) -> Answer:
         """Do it on a session of its own. Raises psycopg.Error."""
         with self._open() as connection:
             return what(self.service, connection)
 
-    def _on_new(self, question: Callable[[str, psycopg.Connection], Answer]) -> Answer:
+    def _on_new(self, question: Callable[[str, psycopg.Connection], Answer], *, keep: bool) -> Answer:
         try:
             connection = self._open()
         except psycopg.Error as error:
             self.why, self.away_until = one_line(error), time.monotonic() + AWAY_SECONDS
             raise
-        return self._on(connection, question)
+        return self._on(connection, question, keep=keep)
 
-    def _on(self, connection: psycopg.Connection, question: Callable[[str, psycopg.Connection], Answer]) -> Answer:
+    def _on(
+        self, connection: psycopg.Connection, question: Callable[[str, psycopg.Connection], Answer], *, keep: bool
+    ) -> Answer:
         try:
             answer = question(self.service, connection)
         except BaseException:
             connection.close()
             raise
-        try:
-            self.idle.put_nowait(connection)
-        except Full:
-            connection.close()
+        if keep:
+            self.give(connection)
         return answer
 
     def _open(self) -> psycopg.Connection:

@@ -1,6 +1,7 @@
 """What templates say: times, files, and links that keep the filter."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from console_service.web.assets import assets
 
 register = template.Library()
 LONGEST: Final = 300
+SECONDS: Final = re.compile(r" for \d+(?:\.\d+)? s\b|; last one \d+ s ago")
 
 
 @register.simple_tag
@@ -59,6 +61,12 @@ def shortened(what: Any) -> str:
     """Say a recorded detail on a line."""
     text = json.dumps(what, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+@register.filter
+def timeless(says: str) -> str:
+    """Say a sentence without the seconds that each look counts anew."""
+    return SECONDS.sub("", says)
 
 
 @register.filter

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from console_service.models import OrderRow
 from console_service.read_model.waiting import waits_for
+from order_service.service import service as orders
 from schemas.events import (
     NotificationSent,
     OrderCancellationStarted,
@@ -20,7 +21,9 @@ from schemas.events import (
     StockReleased,
 )
 from tests.support.console import confirmed, note
-from tests.support.orders import LINES, placed
+from tests.support.databases import in_use
+from tests.support.orders import LINES, place, placed
+from waybill.deciders.unit_of_work import handle
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -161,3 +164,15 @@ def test_a_page_of_orders_is_a_few_statements_however_many_there_are(console, se
     with CaptureQueriesContext(connection) as asked:
         console.get("/orders")
     assert len(asked) <= 3, [one["sql"] for one in asked]
+
+
+def test_an_order_that_waits_says_what_keeps_it_and_which_steps_remain(console, services):
+    order_id = uuid4()
+    with in_use(services["order"].service_url):
+        handle(orders, [place(order_id)])
+    note([(placed(order_id), 1)])
+    text = console.get(f"/orders/{order_id}").content.decode()
+    assert "What keeps it" in text
+    assert "outbox " in text  # the next command
+    assert "Steps that remain" in text
+    assert "ReserveStock" in text
