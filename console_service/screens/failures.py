@@ -31,11 +31,13 @@ MANY: Final = 1_000_000
 
 @page("console/failures.html", "Failures")
 def show(request: HttpRequest) -> Mapping[str, Any]:
-    """Show the groups of every service, or of one; and, once a service is chosen, its dead letters."""
+    """Show the groups of every service, or of one; where one of its groups is chosen, its dead letters."""
     service = request.GET.get("service", "")
     chosen = [service] if service in names() else None
-    found = ask(request, groups.read, chosen)
     wanted = wanted_of(request.GET)
+    filtered = bool(chosen) and any(one is not None for one in wanted)
+    # A page of one group must not count all of them at each refresh.
+    found = {} if filtered else ask(request, groups.read, chosen)
     shown: dict[str, Any] = {
         "groups": sorted(
             ((one, _link(one)) for several in found.values() for one in several), key=lambda pair: -pair[0].letters
@@ -43,10 +45,10 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
         "services": names(),
         "service": service,
         "wanted": wanted._asdict() | ({"event_type": NO_TYPE} if wanted.event_type == "" else {}),
-        "filtered": any(one is not None for one in wanted),
+        "filtered": filtered,
         "now": datetime.now(tz=UTC).isoformat(),
     }
-    if chosen and shown["filtered"]:
+    if filtered:
         cursor = _cursor(after(request))
         listed = ask(request, lambda name, open_: pages.read(name, open_, wanted, ROWS + 1, cursor), chosen)
         shown["rows"] = rows(request, listed.get(service, []), lambda one: (one.dead_lettered_at, one.row_id))

@@ -185,7 +185,7 @@ COMMENT ON TABLE waybill_dead_letter IS 'written by triggers on published and re
 COMMENT ON COLUMN waybill_dead_letter.reason_class IS
     'the exception''s name or the broker''s refusal; behind: it waits for an earlier one of its key; redriven: not sent yet';
 
-CREATE FUNCTION waybill_note_dead_letter() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION waybill_note_dead_letter() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     letter record;
@@ -218,17 +218,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER waybill_dead_letter_insert AFTER INSERT ON received
+CREATE OR REPLACE TRIGGER waybill_dead_letter_insert AFTER INSERT ON received
     FOR EACH ROW WHEN (NEW.status = -1) EXECUTE FUNCTION waybill_note_dead_letter();
-CREATE TRIGGER waybill_dead_letter_update AFTER UPDATE ON received
+CREATE OR REPLACE TRIGGER waybill_dead_letter_update AFTER UPDATE ON received
     FOR EACH ROW WHEN (OLD.status = -1 OR NEW.status = -1) EXECUTE FUNCTION waybill_note_dead_letter();
-CREATE TRIGGER waybill_dead_letter_delete AFTER DELETE ON received
+CREATE OR REPLACE TRIGGER waybill_dead_letter_delete AFTER DELETE ON received
     FOR EACH ROW WHEN (OLD.status = -1) EXECUTE FUNCTION waybill_note_dead_letter();
-CREATE TRIGGER waybill_dead_letter_insert AFTER INSERT ON published
+CREATE OR REPLACE TRIGGER waybill_dead_letter_insert AFTER INSERT ON published
     FOR EACH ROW WHEN (NEW.status <> 2) EXECUTE FUNCTION waybill_note_dead_letter();
-CREATE TRIGGER waybill_dead_letter_update AFTER UPDATE ON published
+CREATE OR REPLACE TRIGGER waybill_dead_letter_update AFTER UPDATE ON published
     FOR EACH ROW WHEN (OLD.status <> 2 OR NEW.status <> 2) EXECUTE FUNCTION waybill_note_dead_letter();
-CREATE TRIGGER waybill_dead_letter_delete AFTER DELETE ON published
+CREATE OR REPLACE TRIGGER waybill_dead_letter_delete AFTER DELETE ON published
     FOR EACH ROW WHEN (OLD.status <> 2) EXECUTE FUNCTION waybill_note_dead_letter();
 
 -- Those that are there already: rewritten as they are, which fires the triggers.

@@ -23,7 +23,7 @@ from waybill.contracts.topics import Topic
 from waybill.kafka import create_topics
 from waybill.registry.reach import Unreachable
 
-ANSWER_SECONDS: Final = 5.0  # of one call to the broker
+ANSWER_SECONDS: Final = 2.0  # of one call to the broker: somebody waits for the page
 AGE_SECONDS: Final = 2.0  # for the records whose ages are read; one that does not come has no age
 # One record a partition is wanted, and librdkafka would fetch ahead.
 SMALL: Final = {"fetch.message.max.bytes": 64 * 1024, "queued.max.messages.kbytes": 1024, "fetch.wait.max.ms": 50}
