@@ -110,7 +110,7 @@ def _shop(shop: Shop, settings: str, variables: Mapping[str, str]) -> Iterator[P
     shop.server.execute(f"CREATE DATABASE {own}")
     told = {**variables, **database(shop.server, own), "DJANGO_SETTINGS_MODULE": f"shop.settings.{settings}"}
     with subprocess.Popen(
-        shop.environment.command(str(PAGES)),
+        shop.environment.command("-P", str(PAGES)),  # without its folder, which has a shop.py
         cwd=shop.folder,
         env={**surroundings(**told), "PYTHONPATH": str(shop.folder)},
         stdin=subprocess.PIPE,
