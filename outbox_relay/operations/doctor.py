@@ -15,8 +15,8 @@ import psycopg
 from outbox_relay.databases import short_name
 from outbox_relay.operations import attention, names, reactions, status
 from outbox_relay.operations.attention import Marked
-from outbox_relay.operations.dead_letters import dead_letters
-from outbox_relay.operations.dead_letters.dead_letters import DeadLetters
+from outbox_relay.operations.dead_letters import groups as letters
+from outbox_relay.operations.dead_letters.groups import Group
 from outbox_relay.operations.finding import Finding, Problem, finding
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.jobs import Job
@@ -29,7 +29,7 @@ from outbox_relay.operations.topics import groups
 from outbox_relay.operations.topology import DependencyDown
 from waybill.consumer.gap import summary as gaps_summary
 from waybill.database.sqlstate import one_line
-from waybill.sagas.saga import Saga
+from waybill.sagas.saga import Saga, short
 
 USUAL: Final = timedelta(minutes=1)  # in which a saga ends, and an event arrives, where nothing is wrong
 LATE_SECONDS: Final = 5.0  # an event that is unpublished for longer stands
@@ -44,7 +44,7 @@ class Answers(NamedTuple):
 
     status: Status
     marked: Sequence[Marked]
-    dead: Sequence[DeadLetters]
+    dead: Sequence[Group]
     tasks: Sequence[TaskState]
     stopped: Sequence[Job]
     topics: Sequence[str]
@@ -93,7 +93,7 @@ def _ask(service: str, connection: psycopg.Connection) -> Answers:
     return Answers(
         status.read_status(service, connection),
         attention.read_attention(service, connection),
-        dead_letters.summary(service, connection),
+        letters.read(service, connection),
         due.failing(service, connection, TASK_LATE_SECONDS),
         [job for job in newest if job.state == "stopped"],
         topics,
@@ -168,11 +168,15 @@ def _of_the_broker(program: ProgramState) -> bool:
 
 
 def _of_letters(one: Answers) -> Iterator[Finding]:
-    for dead in one.dead:
-        said = f"{dead.first} failed, {dead.behind} wait behind them; the newest: {dead.newest}"
-        kind = Problem.PUBLICATIONS_REFUSED if dead.kind == "publication" else Problem.DEAD_LETTERS
-        next_ = f"outbox dead-letters --service {dead.service} --{dead.kind}s"
-        yield finding(kind, dead.service, said, dead.since, dead.first + dead.behind, next_)
+    for kind, found in groupby(sorted(one.dead, key=lambda group: group.kind), key=lambda group: group.kind):
+        ones = sorted(found, key=lambda group: -group.letters)
+        first, service = ones[0], ones[0].service
+        failed, behind = sum(group.letters for group in ones), sum(group.behind for group in ones)
+        most = f"{first.reason_class} of {short(first.event_type)}" if first.event_type else first.reason_class
+        said = f"{failed} failed, {behind} wait behind them; most often: {most}"
+        problem = Problem.PUBLICATIONS_REFUSED if kind == "publication" else Problem.DEAD_LETTERS
+        next_ = f"outbox dead-letters --service {service} --{kind}s --groups"
+        yield finding(problem, service, said, min(group.oldest for group in ones), failed + behind, next_)
 
 
 def _of_tasks(one: Answers) -> Iterator[Finding]:

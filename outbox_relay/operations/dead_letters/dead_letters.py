@@ -92,26 +92,6 @@ ORDER BY kind DESC, topic, position, key, nth
 """  # noqa: S608 - put together from constants
 
 
-SUMMARY: Final = f"""
-SELECT %(service)s::text AS service, kind, count(*) FILTER (WHERE NOT (behind AND nth > 1)) AS first,
-       count(*) FILTER (WHERE behind AND nth > 1) AS behind, min(dead_lettered_at) AS since,
-       (array_agg(reason ORDER BY dead_lettered_at DESC) FILTER (WHERE NOT behind))[1] AS newest
-FROM (({PUBLICATIONS}) UNION ALL ({MESSAGES})) AS dead_letter GROUP BY kind ORDER BY kind
-"""  # noqa: S608 - put together from constants
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetters:
-    """How many of one kind there are at a service: tried and failed, and waiting behind those; the newest reason."""
-
-    service: str
-    kind: str
-    first: int
-    behind: int
-    since: datetime
-    newest: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A publication or a message that waits for an operator."""
@@ -194,12 +174,6 @@ def read(service: str, connection: psycopg.Connection, choice: Choice) -> list[D
     """Return what matches and what a redrive would release, key by key in sequence. Raises psycopg.Error."""
     with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
         return cursor.execute(choice.statement, choice.values() | {"service": service}).fetchall()
-
-
-def summary(service: str, connection: psycopg.Connection) -> list[DeadLetters]:
-    """Return how many there are of each kind; nothing where there is none. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(DeadLetters)) as cursor:
-        return cursor.execute(SUMMARY, {"service": service}).fetchall()
 
 
 def ids(letters: Sequence[DeadLetter], kind: str) -> list[UUID]:

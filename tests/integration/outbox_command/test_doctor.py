@@ -59,12 +59,12 @@ def test_what_is_wrong_is_told_most_urgent_first_with_the_next_command(order_dat
     assert commands[0].startswith("outbox resume --service order")
     assert commands[1:4] == [
         "outbox attention --service order",
-        "outbox dead-letters --service order --publications",
+        "outbox dead-letters --service order --publications --groups",
         "outbox tasks --service order --task expire_order --failing",
     ]
     assert commands[4].startswith("outbox replay --resume ")
     by_problem = {one["problem"]: one for one in asked.lines()}
-    assert "1 failed, 2 wait behind them; the newest: too_large: no" in by_problem["publications refused"]["says"]
+    assert "1 failed, 2 wait behind them; most often: too_large of t" in by_problem["publications refused"]["says"]
     assert "call the bank" in by_problem["task needs attention"]["says"]
     assert all(one["since"] for one in asked.lines())
 
@@ -75,7 +75,7 @@ def test_dead_letters_are_told_with_what_waits_behind_them(inventory_database: S
     asked = doctor("--service", "inventory", "--json", inventory=inventory_database.service_url)
     one = found(asked)["dead letters", "inventory"]
     assert (one["count"], "1 failed, 1 wait behind them" in one["says"]) == (2, True)
-    assert one["next"] == "outbox dead-letters --service inventory --messages"
+    assert one["next"] == "outbox dead-letters --service inventory --messages --groups"
 
 
 def test_orders_that_wait_are_told_by_what_keeps_them(order_database: ServiceDatabase):
