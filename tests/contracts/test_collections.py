@@ -240,6 +240,7 @@ def test_fields_are_those_asked_for_with_key_and_version(items, five, told):
         ({"count": "yes"}, "count"),
         ({"cursor": "x"}, "cursor"),
         ({"cursor": "x", "offset": "1"}, "cursor"),
+        ({"{nullable}": "yesterday", "filter": '{"any": []}'}, "{nullable}"),
         ({"filter": "{"}, "filter"),
         ({"filter": '{"all": [{"some": []}]}'}, "filter.all[0]"),
         ({"filter": '{"field": "shoe_size", "lookup": "exact", "value": 1}'}, "shoe_size"),

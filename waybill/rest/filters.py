@@ -176,7 +176,8 @@ def from_parameters(parameters: Iterable[tuple[str, str]], fields: Sequence[str]
         field, lookup = _split(name, fields)
         value = tuple(text.split(",")) if lookup in LISTS else text
         parts.append(_checked(Compare(field, lookup, value), name))
-    whole = all_of(parts)
+    # What is wrong beside a part that holds nowhere is still to be named.
+    whole = AllOf(tuple(parts)) if NOTHING in parts and len(parts) > 1 else all_of(parts)
     if sum(1 for _ in comparisons(whole)) > MOST_PARTS:
         raise Malformed("filter", f"more than {MOST_PARTS} comparisons")
     return whole

@@ -56,7 +56,7 @@ def reads(collection: Collection, *, commands: Sequence[Callable[..., Any]] = ()
             facts.codes.append(Code.FORBIDDEN)
         operation = (described.page if view is page else described.item)(collection)
         view.__doc__, facts.schemas, facts.answers = operation.summary, operation.schemas, operation.answers
-        facts.codes.append(Code.TOO_EXPENSIVE if view is page else Code.NOT_FOUND)
+        facts.codes += [Code.TOO_EXPENSIVE, Code.TARGET_TOO_LONG] if view is page else [Code.NOT_FOUND]
         found.add_api_operation(
             path,
             ["GET"],

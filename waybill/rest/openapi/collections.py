@@ -147,7 +147,7 @@ def _comparisons(collection: Collection) -> list[dict[str, Any]]:
         for lookup in lookups:
             said = f"Only rows whose `{name}` holds by `{lookup}`."
             if lookup in LISTS:
-                several = {"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": _between_commas(schema)}
+                several = {"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": schema}
                 if lookup == "range":
                     several |= {"minItems": 2, "maxItems": 2}
                 found.append(_parameter(f"{name}__{lookup}", several, said, style="form", explode=False))
@@ -155,10 +155,6 @@ def _comparisons(collection: Collection) -> list[dict[str, Any]]:
                 compared = {"type": "boolean"} if lookup == "isnull" else schema
                 found.append(_parameter(name if lookup == "exact" else f"{name}__{lookup}", compared, said))
     return found
-
-
-def _between_commas(schema: dict[str, Any]) -> dict[str, Any]:
-    return schema if schema != OTHER else {**schema, "pattern": "^[^,]+$"}
 
 
 def _of_a_list(collection: Collection) -> list[dict[str, Any]]:
