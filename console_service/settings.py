@@ -39,6 +39,10 @@ class ConsoleSettings(Environment):
     console_days: int = Field(
         default=30, ge=1, description="Days that an order which has ended, and its events, are kept in the read model."
     )
+    # The overview is refreshed every two.
+    console_doctor_seconds: float = Field(
+        default=3, ge=0, description="Seconds after which the overview asks anew what is wrong. 0: it never asks."
+    )
     console_connect_seconds: int = Field(
         default=2, ge=2, description="Longest that a page waits for a connection to a service's database."
     )

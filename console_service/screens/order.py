@@ -1,7 +1,6 @@
 """One order: its whole story over all services, and what is still to come."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,15 +9,13 @@ from django.http import Http404, HttpRequest
 from console_service.models import EventRow, OrderRow
 from console_service.read_model.drawing import sequence, timeline
 from console_service.read_model.waiting import waits_for
-from console_service.web.databases import ask, together
+from console_service.web.databases import ask, together, unreached
 from console_service.web.page import page
 from outbox_relay.operations.attention import read_attention
 from outbox_relay.operations.dead_letters import of_key
 from outbox_relay.operations.sagas import story
+from outbox_relay.operations.sagas.project import of_project
 from outbox_relay.operations.sagas.story import Story
-from waybill.application import application
-from waybill.sagas import saga as sagas
-from waybill.sagas.saga import Saga
 
 MOST: Final = 500  # events of one order: there are a dozen
 MAILS: Final = ("NotificationSent", "NotificationFailed")
@@ -57,19 +54,13 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
 
 def _story(request: HttpRequest, key: str) -> Story | None:
     """Return what the services' databases tell of it; None where the project names no saga, or none is reached."""
-    saga = _saga()
+    saga = of_project()
     if saga is None:
         return None
     parts = story.services(saga)
-    with together(request, parts) as connections:
+    with together(parts, unreached(request)) as connections:
         away = {one: "its database is not reached by the console" for one in parts if one not in connections}
         return story.story(saga, connections, away, key) if connections else None
-
-
-@cache
-def _saga() -> Saga | None:
-    file = application().saga
-    return None if file is None else sagas.read(file)
 
 
 def _of(events: Sequence[EventRow], types: Sequence[str]) -> list[EventRow]:

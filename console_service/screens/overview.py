@@ -10,14 +10,28 @@ from django.db import connection
 from django.http import HttpRequest
 
 from console_service.models import OPEN, OrderRow
+from console_service.web import diagnosis
 from console_service.web.databases import ask
 from console_service.web.page import page
 from outbox_relay.operations import positions
+from outbox_relay.operations.finding import Problem
 from outbox_relay.operations.positions import Position
 from outbox_relay.operations.status import Status, read_status
 
 LATE: Final = timedelta(minutes=1)
-SECONDS: Final = re.compile(r" for \d+ s\b|; last one \d+ s ago")
+SECONDS: Final = re.compile(r" for \d+ s\b|; last one \d+ s ago|; the oldest was written \d+ s ago")
+SCREEN_OF: Final = {
+    Problem.ATTENTION: "attention",
+    Problem.PUBLICATIONS_REFUSED: "failures",
+    Problem.DEAD_LETTERS: "failures",
+    Problem.TASKS_FAILING: "tasks",
+    Problem.TASKS_LATE: "tasks",
+    Problem.RECORDS_MISSING: "replays",
+    Problem.REPLAY_STOPPED: "replays",
+    Problem.COPY_BEHIND: "topics",
+    Problem.CONSUMER_BEHIND: "topics",
+    Problem.SAGAS_WAIT: "orders",
+}
 COUNTED: Final = 10_000  # of a number that says "many"
 
 # The console reads every topic: how far it is, is the newest that is known here.
@@ -44,6 +58,7 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
     open_orders = OrderRow.objects.filter(OPEN)
     oldest = [one.oldest_seconds for one in found if one.oldest_seconds is not None]
     return {
+        "wrong": _wrong(),
         "services": [_Service(one, now) for one in found],
         "unpublished": sum(one.unpublished for one in found),
         "oldest": _rounded(now - timedelta(seconds=max(oldest))) if oldest else None,
@@ -54,6 +69,26 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
         "counted": COUNTED,
         "lags": _lags(read),
     }
+
+
+def _wrong() -> list[dict[str, Any]] | None:
+    """Return what the doctor says, each with the screen that shows more; None where it has not answered."""
+    findings = diagnosis.of_console().latest().findings
+    if findings is None:
+        return None
+    return [
+        {
+            "problem": one.problem,
+            "service": one.service,
+            "says": SECONDS.sub("", one.says),
+            "since": one.since and _rounded(one.since),
+            "count": one.count,
+            "next": one.next,
+            "screen": SCREEN_OF.get(one.problem, "relays"),
+            "runbook": one.runbook,
+        }
+        for one in findings
+    ]
 
 
 @dataclass(frozen=True, slots=True)

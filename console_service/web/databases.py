@@ -75,15 +75,15 @@ def change(service: str, what: Callable[[str, psycopg.Connection], Answer]) -> A
 
 
 @contextmanager
-def together(request: HttpRequest, services: Collection[str]) -> Generator[dict[str, psycopg.Connection]]:
-    """Give a session of each of these databases, for a question to all at once; the page names those not reached."""
+def together(services: Collection[str], away: dict[str, str]) -> Generator[dict[str, psycopg.Connection]]:
+    """Give a session of each of these databases, for a question to all at once; `away` is told why there is none."""
     taken: dict[str, psycopg.Connection] = {}
     try:
         for service in (one for one in names() if one in services):
             try:
                 taken[service] = _database(service).take()
             except psycopg.Error as error:
-                unreached(request)[service] = one_line(error)
+                away[service] = one_line(error)
         yield taken
     finally:
         for service, connection in taken.items():

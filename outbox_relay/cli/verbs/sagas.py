@@ -14,7 +14,7 @@ import psycopg
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of, count
-from outbox_relay.operations.sagas import story, waiting
+from outbox_relay.operations.sagas import project, story, waiting
 from outbox_relay.operations.sagas.causes import Cause, Why
 from outbox_relay.operations.sagas.facts import Received
 from outbox_relay.operations.sagas.steps import Step
@@ -22,9 +22,7 @@ from outbox_relay.operations.sagas.story import Story, StoryEvent
 from outbox_relay.operations.sagas.waiting import Choice, Page, Waiting
 from outbox_relay.operations.tasks.due import Due
 from outbox_relay.operations.topology import Topology, UsageError, sessions
-from waybill.application import ApplicationUnknown, application
 from waybill.database.sqlstate import one_line
-from waybill.sagas import saga as sagas
 from waybill.sagas.saga import Saga
 
 DEFAULT_LIMIT: Final = 50
@@ -36,7 +34,7 @@ EXAMPLE: Final = "0198c0de-7000-7000-8000-000000000001"
 
 def verbs() -> Mapping[str, Verb]:
     """Return the verbs of the project's saga; none where it names none. Raises ApplicationUnknown."""
-    saga = of_project()
+    saga = project.of_project()
     if saga is None:
         return {}
     one, all_ = saga.aggregate, f"{saga.aggregate}s"
@@ -56,20 +54,6 @@ def verbs() -> Mapping[str, Verb]:
             _waiting_arguments,
         ),
     }
-
-
-def of_project() -> Saga | None:
-    """Return the saga that the project names. Raises ApplicationUnknown where its file cannot be read."""
-    try:
-        file = application().saga
-    except ApplicationUnknown:
-        return None
-    if file is None:
-        return None
-    try:
-        return sagas.read(file)
-    except (OSError, ValueError) as error:
-        raise ApplicationUnknown(f"saga = {str(file)!r}: {error}") from None
 
 
 def _story(saga: Saga, given: Given, topology: Topology) -> int:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
-from outbox_relay.cli.verbs import sagas
 from outbox_relay.operations import attention, doctor, status
 from outbox_relay.operations.finding import Finding, Problem
+from outbox_relay.operations.sagas import project
 from outbox_relay.operations.topics import missing
 from outbox_relay.operations.topology import Topology, ask, sessions
 
@@ -73,7 +73,7 @@ def _doctor(given: Given, topology: Topology) -> int:
     kafka = topology.broker if topology.kafka else None
     usual = timedelta(seconds=given.usual)
     with sessions(topology, services) as (connections, failures):
-        saga = None if given.service else sagas.of_project()
+        saga = None if given.service else project.of_project()
         found = doctor.findings(connections, failures, kafka, saga, usual)
     away = sum(one.problem is Problem.DATABASE_AWAY for one in found)
     if away == len(services):

@@ -1,5 +1,6 @@
 """What every page has: the screens, what is not reached, what is empty, and 304 where nothing changed."""
 
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from django.urls import reverse
 from console_service.web.assets import assets
 from console_service.web.page import SCREENS
 from console_service.web.tags import ago, when
+from devstack.harness.wait import wait_until
 from tests.support.console import confirmed, note, shows
 from tests.support.orders import placed
 
@@ -54,6 +56,19 @@ def test_the_overview_counts_what_is_open(console, services):
     text = console.get("/").content.decode()
     assert "Open orders</a><strong>1</strong>" in text
     assert 'over a minute</a><strong class="warn">1</strong>' in text
+
+
+def test_the_overview_says_what_the_doctor_says(console, services, monkeypatch):
+    away = "postgresql://x@127.0.0.1:1/payment"
+    shows(monkeypatch, {"order": services["order"].service_url, "payment": away}, doctor_seconds=0.1)
+
+    def rows() -> list[str]:
+        return re.findall(r'<tr class="finding">.*?</tr>', console.get("/").content.decode(), re.DOTALL)
+
+    found = wait_until(rows, deadline_seconds=60, what="what is wrong")
+    assert "database away" in found[0]
+    assert "<td>payment</td>" in found[0]
+    assert any("no relay" in row and "<td>order</td>" in row and "outbox status" in row for row in found)
 
 
 def test_times_are_utc_until_a_script_says_them_in_the_viewers_zone(console, services):

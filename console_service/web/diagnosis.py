@@ -1,0 +1,76 @@
+"""What `outbox doctor` says, asked in the background: it asks the broker too, for which a page cannot wait."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import structlog
+
+from console_service.settings import ConsoleSettings
+from console_service.web.databases import names, together, topology
+from outbox_relay.operations import doctor
+from outbox_relay.operations.finding import Finding
+from outbox_relay.operations.sagas.project import of_project
+from waybill.runtime.settings import read
+
+log: Any = structlog.get_logger()
+FIRST_SECONDS: Final = 2.0  # that the first page waits for the first answer
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong, most urgent first; None: nobody has asked yet, or the answer is on its way."""
+
+    findings: Sequence[Finding] | None
+    at: float
+
+
+class Doctor:
+    """One question at a time, in a thread of its own; whoever looks sees the last answer."""
+
+    def __init__(self, seconds: float) -> None:
+        """Ask again once the last answer is so old; 0: never ask."""
+        self._seconds = seconds
+        self._lock, self._answered = threading.Lock(), threading.Event()
+        self._asking = False
+        self._last = Diagnosis(None, 0.0)
+
+    def latest(self) -> Diagnosis:
+        """Return the last answer, and have it asked anew where it is old."""
+        if not self._seconds:
+            return self._last
+        with self._lock:
+            if not self._asking and time.monotonic() - self._last.at > self._seconds:
+                self._asking = True
+                threading.Thread(target=self._ask, name="doctor", daemon=True).start()
+        self._answered.wait(FIRST_SECONDS)
+        return self._last
+
+    def _ask(self) -> None:
+        try:
+            found = ask()
+        except Exception as error:  # noqa: BLE001 - the page says that nobody knows, and it is asked again
+            log.warning("diagnosis failed", reason=repr(error))
+            found = None
+        self._last = Diagnosis(found, time.monotonic())
+        self._answered.set()
+        with self._lock:
+            self._asking = False
+
+
+def ask() -> Sequence[Finding]:
+    """Return what is wrong now. Raises what the operations raise."""
+    kafka = topology().broker if topology().kafka else None
+    saga = of_project()
+    away: dict[str, str] = {}
+    with together(names(), away) as sessions:
+        return doctor.findings(sessions, away, kafka, saga)
+
+
+@cache
+def of_console() -> Doctor:
+    """Return the one of this process."""
+    return Doctor(read(ConsoleSettings).console_doctor_seconds)
