@@ -15,7 +15,13 @@ import psutil
 from devstack.cache import artifacts
 from devstack.folder import CHECKOUT
 
-NEEDED = {"podman": "podman", "runc": "runc", "buildah": "buildah", "debootstrap": "debootstrap"}
+NEEDED = {
+    "podman": "podman",
+    "runc": "runc",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+}
 NETAVARK = (Path("/usr/lib/podman/netavark"), Path("/usr/libexec/podman/netavark"))
 # Two settings that a machine may need: raising limits is not allowed inside a container, and crun refuses a hybrid
 # hierarchy of cgroups. The rest keeps what we make together.
@@ -121,10 +127,7 @@ class Engine:
         found += [f"volume {name}" for name in self.podman("volume", "ls", "--quiet").split()]
         networks = self.podman("network", "ls", "--format", "{{.Name}}").split()
         found += [f"network {name}" for name in networks if name != "podman"]  # the engine's own
-        for process in psutil.process_iter(["pid", "cmdline"]):
-            line = " ".join(process.info["cmdline"] or ())
-            if str(self.home) in line and process.pid != os.getpid():
-                found.append(f"process {process.pid} {line[:80]}")
+        found += [f"process {process.pid} {line[:80]}" for process, line in self.processes()]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         # The store's own folder is bound to itself while podman is in use.
         kept = {str(self.home / "storage" / "overlay")}
@@ -132,6 +135,18 @@ class Engine:
             f"mount {at}" for _, at, *_ in map(str.split, mounts) if at.startswith(f"{self.home}/") and at not in kept
         ]
         return found
+
+    def processes(self) -> list[tuple[psutil.Process, str]]:
+        """Return what runs for this store, each with its command."""
+        commands = [(one, " ".join(one.info["cmdline"] or ())) for one in psutil.process_iter(["cmdline"])]
+        return [(one, line) for one, line in commands if str(self.home) in line and one.pid != os.getpid()]
+
+    def end_monitors(self) -> None:
+        """End monitors of containers that are gone: podman's API keeps that of each `exec` for five minutes."""
+        there = self.podman("ps", "--all", "--quiet", "--no-trunc").split()
+        for process, line in self.processes():
+            if "conmon" in line.split()[0] and not any(container in line for container in there):
+                process.kill()
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], seconds: float = COMMAND_SECONDS) -> str:

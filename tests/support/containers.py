@@ -109,7 +109,10 @@ def podman() -> Iterator[Mapping[str, str]]:
         try:
             wait_until(socket.exists, deadline_seconds=30, what="podman's socket")
             # Its container of its own, which removes others, cannot be pulled; ours are removed when their block ends.
-            yield {"DOCKER_HOST": f"unix://{socket}", "TESTCONTAINERS_RYUK_DISABLED": "true"}
+            # And where podman runs in a container, its ports are published there, not at a gateway.
+            direct = {"TESTCONTAINERS_CONNECTION_MODE": "docker_host", "TESTCONTAINERS_HOST_OVERRIDE": "localhost"}
+            yield {"DOCKER_HOST": f"unix://{socket}", "TESTCONTAINERS_RYUK_DISABLED": "true", **direct}
         finally:
             service.terminate()
             service.wait()
+            engine.end_monitors()
