@@ -46,9 +46,27 @@ class Browser:
         self.actions += 1
         self.page.locator(within).get_by_role(role, name=re.compile(name)).first.click()
 
+    def follow(self, problem: str) -> None:
+        """Click the number of a finding on the overview, which leads to what it counts."""
+        self.actions += 1
+        self.page.locator("main tr.finding", has_text=problem).first.get_by_role("link").click()
+        self.page.wait_for_load_state()
+
+    def open_details(self, summary: str) -> None:
+        self.actions += 1
+        self.page.locator("main summary", has_text=summary).first.click()
+
+    def select(self, name: str, value: str) -> None:
+        self.actions += 1
+        self.page.locator(f"main form[method=post] [name={name}]").first.select_option(value)
+
+    def check(self, name: str) -> None:
+        self.actions += 1
+        self.page.locator(f"main [name={name}]").first.check()
+
     def fill(self, name: str, value: str) -> None:
         self.actions += 1
-        self.page.locator(f"main [name={name}]").first.fill(value)
+        self.page.locator(f"main form[method=post] [name={name}]").first.fill(value)
 
     def shows(self, text: str) -> bool:
         """Tell whether the page says this now."""

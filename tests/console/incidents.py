@@ -35,23 +35,16 @@ def incident(name: str) -> Callable[[Story], Story]:
     return add
 
 
-def execute(browser: Browser) -> None:
-    """Press the button under the dry run."""
-    browser.click("button", "^Do it|^Execute|^Go on")
-
-
-def redriven(name: str) -> Callable[[Browser], None]:
-    """Return the way from the overview over the failures to a redrive of a group."""
+def redriven(problem: str) -> Callable[[Browser], None]:
+    """Return the way from the finding over the failures of its service to a redrive of them all."""
 
     def mend(browser: Browser) -> None:
-        browser.click("link", "Failures", within="nav")
+        browser.follow(problem)
         browser.keep("failures")
-        browser.click("link", name)
-        browser.keep("failures-group")
         browser.fill("reason", WHY)
-        browser.click("button", "Redrive")
+        browser.click("button", "Dry run")
         browser.keep("dry-run")
-        execute(browser)
+        browser.click("button", "Do it")
         browser.keep("redrives")
 
     return mend
@@ -103,7 +96,7 @@ def dead_letter(op: Operator) -> Generator[Incident]:
             "1 failed, 1 wait behind",
             over=lambda: op.status_of(order_id) == "CANCELLED",
             in_terminal=lambda terminal: _redrive(terminal, "inventory", "--messages"),
-            in_browser=redriven("OrderPlaced"),
+            in_browser=redriven("dead letters"),
         )
     finally:
         op.sql("inventory", "ALTER TABLE products DROP CONSTRAINT IF EXISTS shut")
@@ -128,7 +121,7 @@ def too_large(op: Operator) -> Generator[Incident]:
             "1 failed",
             over=lambda: op.status_of(order_id) == "CONFIRMED",
             in_terminal=lambda terminal: _redrive(terminal, "order", "--publications"),
-            in_browser=redriven("OrderPlaced"),
+            in_browser=redriven("publications refused"),
         )
     finally:
         _limit(op, "1048588")
@@ -192,12 +185,14 @@ def _settle(terminal: Terminal, order_id: str) -> None:
 
 
 def _settled(browser: Browser) -> None:
-    browser.click("link", "Attention", within="nav")
+    browser.follow("task needs attention")
     browser.keep("attention")
+    browser.open_details("Settle it")
     browser.fill("reference", "transfer 17")
     browser.fill("reason", WHY)
-    browser.click("button", "Settle|Record")
-    execute(browser)
+    browser.click("button", "Show what that does")
+    browser.keep("dry-run-settle")
+    browser.click("button", "Do it")
 
 
 @incident("an order that waits for the answer of the stock")
@@ -257,18 +252,16 @@ def _replay(terminal: Terminal) -> None:
 
 
 def _replayed(browser: Browser) -> None:
-    browser.click("link", "Replays", within="nav")
+    browser.follow("records missing")
     browser.keep("replays")
-    browser.page.locator("main select[name=service]").first.select_option("order")
-    browser.actions += 1
+    browser.select("service", "order")
     browser.fill("since", "1h")
     browser.fill("to_consumer", "notification_service")
-    browser.page.locator("main [name=effects]").first.check()
-    browser.actions += 1
+    browser.check("effects")
     browser.fill("reason", WHY)
-    browser.click("button", "Dry run|Plan|Replay")
+    browser.click("button", "Dry run")
     browser.keep("dry-run-replay")
-    execute(browser)
+    browser.click("button", "Do it")
 
 
 @incident("a service is down")
