@@ -8,14 +8,11 @@ from django.http import Http404, HttpRequest
 
 from console_service.models import EventRow, OrderRow
 from console_service.read_model.drawing import sequence, timeline
-from console_service.read_model.waiting import waits_for
-from console_service.web.databases import ask, together, unreached
+from console_service.web.databases import ask
 from console_service.web.page import page
+from console_service.web.saga import story_of
 from outbox_relay.operations.attention import read_attention
 from outbox_relay.operations.dead_letters import of_key
-from outbox_relay.operations.sagas import story
-from outbox_relay.operations.sagas.project import of_project
-from outbox_relay.operations.sagas.story import Story
 
 MOST: Final = 500  # events of one order: there are a dozen
 MAILS: Final = ("NotificationSent", "NotificationFailed")
@@ -32,12 +29,12 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
     key = str(order_id)
     letters = ask(request, lambda name, open_: of_key.read(name, open_, key))
     marked = ask(request, read_attention)
-    told = _story(request, key)
+    told = story_of(request, key)
     return {
         "title": f"Order {order_id}",
         "parent": "orders",
         "order": order,
-        "waits": waits_for(order),
+        "waits": bool(told and not told.ended),
         "why": told.why if told else (),
         "remaining": told.remaining if told else (),
         "due": told.due if told else (),
@@ -50,17 +47,6 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
         "timeline": timeline(events),
         "sequence": sequence(events),
     }
-
-
-def _story(request: HttpRequest, key: str) -> Story | None:
-    """Return what the services' databases tell of it; None where the project names no saga, or none is reached."""
-    saga = of_project()
-    if saga is None:
-        return None
-    parts = story.services(saga)
-    with together(parts, unreached(request)) as connections:
-        away = {one: "its database is not reached by the console" for one in parts if one not in connections}
-        return story.story(saga, connections, away, key) if connections else None
 
 
 def _of(events: Sequence[EventRow], types: Sequence[str]) -> list[EventRow]:

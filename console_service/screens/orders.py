@@ -1,4 +1,4 @@
-"""Orders: every order with its step, its age in the step, and what it waits for."""
+"""Orders: every order with its step, its age in the step, and why it waits."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from console_service.models import OPEN, OrderRow
-from console_service.read_model.waiting import waits_for
 from console_service.web import paging
 from console_service.web.page import page
+from console_service.web.saga import waiting_of
 
 STEPS: Final = ("PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED")
+ENDED: Final = frozenset({"CONFIRMED", "CANCELLED"})
 
 
 @page("console/orders.html", "Orders")
@@ -25,9 +26,10 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
     found = _longest_first(request, found) if waits else _newest_first(request, found)
     key = (lambda row: (row.step_since.isoformat(), row.order_id)) if waits else _placed
     rows = paging.rows(request, list(found[: paging.ROWS + 1]), key)
+    waiting = waiting_of(request, [str(row.order_id) for row in rows.rows if row.status not in ENDED])
     return {
         "rows": rows,
-        "orders": [(row, waits_for(row)) for row in rows.rows],
+        "orders": [(row, waiting.get(str(row.order_id))) for row in rows.rows],
         "steps": STEPS,
         "given": given,
         "polled": paging.AFTER not in given,

@@ -98,6 +98,15 @@ def waiting(
     return Page(found, after, gone)
 
 
+def judged(
+    saga: Saga, connections: Mapping[str, psycopg.Connection], away: Mapping[str, str], keys: Sequence[str]
+) -> dict[str, Waiting]:
+    """Return key → why it waits, of these that do; one whose own database is away is left out."""
+    facts = all_facts.read(saga, connections, away, keys)
+    found = ((key, _judged(facts, key)) for key in keys)
+    return {key: one for key, one in found if one is not None}
+
+
 def open_keys(
     saga: Saga, connections: Mapping[str, psycopg.Connection], choice: Choice, after: str | None, limit: int
 ) -> list[str]:

@@ -8,21 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from console_service.models import OrderRow
-from console_service.read_model.waiting import waits_for
 from order_service.service import service as orders
 from schemas.events import (
     NotificationSent,
-    OrderCancellationStarted,
-    OrderCancelled,
-    PaymentDeclined,
-    PaymentVoided,
-    StockRejected,
-    StockReleased,
 )
 from tests.support.console import confirmed, note
 from tests.support.databases import in_use
-from tests.support.orders import LINES, place, placed
+from tests.support.orders import place, placed
 from waybill.deciders.unit_of_work import handle
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,41 +80,22 @@ def test_a_cursor_that_is_none_is_the_first_page(console, services, cursor):
     assert listed(console.get(f"/orders?after={cursor}").content.decode()) == [order_id]
 
 
-def cancelling(order_id: UUID, *more):
-    begun = OrderCancellationStarted(order_id=order_id, customer_id="ann", lines=LINES, reason="payment_declined")
-    return [(placed(order_id), 1), (begun, 2), *((event, 1) for event in more)]
-
-
-@pytest.mark.parametrize(
-    ("events", "says"),
-    [
-        (lambda one: confirmed(one)[:1], "inventory's answer"),
-        (lambda one: confirmed(one)[:2], "has its answer (stock RESERVED)"),
-        (lambda one: [(placed(one), 1), (StockRejected(order_id=one, shortages=()), 1)], "stock REJECTED"),
-        (lambda one: confirmed(one)[:3], "payment's answer"),
-        (lambda one: [*confirmed(one)[:3], (PaymentDeclined(order_id=one, code="no"), 1)], "payment DECLINED"),
-        (lambda one: confirmed(one)[:5], "OrderConfirmed"),
-        (confirmed, ""),
-        (cancelling, "StockReleased of the inventory and PaymentVoided or PaymentRefunded"),
-        (lambda one: cancelling(one, PaymentVoided(order_id=one)), "StockReleased of the inventory"),
-        (lambda one: cancelling(one, StockReleased(order_id=one, lines=())), "PaymentVoided or PaymentRefunded"),
-        (
-            lambda one: cancelling(one, StockReleased(order_id=one, lines=()), PaymentVoided(order_id=one)),
-            "has its answer (stock RELEASED, payment VOIDED)",
-        ),
-        (
-            lambda one: [*cancelling(one), (OrderCancelled(order_id=one, customer_id="ann", reason="x"), 3)],
-            "",
-        ),
-    ],
-)
-@pytest.mark.usefixtures("console_database")
-def test_what_an_order_waits_for_is_the_next_word_that_is_missing(events, says):
-    order_id = uuid4()
-    note(events(order_id))
-    found = waits_for(OrderRow.objects.get())
-    assert says in found
-    assert bool(says) == bool(found)
+def test_the_list_says_of_each_that_waits_what_keeps_it(console, services):
+    waits, ended = uuid4(), uuid4()
+    with in_use(services["order"].service_url):
+        handle(orders, [place(waits)])
+    note([(placed(waits), 1)])
+    note(confirmed(ended))
+    text = console.get("/orders").content.decode()
+    lines = dict(
+        re.findall(
+            r'<a class="id" href="/orders/([0-9a-f-]{36})".*?<td>[A-Z]+</td>\s*<td>.*?</td><td>(.*?)</td>',
+            text,
+            re.DOTALL,
+        )
+    )
+    assert "relay" in lines[str(waits)]
+    assert lines[str(ended)] == ""
 
 
 def test_one_order_tells_its_whole_story(console, services):
