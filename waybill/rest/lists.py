@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja.params.functions import Query
 from pydantic import AwareDatetime, BeforeValidator
 
+from waybill.deciders.outcomes import Code
 from waybill.rest.answers import answer
 from waybill.rest.openapi.operations import View, facts_of
 from waybill.rest.problem import not_valid
@@ -52,8 +53,9 @@ def several(description: str, alias: str | None = None) -> Any:
 
 
 def listed(view: View) -> View:
-    """Say that the endpoint answers with a page of a list."""
+    """Say that the endpoint answers with a page of a list; many ids can make its target too long."""
     facts_of(view).headers += ("Link",)
+    facts_of(view).codes.append(Code.TARGET_TOO_LONG)
     return view
 
 
