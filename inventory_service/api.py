@@ -223,14 +223,14 @@ products = Products(
     may=bearer(),
     fields=(
         *("sku", "status", "name", "unit_price", "currency", "on_hand", "reserved"),
-        *("version", "created_at", "updated_at"),
+        *("created_at", "updated_at"),
     ),
 )
 reservations = Reservations(
     ReservationRow,
     "reservations",
     may=bearer("inventory"),
-    fields=("order_id", "status", "lines", "version", "created_at", "updated_at"),
+    fields=("order_id", "status", "lines", "created_at", "updated_at"),
 )
 router.add_router(
     "/collections", reads(products, commands=(list_product, revise_product, delist_product, change_stock))

@@ -126,7 +126,7 @@ notifications = Notifications(
     NotificationRow,
     "notifications",
     may=bearer(),
-    fields=("order_id", "customer_id", "notices", "version", "created_at", "updated_at"),
+    fields=("order_id", "customer_id", "notices", "created_at", "updated_at"),
 )
 router.add_router("/collections", reads(notifications))
 

@@ -251,7 +251,7 @@ orders = Orders(
     may=bearer(),
     fields=(
         *("order_id", "status", "customer_id", "cancellation_reason", "lines", "total", "currency"),
-        *("version", "created_at", "updated_at"),
+        *("created_at", "updated_at"),
     ),
 )
 router.add_router("/collections", reads(orders, commands=(place_order, cancel_order)))

@@ -115,7 +115,7 @@ payments = Payments(
     may=bearer(),
     fields=(
         *("order_id", "status", "customer_id", "amount", "currency", "charge_id", "provider", "refund_id"),
-        *("settled_by", "decline_code", "version", "created_at", "updated_at"),
+        *("settled_by", "decline_code", "created_at", "updated_at"),
     ),
 )
 router.add_router("/collections", reads(payments))

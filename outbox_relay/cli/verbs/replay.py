@@ -169,23 +169,34 @@ def _jobs(given: Given, topology: Topology) -> int:
     if given.json:
         screen.put_json(job.shown() for job in found)
     else:
-        screen.put_table([_job_line(job) if isinstance(job, Job) else redriving.job_line(job) for job in found])
+        screen.put_table([_beside_redrives(job) if isinstance(job, Job) else redriving.job_line(job) for job in found])
     return code_of(answers, failures)
 
 
 def _job_line(job: Job) -> dict[str, Any]:
     return {
         "job": str(job.id),
-        "verb": "replay",
         "service": job.service,
         "state": job.state,
-        "done": job.sent,
+        "sent": job.sent,
         "total": job.total,
-        "result": f"sent to {job.options.to_consumer or 'all'}",
+        "goes": f"to {job.options.to_consumer or 'all'}",
         "rate": job.options.rate,
         "by": job.options.by,
         "reason": job.options.reason,
         "created_at": job.created_at,
+    }
+
+
+def _beside_redrives(job: Job) -> dict[str, Any]:
+    """Return a job's line in the table that has redrives too, by the names that both have."""
+    line = _job_line(job)
+    done, goes = line.pop("sent"), line.pop("goes")
+    return {"job": line.pop("job"), "verb": "replay", "service": line.pop("service"), "state": line.pop("state")} | {
+        "done": done,
+        "total": line.pop("total"),
+        "result": f"sent {goes}",
+        **line,
     }
 
 

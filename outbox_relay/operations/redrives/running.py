@@ -35,7 +35,7 @@ WHERE job_id = %(id)s AND item.kind = %(kind)s AND outcome IS NULL AND released_
 RELEASE: Final = """
 WITH letters AS (SELECT id FROM published WHERE id = ANY(%(rows)s) AND status = -1 ORDER BY id FOR UPDATE),
 scheduled AS (UPDATE published SET status = 1 FROM letters WHERE published.id = letters.id)
-UPDATE waybill_redrive_item SET released_at = clock_timestamp()
+UPDATE waybill_redrive_item SET released_at = statement_timestamp()
 WHERE job_id = %(id)s AND row_id IN (SELECT id FROM letters)
 """
 # What was released and is no longer on its way; and of `rows` what is no dead letter any more.

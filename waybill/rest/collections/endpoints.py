@@ -47,7 +47,7 @@ def reads(collection: Collection, *, commands: Sequence[Callable[..., Any]] = ()
         with _bounded(alias, collection.longest_seconds):
             return served.read(request, key)
 
-    found: Any = Router(tags=["collections"])
+    found: Any = Router()
     for view, path in ((page, f"/{collection.name}"), (item, f"/{collection.name}/{{key}}")):
         facts = facts_of(view)
         facts.commands, facts.reads_query = tuple(commands), True
@@ -64,6 +64,7 @@ def reads(collection: Collection, *, commands: Sequence[Callable[..., Any]] = ()
             response={200: None},
             operation_id=operation.name,
             summary=operation.summary,
+            tags=["collections"],  # and not the service's own beside it: a generated client has a class for each
             description=operation.description,
             openapi_extra={"parameters": operation.parameters},
         )
