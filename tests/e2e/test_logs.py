@@ -61,7 +61,7 @@ def not_json(log: Path) -> list[str]:
 @pytest.mark.slow
 def test_every_line_of_every_program_is_json(stack: Stack):
     names = programs(stack)
-    assert len(names) == 15
+    assert len(names) == 17
     for name in names:
         hang_up(stack, name)
         bad_request(stack, name)

@@ -140,7 +140,8 @@ def test_the_trace_reads_back_from_the_viewers_api(traced: Traced, otlp: Receive
                 shown = read_back(stack, traced, otlp)
             finally:
                 stack.devstack("reset")
-    assert {(one["id"], one.get("parentId")) for one in shown} == {(one.span_id, one.parent_id) for one in traced.spans}
+    # Spans that came after the trace was looked at may be there too: the console hears of the order last.
+    assert {(one["id"], one.get("parentId")) for one in shown} >= {(one.span_id, one.parent_id) for one in traced.spans}
     by_id = {one["id"]: one for one in shown}
     (mail,) = [one for one in shown if one["name"] == "send mail"]
     found = mail
