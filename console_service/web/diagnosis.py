@@ -17,7 +17,8 @@ from outbox_relay.operations.sagas.project import of_project
 from waybill.runtime.settings import read
 
 log: Any = structlog.get_logger()
-FIRST_SECONDS: Final = 2.0  # that the first page waits for the first answer
+WAIT_SECONDS: Final = 2.0  # that a page waits for an answer, where there is none or it is old
+OLDEST_SECONDS: Final = 15.0  # of an answer that is still shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,14 @@ class Doctor:
         if not self._seconds:
             return self._last
         with self._lock:
-            if not self._asking and time.monotonic() - self._last.at > self._seconds:
+            age = time.monotonic() - self._last.at
+            if age > OLDEST_SECONDS:
+                self._answered.clear()
+                self._last = Diagnosis(None, self._last.at)
+            if not self._asking and age > self._seconds:
                 self._asking = True
                 threading.Thread(target=self._ask, name="doctor", daemon=True).start()
-        self._answered.wait(FIRST_SECONDS)
+        self._answered.wait(WAIT_SECONDS)
         return self._last
 
     def _ask(self) -> None:

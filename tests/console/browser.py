@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 WAIT_MS = 20_000
@@ -46,10 +46,14 @@ class Browser:
         self.actions += 1
         self.page.locator(within).get_by_role(role, name=re.compile(name)).first.click()
 
+    def finding(self, problem: str) -> Locator:
+        """The overview's rows of a problem."""
+        return self.page.locator("main tr.finding", has=self.page.locator(f'th:text-is("{problem}")'))
+
     def follow(self, problem: str) -> None:
         """Click the number of a finding on the overview, which leads to what it counts."""
         self.actions += 1
-        self.page.locator("main tr.finding", has_text=problem).first.get_by_role("link").click()
+        self.finding(problem).first.get_by_role("link").click()
         self.page.wait_for_load_state()
 
     def open_details(self, summary: str) -> None:

@@ -104,7 +104,7 @@ def dead_letter(op: Operator) -> Generator[Incident]:
 
 def _redrive(terminal: Terminal, service: str, side: str) -> None:
     terminal.run("dead-letters", "--service", service, side)
-    terminal.run("redrive", "--service", service, side, "--all", *REASON)
+    terminal.run("redrive", "--service", service, side, *REASON)
 
 
 @incident("an event that is too large for its topic")

@@ -86,7 +86,7 @@ def through(
             media: list[Medium] = [Terminal(operator), *([Console(seen)] if seen else [])]
             for medium in media:
                 say(f"{name}: in the {medium.name}")
-                passage = _live_through(name, story, operator, medium)
+                passage = _live_through(name, story, operator, medium, media)
                 say(f"  {passage}")
                 night.passages.append(passage)
         if seen is not None:
@@ -96,7 +96,7 @@ def through(
     return night
 
 
-def _live_through(name: str, story: Story, operator: Operator, medium: Medium) -> Passage:
+def _live_through(name: str, story: Story, operator: Operator, medium: Medium, media: Sequence[Medium]) -> Passage:
     found_after = find_actions = mended_after = mend_actions = None
     failure, told = "", story(operator)
     before = medium.actions
@@ -114,7 +114,8 @@ def _live_through(name: str, story: Story, operator: Operator, medium: Medium) -
         mended_after, mend_actions = time.monotonic() - began, medium.actions - before
         if isinstance(medium, Console):
             medium.browser.open("/")
-        until(lambda: not medium.finds(incident), f"{name}: gone from the {medium.name}", GONE_SECONDS)
+        for one in media:  # of both: the next passage must find its own
+            until(lambda m=one: not m.finds(incident), f"{name}: gone from the {one.name}", GONE_SECONDS)
     except Exception as error:  # noqa: BLE001 - told in the table; the next incident follows
         failure = f"{type(error).__name__}: {error}".replace("\n", " ")
     finally:

@@ -110,9 +110,8 @@ class Console:
 
     def finds(self, incident: Incident) -> bool:
         """Tell whether it names the incident."""
-        row = self.browser.page.locator("main tr.finding", has_text=incident.says)
-        texts = row.all_inner_texts()
-        return any(incident.problem in text and (incident.service or "") in text for text in texts)
+        texts = self.browser.finding(incident.problem).all_inner_texts()
+        return any(incident.says in text and (incident.service or "") in text for text in texts)
 
     def mend(self, incident: Incident) -> None:
         """Click, or have done outside what no page can."""
