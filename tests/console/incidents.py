@@ -18,7 +18,7 @@ from tests.console.shift import Incident, Terminal
 from tests.e2e.night.operator import DETECT_SECONDS, Operator, key, until
 from tests.support import topics
 
-ORDERS, PRODUCTS = "order.events.v1", "inventory.products.v1"
+ORDERS = "order.events.v1"
 WHY = "as the runbook says"
 REASON = ("--reason", WHY)
 Story = Callable[[Operator], Generator[Incident]]
@@ -211,6 +211,7 @@ def waits_for_stock(op: Operator) -> Generator[Incident]:
 
 @incident("a price list that is behind")
 def price_list_behind(op: Operator) -> Generator[Incident]:
+    op.product()  # so that the group has a place on the topic
     op.stop("order.consumer")
     with op.stack.client("inventory", op.stack.state["tokens"]["staff"]) as staff:
         listing = {"sku": f"P-{key()['Idempotency-Key'][:8]}", "name": "A lamp", "unit_price": 100, "currency": "EUR"}
@@ -219,7 +220,7 @@ def price_list_behind(op: Operator) -> Generator[Incident]:
     yield Incident(
         "copy behind",
         "order",
-        PRODUCTS.partition(".")[0],
+        "group order_service has",
         over=lambda: bool(op.sql("order", known, listing["sku"])),
         outside=lambda: op.start("order.consumer"),
     )

@@ -107,7 +107,7 @@ def hidden_field() -> str:
     """Return the hidden field of the page's forms: for templates without `{% csrf_token %}`, as those of Jinja."""
     forms = _forms.get()
     if forms is None or not forms.showing:
-        return SafeString()
+        return SafeString("")
     rows = [[*row, version] for row, version in forms.showing.items()]
     return format_html(
         '<input type="hidden" name="{}" value="{}">', FIELD, signing.dumps(rows, salt=FIELD, compress=True)
