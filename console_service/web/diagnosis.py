@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -18,7 +18,7 @@ from waybill.runtime.settings import read
 
 log: Any = structlog.get_logger()
 WAIT_SECONDS: Final = 2.0  # that a page waits for an answer, where there is none or it is old
-OLDEST_SECONDS: Final = 15.0  # of an answer that is still shown
+OLDEST_SECONDS: Final = 15.0  # that an answer is still shown once it should have been asked anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,17 @@ class Diagnosis:
 
 
 class Doctor:
-    """One question at a time, in a thread of its own; whoever looks sees the last answer."""
+    """One question at a time, in a thread of its own; whoever looks sees the last answer, unless it is too old."""
 
-    def __init__(self, seconds: float) -> None:
-        """Ask again once the last answer is so old; 0: never ask."""
-        self._seconds = seconds
+    def __init__(
+        self, question: Callable[[], Sequence[Finding]], seconds: float, oldest_seconds: float = OLDEST_SECONDS
+    ) -> None:
+        """Ask again once the last answer is so old; 0: never ask. It is shown for `oldest_seconds` after that."""
+        self._question, self._seconds = question, seconds
+        self._oldest = seconds + oldest_seconds
         self._lock, self._answered = threading.Lock(), threading.Event()
         self._asking = False
-        self._last = Diagnosis(None, 0.0)
+        self._last = Diagnosis(None, -self._oldest)
 
     def latest(self) -> Diagnosis:
         """Return the last answer, and have it asked anew where it is old."""
@@ -45,7 +48,7 @@ class Doctor:
             return self._last
         with self._lock:
             age = time.monotonic() - self._last.at
-            if age > OLDEST_SECONDS:
+            if age > self._oldest:
                 self._answered.clear()
                 self._last = Diagnosis(None, self._last.at)
             if not self._asking and age > self._seconds:
@@ -56,13 +59,13 @@ class Doctor:
 
     def _ask(self) -> None:
         try:
-            found = ask()
+            found = self._question()
         except Exception as error:  # noqa: BLE001 - the page says that nobody knows, and it is asked again
             log.warning("diagnosis failed", reason=repr(error))
             found = None
-        self._last = Diagnosis(found, time.monotonic())
-        self._answered.set()
         with self._lock:
+            self._last = Diagnosis(found, time.monotonic())
+            self._answered.set()
             self._asking = False
 
 
@@ -78,4 +81,4 @@ def ask() -> Sequence[Finding]:
 @cache
 def of_console() -> Doctor:
     """Return the one of this process."""
-    return Doctor(read(ConsoleSettings).console_doctor_seconds)
+    return Doctor(ask, read(ConsoleSettings).console_doctor_seconds)

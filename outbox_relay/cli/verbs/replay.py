@@ -190,13 +190,18 @@ def _job_line(job: Job) -> dict[str, Any]:
 
 def _beside_redrives(job: Job) -> dict[str, Any]:
     """Return a job's line in the table that has redrives too, by the names that both have."""
-    line = _job_line(job)
-    done, goes = line.pop("sent"), line.pop("goes")
-    return {"job": line.pop("job"), "verb": "replay", "service": line.pop("service"), "state": line.pop("state")} | {
-        "done": done,
-        "total": line.pop("total"),
-        "result": f"sent {goes}",
-        **line,
+    return {
+        "job": str(job.id),
+        "verb": "replay",
+        "service": job.service,
+        "state": job.state,
+        "done": job.sent,
+        "total": job.total,
+        "result": f"sent to {job.options.to_consumer or 'all'}",
+        "rate": job.options.rate,
+        "by": job.options.by,
+        "reason": job.options.reason,
+        "created_at": job.created_at,
     }
 
 

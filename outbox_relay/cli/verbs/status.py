@@ -82,6 +82,8 @@ def _doctor(given: Given, topology: Topology) -> int:
         screen.put_json(asdict(one) | {"urgency": one.urgency} for one in found)
     else:
         screen.put_table([_finding_line(one) for one in found])
+    if not found:
+        screen.tell("nothing is wrong")
     for one in found:
         screen.tell(f"{one.problem}{f' at {one.service}' if one.service else ''}: {one.says}")
     if away:
