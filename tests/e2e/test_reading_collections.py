@@ -44,9 +44,9 @@ BY_TIME = ("order_id", "created_at")
 COLLECTIONS = [
     Told("order", "orders", "order_id", {**OF_CUSTOMERS, "status": EQUAL}, BY_TIME, "total"),
     Told("inventory", "products", "sku", {"sku": ORDERED}, ("sku",), "name"),
-    Told("inventory", "reservations", "order_id", {**BY_ORDER, "status": EQUAL}, BY_TIME, "version"),
+    Told("inventory", "reservations", "order_id", {**BY_ORDER, "status": EQUAL}, BY_TIME, "lines"),
     Told("payment", "payments", "order_id", {**OF_CUSTOMERS, "status": EQUAL}, BY_TIME, "amount"),
-    Told("notification", "notifications", "order_id", OF_CUSTOMERS, BY_TIME, "version"),
+    Told("notification", "notifications", "order_id", OF_CUSTOMERS, BY_TIME, "notices"),
 ]
 OWNED = [told for told in COLLECTIONS if "customer_id" in told.filters]
 
