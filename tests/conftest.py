@@ -78,7 +78,17 @@ def pytest_keyboard_interrupt() -> None:
 
 # A traceback with every frame's locals, the default, takes seconds each where they hold a batch of messages.
 plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, plain])
+PROCESSORS = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, plain]
+structlog.configure(processors=PROCESSORS)
+
+
+@pytest.fixture(autouse=True)
+def logging_left_alone() -> Iterator[None]:
+    """Fail where a test leaves logging as it set it: later ones would be slow, or print elsewhere."""
+    yield
+    left = structlog.get_config()["processors"]
+    structlog.configure(processors=PROCESSORS)
+    assert left is PROCESSORS, "configure logging within tests.support.program_log.program_log()"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import page, saga_page
+from benchmarks import page, saga_page, tracing, tracing_page
 from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
 from devstack.cache.artifacts import read_lock
@@ -18,6 +18,13 @@ RELAY_PAGE = (CHECKOUT / "docs" / "relay.md").read_text()
 def test_tables_and_plot_are_those_of_the_results():
     assert page.PAGE.read_text() == page.page(RESULT, page.PAGE.read_text()), "run: python -m benchmarks.page"
     assert page.PLOT.read_text() == page.plot(RESULT), "run: python -m benchmarks.page"
+
+
+def test_the_table_of_traces_is_that_of_its_results_and_follows_from_the_turns():
+    found = json.loads(tracing_page.RESULTS.read_text())
+    text = tracing_page.PAGE.read_text()
+    assert text == tracing_page.page(found, text), "run: python -m benchmarks.tracing_page"
+    assert tracing.figures(found["turns"]).items() <= found.items()
 
 
 def test_every_ratio_was_measured_and_follows_from_the_runs():

@@ -1,6 +1,5 @@
 """A secret comes from the environment or from a file, and stands in nothing that is shown."""
 
-import io
 import json
 import logging
 import subprocess
@@ -17,8 +16,8 @@ from devstack.folder import CHECKOUT
 from outbox_relay.operations.topology import UsageError, find_topology
 from outbox_relay.settings import RelaySettings
 from payment_service.settings import PaymentSettings
+from tests.support.program_log import program_log
 from waybill.contracts import command
-from waybill.observability.telemetry import configure_logging
 from waybill.registry.registry import Access
 from waybill.runtime import settings
 from waybill.runtime.django_settings import database
@@ -137,16 +136,14 @@ def test_what_is_wrong_with_a_url_is_said_without_its_password(monkeypatch, url)
     assert PASSWORD not in str(refused.value)
 
 
-def test_no_line_of_a_log_shows_the_password_of_a_url(monkeypatch):
-    written = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", written)
-    configure_logging("test")
-    try:
-        raise psycopg.OperationalError(f'connection to "{URL}" failed')
-    except psycopg.OperationalError:
-        structlog.get_logger().exception("failed", url=URL, of=[URL])
-        logging.getLogger("some.library").exception("no %s", URL)
-    lines = written.getvalue().splitlines()
+def test_no_line_of_a_log_shows_the_password_of_a_url(capsys):
+    with program_log():
+        try:
+            raise psycopg.OperationalError(f'connection to "{URL}" failed')
+        except psycopg.OperationalError:
+            structlog.get_logger().exception("failed", url=URL, of=[URL])
+            logging.getLogger("some.library").exception("no %s", URL)
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all(json.loads(line) and f"ann:{MASK}@" in line and PASSWORD not in line for line in lines)
 

@@ -1,7 +1,10 @@
 import json
 import logging
 
-from waybill.observability.telemetry import Cause, configure_logging
+import structlog
+
+from tests.support.program_log import program_log
+from waybill.observability.telemetry import Cause
 
 
 def test_a_cause_says_only_what_is_known():
@@ -15,28 +18,22 @@ def test_what_follows_from_an_event_keeps_its_correlation_and_names_it_as_the_ca
 
 
 def test_a_log_line_is_one_json_object_without_local_variables(capsys):
-    import structlog
-
-    configure_logging("test")
     secret = "ann@example.com"
-    try:
-        raise ValueError("a defect")
-    except ValueError:
-        structlog.get_logger().exception("failed")
+    with program_log():
+        try:
+            raise ValueError("a defect")
+        except ValueError:
+            structlog.get_logger().exception("failed")
     line = capsys.readouterr().out
-    structlog.reset_defaults()
     assert json.loads(line)["exception"][0]["exc_value"] == "a defect"
     assert secret not in line
 
 
 def test_what_a_record_brings_stands_in_the_log_as_printable_ascii(capsys):
-    import structlog
-
     hostile = "\x1b]0;owned\x07 \x9b2J \x7f \u2028 \u202e \ud800 é"
-    configure_logging("test")
-    structlog.get_logger().info("dead_lettered", key=hostile)
-    logging.getLogger("other").warning("%s", hostile)
+    with program_log():
+        structlog.get_logger().info("dead_lettered", key=hostile)
+        logging.getLogger("other").warning("%s", hostile)
     lines = capsys.readouterr().out.split("\n")[:-1]
-    structlog.reset_defaults()
     assert all(line.isprintable() and line.isascii() for line in lines)
     assert [json.loads(line).get("key", hostile) for line in lines] == [hostile, hostile]

@@ -8,9 +8,10 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
+from tests.support.program_log import program_log
 from tests.support.recorded_spans import SAMPLED, SPAN_ID, TRACE_ID, UNSAMPLED, recording
 from waybill.observability import metrics
-from waybill.observability.telemetry import Cause, configure_logging
+from waybill.observability.telemetry import Cause
 from waybill.tracing import spans
 
 OTHER = f"00-{'1' * 32}-{'2' * 16}-01"
@@ -106,13 +107,12 @@ def test_what_follows_from_an_event_that_is_processed_follows_from_its_span():
 
 
 def test_log_lines_carry_the_ids_of_the_span_that_is_open(capsys):
-    configure_logging("test")
-    with recording(), spans.span("any", parent=SAMPLED) as span:
-        structlog.get_logger().info("within")
-        ids = spans.ids(spans.traceparent_of(span))
-    structlog.get_logger().info("without")
+    with program_log():
+        with recording(), spans.span("any", parent=SAMPLED) as span:
+            structlog.get_logger().info("within")
+            ids = spans.ids(spans.traceparent_of(span))
+        structlog.get_logger().info("without")
     within, without = map(json.loads, capsys.readouterr().out.splitlines())
-    structlog.reset_defaults()
     assert {name: within[name] for name in ids} == ids
     assert ids["trace_id"] == TRACE_ID
     assert "trace_id" not in without
