@@ -9,6 +9,7 @@ import httpx2 as httpx
 
 from devstack.harness.stack import Stack, order_at_rest, sent
 from devstack.harness.wait import wait_until
+from tests.support.outbox_command import outbox
 
 
 def key() -> dict[str, str]:
@@ -52,8 +53,13 @@ class Shop:
         return sent(self.customer.post("/v1/orders", json=body, headers=key()), 202)
 
     def at_rest(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The order once it has ended."""
-        return order_at_rest(self.customer, order["id"])
+        """The order once it has ended; where it does not, say what keeps it."""
+        try:
+            return order_at_rest(self.customer, order["id"])
+        except AssertionError as error:
+            home = {"WAYBILL_HOME": str(self.stack.home)}
+            told = [outbox("order", order["id"], **home), outbox("doctor", **home), outbox("status", **home)]
+            raise AssertionError("\n".join([str(error), *(one.out + one.err for one in told)])) from None
 
     def types(self, order: dict[str, Any]) -> list[str]:
         """The types of the order's events, first to last."""
