@@ -11,7 +11,7 @@ ARGS ?=
 .PHONY: help
 help: ## Show this help
 	@echo 'make TARGET    (ARGS="..." passes arguments on)'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: .venv/.synced ## Start everything, place an order, stay until Ctrl-C, stop everything
@@ -84,6 +84,10 @@ storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) i
 containers: .venv/.synced ## Build the images, confirm an order in docker-compose.kafka.yml, take it down (podman, root)
 	@.venv/bin/uv sync --quiet --frozen --inexact --group containers
 	@exec $(RUN) tests.containers
+
+.PHONY: k8s
+k8s: .venv/.synced ## Apply deploy/kubernetes to a real API server, built once with Go (11 minutes of CPU), and check it
+	@exec $(RUN) tests.kubernetes $(ARGS)
 
 .PHONY: console-tests
 console-tests: .venv/.synced ## Go through a night shift in a browser and in a terminal (ARGS="--only relay")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, pages, problems, reference, saga, tables, workflows
+from catalogue import asyncapi, book, kubernetes, pages, problems, reference, saga, tables, workflows
 from devstack import manifests
 from devstack.folder import CHECKOUT
 from waybill.contracts import generate
@@ -42,6 +42,7 @@ def committed() -> dict[Path, str]:
         saga.PAGE: saga.page(),
         saga.TABLE: saga.derived().in_json(),
         **workflows.workflows(),
+        **kubernetes.overlays(),
     }
 
 

@@ -19,7 +19,7 @@ README = CHECKOUT / "README.md"
 BOOKINGS = CHECKOUT / "examples" / "bookings"  # whose files the tutorial writes
 PAGES = [README, CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TARGETS = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
 # Programs that every Unix has, or that the block's own page asks for; `state` is defined in the README.
 TOOLS = {"curl", "python3", "docker", "pip", "psql", "state()", "export"}
 # In the folder of a reader's own project, where the tutorial and the how-to guides are followed.
@@ -64,7 +64,7 @@ def test_a_shell_command_is_a_target_a_module_or_a_tool(path):
 
 @every_page
 def test_a_make_target_in_the_text_exists(path):
-    for target in re.findall(r"`make ([a-z][a-z-]*)", path.read_text()):
+    for target in re.findall(r"`make ([a-z][a-z0-9-]*)", path.read_text()):
         assert target in TARGETS, target
 
 

@@ -14,6 +14,7 @@ from tests.support.reaching import reaching
 
 FILES = {path: yaml.safe_load(text) for path, text in workflows.workflows().items()}
 ALWAYS = yaml.safe_load((workflows.FOLDER / "contracts.yml").read_text())
+MANIFESTS = yaml.safe_load((workflows.FOLDER / "kubernetes.yml").read_text())
 TRIGGERS = True  # YAML 1.1 reads the key `on` so
 
 
@@ -69,7 +70,15 @@ def test_contracts_are_checked_at_every_change():
     assert [step["run"] for step in ALWAYS["jobs"]["contracts"]["steps"] if "run" in step] == ["make contracts"]
 
 
-@pytest.mark.parametrize("workflow", [*FILES.values(), ALWAYS], ids=lambda workflow: workflow["name"])
+def test_manifests_are_rendered_at_every_change():
+    """What they follow from is in every folder: settings, services.toml, topics, figures."""
+    assert MANIFESTS[TRIGGERS]["pull_request"] is None
+    (step,) = [step["run"] for step in MANIFESTS["jobs"]["kubernetes"]["steps"] if "run" in step]
+    (file,) = re.findall(r"tests/\S+\.py", step)
+    assert (CHECKOUT / file).is_file()
+
+
+@pytest.mark.parametrize("workflow", [*FILES.values(), ALWAYS, MANIFESTS], ids=lambda workflow: workflow["name"])
 def test_a_workflow_needs_no_secret_and_may_change_nothing(workflow):
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets." not in yaml.safe_dump(workflow)
@@ -83,7 +92,7 @@ def test_every_action_is_pinned_by_its_commit():
 
 
 def test_there_is_no_workflow_of_a_service_that_is_gone():
-    assert {path.stem for path in workflows.FOLDER.glob("*.yml")} == {*EVERY, "contracts"}
+    assert {path.stem for path in workflows.FOLDER.glob("*.yml")} == {*EVERY, "contracts", "kubernetes"}
 
 
 @pytest.mark.parametrize("service", EVERY.values(), ids=lambda service: service.name)

@@ -20,7 +20,9 @@ STEPS = [
     "catalogue",
     "tests.support.golden",
 ]
-TESTS = " ".join(f"tests/architecture/test_{name}.py" for name in ("service_layout", "pages", "compose", "catalogue"))
+TESTS = " ".join(
+    f"tests/architecture/test_{name}.py" for name in ("service_layout", "pages", "compose", "catalogue", "kubernetes")
+)
 LINT = [
     "ruff format --check",
     "ruff check",

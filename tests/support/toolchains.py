@@ -50,7 +50,9 @@ def go(source: Path, program: str, whom: str, also: Sequence[str] = ()) -> str:
     return str(made(source, [compiler, "build", "-o", program, "."], also, **GO) / program)
 
 
-def made(source: Path, command: list[str], also: Sequence[str] = (), **environment: str) -> Path:
+def made(
+    source: Path, command: list[str], also: Sequence[str] = (), *, seconds: float = MAKE_SECONDS, **environment: str
+) -> Path:
     """Run a command in a copy of a folder's sources, once for what they are now; returns the copy, which is whole."""
     others = (path for pattern in also for path in source.glob(pattern))
     files = sorted([*(path for path in source.iterdir() if path.suffix in SOURCES), *others])
@@ -74,7 +76,7 @@ def made(source: Path, command: list[str], also: Sequence[str] = (), **environme
             env=os.environ | environment,
             capture_output=True,
             text=True,
-            timeout=MAKE_SECONDS,
+            timeout=seconds,
             check=False,
         )
         if done.returncode and (missing := UNREACHABLE.search(done.stderr)):
