@@ -76,6 +76,16 @@ def test_a_compatible_version_is_registered_beside_the_first(
     assert len(set(_ids(database_url).values())) == 2
 
 
+def test_code_that_does_not_know_a_version_of_newer_code_registers_its_own_beside_it(
+    registry_url: str, database_url: str, tmp_path: Path, own_topic: str
+) -> None:
+    contracts = _contracts(write_versions(tmp_path, add(NOTE)), own_topic)
+    register(contracts, registry_url, [database_url], DEADLINE_SECONDS)
+    before = _ids(database_url)
+    register(contracts[:1], registry_url, [database_url], DEADLINE_SECONDS)
+    assert _ids(database_url) == before
+
+
 def test_an_incompatible_version_is_refused_and_no_id_is_kept(
     registry_url: str, database_url: str, tmp_path: Path, own_topic: str
 ) -> None:

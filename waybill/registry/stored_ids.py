@@ -99,6 +99,11 @@ def text(contract: Contract) -> str:
     return json.dumps(contract.schema, ensure_ascii=False, separators=(",", ":"))
 
 
+def same(registered: str, kept: str) -> bool:
+    """Tell whether two texts are one schema."""
+    return json.loads(registered) == json.loads(kept)
+
+
 def meaning(registered: str, contracts: Iterable[Contract]) -> str:
     """Say what a text in the registry stands for."""
     schema: Any = json.loads(registered)
