@@ -29,6 +29,10 @@ down: .venv/.synced ## Stop what `make up` started; data stays
 reset: .venv/.synced ## Stop everything and wipe the data
 	@exec $(RUN) devstack reset
 
+.PHONY: release
+release: .venv/.synced ## Bring one service of `make up` to another version of the code (SERVICE=order REV= ARGS=--roll-back)
+	@exec $(RUN) devstack.release $(SERVICE) $(if $(REV),--revision $(REV)) $(ARGS)
+
 .PHONY: test
 test: .venv/.synced ## Run the tests but the slow ones, in two processes, each on a stack of its own (ARGS="-n0 -k cancel")
 	@exec $(RUN) pytest -n 2 --dist loadfile --durations 20 $(ARGS)
@@ -88,6 +92,9 @@ containers: .venv/.synced ## Build the images, confirm an order in docker-compos
 .PHONY: k8s
 k8s: .venv/.synced ## Apply deploy/kubernetes to a real API server, built once with Go (11 minutes of CPU), and check it
 	@exec $(RUN) tests.kubernetes $(ARGS)
+.PHONY: release-tests
+release-tests: .venv/.synced ## Release every service to other code under load, take it back, contract (ARGS=--quick)
+	@exec $(RUN) tests.release $(ARGS)
 
 .PHONY: console-tests
 console-tests: .venv/.synced ## Go through a night shift in a browser and in a terminal (ARGS="--only relay")

@@ -75,7 +75,7 @@ def web(settings: Settings) -> None:
         variable="WAYBILL_HEALTH_PORT",
     )
     with reported(session, "web", lambda: ("working", None)):
-        serve(gateway, settings.host, settings.port)
+        serve(gateway, settings.host, settings.port, settings.web_handover)
     log.info("stopped")
 
 

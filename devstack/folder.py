@@ -4,6 +4,7 @@
     state.json     what tools read while the stack is up: urls, kafka, databases, processes, tokens
     data/          postgres, kafka, registry, provider, mailbox, issuer
     log/  run/     logs; the supervisor's configuration and pid
+    releases/      the code of each release, as its programs run it
 
 Run by root, PostgreSQL's data lies in /var/lib/waybill instead: the server refuses to run as root, and a user of its
 own could not enter a checkout below /root without opening that folder to everybody.
@@ -32,7 +33,7 @@ ROOT_DATA = Path("/var/lib/waybill")
 # A unix socket's path may have 108 bytes on Linux and 104 on macOS, the final zero included; the supervisor binds
 # a temporary name first: the path, a dot and its pid.
 SOCKET_PATH_BYTES = 90
-OWN = frozenset({"stack.json", "state.json", "data", "log", "run", "lock"})
+OWN = frozenset({"stack.json", "state.json", "data", "log", "run", "releases", "lock"})
 FORBIDDEN = frozenset("\"';,#%\\\n")
 
 
@@ -44,6 +45,7 @@ class Folder:
         self.data = self.path / "data"
         self.log = self.path / "log"
         self.run = self.path / "run"
+        self.releases = self.path / "releases"
         self.stack_file = self.path / "stack.json"
         self.state_file = self.path / "state.json"
         self.lock_file = self.path / "lock"
@@ -138,7 +140,7 @@ class Folder:
 
     def wipe(self) -> None:
         """Remove the data, and nothing that this package did not make."""
-        for folder in (self.data, self.log, self.run, self.postgres.parent):
+        for folder in (self.data, self.log, self.run, self.releases, self.postgres.parent):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.stack_file, self.state_file):
             file.unlink(missing_ok=True)

@@ -75,6 +75,7 @@ class Site:
     given: Mapping[str, str] = field(default_factory=dict)  # postgres, kafka, registry → URL of one not ours
     log_level: str = "info"
     kafka_options: tuple[str, ...] = ()  # of Java, after ours
+    sockets: Path | None = None  # where web programs hand over their ports
 
     def http(self, part: str) -> str:
         """Return the base URL of a part."""
@@ -198,10 +199,18 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
         environment |= {"WAYBILL_HOST": HOST, "WAYBILL_PORT": str(site.ports.get(f"{service}.{kind}", 0))}
         if health := site.ports.get(f"{service}.{kind}.health"):
             environment["WAYBILL_HEALTH_PORT"] = str(health)
-        if kind == "web" and not EVERY[service].decides:  # it shows, and mends, what stands in all of them
-            databases = (f"{one}={site.database(one, 'service')}" for one in SERVICES)
-            environment["WAYBILL_OUTBOX_DATABASES"] = ",".join(databases)
+        if kind == "web":
+            environment |= of_web(site, service)
     return environment
+
+
+def of_web(site: Site, service: str) -> dict[str, str]:
+    """Return what a web program alone is told."""
+    handover = {"WAYBILL_WEB_HANDOVER": str(site.sockets)} if site.sockets else {}
+    if EVERY[service].decides:
+        return handover
+    databases = (f"{one}={site.database(one, 'service')}" for one in SERVICES)
+    return handover | {"WAYBILL_OUTBOX_DATABASES": ",".join(databases)}  # it shows, and mends, what stands in them
 
 
 def program(site: Site, service: str, kind: str) -> Part:

@@ -193,6 +193,7 @@ def make_site(folder: Folder, ports: Mapping[str, int], known: Mapping[str, str]
         data=folder.data,
         jwks_file=tokens.jwks_file(folder.data),
         log_level=os.environ.get("WAYBILL_LOG_LEVEL", "info"),
+        sockets=folder.socket.parent,
         kafka_options=tuple(shlex.split(os.environ.get("WAYBILL_KAFKA_JAVA_OPTIONS", ""))),
     )
 
@@ -330,10 +331,14 @@ def environment(folder: Folder, name: str) -> dict[str, str]:
     kept = read_json(folder.stack_file)
     if not kept:
         raise DevstackError(f"{folder.path} holds no stack; start one with make up")
-    given = {part: url for part, variable in GIVEN.items() if (url := os.environ.get(variable))}
     service, _, kind = name.partition(".")
-    ports = kept["ports"]
-    missing = [port for port in (name, f"{service}.hint") if kind != "migrate" and port not in ports]
-    ports = {**ports, **choose(missing, {}, {})}
-    site = make_site(folder, ports, kept["secrets"], given)
-    return parts.service_environment(site, service, kind)
+    missing = [port for port in (name, f"{service}.hint") if kind != "migrate" and port not in kept["ports"]]
+    site = site_kept(folder)
+    return parts.service_environment(replace(site, ports={**site.ports, **choose(missing, {}, {})}), service, kind)
+
+
+def site_kept(folder: Folder) -> Site:
+    """Return where everything of a stack is that was started."""
+    kept = read_json(folder.stack_file)
+    given = {part: url for part, variable in GIVEN.items() if (url := os.environ.get(variable))}
+    return make_site(folder, kept["ports"], kept["secrets"], given)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from devstack.harness.databases import Server, ServiceDatabase
 from devstack.harness.wait import wait_until
+from tests.release import versions
 from tests.support.migrating import migrate
 
 MIGRATING = "FROM pg_stat_activity WHERE application_name = 'order_service.migrate' AND wait_event_type = 'Lock'"
@@ -72,3 +74,29 @@ def test_an_index_that_is_built_concurrently_outwaits_an_old_transaction(databas
         assert "a report" in done.stdout + done.stderr
         invalid = looking.execute("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid").fetchall()
     assert invalid == []
+
+
+def columns(database: ServiceDatabase) -> set[str]:
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = 'orders'"
+    with psycopg.connect(database.owner_url) as session:
+        return {name for (name,) in session.execute(query)}
+
+
+def test_what_contracts_is_left_out_beside_the_code_before_and_run_afterwards(
+    database: ServiceDatabase, tmp_path: Path
+) -> None:
+    version = versions.copied(tmp_path, "order")
+    before = columns(database)
+    versions.migrate(version, "campaign", versions.EXPANDS)
+    versions.migrate(version, "contract_campaign", versions.CONTRACTS)
+    done = migrate(database, None, "--expand", checkout=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert columns(database) == before | {"campaign"}
+    versions.migrate(version, "mark", versions.EXPANDS.replace("campaign", "mark"))
+    refused = migrate(database, None, "--expand", checkout=tmp_path)
+    assert refused.returncode == 1
+    said = "order_service.0007_mark depends on order_service.0006_contract_campaign, which contracts and has not run"
+    assert said in refused.stderr
+    done = migrate(database, checkout=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert columns(database) == before | {"mark"}

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from devstack.harness.databases import ServiceDatabase
 from devstack.harness.stack import CHECKOUT
 
 
-def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subprocess.CompletedProcess[str]:
+def migrate(
+    database: ServiceDatabase, owner_url: str | None = None, *options: str, checkout: Path = CHECKOUT
+) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "WAYBILL_DATABASE_URL": owner_url or database.owner_url,
@@ -16,7 +19,7 @@ def migrate(database: ServiceDatabase, owner_url: str | None = None) -> subproce
         "WAYBILL_SERVICE_ROLE": "test_service",
         "WAYBILL_RELAY_ROLE": "test_relay",
     }
-    command = [sys.executable, "-m", "waybill", "order_service", "migrate"]
+    command = [sys.executable, "-m", "waybill", "order_service", "migrate", *options]
     return subprocess.run(
-        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

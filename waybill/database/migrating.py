@@ -3,6 +3,9 @@
 A statement that waits for a table's lock makes all wait who come after it. So each gives up after some seconds, which
 undoes its migration, lets the others go first, and the migration is tried again. What is told in the end names who held
 the lock.
+
+While the code before still runs, only what it can live with may be migrated: `expand` leaves out every migration named
+NNNN_contract_…, for a run of its own once that code is gone (docs/how-to/release-a-service.md).
 """
 
 import re
@@ -14,6 +17,7 @@ import psycopg
 import structlog
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from waybill.database import lock_holders
@@ -33,18 +37,28 @@ REFUSED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetect
 CONCURRENTLY: Final = re.compile(r"\b(CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b", re.IGNORECASE | re.DOTALL)
 
 
+CONTRACTING: Final = re.compile(r"\d+_contract_")
+
+
+class NeedsContracting(Exception):
+    """A migration stands on one that contracts and has not run yet."""
+
+
 class LockHeld(Exception):
     """A lock was not granted in any attempt; the message names who holds it, and what to do."""
 
 
-def migrate(url: str, program: str, rights: Mapping[LiteralString, str | None]) -> None:
-    """Apply what is missing, and `rights`: grants → role. Raises LockHeld, or what Django raises."""
+def migrate(url: str, program: str, rights: Mapping[LiteralString, str | None], *, expand: bool = False) -> None:
+    """Apply what is missing, and `rights`: grants → role; with `expand` only what code before can live with.
+
+    Raises LockHeld, NeedsContracting, or what Django raises.
+    """
     connection.ensure_connection()
     with lock_holders.watched(url, program, connection.connection.info.backend_pid, _tell) as holders:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with connection.execute_wrapper(_patient_where_concurrent):
-                    call_command("migrate", verbosity=0, interactive=False)
+                    _expand() if expand else call_command("migrate", verbosity=0, interactive=False)
                 _grant(rights)
             except OperationalError as error:
                 if not isinstance(cause_of(error), REFUSED):
@@ -55,6 +69,28 @@ def migrate(url: str, program: str, rights: Mapping[LiteralString, str | None]) 
                 time.sleep(PAUSE_SECONDS)
             else:
                 return
+
+
+def _expand() -> None:
+    executor = MigrationExecutor(connection)
+    plan = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    later: set[tuple[str, str]] = set()
+    for migration in plan:
+        key = (migration.app_label, migration.name)
+        if CONTRACTING.match(migration.name):
+            later.add(key)
+            continue
+        for parent in executor.loader.graph.node_map[key].parents:
+            if parent.key in later:
+                raise NeedsContracting(
+                    f"{'.'.join(key)} depends on {'.'.join(parent.key)}, which contracts and has not run: do that first"
+                )
+    for migration in plan:
+        key = (migration.app_label, migration.name)
+        if key not in later:
+            call_command("migrate", *key, verbosity=0, interactive=False)
+    if later:
+        log.info("left for contracting", migrations=sorted(".".join(key) for key in later))
 
 
 def _tell(holders: list[str]) -> None:

@@ -56,8 +56,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "rest",
         nargs=argparse.REMAINDER,
-        help="for `manage`: a Django management command; `rebuild --repair`, `redrive --only` and what changes a due "
-        "task read a request from their standard input (waybill/runtime/reports.py)",
+        help="for `manage`: a Django management command; for `migrate`: --expand; `rebuild --repair`, "
+        "`redrive --only` and what changes a due task read a request from their standard input "
+        "(waybill/runtime/reports.py)",
     )
     given = parser.parse_args(argv)
     if not _has_service(given.service):
@@ -85,7 +86,7 @@ def _run(given: argparse.Namespace, settings: Settings) -> None:
         "web": web,
         "consumer": partial(_loop, "consumer"),
         "worker": partial(_loop, "worker"),
-        "migrate": migrate,
+        "migrate": partial(migrate, given.rest),
         "rebuild": partial(rebuild, given.rest),
         "redrive": partial(redrive, given.rest),
         **{verb: partial(change_task, verb) for verb in TASK_VERBS},
@@ -152,7 +153,7 @@ def web(name: str, settings: Settings) -> None:
     ready = lambda: database_ready() or key_source.unready()  # noqa: E731 - as in _loop
     health.serve(settings.host, settings.health_port, ready, variable="WAYBILL_HEALTH_PORT")
     with reported(session, "web", lambda: ("working", None)):
-        serve(gateway, settings.host, settings.port)
+        serve(gateway, settings.host, settings.port, settings.web_handover)
     log.info("stopped")
 
 
@@ -181,8 +182,14 @@ def _loop(kind: Literal["consumer", "worker"], name: str, settings: Settings) ->
     log.info("stopped")
 
 
-def migrate(name: str, settings: Settings) -> None:
-    """Bring the database to this version's tables as their owner, and give the programs' roles their rights."""
+def migrate(rest: list[str], name: str, settings: Settings) -> None:
+    """Bring the database to this version's tables as their owner, and give the programs' roles their rights.
+
+    `--expand` leaves out what would break the code before: the migrations named NNNN_contract_… (docs/how-to).
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m waybill {name} migrate")
+    parser.add_argument("--expand", action="store_true", help="leave migrations named NNNN_contract_… for later")
+    expand = parser.parse_args(rest).expand
     if not settings.owner_database_url:
         raise SystemExit("WAYBILL_OWNER_DATABASE_URL: migrate needs the URL of the database's owner")
     from waybill.database import migrating
@@ -198,8 +205,10 @@ def migrate(name: str, settings: Settings) -> None:
 
     roles: dict[LiteralString, str | None] = {SERVICE_GRANTS: settings.service_role, rights.RELAY: settings.relay_role}
     try:
-        migrating.migrate(settings.owner_database_url, program, roles)
+        migrating.migrate(settings.owner_database_url, program, roles, expand=expand)
         reactions.record(import_module(f"{name}.service").service)
+    except migrating.NeedsContracting as error:
+        raise SystemExit(f"cannot migrate: {error}") from None
     except (OperationalError, migrating.LockHeld) as error:
         print(f"cannot migrate: {one_line(error)}", file=sys.stderr)
         sys.exit(reports.DEPENDENCY_DOWN)

@@ -4,6 +4,7 @@ import base64
 import re
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -151,6 +152,11 @@ class Settings(KafkaEnvironment, OutboxEnvironment, TelemetryEnvironment, Deploy
     )
     # Each may hold a database session for the length of a request. More answer no more, since one interpreter runs one
     # at a time, and take it from the event loop (docs/decisions/0032).
+    web_handover: Path | None = Field(
+        default=None,
+        description="Folder, of this user alone, where a web program hands its listening socket to the next one on the "
+        "same port: both answer until the first is stopped, and no connection is lost. None: the port has to be free.",
+    )
     web_threads: int = Field(default=4, ge=1, description="Requests handled at once by one web process.")
     web_queue: int = Field(
         default=32,

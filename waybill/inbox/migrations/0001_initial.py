@@ -47,5 +47,6 @@ TABLES = {"consumer_position": "waybill_consumer_position", "offset_gap": "waybi
 
 class Migration(migrations.Migration):
     initial = True
+    lint_allowed: ClassVar = {"require-concurrent-index-creation": "`received` is made in the same run, and empty"}
     dependencies: ClassVar = [("django_outbox_pattern", "0006_published_published_status_27c9ec_btree")]
     operations: ClassVar = [CreateOrRename(CREATE, DROP, TABLES)]

@@ -27,6 +27,7 @@ HEAD_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 75  # longer than the minute that balancers keep a connection open without a request
 UNREAD_SECONDS: Final = 20.0
 LINGER_SECONDS: Final = 2.0  # for a refusal to be read before what was still on its way resets the connection
+DRAIN_IDLE_SECONDS: Final = 1.0  # a client that has just asked on an idle connection does not know that it ends
 LONGEST_TARGET: Final = 8_192
 LARGEST_HEAD: Final = 32_768
 MOST_PIPELINED: Final = 16
@@ -60,6 +61,8 @@ class Connection(HttpToolsProtocol):
     """Whether a request would not be taken; the server sets it."""
     is_busy: Callable[[], bool]
     """Whether a request would have to wait for a thread; the server sets it."""
+    draining = False
+    """Whether every answer is its connection's last; the server sets it when it is told to stop."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -126,6 +129,8 @@ class Connection(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._take_host_of_target()
         super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
         self._open.append(self.cycle)
         self._in_head = False
         self._no_timer()
@@ -150,6 +155,13 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self._watch_reader()
 
+    def shutdown(self) -> None:
+        """End after the answer that is under way, or after one to what may still be on its way."""
+        if self._answering():
+            super().shutdown()
+        else:
+            self.loop.call_later(DRAIN_IDLE_SECONDS, self._end_idle)
+
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one that has not read its last answer."""
         self._abort() if self.transport.get_write_buffer_size() else self.transport.close()
@@ -168,6 +180,10 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's signature
         """Answer what the parser refused."""
         self._refuse(self._refusal)
+
+    def _end_idle(self) -> None:
+        if not self._answering() and not self._head_bytes:
+            self.transport.close()
 
     def _fail(self, problem: Problem) -> None:
         """Leave the parser, which calls send_400_response."""

@@ -1,16 +1,20 @@
 """The server of a web program: uvicorn, with connections of ours, in one process.
 
-SIGTERM and SIGINT drain it: it takes no new connection, answers what it took, ends what streams, and leaves.
+SIGTERM and SIGINT drain it: it takes no new connection, answers what it took, ends what streams, and leaves. A request
+that comes on an idle connection meanwhile is answered too, as the last one there.
 """
 
 import socket
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import uvicorn
 
 from waybill.observability.health import cannot_listen
+from waybill.rest.serving import handover
 from waybill.rest.serving.connections import IDLE_SECONDS, Connection, most_connections
 from waybill.rest.serving.gateway import Gateway
 from waybill.rest.waiting import CHANGES
@@ -28,22 +32,27 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        Connection.draining = True
         CHANGES.close()
         self._captured_signals.clear()
 
 
-def serve(gateway: Gateway, host: str, port: int) -> None:
-    """Answer on host:port until told to stop; to be called by the main thread. Raises SystemExit where it is taken."""
+def serve(gateway: Gateway, host: str, port: int, sockets: Path | None = None) -> None:
+    """Answer on host:port until told to stop; to be called by the main thread. Raises SystemExit where it is taken.
+
+    `sockets`: the folder where programs on one port hand their listening socket to each other.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     Connection.most = most_connections()
     Connection.is_full = gateway.is_full  # pyright: ignore[reportAttributeAccessIssue] - bound already
     Connection.is_busy = gateway.is_busy  # pyright: ignore[reportAttributeAccessIssue] - bound already
     try:
         family, address = addresses.resolve(host, port, socket.SOCK_STREAM)
-        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+        given = handover.received(sockets, address) if sockets else None
+        listener = given or socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise SystemExit(cannot_listen(host, port, error)) from None
-    with listener:
+    with listener, handover.offered(listener, sockets) if sockets else nullcontext():
         config = uvicorn.Config(
             gateway,
             http=Connection,

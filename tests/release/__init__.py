@@ -1,0 +1,1 @@
+"""Every service released to other code under load: `make release-tests`."""
