@@ -14,7 +14,7 @@ from console_service.web import diagnosis
 from console_service.web.databases import ask
 from console_service.web.page import page
 from outbox_relay.operations import positions
-from outbox_relay.operations.finding import Problem
+from outbox_relay.operations.diagnosis.finding import Problem
 from outbox_relay.operations.positions import Position
 from outbox_relay.operations.status import Status, read_status
 

@@ -11,8 +11,8 @@ import structlog
 
 from console_service.settings import ConsoleSettings
 from console_service.web.databases import names, together, topology
-from outbox_relay.operations import doctor
-from outbox_relay.operations.finding import Finding
+from outbox_relay.operations.diagnosis import doctor
+from outbox_relay.operations.diagnosis.finding import Finding
 from outbox_relay.operations.sagas.project import of_project
 from waybill.runtime.settings import read
 

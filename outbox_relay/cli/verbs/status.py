@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
-from outbox_relay.operations import attention, doctor, status
-from outbox_relay.operations.finding import Finding, Problem
+from outbox_relay.operations import attention, status
+from outbox_relay.operations.diagnosis import doctor
+from outbox_relay.operations.diagnosis.finding import Finding, Problem
 from outbox_relay.operations.sagas import project
 from outbox_relay.operations.topics import missing
 from outbox_relay.operations.topology import Topology, ask, sessions

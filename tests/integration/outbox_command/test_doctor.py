@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from devstack.folder import CHECKOUT
 from devstack.harness.databases import ServiceDatabase
-from outbox_relay.operations.finding import RUNBOOK, Problem
+from outbox_relay.operations.diagnosis.finding import RUNBOOK, Problem
 from tests.support.dead_letters import dead_letter_pair
 from tests.support.outbox_command import AWAY, Ended, execute, join, outbox, place_orders, settings
 from tests.support.relays import Outbox, append, relay

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from console_service.web.diagnosis import Doctor
 from devstack.harness.wait import wait_until
-from outbox_relay.operations.finding import Finding, Problem, finding
+from outbox_relay.operations.diagnosis.finding import Finding, Problem, finding
 
 
 def found(says: str) -> list[Finding]:

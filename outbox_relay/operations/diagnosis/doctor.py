@@ -17,7 +17,7 @@ from outbox_relay.operations import attention, names, reactions, status
 from outbox_relay.operations.attention import Marked
 from outbox_relay.operations.dead_letters import groups as letters
 from outbox_relay.operations.dead_letters.groups import Group
-from outbox_relay.operations.finding import Finding, Problem, finding
+from outbox_relay.operations.diagnosis.finding import Finding, Problem, finding
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.sagas import waiting
