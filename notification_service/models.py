@@ -77,6 +77,7 @@ class DeliveryRow(AggregateRow):
         db_table = "deliveries"
         indexes: ClassVar = [
             models.Index(fields=["webhook_id", "-delivery_id"], name="deliveries_of_webhook"),
+            models.Index(fields=["order_id"], name="deliveries_of_order"),
             models.Index(fields=["status"], name="deliveries_open", condition=models.Q(status__in=["PENDING"])),
         ]
         constraints: ClassVar = [

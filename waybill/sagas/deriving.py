@@ -4,7 +4,7 @@ What a project adds are sample commands, one for each difference that a command 
 are sensible.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
@@ -18,6 +18,7 @@ from waybill.sagas.saga import (
     SagaCopy,
     SagaDecision,
     SagaEvent,
+    SagaFollower,
     SagaReaction,
     SagaTask,
     Transition,
@@ -107,7 +108,18 @@ def derive(
             for event, reaction in service.reaction_to.values()
             if issubclass(command_of(reaction), Copy)
         ),
+        followers=list(_followers(owner[aggregate].tables[aggregate], services, kinds)),
     )
+
+
+def _followers(own: Any, services: Sequence[Service], kinds: Collection[str]) -> Iterator[SagaFollower]:
+    """Yield the aggregates of other kinds whose rows name the saga's key, by the column that it has in its own."""
+    key = own._meta.pk.column  # noqa: SLF001 - Django's documented _meta
+    for service in services:
+        for kind, table in sorted(service.tables.items()):
+            meta = table._meta  # noqa: SLF001
+            if kind not in kinds and key in {field.column for field in meta.concrete_fields}:
+                yield SagaFollower(kind, service.name, meta.db_table, meta.pk.column, key)
 
 
 def _aggregate(kind: str, service: Service) -> SagaAggregate:

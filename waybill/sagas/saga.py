@@ -102,6 +102,17 @@ class SagaCopy:
     copy: str
 
 
+@dataclass(frozen=True, slots=True)
+class SagaFollower:
+    """Another kind of aggregate, of which a saga leads to any number: its rows name the saga's key in `names`."""
+
+    kind: str
+    service: str
+    table: str
+    key: str
+    names: str
+
+
 @dataclass(frozen=True)
 class Saga:
     """The whole of it; `aggregate` is the kind whose steps are the saga's."""
@@ -114,6 +125,7 @@ class Saga:
     decisions: Sequence[SagaDecision]
     transitions: Sequence[Transition]
     copies: Sequence[SagaCopy]
+    followers: Sequence[SagaFollower] = ()
 
     @cached_property
     def own(self) -> SagaAggregate:
@@ -197,6 +209,7 @@ class Saga:
                 "decisions": SagaDecision,
                 "transitions": Transition,
                 "copies": SagaCopy,
+                "followers": SagaFollower,
             }
             entries = {name: [kind(**one) for one in given[name]] for name, kind in kinds.items()}
             return cls(aggregate=given["aggregate"], **entries)

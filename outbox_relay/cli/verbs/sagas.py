@@ -17,6 +17,7 @@ from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of,
 from outbox_relay.operations.sagas import project, story, waiting
 from outbox_relay.operations.sagas.causes import Cause, Why
 from outbox_relay.operations.sagas.facts import Received
+from outbox_relay.operations.sagas.followers import Follower
 from outbox_relay.operations.sagas.steps import Step
 from outbox_relay.operations.sagas.story import Story, StoryEvent
 from outbox_relay.operations.sagas.waiting import Choice, Page, Waiting
@@ -89,6 +90,7 @@ def _put_story(found: Story) -> None:
         screen.put_record("and", {"why": more.says, "next": more.next})
     screen.put_table([_event_line(one) for one in found.events])
     screen.put_table([_due_line(one) for one in found.due])
+    screen.put_table([_follower_line(one) for one in found.followers])
     screen.put_table([_step_line(one) for one in found.remaining])
 
 
@@ -122,6 +124,10 @@ def _due_line(one: Due) -> dict[str, Any]:
     }
 
 
+def _follower_line(one: Follower) -> dict[str, Any]:
+    return {"led to": one.kind, "id": one.key, "of": one.service, "since": one.since, "stands": one.stands}
+
+
 def _step_line(one: Step) -> dict[str, Any]:
     return {
         "remains": f"{one.on}: {one.task}" if one.task else one.on,
@@ -134,7 +140,8 @@ def _step_line(one: Step) -> dict[str, Any]:
 
 def in_json(found: Story) -> dict[str, Any]:
     """Return a story as one object."""
-    return asdict(found)
+    followers = [asdict(one) | {"stands": one.stands} for one in found.followers]
+    return asdict(found) | {"followers": followers}
 
 
 def _story_arguments(parser: argparse.ArgumentParser) -> None:

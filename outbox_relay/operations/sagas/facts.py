@@ -147,7 +147,7 @@ def read(
     for service in services:
         if service not in connections:
             facts.away.setdefault(service, "no database is known for it")
-    rows = {service: _ask(facts, service, partial(_events, saga, service, keys)) for service in services}
+    rows = {service: ask(facts, service, partial(_events, saga, service, keys)) for service in services}
     every = [row for found in rows.values() for row in found]
     received = _received(facts, every)
     for row in every:
@@ -158,13 +158,13 @@ def read(
     key_of = {row["event_id"]: row["aggregate_id"] for row in every}
     for service, found in rows.items():
         events = [row["event_id"] for row in found]
-        for one in _ask(facts, service, partial(due.of_events, service, events=events)):
+        for one in ask(facts, service, partial(due.of_events, service, events=events)):
             facts.due.setdefault(key_of[one.event_id], []).append(one)
     return facts
 
 
-def _ask(facts: Facts, service: str, question: Callable[[psycopg.Connection], list[Answer]]) -> list[Answer]:
-    """Put a question to a service that is not away; one that fails to answer is, from now on."""
+def ask(facts: Facts, service: str, question: Callable[[psycopg.Connection], list[Answer]]) -> list[Answer]:
+    """Put a question to a service that is not away; one that fails to answer is, from now on, and has none."""
     if service in facts.away:
         return []
     try:
@@ -188,7 +188,7 @@ def _received(facts: Facts, events: Sequence[Mapping[str, Any]]) -> dict[UUID, l
         if not wanted:
             continue
         caused = {one["metadata"].get("causation_id") for one in events if one["service"] == service}
-        inbox = _ask(facts, service, partial(_inbox, service, wanted, caused))
+        inbox = ask(facts, service, partial(_inbox, service, wanted, caused))
         if service in facts.away:
             inbox = [(one["event_id"], Received(service, Receipt.UNKNOWN)) for one in wanted]
         for event_id, one in inbox:

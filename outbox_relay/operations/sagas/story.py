@@ -10,9 +10,10 @@ import psycopg
 
 from outbox_relay.databases import full_name, short_name
 from outbox_relay.operations.sagas import facts as all_facts
-from outbox_relay.operations.sagas import steps
+from outbox_relay.operations.sagas import followers, steps
 from outbox_relay.operations.sagas.causes import Why
 from outbox_relay.operations.sagas.facts import Fact, Facts, Received
+from outbox_relay.operations.sagas.followers import Follower
 from outbox_relay.operations.sagas.steps import Position, Step
 from outbox_relay.operations.sagas.why import handled, status_of, why
 from outbox_relay.operations.tasks.due import Due
@@ -59,7 +60,8 @@ class StoryEvent:
 class Story:
     """One saga. `why`: what keeps it, what an operator can mend first; `away`: the databases that did not answer.
 
-    `log_filter`: the line of a program's log that belongs to it has this in it.
+    `followers`: what it led to beside its own steps. `log_filter`: the line of a program's log that belongs to it has
+    this in it.
     """
 
     saga: str
@@ -69,6 +71,7 @@ class Story:
     ended: bool
     events: Sequence[StoryEvent]
     due: Sequence[Due]
+    followers: Sequence[Follower]
     remaining: Sequence[Step]
     why: Sequence[Why]
     correlation_ids: Sequence[str]
@@ -97,6 +100,7 @@ def story(saga: Saga, connections: Mapping[str, psycopg.Connection], away: Mappi
         status in saga.own.ends,
         list(_told(facts, key, ordered)),
         facts.due.get(key, []),
+        followers.read(facts, key),
         steps.remaining(saga, position(facts, key)) if status else [],
         why(facts, key, status) if status else [],
         correlation_ids,
