@@ -11,6 +11,7 @@ from console_service.read_model.drawing import sequence, timeline
 from console_service.web.databases import ask
 from console_service.web.page import page
 from console_service.web.saga import story_of
+from console_service.web.usual import usual_times
 from outbox_relay.operations.attention import read_attention
 from outbox_relay.operations.dead_letters import of_key
 
@@ -35,9 +36,11 @@ def show(request: HttpRequest, order_id: UUID) -> Mapping[str, Any]:
         "parent": "orders",
         "order": order,
         "waits": bool(told and not told.ended),
+        "usual": usual_times(request).says(order.status) if told and not told.ended else "",
         "why": told.why if told else (),
         "remaining": told.remaining if told else (),
         "due": told.due if told else (),
+        "followers": told.followers if told else (),
         "events": events,
         "mails": _of(events, MAILS),
         "calls": _of(events, CALLS),

@@ -12,6 +12,7 @@ from console_service.models import OPEN, OrderRow
 from console_service.web import paging
 from console_service.web.page import page
 from console_service.web.saga import waiting_of
+from console_service.web.usual import late, usual_times
 
 STEPS: Final = ("PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED")
 ENDED: Final = frozenset({"CONFIRMED", "CANCELLED"})
@@ -21,8 +22,10 @@ ENDED: Final = frozenset({"CONFIRMED", "CANCELLED"})
 def show(request: HttpRequest) -> Mapping[str, Any]:
     """List the newest first; those that wait, longest first."""
     given = request.GET
-    waits = bool(given.get("open") or given.get("older"))
+    waits = any(given.get(one) for one in ("open", "older", "late"))
     found = _filtered(given)
+    if given.get("late"):
+        found = found.filter(late(usual_times(request), datetime.now(tz=UTC)))
     found = _longest_first(request, found) if waits else _newest_first(request, found)
     key = (lambda row: (row.step_since.isoformat(), row.order_id)) if waits else _placed
     rows = paging.rows(request, list(found[: paging.ROWS + 1]), key)
@@ -38,7 +41,7 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
 
 def _filtered(given: Mapping[str, Any]) -> "QuerySet[OrderRow]":
     found = OrderRow.objects.filter(placed_at__isnull=False)
-    if given.get("open") or given.get("older"):
+    if any(given.get(one) for one in ("open", "older", "late")):
         found = OrderRow.objects.filter(OPEN)
     if (seconds := str(given.get("older", ""))).isdecimal():
         found = found.filter(step_since__lt=datetime.now(tz=UTC) - timedelta(seconds=min(int(seconds), 10**9)))

@@ -13,12 +13,12 @@ from console_service.models import OPEN, OrderRow
 from console_service.web import diagnosis
 from console_service.web.databases import ask
 from console_service.web.page import page
+from console_service.web.usual import late, usual_times
 from outbox_relay.operations import positions
 from outbox_relay.operations.diagnosis.finding import Problem
 from outbox_relay.operations.positions import Position
 from outbox_relay.operations.status import Status, read_status
 
-LATE: Final = timedelta(minutes=1)
 SECONDS: Final = re.compile(r" for \d+ s\b|; last one \d+ s ago|; the oldest was written \d+ s ago")
 SCREEN_OF: Final = {
     Problem.ATTENTION: "attention",
@@ -65,7 +65,7 @@ def show(request: HttpRequest) -> Mapping[str, Any]:
         "dead_letters": sum(one.dead_letter_messages + one.dead_letter_publications for one in found),
         "attention": sum(one.attention for one in found),
         "open": open_orders[:COUNTED].count(),
-        "late": open_orders.filter(step_since__lt=now - LATE)[:COUNTED].count(),
+        "late": open_orders.filter(late(usual_times(request), now))[:COUNTED].count(),
         "counted": COUNTED,
         "lags": _lags(read),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from console_service.read_model import noting
 from console_service.read_model.fold import Note
-from console_service.web import databases, diagnosis
+from console_service.web import databases, diagnosis, usual
 from payment_service.domain import RecordCharge, RequestPayment, ReturnPayment
 from payment_service.service import service as payments
 from schemas.events import (
@@ -89,6 +89,7 @@ def shows(monkeypatch: pytest.MonkeyPatch, urls: Mapping[str, str], *, doctor_se
     """Let the console show these databases, and ask so often what is wrong; 0: never, which no poll then differs by."""
     databases.close()
     diagnosis.of_console.cache_clear()
+    usual.forget()
     monkeypatch.setenv("WAYBILL_CONSOLE_DOCTOR_SECONDS", str(doctor_seconds))
     monkeypatch.setenv("WAYBILL_OUTBOX_DATABASES", ",".join(f"{name}={url}" for name, url in urls.items()))
     _read.cache_clear()

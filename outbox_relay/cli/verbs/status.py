@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from outbox_relay.cli import screen
-from outbox_relay.cli.verb import DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
+from outbox_relay.cli.verb import DEPENDENCY_DOWN, DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
 from outbox_relay.operations import attention, status
 from outbox_relay.operations.diagnosis import doctor
-from outbox_relay.operations.diagnosis.finding import Finding, Problem
+from outbox_relay.operations.diagnosis.finding import Finding
+from outbox_relay.operations.diagnosis.unanswered import UNANSWERED
 from outbox_relay.operations.sagas import project
 from outbox_relay.operations.topics import missing
 from outbox_relay.operations.topology import Topology, ask, sessions
@@ -72,13 +73,11 @@ def _attention(given: Given, topology: Topology) -> int:
 def _doctor(given: Given, topology: Topology) -> int:
     services = topology.chosen(given.service)
     kafka = topology.broker if topology.kafka else None
-    usual = timedelta(seconds=given.usual)
+    usual = None if given.usual is None else timedelta(seconds=given.usual)
     with sessions(topology, services) as (connections, failures):
         saga = None if given.service else project.of_project()
         found = doctor.findings(connections, failures, kafka, saga, usual)
-    away = sum(one.problem is Problem.DATABASE_AWAY for one in found)
-    if away == len(services):
-        return code_of({}, {one.service or "": one.says for one in found})
+    unanswered = {one.service for one in found if one.problem in UNANSWERED}
     if given.json:
         screen.put_json(asdict(one) | {"urgency": one.urgency} for one in found)
     else:
@@ -87,8 +86,8 @@ def _doctor(given: Given, topology: Topology) -> int:
         screen.tell("nothing is wrong")
     for one in found:
         screen.tell(f"{one.problem}{f' at {one.service}' if one.service else ''}: {one.says}")
-    if away:
-        return PARTIAL
+    if unanswered:
+        return DEPENDENCY_DOWN if unanswered >= set(services) else PARTIAL
     return MISMATCH if found else DONE
 
 
@@ -107,9 +106,9 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--usual",
         type=seconds,
-        default=doctor.USUAL.total_seconds(),
         metavar="SECONDS",
-        help=f"what arrives or ends within so long is well (default {doctor.USUAL.total_seconds():.0f})",
+        help="what arrives, or leaves its step, within so long is well (default: three times what 95 % of the last 200 "
+        f"took, by step; {doctor.USUAL.total_seconds():.0f} where too few have ended, and for what is to arrive)",
     )
 
 

@@ -2,7 +2,7 @@
 
 Each finding names its next command and its entry of the runbook. Nothing is asked here that another operation does not
 ask: this puts together what `status`, `attention`, `dead-letters`, `jobs`, `tasks`, the consumer groups and the waiting
-sagas say. A database that does not answer is a finding, and costs its own answers alone.
+sagas say. A database that does not answer is a finding, of the kind that its error is, and costs its own answers alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,17 @@ from typing import Final, NamedTuple
 import psycopg
 
 from outbox_relay.databases import short_name
-from outbox_relay.operations import attention, names, reactions, status
+from outbox_relay.operations import attention, reactions, status
 from outbox_relay.operations.attention import Marked
 from outbox_relay.operations.dead_letters import groups as letters
 from outbox_relay.operations.dead_letters.groups import Group
+from outbox_relay.operations.diagnosis import unanswered
 from outbox_relay.operations.diagnosis.finding import Finding, Problem, finding
 from outbox_relay.operations.replay import jobs
 from outbox_relay.operations.replay.jobs import Job
-from outbox_relay.operations.sagas import waiting
+from outbox_relay.operations.sagas import usual, waiting
 from outbox_relay.operations.sagas.causes import Cause
+from outbox_relay.operations.sagas.usual import Usual
 from outbox_relay.operations.status import READ_ONLY, ProgramState, Status
 from outbox_relay.operations.tasks import due
 from outbox_relay.operations.tasks.due import TaskState
@@ -31,7 +33,7 @@ from waybill.consumer.gap import summary as gaps_summary
 from waybill.database.sqlstate import one_line
 from waybill.sagas.saga import Saga, short
 
-USUAL: Final = timedelta(minutes=1)  # in which a saga ends, and an event arrives, where nothing is wrong
+USUAL: Final = timedelta(minutes=1)  # in which an event arrives where nothing is wrong
 LATE_SECONDS: Final = 5.0  # an event that is unpublished for longer stands
 TASK_LATE_SECONDS: Final = 120.0  # as the alert DueTasksStuck
 NEWEST_JOBS: Final = 1_000
@@ -56,28 +58,30 @@ def findings(
     away: Mapping[str, str],
     kafka: Mapping[str, str] | None = None,
     saga: Saga | None = None,
-    usual: timedelta = USUAL,
+    usual_time: timedelta | None = None,
 ) -> list[Finding]:
     """Return what is wrong, most urgent first; nothing where all is well.
 
     `connections`: short name of a service → its connection; `away`: why there is none. Without `kafka`, a client's
-    options, consumers' lags are not asked; without a saga, nor which wait. Blocks up to 10 s a topic where the broker
-    hangs.
+    options, consumers' lags are not asked; without a saga, nor which wait. `usual_time`: how long an event may take to
+    arrive, and a saga to leave a step; None: what was measured for the steps, and a minute. Blocks up to 10 s a topic
+    where the broker hangs.
     """
     gone, answers = dict(away), dict[str, Answers]()
+    found = [unanswered.away(service, why) for service, why in away.items()]
     for service, connection in connections.items():
         try:
             answers[service] = _ask(service, connection)
         except psycopg.Error as error:
             gone[service] = one_line(error)
-    found = [_database_away(service, why) for service, why in gone.items()]
+            found.append(unanswered.failed(service, connection, error))
     for service, one in answers.items():
         found += [*_of_database(service, one), *_of_programs(service, one), *_of_letters(one), *_of_tasks(one)]
     found += _of_broker(answers)
     if kafka is not None and not any(one.problem is Problem.BROKER_AWAY for one in found):
-        found += _of_groups(connections, answers, kafka, saga, usual)
+        found += _of_groups(answers, kafka, saga, usual_time or USUAL)
     if saga is not None:
-        found += _of_sagas(saga, connections, gone, usual)
+        found += _of_sagas(saga, connections, gone, usual_time)
     return sorted(found, key=lambda one: (one.urgency, one.service or "", one.says))
 
 
@@ -99,10 +103,6 @@ def _ask(service: str, connection: psycopg.Connection) -> Answers:
         topics,
         now,
     )
-
-
-def _database_away(service: str, why: str) -> Finding:
-    return finding(Problem.DATABASE_AWAY, service, why, None, 1, f"outbox status --service {service}")
 
 
 def _of_database(service: str, one: Answers) -> Iterator[Finding]:
@@ -197,15 +197,14 @@ def _of_tasks(one: Answers) -> Iterator[Finding]:
 
 
 def _of_groups(
-    connections: Mapping[str, psycopg.Connection],
     answers: Mapping[str, Answers],
     kafka: Mapping[str, str],
     saga: Saga | None,
-    usual: timedelta,
+    usual_time: timedelta,
 ) -> Iterator[Finding]:
     """Yield which of our consumers are behind, in seconds, by the broker."""
     copies = {(short_name(one.service), one.topic): one.copy for one in saga.copies} if saga else {}
-    reader = {names.recorded(one, connections[one]).group: one for one, said in answers.items() if said.topics}
+    reader = {said.status.group: one for one, said in answers.items() if said.topics and said.status.group}
     try:
         for topic in sorted({topic for said in answers.values() for topic in said.topics}):
             for reading in groups.read(kafka, topic):
@@ -213,7 +212,7 @@ def _of_groups(
                 if service is None or reading.since is None:
                     continue
                 seconds = (answers[service].now - reading.since).total_seconds()
-                if seconds < usual.total_seconds():
+                if seconds < usual_time.total_seconds():
                     continue
                 copy = copies.get((service, topic))
                 said = f"{reading}; the oldest was written {seconds:.0f} s ago"
@@ -231,7 +230,7 @@ def _of_groups(
 
 
 def _of_sagas(
-    saga: Saga, connections: Mapping[str, psycopg.Connection], away: Mapping[str, str], usual: timedelta
+    saga: Saga, connections: Mapping[str, psycopg.Connection], away: Mapping[str, str], given: timedelta | None
 ) -> Iterator[Finding]:
     """Yield how many sagas wait for longer than usual, by what keeps them, where and for which answer."""
     own = short_name(saga.own.service)
@@ -239,21 +238,25 @@ def _of_sagas(
         return
     causes = [cause for cause in Cause if cause is not Cause.ON_ITS_WAY]
     try:
-        page = waiting.waiting(
-            saga, connections, away, waiting.Choice(older_than=usual, causes=causes), limit=MOST_WAITING
-        )
+        limits = Usual(given) if given is not None else usual.read(saga, connections[own])
+        choice = waiting.Choice(older_than=limits.shortest(saga.own.open), causes=causes)
+        page = waiting.waiting(saga, connections, away, choice, limit=MOST_WAITING)
     except psycopg.Error as error:
-        yield _database_away(own, one_line(error))
+        yield unanswered.failed(own, connections[own], error)
         return
+    late = [one for one in page.waiting if one.age_seconds >= limits.of(one.status).total_seconds()]
 
     def kept_by(one: waiting.Waiting) -> tuple[Cause, str, str]:
         return one.why.cause, one.why.service, " or ".join(one.why.answers)
 
-    for (cause, service, answers), rows in groupby(sorted(page.waiting, key=kept_by), key=kept_by):
+    for (cause, service, answers), rows in groupby(sorted(late, key=kept_by), key=kept_by):
         ones = list(rows)
         first = min(ones, key=lambda one: one.since)
         more = ", or more" if page.after else ""
-        said = f"{len(ones)}{more} wait for {answers}: {cause} at {service}; the oldest, {first.key}: {first.why.says}"
+        said = (
+            f"{len(ones)}{more} wait for {answers}: {cause} at {service}; the oldest, {first.key}: {first.why.says}; "
+            f"{limits.says(first.status)}"
+        )
         next_ = f"outbox {saga.aggregate}s --waiting --why '{cause}' --at {service}"
         yield finding(Problem.SAGAS_WAIT, service, said, first.since, len(ones), next_)
 

@@ -12,6 +12,16 @@ class Problem(StrEnum):
 
     DATABASE_AWAY = "database away"
     """Bring the server back, or the address right."""
+    LOGIN_REFUSED = "login refused"
+    """Correct the URL's user, password or database, or who may log in."""
+    TABLES_MISSING = "tables missing"
+    """Run the service's migrations: its database is of an older release, or of none."""
+    RIGHTS_MISSING = "rights missing"
+    """Run the service's migrations, which grant the rights again."""
+    DATABASE_ERROR = "database error"
+    """What the server says: a disk, an index, an older version."""
+    DATABASE_SLOW = "database slow"
+    """End what holds the lock or keeps the server busy; nobody knows what else is wrong there."""
     DATABASE_READ_ONLY = "database takes no writes"
     """Promote it, or lead the programs to the primary."""
     BROKER_AWAY = "broker away"
@@ -50,6 +60,11 @@ class Problem(StrEnum):
 
 RUNBOOK: Final[Mapping[Problem, str]] = {
     Problem.DATABASE_AWAY: "a-programs-database-does-not-answer",
+    Problem.LOGIN_REFUSED: "a-programs-database-does-not-answer",
+    Problem.TABLES_MISSING: "a-database-answers-with-an-error",
+    Problem.RIGHTS_MISSING: "a-database-answers-with-an-error",
+    Problem.DATABASE_ERROR: "a-database-answers-with-an-error",
+    Problem.DATABASE_SLOW: "a-database-answers-with-an-error",
     Problem.DATABASE_READ_ONLY: "a-programs-database-does-not-answer",
     Problem.BROKER_AWAY: "a-relay-does-not-publish",
     Problem.NO_RELAY: "a-relay-does-not-publish",

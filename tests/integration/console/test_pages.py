@@ -55,7 +55,7 @@ def test_the_overview_counts_what_is_open(console, services):
     note(confirmed(uuid4()))
     text = console.get("/").content.decode()
     assert "Open orders</a><strong>1</strong>" in text
-    assert 'over a minute</a><strong class="warn">1</strong>' in text
+    assert 'longer than usual</a><strong class="warn">1</strong>' in text
 
 
 def test_the_overview_says_what_the_doctor_says(console, services, monkeypatch):

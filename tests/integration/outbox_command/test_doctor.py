@@ -2,12 +2,20 @@
 
 from uuid import uuid4
 
+import psycopg
+
 from devstack.folder import CHECKOUT
 from devstack.harness.databases import ServiceDatabase
+from order_service.domain import MarkCharged, MarkReserved
+from order_service.service import service as orders
+from outbox_relay.operations.diagnosis.doctor import findings
 from outbox_relay.operations.diagnosis.finding import RUNBOOK, Problem
 from tests.support.dead_letters import dead_letter_pair
+from tests.support.orders import cause
 from tests.support.outbox_command import AWAY, Ended, execute, join, outbox, place_orders, settings
 from tests.support.relays import Outbox, append, relay
+from waybill.deciders import unit_of_work
+from waybill.deciders.unit_of_work import Caused
 
 LEADS = "UPDATE waybill_outbox_cursor SET heartbeat_at = clock_timestamp() + interval '1 hour'"
 JOB = (
@@ -97,6 +105,74 @@ def test_a_database_that_is_away_comes_first_and_the_others_are_told(order_datab
     assert (asked.code, first["problem"], first["service"]) == (3, "database away", "payment")
     assert ("no relay", "order") in {(one["problem"], one["service"]) for one in others}
     assert doctor(order=AWAY).code == 4
+
+
+def test_a_table_or_column_that_is_not_there_is_no_database_that_is_away(order_database: ServiceDatabase):
+    execute(order_database, "ALTER TABLE waybill_replay_job RENAME TO before")
+    (_, one) = doctor("--json", order=order_database.service_url, payment=AWAY).lines()
+    assert (one["problem"], one["next"]) == ("tables missing", "python -m waybill order_service migrate")
+    assert 'relation "waybill_replay_job" does not exist' in one["says"]
+    assert RUNBOOK[Problem.TABLES_MISSING] == one["runbook"]
+    execute(order_database, "ALTER TABLE before RENAME TO waybill_replay_job")
+    execute(order_database, "ALTER TABLE waybill_due_task RENAME COLUMN attempts TO tries")
+    assert ("tables missing", "order") in found(doctor("--json", order=order_database.service_url, payment=AWAY))
+
+
+def test_a_right_that_is_missing_is_told_with_what_grants_it_again(order_database: ServiceDatabase):
+    execute(order_database, "REVOKE SELECT ON waybill_dead_letter FROM test_service")
+    asked = doctor("--json", order=order_database.service_url, payment=AWAY)
+    one = found(asked)["rights missing", "order"]
+    assert one["next"] == "python -m waybill order_service migrate"
+    assert "permission denied" in one["says"]
+    assert asked.code == 4  # of neither is anything known
+
+
+def test_a_login_that_is_refused_is_told_apart_from_a_server_that_is_away(order_database: ServiceDatabase):
+    asked = doctor("--json", order=order_database.service_url.replace(":test@", ":wrong@"), payment=AWAY)
+    assert asked.code == 4
+    both = doctor(
+        "--json", order=order_database.service_url, payment=order_database.service_url.replace(":test@", ":x@")
+    )
+    assert (both.code, both.lines()[0]["problem"]) == (3, "login refused")
+
+
+def test_a_statement_that_took_too_long_is_told_as_such_and_the_others_are_told(order_database: ServiceDatabase):
+    with (
+        psycopg.connect(order_database.superuser_url) as holder,
+        psycopg.connect(order_database.service_url, autocommit=True, options="-c statement_timeout=200") as slow,
+    ):
+        holder.execute("LOCK TABLE waybill_replay_job IN ACCESS EXCLUSIVE MODE")
+        (one,) = findings({"order": slow}, {})
+        assert (one.problem, one.next) == (Problem.DATABASE_SLOW, "outbox status --service order")
+        assert "statement timeout" in one.says
+        slow.execute("SET lock_timeout = '50ms'")
+        assert [one.problem for one in findings({"order": slow}, {})] == [Problem.DATABASE_SLOW]
+        holder.rollback()
+        assert Problem.DATABASE_SLOW not in [one.problem for one in findings({"order": slow}, {})]
+
+
+def test_how_long_a_step_usually_takes_is_measured_on_those_that_went_well(order_database: ServiceDatabase):
+    for _ in range(50):
+        ends_well()
+    execute(order_database, "UPDATE waybill_outbox SET recorded_at = recorded_at - interval '1 hour'")
+    place_orders(1)
+    execute(order_database, LEADS)
+    execute(order_database, "INSERT INTO waybill_relay_pause (paused_by, reason) VALUES ('ana', 'a move')")
+    assert ("waiting", "order") not in found(doctor("--json", order=order_database.service_url))
+    age = "UPDATE waybill_outbox SET recorded_at = recorded_at - interval '20 seconds' WHERE position = %s"
+    (last,) = execute(order_database, "SELECT max(position) FROM waybill_outbox")[0]
+    execute(order_database, age, last)
+    execute(order_database, "UPDATE orders SET created_at = created_at - interval '20 seconds'")
+    one = found(doctor("--json", order=order_database.service_url))["waiting", "order"]
+    assert one["count"] == 1
+    assert "up to 15 s in PENDING is usual (measured)" in one["says"]
+
+
+def ends_well() -> None:
+    """Take an order to CONFIRMED."""
+    (order_id,) = place_orders(1)
+    for command in (MarkReserved(order_id=order_id), MarkCharged(order_id=order_id, charge_id="ch_1")):
+        unit_of_work.handle(orders, [Caused(command, cause())])
 
 
 def test_a_consumer_is_behind_by_the_age_of_what_it_has_not_read(own_outbox: Outbox):
