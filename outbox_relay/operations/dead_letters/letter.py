@@ -1,7 +1,7 @@
 """One dead letter with all that is known of it: headers, payload, reason, traceback, and what waits in its key.
 
 The payload is decoded by the schema ids and texts in the service's own database, so the registry may be away. What
-cannot be decoded is said, and its bytes are shown to nobody who may not see payloads.
+cannot be decoded is said, and its bytes are shown to nobody who may not see payloads. Headers are masked as it is.
 """
 
 import base64
@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from outbox_relay.operations.dead_letters import pages
-from outbox_relay.operations.dead_letters.masking import MASK, Mask, masked
+from outbox_relay.operations.dead_letters.masking import MASK, Mask, masked, masked_headers
 from outbox_relay.operations.dead_letters.pages import Listed
 from waybill.contracts import codec
 
@@ -90,7 +90,7 @@ def read(service: str, connection: psycopg.Connection, row_id: UUID, mask: Mask)
         kind=kind,
         reason=row["reason"] or "",
         traceback=row.get("traceback"),
-        headers=row["headers"] or {},
+        headers=masked_headers(row["headers"] or {}, mask),
         payload=payload,
         unreadable=unreadable,
         behind=behind,

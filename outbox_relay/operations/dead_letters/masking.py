@@ -1,4 +1,8 @@
-"""What of a payload an operator sees: fields with personal data are masked, by the project's own list of them."""
+"""What of a payload and of headers an operator sees: personal data is masked, by the project's own list of fields.
+
+A header is masked by the same rules as a field of its name. What the relay itself writes says which event it is, and
+nothing of a person: it is shown to everybody.
+"""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -8,6 +12,24 @@ from uuid import UUID
 from waybill.application import application
 
 MASK: Final = "•••"
+# CloudEvents' attributes and the trace, as the relay writes them; and the metadata of an event that they come from.
+ENVELOPE: Final = frozenset(
+    {
+        "ce_specversion",
+        "ce_id",
+        "ce_source",
+        "ce_type",
+        "ce_time",
+        "ce_sequence",
+        "ce_correlationid",
+        "ce_causationid",
+        "content-type",
+        "traceparent",
+        "tracestate",
+        "correlation_id",
+        "causation_id",
+    }
+)
 
 
 class Mask(Enum):
@@ -24,6 +46,29 @@ def masked(fields: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
         return dict(fields)
     personal = application().personal if mask is Mask.PERSONAL else None
     return {name: _masked(name, value, personal) for name, value in fields.items()}
+
+
+def masked_headers(headers: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
+    """Return the headers as they may be shown; `Customer-Id` is the field `customer_id`. Raises ApplicationUnknown."""
+    if mask is Mask.NOTHING:
+        return dict(headers)
+    personal = application().personal if mask is Mask.PERSONAL else None
+    return {
+        name: value if name.lower() in ENVELOPE else _masked(_field(name), _id(value), personal)
+        for name, value in headers.items()
+    }
+
+
+def _field(header: str) -> str:
+    return header.lower().replace("-", "_")
+
+
+def _id(value: Any) -> Any:
+    """Return a text that is an id as the id: headers have no types."""
+    try:
+        return UUID(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _masked(name: str, value: Any, personal: frozenset[str] | None) -> Any:
