@@ -22,7 +22,7 @@ from outbox_relay.operations.dead_letters import groups, pages
 from outbox_relay.operations.dead_letters.dead_letters import Choice
 from outbox_relay.operations.dead_letters.groups import Group
 from outbox_relay.operations.dead_letters.pages import Cursor, Wanted
-from outbox_relay.operations.redrives import jobs
+from outbox_relay.operations.redrives import collecting, jobs
 
 FILTERS: Final = ("kind", "reason_class", "event_type", "topic", "key")
 NO_TYPE: Final = "-"  # of an address: of records that name no event type
@@ -91,13 +91,14 @@ def _choice(asked: Asked) -> tuple[str, Choice, int | None]:
 
 def _plan(asked: Asked) -> Plan:
     service, choice, rate = _choice(asked)
-    found = change(service, lambda _, open_: jobs.plan(open_, choice))
-    if not found.total:
+    found = change(service, lambda _, open_: collecting.plan(open_, choice, jobs.SECONDS))
+    if found.whole and not found.total:
         raise Refused("no dead letter would be redriven: they are gone, or would overtake an earlier one of their key")
     stays = f"; {found.stays} more would overtake an earlier one of their key, and stay" if found.stays else ""
+    more = "" if found.whole else " These were counted in a second; there are more, which are found as it begins."
     return Plan(
         f"{found.messages} messages of {service} are handled again and {found.publications} publications are sent, "
-        f"{f'{rate} a second' if rate else 'as fast as they can be'}{stays}.",
+        f"{f'{rate} a second' if rate else 'as fast as they can be'}{stays}.{more}",
         warning="What they lead to happens now: a message that asks for a charge, a refund or a mail leads to it. The "
         "services drop what they have had, and the provider knows a charge that was made.",
         bound=[service, choice.filters, list(choice.kinds), rate],
@@ -110,7 +111,8 @@ def _execute(asked: Asked) -> str:
     if job is None:
         raise Refused("nothing is left to redrive: somebody else was quicker")
     commands.redrive(job.id, asked.by, asked.reason)
-    return f"Redrive {job.id} of {job.total} dead letters has begun"
+    more = " or more" if job.collected_to else ""
+    return f"Redrive {job.id} of {job.total}{more} dead letters has begun"
 
 
 redrive = Action("redrive", back="redrives", plan=_plan, execute=_execute)

@@ -73,6 +73,11 @@ AND id = ANY(ARRAY(
         AND (%(types)s::text[] IS NULL OR event_type = ANY(%(types)s)
              OR substring(event_type FROM '[^.]*$') = ANY(%(types)s)))))
 """
+# Whole keys of one kind, as the narrow table calls them.
+OF_KEYS: Final = """
+AND id = ANY(ARRAY(SELECT row_id FROM waybill_dead_letter
+                   WHERE kind = %(walked)s AND ordering_key = ANY(%(ordering_keys)s)))
+"""
 LONGEST: Final = 250  # characters of a type, topic or key that the narrow table has whole
 LISTS: Final = ("keys", "events", "types", "reasons", "classes")
 CHOSEN: Final = f"""
@@ -152,9 +157,18 @@ class Choice(NamedTuple):
     @property
     def statement(self) -> LiteralString:
         """Return what finds them: all dead letters, or the keys that may have one that is meant."""
+        return CHOSEN.replace("{within}", WITHIN if self.narrow else "")
+
+    @property
+    def of_keys(self) -> LiteralString:
+        """Return what finds those of some keys: of `walked`, a kind, and `ordering_keys`."""
+        return CHOSEN.replace("{within}", OF_KEYS)
+
+    @property
+    def narrow(self) -> bool:
+        """Tell whether the narrow table knows what leads to them."""
         named = [*self.types, *self.keys, *self.classes, *([self.topic] if self.topic else [])]
-        narrow = named and all(len(one) <= LONGEST for one in named)
-        return CHOSEN.replace("{within}", WITHIN if narrow else "")
+        return bool(named) and all(len(one) <= LONGEST for one in named)
 
     @classmethod
     def of_filters(cls, filters: Mapping[str, Any], kinds: Sequence[str]) -> Self:

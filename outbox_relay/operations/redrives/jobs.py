@@ -1,7 +1,8 @@
 """Redrive jobs as they are kept: what was chosen, how far each is, and what came of every dead letter.
 
 The dead letters of a job are fixed when it is made, a row each (`waybill_redrive_item`), in one transaction with its
-audit row. What comes of one is noted in the transaction that handles it (waybill/inbox/redrive_results.py), so a job's
+audit row; where they are too many for that, the others are found before the first one is tried, up to the moment that
+was chosen. What comes of one is noted in the transaction that handles it (waybill/inbox/redrive_results.py), so a job's
 counts are true whatever ends its program, and who resumes it begins with what has no outcome yet. Whoever works on it
 holds its lock (job_lock.py).
 """
@@ -9,7 +10,7 @@ holds its lock (job_lock.py).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import psycopg
@@ -20,8 +21,11 @@ from psycopg.types.json import Jsonb
 from outbox_relay.operations import audit, job_lock
 from outbox_relay.operations.dead_letters.dead_letters import Choice
 from outbox_relay.operations.job_lock import Taken
+from outbox_relay.operations.redrives import collecting
+from outbox_relay.operations.redrives.collecting import Place
 
 State = Literal["running", "stopped", "abandoned", "done"]
+SECONDS: Final = 1.0  # that a page waits while a job is made
 KEPT_DAYS: Final = 30  # what came of each dead letter, once the job has ended; its counts are kept
 NAME: Final = "outbox redrive "  # and the id: what a job is locked by
 
@@ -36,25 +40,6 @@ ONE: Final = JOB + "WHERE id = %(id)s"
 MAKE: Final = """
 INSERT INTO waybill_redrive_job (id, chosen, rate, total, created_by, reason)
 VALUES (%(id)s, %(chosen)s, %(rate)s, 0, %(by)s, %(why)s)
-"""
-ITEMS: Final = """
-WITH items AS (
-    INSERT INTO waybill_redrive_item (job_id, row_id, kind, topic, key, place, event_type)
-    SELECT %(id)s, row_id, kind, topic, key,
-           coalesce('position ' || position, concat_ws('/', topic, "partition", "offset")), event_type
-    FROM ({chosen}) AS chosen WHERE released AND NOT redriven RETURNING kind
-), counted AS (
-    SELECT count(*) FILTER (WHERE kind = 'publication') AS publications,
-           count(*) FILTER (WHERE kind = 'message') AS messages FROM items
-)
-UPDATE waybill_redrive_job SET total = publications + messages FROM counted WHERE id = %(id)s
-RETURNING publications, messages
-"""
-PLAN: Final = """
-SELECT count(*) FILTER (WHERE released AND NOT redriven AND kind = 'publication') AS publications,
-       count(*) FILTER (WHERE released AND NOT redriven AND kind = 'message') AS messages,
-       count(*) FILTER (WHERE NOT released) AS stays
-FROM ({chosen}) AS chosen
 """
 FORGET: Final = """
 DELETE FROM waybill_redrive_item WHERE job_id IN (
@@ -71,19 +56,6 @@ SELECT row_id, kind, topic, key, place, event_type, outcome, detail FROM waybill
 WHERE job_id = %(id)s AND outcome IS NOT DISTINCT FROM %(outcome)s AND (%(after)s::uuid IS NULL OR row_id > %(after)s)
 ORDER BY row_id LIMIT %(limit)s
 """
-
-
-class Plan(NamedTuple):
-    """What a redrive would release; `stays` match, and would overtake an earlier dead letter of their key."""
-
-    publications: int
-    messages: int
-    stays: int
-
-    @property
-    def total(self) -> int:
-        """Return how many dead letters it would release."""
-        return self.publications + self.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +88,12 @@ class Job:
     def of_row(cls, row: dict[str, Any]) -> Self:
         """Return the job that a row of JOB tells of."""
         return cls(**row)
+
+    @property
+    def collected_to(self) -> Place | None:
+        """Return where the search for its dead letters goes on; None once all are found, and `total` is all."""
+        place = self.chosen.get("collected_to")
+        return Place(*place) if place else None
 
     @property
     def done(self) -> int:
@@ -152,32 +130,25 @@ class Result:
     detail: str | None
 
 
-def plan(connection: psycopg.Connection, choice: Choice) -> Plan:
-    """Return what a redrive would release now. Raises psycopg.Error."""
-    found = connection.execute(
-        PLAN.replace("{chosen}", choice.statement), choice.values() | {"service": ""}, prepare=False
-    ).fetchone()
-    assert found is not None
-    return Plan(*found)
-
-
 def make(
     service: str, connection: psycopg.Connection, choice: Choice, rate: int | None, by: str, reason: str
 ) -> Job | None:
-    """Make a job of what is chosen, on record; None where that is nothing. Raises psycopg.Error."""
+    """Make a job of what is chosen, on record; None where that is nothing. Raises psycopg.Error.
+
+    Returns after about a second: what was not found by then is found by who works on the job.
+    """
     job_id = UUID(str(uuid_utils.uuid7()))
     chosen = {"kinds": list(choice.kinds), **choice.filters}
     values = {"id": job_id, "chosen": Jsonb(chosen), "rate": rate, "by": by, "why": reason}
     with connection.transaction():
         connection.execute(FORGET, (KEPT_DAYS,))
         connection.execute(MAKE, values)
-        found = choice.values() | {"service": service, "id": job_id}
-        released = connection.execute(ITEMS.replace("{chosen}", choice.statement), found, prepare=False).fetchone()
-        publications, messages = released or (0, 0)
-        if not publications + messages:
+        found = collecting.collect(connection, job_id, choice, seconds=SECONDS)
+        if found.whole and not found.publications + found.messages:
             raise psycopg.Rollback
-        what = {"job": str(job_id), "publications": publications, "messages": messages, **choice.filters}
-        audit.record(connection, "redrive", reason, what | ({"rate": rate} if rate else {}), by)
+        what = {"job": str(job_id), "publications": found.publications, "messages": found.messages, **choice.filters}
+        more = {"rate": rate} if rate else {}
+        audit.record(connection, "redrive", reason, what | more | ({} if found.whole else {"or more": True}), by)
     return read(service, connection, job_id)
 
 

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import psycopg
 
-from outbox_relay.operations.redrives import jobs
+from outbox_relay.operations.dead_letters.dead_letters import Choice
+from outbox_relay.operations.redrives import collecting, jobs
 from outbox_relay.operations.redrives.jobs import Job
 from outbox_relay.operations.service_programs import run as run_program
 from outbox_relay.operations.service_programs import unexpected
@@ -125,6 +126,7 @@ class _Running:
     def run(self) -> Job:
         try:
             self._look()
+            self._collect()
             self._messages()
             self._publications()
             jobs.finish(self._connection, self._job.id)
@@ -149,6 +151,14 @@ class _Running:
         self._progress(self._job.done, self._job.total)
         if self._job.finished_at is not None:
             raise _Stopped
+
+    def _collect(self) -> None:
+        """Find what is left of the dead letters, a second at a time."""
+        while (place := self._job.collected_to) is not None:
+            choice = Choice.of_filters(self._job.chosen, self._job.chosen["kinds"])
+            collecting.collect(self._connection, self._job.id, choice, place, LOOK_SECONDS)
+            self._job = self._read(self._job)
+            self._look()
 
     def _untried(self, kind: str) -> list[tuple[UUID, str]]:
         return self._connection.execute(UNTRIED, {"id": self._job.id, "kind": kind}).fetchall()

@@ -8,7 +8,7 @@ import pytest
 from outbox_relay.operations.dead_letters import groups, letter, pages
 from outbox_relay.operations.dead_letters.masking import MASK, Mask
 from outbox_relay.operations.dead_letters.pages import Wanted
-from outbox_relay.operations.redrives import jobs
+from outbox_relay.operations.redrives import collecting
 from tests.support.dead_letters import BROKEN, dead_letter_pair
 from tests.support.inbox import message, process
 from tests.support.many_dead_letters import fill
@@ -112,7 +112,7 @@ def test_with_many_dead_letters_groups_and_pages_are_read_from_indexes_alone(inv
         page = explained(session, pages.PAGE, values)
         assert "waybill_dead_letter_group" in page
         assert "Seq Scan" not in page
-        planned = jobs.plan(session, chosen.choice)
+        planned = collecting.plan(session, chosen.choice)
         (group,) = [
             one for one in groups.read("inventory", session)
             if (one.reason_class, one.event_type) == ("KeyError", "waybill.order.OrderPlaced")

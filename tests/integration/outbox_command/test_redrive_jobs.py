@@ -9,15 +9,18 @@ import psycopg
 import pytest
 
 from devstack.harness.wait import wait_until
+from outbox_relay.operations.dead_letters import dead_letters as letters
 from outbox_relay.operations.dead_letters.dead_letters import Choice
-from outbox_relay.operations.redrives import jobs
+from outbox_relay.operations.redrives import collecting, jobs
 from tests.support.dead_letters import dead_letter_pair, redrive
 from tests.support.inbox import dead_letters, message, process, reserved
+from tests.support.many_dead_letters import fill
 from tests.support.orders import placed
 from tests.support.outbox_command import Running, execute, outbox, settings
 from tests.support.redriving import ROOMY, refuse, repair
 from tests.support.relays import Outbox, read_topic, relay, set_limit, versions
 
+LIMIT_MS = 120
 COUNTS = ("total", "handled", "ignored", "failed", "behind", "gone")
 
 
@@ -169,3 +172,35 @@ def test_publications_that_are_refused_again_stay_and_count_as_failed(own_outbox
     with relay(own_outbox):
         done = outbox("redrive", "--json", *told, **settings(shop=own_outbox.database.service_url))
     assert (done.code, counts(done.lines()[0])) == (1, {"total": 3, "failed": 1, "behind": 2}), done.err
+
+
+def test_a_redrive_of_very_many_is_made_and_resumed_with_no_long_statement(inventory, monkeypatch):
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
+        fill(session, 8_000)
+    with psycopg.connect(inventory.service_url, autocommit=True, options=f"-c statement_timeout={LIMIT_MS}") as page:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            letters.read("inventory", page, Choice())  # what a page has no time for
+        assert collecting.plan(page, Choice()) == collecting.Plan(0, 8_000, 0, whole=True)
+        assert not collecting.plan(page, Choice(), seconds=0).whole
+        monkeypatch.setattr(jobs, "SECONDS", 0.0)
+        job = jobs.make("inventory", page, Choice(), None, "ana", "all of them")
+    assert job is not None
+    assert (0 < job.total < 8_000, job.collected_to is not None) == (True, True)
+    execute(inventory, "DELETE FROM received WHERE status = -1")  # somebody discards them meanwhile
+    ended = redrive(inventory, "--resume", str(job.id)).lines()
+    assert (ended[0]["state"], ended[0]["total"], ended[0]["gone"]) == ("done", job.total, job.total)
+
+
+def test_what_a_job_had_no_time_to_find_is_found_before_the_first_is_tried(inventory, monkeypatch):
+    for event in [dead_letter_pair() for _ in range(3)]:
+        repair(inventory, event)
+    monkeypatch.setattr(jobs, "SECONDS", 0.0)
+    monkeypatch.setattr(collecting, "KEYS", 1)
+    with psycopg.connect(inventory.service_url, autocommit=True) as page:
+        job = jobs.make("inventory", page, Choice(), None, "ana", "all of them")
+    assert job is not None
+    assert (job.total, job.collected_to is not None) == (2, True)
+    done = redrive(inventory, "--resume", str(job.id))
+    assert counts(done.lines()[0]) == {"total": 6, "handled": 3, "ignored": 3}, done.err
+    assert job_of(inventory).collected_to is None
+    assert dead_letters() == []
