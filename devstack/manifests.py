@@ -145,15 +145,17 @@ def containers(services: Iterable[Service]) -> Iterator[str]:
     for number, service in enumerate(services):
         if number:
             yield ""
-        programs = PROGRAMS if service.decides else PROGRAMS | {"web": reading_web()}
-        text = MIGRATE + "".join(programs[program] for program in service.programs)
+        programs = PROGRAMS if service.decides else PROGRAMS | {"web": reading_web(service)}
+        relay_role = RELAY_ROLE if "relay" in service.programs else ""
+        text = MIGRATE.replace(RELAY_ROLE, relay_role) + "".join(programs[program] for program in service.programs)
         address = "".join(f"      {line}\n" for line in ADDRESSES.get(service.calls, ()))
         filled = text.replace("NAME", service.name).replace("PORT", str(FIRST_PORT + number))
         yield f"  # {service.package}\n"
         yield filled.replace("      ADDRESS\n", address).strip("\n")
 
 
-MIGRATE: Final = """
+RELAY_ROLE: Final = "      WAYBILL_RELAY_ROLE: NAME_relay\n"
+MIGRATE: Final = f"""
   NAME-migrate:
     <<: *once
     command: [python, -m, waybill, NAME_service, migrate]
@@ -161,9 +163,8 @@ MIGRATE: Final = """
       WAYBILL_DATABASE_URL: *NAME-owner
       WAYBILL_OWNER_DATABASE_URL: *NAME-owner
       WAYBILL_SERVICE_ROLE: NAME_service
-      WAYBILL_RELAY_ROLE: NAME_relay
-    depends_on:
-      postgres: {condition: service_healthy}
+{RELAY_ROLE}    depends_on:
+      postgres: {{condition: service_healthy}}
 """
 PROGRAMS: Final = {
     "web": """
@@ -221,9 +222,9 @@ PROGRAMS: Final = {
 }
 
 
-def reading_web() -> str:
-    """Return the web program of what decides nothing: it shows, and mends, what stands in the services' databases."""
-    urls = [f"{service.name}={url(service, 'service')}" for service in SERVICES.values()]
+def reading_web(reader: Service) -> str:
+    """Return the web program of what decides nothing: it shows and mends what stands in all databases."""
+    urls = [f"{service.name}={url(service, 'service')}" for service in (*SERVICES.values(), reader)]
     listed_urls = "".join(f"        {one}{',' if one is not urls[-1] else ''}\n" for one in urls)
     own = f"{PROGRAMS['web']}".replace("-m, waybill, NAME_service", "-m, NAME_service").replace(
         "*answers", "*answers, *kafka"

@@ -184,12 +184,7 @@ def service_environment(site: Site, service: str, kind: str) -> dict[str, str]:
             # A developer's receiver stands on this machine.
             environment |= {"WAYBILL_WEBHOOK_ALLOW_HTTP": "true", "WAYBILL_WEBHOOK_ALLOW_PRIVATE": "true"}
     if kind == "migrate":
-        environment |= {
-            "WAYBILL_DATABASE_URL": site.database(service, "owner"),
-            "WAYBILL_OWNER_DATABASE_URL": site.database(service, "owner"),
-            "WAYBILL_SERVICE_ROLE": f"{service}_service",
-            "WAYBILL_RELAY_ROLE": f"{service}_relay",
-        }
+        environment |= _owners_environment(site, service)
     else:
         environment["WAYBILL_DATABASE_URL"] = site.database(service, "relay" if kind == "relay" else "service")
         if kind == "consumer":
@@ -209,8 +204,17 @@ def of_web(site: Site, service: str) -> dict[str, str]:
     handover = {"WAYBILL_WEB_HANDOVER": str(site.sockets)} if site.sockets else {}
     if EVERY[service].decides:
         return handover
-    databases = (f"{one}={site.database(one, 'service')}" for one in SERVICES)
-    return handover | {"WAYBILL_OUTBOX_DATABASES": ",".join(databases)}  # it shows, and mends, what stands in them
+    databases = (f"{one}={site.database(one, 'service')}" for one in (*SERVICES, service))
+    return handover | {"WAYBILL_OUTBOX_DATABASES": ",".join(databases)}  # it shows, and mends, what stands in all of them
+
+
+def _owners_environment(site: Site, service: str) -> dict[str, str]:
+    """Return what `migrate` is told: the owner's URL, and the roles that get rights."""
+    owner = site.database(service, "owner")
+    roles = {"WAYBILL_SERVICE_ROLE": f"{service}_service"}
+    if "relay" in EVERY[service].programs:
+        roles["WAYBILL_RELAY_ROLE"] = f"{service}_relay"
+    return {"WAYBILL_DATABASE_URL": owner, "WAYBILL_OWNER_DATABASE_URL": owner, **roles}
 
 
 def program(site: Site, service: str, kind: str) -> Part:

@@ -312,7 +312,10 @@ def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any
         "checkout": str(CHECKOUT),
         "urls": urls,
         "kafka": site.kafka if "kafka" in (*chosen, *site.given) else "",
-        "databases": {name: site.database(name, "service") for name in SERVICES} if has_databases else {},
+        # What only reads has dead letters too, where it runs.
+        "databases": {one: site.database(one, "service") for one in EVERY if one in (*SERVICES, *services)}
+        if has_databases
+        else {},
         "processes": {},
         "tokens": tokens.demo(folder.data),
     }

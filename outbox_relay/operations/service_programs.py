@@ -16,6 +16,7 @@ import psycopg
 
 from outbox_relay.operations import names
 from outbox_relay.operations.names import ServiceName
+from outbox_relay.operations.parts import publishes
 from outbox_relay.operations.topology import Topology, UsageError, ask, session
 from waybill.database.sqlstate import one_line
 from waybill.runtime import reports
@@ -86,12 +87,19 @@ def _command(name: ServiceName, program: Sequence[str]) -> list[str]:
 
 
 def refuse_projects(topology: Topology, services: Sequence[str], what: str) -> None:
-    """Raise UsageError where one is a project without deciders; `what` it therefore has not."""
+    """Raise UsageError where one is a project without deciders, or only reads; `what` it therefore has not."""
     for service in projects(topology, services):
         raise UsageError(f"{service} is a project without deciders: it has no {what}")
 
 
 def projects(topology: Topology, services: Sequence[str]) -> list[str]:
-    """Return which of these are projects without deciders; a database that does not answer says nothing."""
-    answers, _ = ask(topology, services, names.recorded)
-    return [service for service, name in answers.items() if name.settings_module is not None]
+    """Return which of these are projects without deciders, or only read what others publish.
+
+    A database that does not answer says nothing.
+    """
+    answers, _ = ask(
+        topology,
+        services,
+        lambda service, open_: names.recorded(service, open_).settings_module is not None or not publishes(open_),
+    )
+    return [service for service, without in answers.items() if without]

@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from outbox_relay.operations import attention, names, relay_login
 from outbox_relay.operations.names import ServiceName
+from outbox_relay.operations.parts import publishes
 from outbox_relay.operations.topics import missing
 from waybill.consumer.gap import Gap, summary
 from waybill.observability.program_state import SILENT_SECONDS
@@ -108,9 +109,10 @@ def expected(programs: Sequence[ProgramState]) -> list[ProgramState]:
 class Status:
     """One outbox; ages in seconds, `events_a_second` over the last minute, `jobs` those not finished.
 
-    `group`: its consumer group, where the service has recorded its name; `handles_only`: it has never appended, as a
-    project that only handles the events of others; `attention`: due rows that need an operator's; `relay_login`: what
-    keeps relays out, where none has a session; `missing_records`: what the service's consumer never saw.
+    `group`: its consumer group, where the service has recorded its name; `handles_only`: it has never appended, and is
+    a project that only handles the events of others, or no relay's role may publish for it; `attention`: due rows that
+    need an operator's; `relay_login`: what keeps relays out, where none has a session; `missing_records`: what the
+    service's consumer never saw.
     """
 
     service: str
@@ -197,7 +199,7 @@ def read_status(service: str, connection: psycopg.Connection) -> Status:
     read = Status(
         **found,
         group=name and name.group,
-        handles_only=bool(name and name.settings_module) and not found["last"],
+        handles_only=not found["last"] and (bool(name and name.settings_module) or not publishes(connection)),
         attention=attention.count(connection),
         programs=expected(states),
         missing_records=missing.open_gaps(connection),
