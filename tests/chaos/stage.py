@@ -40,6 +40,8 @@ MAX_POLL_SECONDS = 25
 CONNECTIONS = 400  # room for 300 idle ones beside everybody
 SETTINGS = {"WAYBILL_ORDER_DEADLINE": "PT30S", "PROVIDER_SLOW_SECONDS": "2", "PROVIDER_TIMEOUT_SECONDS": "6"}
 BACK_SECONDS = 90
+HEAL_SECONDS = 180  # in which every program runs again, whatever else the machine does
+STILL = {"STOPPED", "FATAL", "EXITED"}
 
 
 @dataclass
@@ -148,16 +150,25 @@ class Stage:
         self.freeze("postgres", signal.SIGCONT)
         if self.links is not None:
             self.links.heal()
-        for name, info in supervisor.processes(self.folder).items():
-            if info["statename"] in {"STOPPED", "FATAL", "EXITED"}:
-                with suppress(Fault):  # the supervisor was quicker
-                    supervisor.call(self.folder, "startProcess", name, supervisor.NO_WAIT)
-        wait_until(
-            lambda: {i["statename"] for i in supervisor.processes(self.folder).values()} == {"RUNNING"},
-            deadline_seconds=BACK_SECONDS,
-            what="every program runs",
-            every_seconds=0.2,
-        )
+        wait_until(self._all_run, deadline_seconds=HEAL_SECONDS, what="every program runs", every_seconds=0.2)
+
+    def _all_run(self) -> bool:
+        """Start what stands still, at each look anew, and tell whether every program runs.
+
+        One that was being stopped at the last look stands still at this one. One that failed to start some times, while
+        what it needs was away, would wait for as many seconds: it is stopped, and so started at the next look. Under
+        load the supervisor may not answer; then nobody knows.
+        """
+        try:
+            states = {name: info["statename"] for name, info in supervisor.processes(self.folder).items()}
+            for name, state in states.items():
+                method = {"BACKOFF": "stopProcess"}.get(state, "startProcess" if state in STILL else None)
+                if method is not None:
+                    with suppress(Fault):  # the supervisor was quicker
+                        supervisor.call(self.folder, method, name, supervisor.NO_WAIT)
+        except supervisor.AWAY:
+            return False
+        return set(states.values()) == {"RUNNING"}
 
     def migrate(self, service: str) -> None:
         """Run a service's `migrate`, which also grants what its roles need."""

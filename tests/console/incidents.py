@@ -89,6 +89,7 @@ def dead_letter(op: Operator) -> Generator[Incident]:
         with op.stack.client("order") as client:
             client.post(f"/v1/orders/{order_id}/cancel", headers=key()).raise_for_status()
         until(lambda: len(op.sql("inventory", dead)) > 1, "the letter behind it")
+        ((letter,),) = op.sql("inventory", "SELECT row_id FROM waybill_dead_letter WHERE reason_class <> 'behind'")
         op.sql("inventory", "ALTER TABLE products DROP CONSTRAINT shut")  # the fix is deployed
         yield Incident(
             "dead letters",
@@ -97,6 +98,7 @@ def dead_letter(op: Operator) -> Generator[Incident]:
             over=lambda: op.status_of(order_id) == "CANCELLED",
             in_terminal=lambda terminal: _redrive(terminal, "inventory", "--messages"),
             in_browser=redriven("dead letters"),
+            shows={"order": f"/orders/{order_id}", "dead-letter": f"/failures/inventory/{letter}"},
         )
     finally:
         op.sql("inventory", "ALTER TABLE products DROP CONSTRAINT IF EXISTS shut")

@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devstack import parts
 from devstack.harness.stack import CHECKOUT
+from outbox_relay.operations.sagas.usual import ENOUGH
 from tests.chaos.stage import Stage
 from tests.console import incidents
 from tests.console.browser import Browser, window
@@ -82,6 +84,7 @@ def through(
         if seen is not None:
             seen.sign_in(_link(stage))
             _go_round(seen)
+        _history(operator)
         for name, story in chosen.items():
             media: list[Medium] = [Terminal(operator), *([Console(seen)] if seen else [])]
             for medium in media:
@@ -108,6 +111,7 @@ def _live_through(name: str, story: Story, operator: Operator, medium: Medium, m
         found_after, find_actions = time.monotonic() - began, medium.actions - before
         if isinstance(medium, Console):
             medium.browser.keep(f"overview-{'-'.join(incident.problem.split())}")
+            _photograph(medium.browser, incident)
         began, before = time.monotonic(), medium.actions
         medium.mend(incident)
         until(incident.over, f"{name}: over", REPAIR_SECONDS)
@@ -121,10 +125,33 @@ def _live_through(name: str, story: Story, operator: Operator, medium: Medium, m
     finally:
         told.close()
         try:
-            operator.stage.heal()
+            _heal(operator)
         except AssertionError as error:
             failure = failure or f"not healed: {error}"
     return Passage(name, medium.name, found_after, find_actions, mended_after, mend_actions, failure)
+
+
+def _photograph(browser: Browser, incident: Incident) -> None:
+    """Keep the pages that the incident has something to show on; not counted, since nobody needs them to mend it."""
+    for screen, path in incident.shows.items():
+        browser.open(path)
+        browser.keep(screen)
+    browser.open("/")
+
+
+def _heal(operator: Operator) -> None:
+    """Bring everything back, and wait until every program is ready: the next incident begins on a shop that works."""
+    operator.stage.heal()
+    for name in parts.programs_of(parts.names()):
+        until(lambda one=name: not operator.ready(one), f"{name} ready", REPAIR_SECONDS)
+
+
+def _history(operator: Operator) -> None:
+    """Let as many orders end as it takes to know what is usual."""
+    sku = operator.product(units=2 * ENOUGH)
+    placed = [operator.order(sku) for _ in range(ENOUGH + 10)]
+    for order_id in placed:
+        operator.at_rest(order_id)
 
 
 def _go_round(browser: Browser) -> None:

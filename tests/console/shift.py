@@ -1,7 +1,7 @@
 """Who is on the night shift: an operator at a terminal, and one in a browser; and what each did to find and to mend."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tests.console.browser import Browser
@@ -16,7 +16,7 @@ class Incident:
 
     `problem` and `service` are those of the finding; `says`: a pattern in what it says. `in_terminal` and `in_browser`
     mend it by commands and clicks; None: nothing in the system can, `outside` brings a part back, which counts as one
-    command. `over` tells whether all is well again.
+    command. `over` tells whether all is well again. `shows`: name and address of pages that are photographed before.
     """
 
     problem: str
@@ -26,6 +26,7 @@ class Incident:
     outside: Callable[[], None] | None = None
     in_terminal: "Callable[[Terminal], None] | None" = None
     in_browser: Callable[[Browser], None] | None = None
+    shows: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Medium(Protocol):
