@@ -11,6 +11,7 @@ from console_service.web.project import project
 from devstack.harness.databases import Server, ServiceDatabase
 from tests.support.console import shows
 from tests.support.databases import in_use
+from tests.support.kept_databases import KeptDatabases, kept_databases
 from tests.support.postgres import PostgresServer, postgres_server
 from waybill.runtime.settings import _read
 
@@ -30,10 +31,17 @@ def console_databases(console_server: PostgresServer) -> Server:
     return Server(console_server.superuser_url)
 
 
+@pytest.fixture(scope="module")
+def kept(console_databases: Server) -> Iterator[KeptDatabases]:
+    """The databases of the module's tests: to make three for each test takes longer than most tests."""
+    with kept_databases(console_databases) as databases:
+        yield databases
+
+
 @pytest.fixture
-def console_database(console_databases: Server) -> Iterator[ServiceDatabase]:
-    """A read model of the test's own, as this process's Django database."""
-    with console_databases.fresh("console_service") as database, in_use(database.service_url):
+def console_database(kept: KeptDatabases) -> Iterator[ServiceDatabase]:
+    """An empty read model, as this process's Django database."""
+    with kept.fresh("console_service") as database, in_use(database.service_url):
         yield database
 
 
@@ -68,9 +76,9 @@ def console(sign_in: SignIn) -> Client:
 
 
 @pytest.fixture
-def services(console_databases: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, ServiceDatabase]]:
+def services(kept: KeptDatabases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, ServiceDatabase]]:
     """The databases of the order and the payment service, which the console shows."""
-    with console_databases.fresh("order_service") as order, console_databases.fresh("payment_service") as payment:
+    with kept.fresh("order_service") as order, kept.fresh("payment_service") as payment:
         found = {"order": order, "payment": payment}
         shows(monkeypatch, {name: one.service_url for name, one in found.items()})
         yield found

@@ -30,9 +30,9 @@ VIEW = [Role.VIEW]
 
 
 @pytest.fixture
-def inventory(console_databases, monkeypatch):
+def inventory(kept, monkeypatch):
     """An inventory service's database, which the console shows."""
-    with console_databases.fresh("inventory_service") as database:
+    with kept.fresh("inventory_service") as database:
         shows(monkeypatch, {"inventory": database.service_url})
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
             for schema_id, event in WRITERS.items():
@@ -95,16 +95,25 @@ def places_of(page: str) -> list[str]:
 
 def test_one_message_is_masked_by_the_viewers_roles_and_each_look_is_recorded(console, sign_in, inventory):
     (event,) = failed(inventory)
+    with psycopg.connect(inventory.superuser_url, autocommit=True) as session:
+        session.execute(
+            "UPDATE received SET headers = jsonb_set(headers, '{record,Customer-Id}', '\"ann of old town\"')"
+        )
     (place, *_) = places_of(text(console, f"/failures?service=inventory&key={event.aggregate_id}"))
     plain = text(sign_in(*VIEW), place)
+    assert "Customer-Id" in plain
+    assert "ann of old town" not in plain
+    assert event.event_type in plain
     assert "this needs the role console:payload" in plain
     assert event.payment_method not in plain
     assert looks() == []
     own = text(console, place)
     assert event.lines[0].sku in own
     assert event.payment_method not in own
+    assert "ann of old town" not in own
     whole = text(console, f"{place}?personal=shown")
     assert event.payment_method in whole
+    assert "ann of old town" in whole
     assert [look["personal"] for look in looks()] == [False, True]
     assert sign_in(*VIEW).get(f"{place}?personal=shown").status_code == 403
     assert console.get(f"/failures/inventory/{uuid4()}").status_code == 404
