@@ -24,7 +24,7 @@ class ConsoleSettings(Environment):
     outbox_databases: SecretText | None = Field(
         default=None,
         description="The databases of the services that are shown: order_service=postgresql://…,payment_service=…, "
-        "each with its service's role; web needs it.",
+        "each with its service's role, and `console=…`, the console's own; web needs it.",
     )
     console_secret_key: SecretText | None = Field(
         default=None,

@@ -79,7 +79,7 @@ def findings(
         found += [*_of_database(service, one), *_of_programs(service, one), *_of_letters(one), *_of_tasks(one)]
     found += _of_broker(answers)
     if kafka is not None and not any(one.problem is Problem.BROKER_AWAY for one in found):
-        found += _of_groups(answers, kafka, saga, usual_time or USUAL)
+        found += _of_groups(answers, kafka, saga, USUAL if usual_time is None else usual_time)
     if saga is not None:
         found += _of_sagas(saga, connections, gone, usual_time)
     return sorted(found, key=lambda one: (one.urgency, one.service or "", one.says))

@@ -9,12 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from order_service.service import service as orders
-from schemas.events import (
-    NotificationSent,
-)
-from tests.support.console import confirmed, note
+from schemas.events import NotificationSent
+from tests.support.console import confirmed, note, shows
 from tests.support.databases import in_use
 from tests.support.orders import place, placed
+from tests.support.webhooks import told_at_webhooks, tried_three_times
 from waybill.deciders.unit_of_work import handle
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -149,3 +148,31 @@ def test_an_order_that_waits_says_what_keeps_it_and_which_steps_remain(console, 
     assert "outbox " in text  # the next command
     assert "Steps that remain" in text
     assert "ReserveStock" in text
+
+
+def test_what_an_order_led_to_stands_on_its_page_with_attempts_and_what_comes_next(
+    console, services, kept, monkeypatch
+):
+    order_id = uuid4()
+    with in_use(services["order"].service_url):
+        handle(orders, [place(order_id)])
+    note([(placed(order_id), 1)])
+    with kept.fresh("notification_service") as notification:
+        ((tried, _), (waits, _)) = told_at_webhooks(notification, order_id, 2)
+        tried_three_times(notification, tried)
+        shows(monkeypatch, {"order": services["order"].service_url, "notification": notification.service_url})
+        text = console.get(f"/orders/{order_id}").content.decode()
+        lines = dict(re.findall(r'<th scope="row">delivery</th><td class="id">([^<]+)</td>(.*?)</tr>', text))
+        assert set(lines) == {str(tried), str(waits)}
+        for said in (">3<", "the last attempt: status_500", "2026-05-04", f"?service=notification&amp;key={tried}"):
+            assert said in lines[str(tried)]
+        assert ">0<" in lines[str(waits)]
+
+
+def test_those_that_are_late_have_been_in_their_step_for_longer_than_is_usual(console, services):
+    now = datetime.now(tz=UTC)
+    late, early = uuid4(), uuid4()
+    note([(placed(late), 1)], now - timedelta(seconds=65))
+    note([(placed(early), 1)], now - timedelta(seconds=20))
+    note(confirmed(uuid4()), now - timedelta(hours=1))
+    assert listed(console.get("/orders?late=1").content.decode()) == [late]
