@@ -89,7 +89,6 @@ def dead_letter(op: Operator) -> Generator[Incident]:
         with op.stack.client("order") as client:
             client.post(f"/v1/orders/{order_id}/cancel", headers=key()).raise_for_status()
         until(lambda: len(op.sql("inventory", dead)) > 1, "the letter behind it")
-        ((letter,),) = op.sql("inventory", "SELECT row_id FROM waybill_dead_letter WHERE reason_class <> 'behind'")
         op.sql("inventory", "ALTER TABLE products DROP CONSTRAINT shut")  # the fix is deployed
         yield Incident(
             "dead letters",
@@ -98,7 +97,7 @@ def dead_letter(op: Operator) -> Generator[Incident]:
             over=lambda: op.status_of(order_id) == "CANCELLED",
             in_terminal=lambda terminal: _redrive(terminal, "inventory", "--messages"),
             in_browser=redriven("dead letters"),
-            shows={"order": f"/orders/{order_id}", "dead-letter": f"/failures/inventory/{letter}"},
+            shows={"order": f"/orders/{order_id}"},
         )
     finally:
         op.sql("inventory", "ALTER TABLE products DROP CONSTRAINT IF EXISTS shut")
@@ -115,7 +114,7 @@ def too_large(op: Operator) -> Generator[Incident]:
     _limit(op, "100")
     try:
         order_id = op.order(sku)
-        until(lambda: op.sql("order", "SELECT 1 FROM published WHERE status <> 2"), "the refusal")
+        ((letter,),) = until(lambda: op.sql("order", "SELECT row_id FROM waybill_dead_letter"), "the refusal")
         _limit(op, "1048588")
         yield Incident(
             "publications refused",
@@ -124,6 +123,7 @@ def too_large(op: Operator) -> Generator[Incident]:
             over=lambda: op.status_of(order_id) == "CONFIRMED",
             in_terminal=lambda terminal: _redrive(terminal, "order", "--publications"),
             in_browser=redriven("publications refused"),
+            shows={"dead-letter": f"/failures/order/{letter}"},
         )
     finally:
         _limit(op, "1048588")
@@ -165,10 +165,12 @@ def refund_fails(op: Operator) -> Generator[Incident]:
             client.post(f"/v1/orders/{order_id}/cancel", headers=key()).raise_for_status()
         owed = "SELECT status FROM payments WHERE order_id = %s"
         until(lambda: op.sql("payment", owed, order_id) == [("REFUNDING",)], "the refund under way")
+        op.stage.freeze("payment.worker", signal.SIGSTOP)  # its next attempt must not be quicker than we are
         httpx.post(f"{provider}/faults", json=fault | {"fault": None}, trust_env=False).raise_for_status()
         listed = httpx.get(f"{provider}/v1/charges", params={"order_id": order_id}, trust_env=False).json()["items"]
         part = {"order_id": order_id, "charge_id": listed[0]["id"], "amount": 1}  # given back by hand: all is refused
         httpx.post(f"{provider}/v1/refunds", json=part, headers=key(), trust_env=False).raise_for_status()
+        op.stage.freeze("payment.worker", signal.SIGCONT)
         yield Incident(
             "task needs attention",
             "payment",
