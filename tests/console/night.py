@@ -10,7 +10,6 @@ from pathlib import Path
 
 from devstack import parts
 from devstack.harness.stack import CHECKOUT
-from outbox_relay.operations.sagas.usual import ENOUGH
 from tests.chaos.stage import Stage
 from tests.console import incidents
 from tests.console.browser import Browser, window
@@ -21,6 +20,7 @@ from tests.e2e.night.operator import REPAIR_SECONDS, Operator, until
 SCREENS = (
     "orders", "attention", "failures", "redrives", "replays", "tasks", "relays", "topics", "audit",
 )  # fmt: skip
+WAVES, WAVE = 16, 10  # of orders before the night, not all at once: they would wait for each other
 GONE_SECONDS = 90  # in which a finding is gone once its cause is
 
 
@@ -147,11 +147,11 @@ def _heal(operator: Operator) -> None:
 
 
 def _history(operator: Operator) -> None:
-    """Let as many orders end as it takes to know what is usual."""
-    sku = operator.product(units=2 * ENOUGH)
-    placed = [operator.order(sku) for _ in range(ENOUGH + 10)]
-    for order_id in placed:
-        operator.at_rest(order_id)
+    """Let so many orders end that a few of the night's, which wait for long, do not make that usual."""
+    sku = operator.product(units=WAVES * WAVE)
+    for _ in range(WAVES):
+        for order_id in [operator.order(sku) for _ in range(WAVE)]:
+            operator.at_rest(order_id)
 
 
 def _go_round(browser: Browser) -> None:
