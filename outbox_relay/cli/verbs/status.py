@@ -107,8 +107,8 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
         "--usual",
         type=seconds,
         metavar="SECONDS",
-        help="what arrives, or leaves its step, within so long is well (default: three times what 95 % of the last 200 "
-        f"took, by step; {doctor.USUAL.total_seconds():.0f} where too few have ended, and for what is to arrive)",
+        help="what arrives, or leaves its step, within so long is well (default: three times what 95 %% of the last "
+        f"200 took, by step; {doctor.USUAL.total_seconds():.0f} where too few have ended, and for what is to arrive)",
     )
 
 
