@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 import uuid
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from devstack import screen
@@ -108,8 +109,10 @@ def await_prices(state: Mapping[str, Mapping[str, str]]) -> None:
         try:
             ask("POST", orders, customer, probe)
         except Refused as refused:
-            if refused.code != UNKNOWN_SKU:
+            if refused.status == HTTPStatus.UNPROCESSABLE_ENTITY and refused.code != UNKNOWN_SKU:
                 return
+            if refused.status < HTTPStatus.INTERNAL_SERVER_ERROR and refused.code != UNKNOWN_SKU:
+                raise
         if time.monotonic() > deadline:
             raise DevstackError(
                 f"no prices reached the order service within {DEADLINE_SECONDS} s; see the relays' logs"
