@@ -65,6 +65,18 @@ def test_an_order_is_confirmed_while_what_it_does_not_need_is_away(shop, dead):
     shop.until(lambda: shop.mails(order) == ["Your order is confirmed"], "the mail comes later")
 
 
+def test_an_order_is_confirmed_while_the_console_is_away_which_shows_it_afterwards(shop):
+    sku = shop.product(1)
+    shown = "SELECT status FROM console_order WHERE order_id = %s"
+    with psycopg.connect(shop.stack.state["databases"]["console"], autocommit=True) as console:
+        with away(shop.stack, "console"):
+            order = shop.order(sku)
+            assert shop.at_rest(order)["status"] == "CONFIRMED"
+            shop.until(lambda: shop.mails(order) == ["Your order is confirmed"], "the mail comes")
+            assert console.execute(shown, [order["id"]]).fetchone() is None
+        shop.until(lambda: console.execute(shown, [order["id"]]).fetchone() == ("CONFIRMED",), "the console shows it")
+
+
 def _started_again(stack: Stack, name: str, killed: int) -> bool:
     return stack.pid(name) not in {killed, 0}
 

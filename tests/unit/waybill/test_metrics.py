@@ -28,6 +28,14 @@ def test_a_consumer_shows_its_counters_at_zero_before_it_has_read_anything():
     assert value("aggregate_completion_seconds_count", aggregate_type="order", status="CONFIRMED") is not None
 
 
+def test_what_happens_between_two_scrapes_is_counted_in_the_next():
+    metrics.expose("consumer", exposure.label_sets(service))
+    before = value("consumer_passed_total") or 0
+    for _ in range(3):  # nobody scrapes
+        metrics.inc("consumer_passed_total")
+    assert value("consumer_passed_total") == before + 3
+
+
 def test_a_program_that_does_not_say_its_label_sets_is_refused():
     with pytest.raises(ValueError, match="say which label sets"):
         metrics.expose("consumer", {})
