@@ -52,7 +52,9 @@ lint: .venv/.synced ## Check format, style, types, who imports whom, security, a
 	@.venv/bin/basedpyright
 	@.venv/bin/lint-imports
 	@.venv/bin/bandit --quiet --configfile pyproject.toml --recursive .
-	@$(RUN) devstack.advisories
+	@$(RUN) devstack.supply.advisories
+	@$(RUN) devstack.supply.licences
+	@test ! -x .venv/bin/hadolint || .venv/bin/hadolint deploy/Dockerfile deploy/stand_ins/*/Dockerfile
 	@$(MAKE) --no-print-directory contracts
 
 .PHONY: contracts

@@ -8,6 +8,7 @@ from pathlib import Path
 from catalogue import asyncapi, book, kubernetes, pages, problems, reference, saga, tables, workflows
 from devstack import manifests
 from devstack.folder import CHECKOUT
+from devstack.supply import licences
 from waybill.contracts import generate
 
 
@@ -43,6 +44,7 @@ def committed() -> dict[Path, str]:
         saga.TABLE: saga.derived().in_json(),
         **workflows.workflows(),
         **kubernetes.overlays(),
+        **licences.pages(),
     }
 
 

@@ -1,9 +1,11 @@
 """The services' workflows, .github/workflows/<service>.yml: each runs where something changed that the service runs on.
 
 What that is follows from services.toml and from imports, so a change in one service starts its own workflow, and one in
-the library those of all services. The contracts are checked at every change, by a workflow written by hand.
+the library those of all services. The contracts are checked at every change, by a workflow written by hand; which
+commit of an action is used stands there, so that an update of it is one edit and `make docs`.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from devstack.folder import CHECKOUT
 from devstack.services import EVERY, Service
 
 FOLDER: Final = CHECKOUT / ".github" / "workflows"
+BY_HAND: Final = FOLDER / "contracts.yml"
 LIBRARY: Final = ("schemas", "waybill", "outbox_relay")
 # What runs a service: `python -m waybill SERVICE …`, and its relay where it writes events.
 PROGRAM: Final = "waybill.__main__"
@@ -45,9 +48,9 @@ jobs:
     runs-on: ubuntu-24.04
     timeout-minutes: 45
     steps:
-      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+      - uses: actions/checkout@PINNED
         with: {persist-credentials: false}
-      - uses: actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0
+      - uses: actions/setup-python@PINNED
         with: {python-version: "3.11"}
       - run: make lint
       - name: every test that reaches PACKAGE by imports
@@ -56,7 +59,7 @@ jobs:
     runs-on: ubuntu-24.04
     timeout-minutes: 20
     steps:
-      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+      - uses: actions/checkout@PINNED
         with: {persist-credentials: false}
       - run: docker build --file deploy/Dockerfile --target programs --tag waybill/programs:candidate .
       - name: the image loads PACKAGE, read-only and without rights
@@ -81,7 +84,9 @@ def workflow(graph: grimp.ImportGraph, service: Service, every: Iterable[Service
     listed = "\n".join(
         f'      - "{path}"' for path in dict.fromkeys([*folders(reached(graph, service)), *ALWAYS, *others, own])
     )
-    return WORKFLOW.replace("PATHS", listed).replace("PACKAGE", service.package).replace("NAME", service.name)
+    pinned = dict(re.findall(r"uses: ([\w/-]+)@(.+)", BY_HAND.read_text()))
+    text = re.sub(r"([\w/-]+)@PINNED", lambda found: f"{found[1]}@{pinned[found[1]]}", WORKFLOW)
+    return text.replace("PATHS", listed).replace("PACKAGE", service.package).replace("NAME", service.name)
 
 
 def reached(graph: grimp.ImportGraph, service: Service) -> set[str]:

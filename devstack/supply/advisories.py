@@ -1,4 +1,4 @@
-"""`python -m devstack.advisories`: hold the versions of uv.lock against the known vulnerabilities, once a day.
+"""`python -m devstack.supply.advisories`: hold the versions of uv.lock against the known vulnerabilities, once a day.
 
 OSV is asked by pip-audit. Where it cannot be reached nothing is known, which is said and is no failure: a change can be
 made without a network.
