@@ -74,8 +74,7 @@ class Shop:
 @contextmanager
 def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
     """Make its database, topics and schema ids; no record and no offset of an earlier one is left."""
-    _delete_topics(broker.bootstrap)
-    create_missing(topics(), broker.bootstrap, TOPICS_SECONDS)
+    make_topics_anew(broker.bootstrap)
     contracts = [one for one in load() if one.topic is not None]
     with server.fresh("order_service") as database:
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
@@ -86,8 +85,13 @@ def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
         yield Shop(database, broker.bootstrap, ids)
 
 
+def make_topics_anew(bootstrap: str) -> None:
+    """Make every topic without a record; what the groups have committed goes with the former ones."""
+    _delete_topics(bootstrap)
+    create_missing(topics(), bootstrap, TOPICS_SECONDS)
+
+
 def _delete_topics(bootstrap: str) -> None:
-    """Delete the topics, and with them what the groups have committed."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def there() -> list[str]:

@@ -23,7 +23,7 @@ WEB = {"web", "console"}
 
 
 class Program:
-    """One program of the order service, its relay, or the console's web program; started when made."""
+    """One program of a service (WAYBILL_SERVICE; the order service), its relay, or the console's web program."""
 
     def __init__(self, kind: str, url: str, folder: Path, **more: str) -> None:
         self.kind, self.host, self.port = kind, more.get("WAYBILL_HOST", "127.0.0.1"), free_port()
@@ -45,7 +45,7 @@ class Program:
             **more,
         }
         own = {"relay": ["outbox_relay"], "console": ["console_service", "web"]}
-        command = own.get(kind, ["waybill", "order_service", kind])
+        command = own.get(kind, ["waybill", environment["WAYBILL_SERVICE"], kind])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=CHECKOUT, env=environment, stdout=log, stderr=log

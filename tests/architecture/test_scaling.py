@@ -1,0 +1,59 @@
+"""deploy/scaling.toml, the page on it and the code say the same."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from devstack.folder import CHECKOUT
+from waybill.contracts.topics import topics
+from waybill.observability.metrics import METRICS
+
+SCALING = tomllib.loads((CHECKOUT / "deploy" / "scaling.toml").read_text())
+ROWS = dict(
+    re.findall(r"^\| (\w+) \| (.+)$", (CHECKOUT / "docs" / "explanation" / "scaling.md").read_text(), re.MULTILINE)
+)
+
+
+def test_every_kind_of_program_has_its_entry():
+    assert set(SCALING) == {"consumer", "worker", "web", "relay"}
+
+
+@pytest.mark.parametrize("kind", ["consumer", "worker"])
+def test_a_program_is_scaled_by_a_metric_that_it_has_and_the_page_says_its_limit(kind):
+    metric, limit = SCALING[kind]["metric"], SCALING[kind]["limit_seconds"]
+    assert kind in METRICS[metric].programs
+    assert f"`{metric}` is above {limit} s" in ROWS[kind]
+
+
+def test_the_page_says_how_many_there_are_at_most():
+    """Every topic has the same number of partitions, so that one number bounds all consumers."""
+    (partitions,) = {topic.partitions for topic in topics()}
+    assert SCALING["consumer"]["at_most"] == "partitions"
+    assert f"one a partition ({partitions})" in ROWS["consumer"]
+    for kind in ("worker", "web"):
+        assert f"| {SCALING[kind]['at_most']} |" in ROWS[kind]
+    assert f"more than {SCALING['web']['limit_millicores'] / 1000} of a core" in ROWS["web"]
+
+
+def test_the_relay_is_never_scaled():
+    assert SCALING["relay"] == {"instances": 2}
+    assert ROWS["relay"].startswith("never")
+
+
+@pytest.mark.parametrize("kind", ["consumer", "worker", "web"])
+def test_the_manifests_have_the_same_limits(kind):
+    manifest = CHECKOUT / "deploy" / "kubernetes" / "base" / kind / "scaling.yaml"
+    if not manifest.exists():
+        pytest.skip("there are no manifests")
+    said, limits = yaml.safe_load(manifest.read_text())["spec"], SCALING[kind]
+    if kind == "web":
+        assert said["maxReplicas"] == limits["at_most"]
+        target = said["metrics"][0]["resource"]["target"]
+        assert target == {"type": "AverageValue", "averageValue": f"{limits['limit_millicores']}m"}
+        return
+    asked = said["triggers"][0]["metadata"]
+    assert (float(asked["threshold"]), limits["metric"] in asked["query"]) == (limits["limit_seconds"], True)
+    if kind == "worker":  # a consumer's maximum is that of what it reads: each overlay has it
+        assert said["maxReplicaCount"] == limits["at_most"]
