@@ -68,7 +68,7 @@ def test_an_order_is_confirmed_while_what_it_does_not_need_is_away(shop, dead):
 def test_an_order_is_confirmed_while_the_console_is_away_which_shows_it_afterwards(shop):
     sku = shop.product(1)
     shown = "SELECT status FROM console_order WHERE order_id = %s"
-    with psycopg.connect(shop.stack.state["databases"]["console"], autocommit=True) as console:
+    with psycopg.connect(shop.stack.database("console"), autocommit=True) as console:
         with away(shop.stack, "console"):
             order = shop.order(sku)
             assert shop.at_rest(order)["status"] == "CONFIRMED"
