@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from waybill.database.postgres_client import check_url
-from waybill.secret_settings import Masked
+from waybill.secret_settings import Masked, renew_part
 
 VARIABLE: Final = "WAYBILL_OUTBOX_DATABASES"
 SUFFIX: Final = "_service"
@@ -38,6 +38,7 @@ def database_urls(text: str) -> Mapping[str, str]:
             check_url(url)
         except ValueError as error:
             raise ValueError(f"{VARIABLE}: {short_name(service)}: {error}") from None
+        renew_part(text, url, lambda now, service=service: values_by_service(VARIABLE, now).get(service))
     return urls
 
 

@@ -6,7 +6,8 @@ Every secret NAME may be given as NAME_FILE, a file with the secret and nothing 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -59,6 +60,27 @@ def _names_secret(annotation: Any) -> bool:
     return annotation in (SecretStr, SECRET) or any(map(_names_secret, get_args(annotation)))
 
 
+_sources: Final = dict[str, Callable[[], str | None]]()  # a secret → what has it now; of those that files hold
+
+
+def renewed(secret: str) -> str:
+    """Return what the file holds now that the secret was read from: for whoever connects, not for what stands.
+
+    The secret itself where it is from no file, and while that cannot be read.
+    """
+    source = _sources.get(secret)
+    try:
+        return (source and source()) or secret
+    except ValueError:
+        return secret
+
+
+def renew_part(whole: str, part: str, choose: Callable[[str], str | None]) -> None:
+    """Let a part of a secret be renewed with it; `choose` finds the part in the whole, and may raise ValueError."""
+    if whole in _sources:
+        _sources[part] = lambda: choose(renewed(whole))
+
+
 def secret_of(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the secret that the variable holds, or the file that NAME_FILE leads to; None where neither is set.
 
@@ -77,6 +99,7 @@ def secret_of(name: str, environment: Mapping[str, str] = os.environ) -> str | N
         raise ValueError(f"{variable}: {path}: {said}") from None
     if not content:
         raise ValueError(f"{variable}: {path}: it is empty")
+    _sources[content] = partial(secret_of, name, {variable: path})
     return content
 
 

@@ -15,7 +15,6 @@ from outbox_relay.cli.verbs import (
     acknowledge,
     dead_letters,
     events,
-    grow,
     pause,
     rebuild,
     replay,
@@ -24,6 +23,7 @@ from outbox_relay.cli.verbs import (
     skip,
     status,
     tasks,
+    topics,
     verify,
 )
 from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
@@ -47,7 +47,7 @@ EVERYWHERE: Final[Mapping[str, Verb]] = {
     **restore.VERBS,
     **replay.VERBS,
     **pause.VERBS,
-    **grow.VERBS,
+    **topics.VERBS,
 }
 
 

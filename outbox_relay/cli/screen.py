@@ -82,6 +82,11 @@ def put(given: argparse.Namespace, rows: Sequence[Line]) -> None:
     (put_json if given.json else put_table)(rows)
 
 
+def put_line(text: str) -> None:
+    """Print a line that is copied as it stands."""
+    print(printable(text))
+
+
 def put_table(rows: Sequence[Line]) -> None:
     """Print rows under the names of their columns; nothing where there are none."""
     if not rows:

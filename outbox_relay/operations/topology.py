@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
+from confluent_kafka import KafkaError
 
 from outbox_relay.databases import VARIABLE, database_urls, short_name
 from waybill.database import lock_holders, postgres_client
 from waybill.database.sqlstate import one_line
-from waybill.kafka import kafka_client
+from waybill.kafka import access, kafka_client
 from waybill.secret_settings import secret_of
 
 LOCAL_STACK: Final = Path(".waybill")  # in the working directory, or in a folder above it
@@ -68,9 +69,19 @@ class Topology:
         if self.kafka is None:
             raise UsageError("no broker known; set WAYBILL_KAFKA_BOOTSTRAP=host:port")
         try:
-            return kafka_client.connection(self.kafka, self.properties_file)
+            options = kafka_client.connection(self.kafka, self.properties_file)
+            if self.properties_file:
+                access.check(options)
         except ValueError as error:
             raise UsageError(str(error)) from None
+        return options
+
+
+def broker_down(kafka: Mapping[str, str], error: BaseException) -> DependencyDown:
+    """Return that the broker does not answer, with the reason; blocks up to 2 s to learn whether it refuses us."""
+    cause: Any = error.args[0] if error.args else error
+    said = access.reason(kafka, cause) if isinstance(cause, KafkaError) else one_line(error)
+    return DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {said}")
 
 
 def find_topology(environment: Mapping[str, str]) -> Topology:

@@ -125,6 +125,7 @@ class PublishingSession:
         with self._reader:
             while not stopping.is_set():
                 if self._leadership.beat():
+                    self._sender.renew_login()
                     self._check_server()
                 if self._schedule.is_due:
                     self._advance()

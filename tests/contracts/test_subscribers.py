@@ -1,6 +1,7 @@
 """Teams in Node, Go and Python subscribe with their own libraries: our examples for them, on real parts.
 
 The broker is the tests' own, so that its topics hold what is published here and nothing else, under their real names.
+It has TLS and passwords, and each subscriber may do no more than `outbox acls --subscriber` allows.
 """
 
 import os
@@ -19,10 +20,11 @@ from confluent_kafka import Producer
 
 from devstack.harness.databases import Server
 from devstack.harness.stack import CHECKOUT, Stack
+from outbox_relay.operations.topics import access_control
 from tests.support import subscribers
-from tests.support.broker import Broker, own_broker
 from tests.support.golden import Golden
 from tests.support.relays import Outbox, Record, read_topic, relay
+from tests.support.secured_broker import SecuredBroker, secured_broker
 from tests.support.subscribers import Subscriber, subscriber
 from tests.support.tls_registry import PASSWORD, TOKEN, USER, Gateway, guarded
 from waybill.contracts.contracts import load
@@ -46,7 +48,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '{}')
 class Feed:
     """What is on the topics, and how a subscriber reaches it."""
 
-    broker: Broker
+    broker: SecuredBroker
     outbox: Outbox
     gateway: Gateway
     published: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -91,10 +93,12 @@ class Feed:
 
     def subscriber(self, language: Callable[[], list[str]]) -> Any:
         """Give a subscriber of a new group, which has not started."""
+        group = f"{language.__name__}-{uuid.uuid4().hex[:8]}"
+        rules = [rule._asdict() for rule in access_control.of_subscriber(group, self.topics())]
         return subscriber(
             language(),
-            GROUP=f"{language.__name__}-{uuid.uuid4().hex[:8]}",
-            KAFKA_BOOTSTRAP=self.broker.bootstrap,
+            GROUP=group,
+            **self.broker.let_in(group, *rules),
             REGISTRY_URL=self.gateway.url,
             REGISTRY_CA_FILE=str(self.gateway.certificates.ca_file),
         )
@@ -108,7 +112,7 @@ def feed(stack: Stack, database_server: Server, tmp_path_factory: pytest.TempPat
     registry = f"{stack.urls['registry']}/apis/ccompat/v7"
     folder = tmp_path_factory.mktemp("certificates")
     with (
-        own_broker() as broker,
+        secured_broker() as broker,
         database_server.fresh("order_service") as database,
         guarded(registry, folder) as gateway,
     ):

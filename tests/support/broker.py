@@ -61,13 +61,17 @@ class Broker:
         self._number = 1 if first is None else 2
         self._controller = f"1@{HOST}:{ports['kafka.controller']}" if first is None else first._controller
         kafka.prepare(site, self._folder, home)
-        more = SETTINGS if first is None else SETTINGS | self._beside_the_first()
+        more = self._settings(site) if first is None else SETTINGS | self._beside_the_first()
         with kafka.config_file(self._folder).open("a") as config:
             config.writelines(f"{name}={value}\n" for name, value in more.items())
         if first is not None:
             kafka.format_storage(site, self._folder, home)
         self._command = kafka.part(site, self._folder, home, *aot.options(home)).command
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _settings(self, _: Site) -> dict[str, str]:
+        """Return what is set beside the local stack's own."""
+        return dict(SETTINGS)
 
     def _beside_the_first(self) -> dict[str, str]:
         return {

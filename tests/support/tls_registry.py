@@ -6,86 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-HOST = "127.0.0.1"
+from tests.support.certificates import HOST, Certificates, make_certificates
+
 USER, PASSWORD, TOKEN = "subscriber", "hidden-word: ü", "hidden-token.of-ours"
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """One CA, and the PEM files it signed: certificate and key in one."""
-
-    ca_file: Path
-    server_file: Path
-    client_file: Path
-
-
-def make_certificates(folder: Path) -> Certificates:
-    """Make a CA, a server's and a client's certificate, valid for a day."""
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate("a CA of the tests", ca_key, "a CA of the tests", ca_key)
-    found = Certificates(folder / "ca.pem", folder / "server.pem", folder / "client.pem")
-    found.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    for file in (found.server_file, found.client_file):
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certificate(file.stem, key, "a CA of the tests", ca_key)
-        file.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-    return found
-
-
-def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    def named(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    authority = key is issuer_key
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(named(name))
-        .issuer_name(named(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-    )
-    if authority:
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            key_cert_sign=True,
-            crl_sign=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        builder = builder.add_extension(usage, critical=True)
-    else:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256())
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The loop: poll, hand over, retry with backoff while the environment fails, commit offsets once a second."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from threading import Event as Flag
@@ -22,6 +22,7 @@ from waybill.consumer.subscriber import Subscriber
 from waybill.database.sqlstate import ErrorClass, classify, may_succeed_later, one_line
 from waybill.deciders.outcomes import ConsumerStopped
 from waybill.inbox import reactions
+from waybill.kafka import access
 from waybill.observability import metrics
 from waybill.runtime import failpoint, watchdog
 from waybill.runtime.condition import Condition
@@ -50,10 +51,11 @@ class _Loop:
 
 def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: Condition) -> None:
     """Handle messages until `stop` is set; `condition` is told what keeps the consumer from it."""
-    broker = BrokerHealth(condition)
+    kafka, broker = settings.kafka, BrokerHealth(condition)
+    _check(kafka)
     consumer = confluent_kafka.Consumer(
         {
-            **settings.kafka,
+            **kafka,
             "stats_cb": broker.note,
             "statistics.interval.ms": STATISTICS_MS,
             "group.id": subscriber.name,
@@ -69,8 +71,8 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
             "logger": SILENT,
         }
     )
-    starts = Starts(subscriber.name, settings.kafka, condition, settings.retry_seconds)
-    poller = Poller(consumer, broker, starts.out_of_range)
+    starts = Starts(subscriber.name, kafka, condition, settings.retry_seconds)
+    poller = Poller(consumer, broker, starts.out_of_range, starts.refused)
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
     consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
     log.info("consuming", topics=subscriber.topics)
@@ -122,6 +124,13 @@ class PeriodicTasks:
         for task, due_at in self._due_at.items():
             if time.monotonic() > due_at:
                 self._due_at[task] = time.monotonic() + task()
+
+
+def _check(kafka: Mapping[str, str]) -> None:
+    try:
+        access.check(kafka)
+    except ValueError as error:
+        raise SystemExit(f"cannot start, {error}") from None
 
 
 def _show_gaps(starts: Starts) -> float:

@@ -10,6 +10,7 @@ import structlog
 
 from waybill.consumer.broker_health import BrokerHealth
 from waybill.consumer.message import Headers, Message
+from waybill.kafka.access import one_line
 
 log: Any = structlog.get_logger()
 # Of librdkafka's own lines what matters comes as an error of a poll.
@@ -18,6 +19,10 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 # The client returns a result and an error at once, which a direct call that CPython has specialized does not notice.
 ASK_HEADERS = methodcaller("headers")
+UNAUTHORIZED = {
+    confluent_kafka.KafkaError.GROUP_AUTHORIZATION_FAILED,
+    confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED,
+}
 POLL_SECONDS = 0.5  # the longest that a stop or a periodic task waits while nothing comes
 
 
@@ -25,10 +30,19 @@ class Poller:
     """Read records, and heed the errors between them."""
 
     def __init__(
-        self, consumer: confluent_kafka.Consumer, broker: BrokerHealth, out_of_range: Callable[[str, int], object]
+        self,
+        consumer: confluent_kafka.Consumer,
+        broker: BrokerHealth,
+        out_of_range: Callable[[str, int], object],
+        refused: Callable[[str | None, str], object],
     ) -> None:
-        """Take whom errors concern: `out_of_range` is told topic and partition whose next offset is not in the log."""
-        self._consumer, self._broker, self._out_of_range = consumer, broker, out_of_range
+        """Take whom errors concern.
+
+        `out_of_range` is told topic and partition whose next offset is not in the log, `refused` the topic that may not
+        be read, None for the group, and why.
+        """
+        self._consumer, self._broker = consumer, broker
+        self._out_of_range, self._refused = out_of_range, refused
 
     def drain(self, limit: int) -> list[Message]:
         """Return what is ready, `limit` messages at most; blocks POLL_SECONDS where nothing is. Raises SystemExit."""
@@ -57,6 +71,8 @@ class Poller:
             self._broker.down(error.str())
         elif error.code() == confluent_kafka.KafkaError._AUTO_OFFSET_RESET and topic and partition is not None:  # noqa: SLF001
             self._out_of_range(topic, partition)
+        elif error.code() in UNAUTHORIZED:
+            self._refused(topic, one_line(error))
         else:
             log.warning("kafka", error=error.str(), retriable=error.retriable())
         return True

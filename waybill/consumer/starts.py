@@ -40,6 +40,7 @@ ANSWER_SECONDS: Final = 10.0  # of one call to the broker; other partitions are 
 # The backoff's bound: a partition whose start cannot be settled is tried this often at least.
 LONGEST_WAIT: Final = 60.0
 WATCH_SECONDS: Final = 10.0  # between two looks at the topics' ids: a topic may be deleted and created while it is read
+GROUP: Final = ""  # stands for the group among the topics that are refused
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.
@@ -91,6 +92,7 @@ class Starts:
         self._topic_ids: dict[str, str] = {}
         self._wait, self._next_at = retry_seconds, 0.0
         self._failure: Exception | None = None
+        self._refused: dict[str, str] = {}
 
     @property
     def pending(self) -> Collection[Partition]:
@@ -106,11 +108,18 @@ class Starts:
         """Take new partitions, paused; for `on_assign`."""
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)
+        for name in (GROUP, *(one.topic for one in partitions)):
+            self._refused.pop(name, None)
         self._pending |= {(one.topic, one.partition): False for one in partitions}
 
     def out_of_range(self, topic: str, partition: int) -> None:
         """Note that a partition's next offset is not in the log: the client does not go on by itself."""
         self._pending[topic, partition] = True
+
+    def refused(self, topic: str | None, reason: str) -> None:
+        """Note that the broker lets us read a topic no more, or no topic by this group, until it assigns some again."""
+        self._refused[topic or GROUP] = f"{reason}; outbox acls tells what the consumer must be allowed"
+        self.tell()
 
     def watch(self, consumer: Consumer) -> None:
         """Pause and settle anew what belongs to a topic that was created anew meanwhile; blocks for nothing."""
@@ -220,6 +229,7 @@ class Starts:
     def tell(self) -> None:
         """Tell readiness what keeps partitions from being read, and of the gaps that are open."""
         reasons = [f"cannot tell where to read on: {one_line(self._failure)}"] if self._failure else []
+        reasons += self._refused.values()
         try:
             gaps = _open_gaps(self._group)
         except Exception as error:
@@ -233,7 +243,8 @@ class Starts:
             reasons.append(summary(gaps, self._group))
         if reasons:
             environment = self._failure is not None and classify(self._failure) is ErrorClass.ENVIRONMENT
-            self._condition.fails("topic", "; ".join(reasons), operator_needed=environment or bool(gaps))
+            needed = environment or bool(gaps) or bool(self._refused)
+            self._condition.fails("topic", "; ".join(reasons), operator_needed=needed)
         else:
             self._condition.recovered("topic")
 

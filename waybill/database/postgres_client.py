@@ -14,6 +14,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from waybill.database import pooler
+from waybill.secret_settings import renewed
 
 RELIED_ON: Final = {
     "DateStyle": "ISO,MDY",  # dates are read and written as ISO 8601
@@ -91,9 +92,9 @@ def parameters(
 ) -> dict[str, Any]:
     """Return what a program passes to `psycopg.connect`; `session` adds to RELIED_ON, or changes it.
 
-    `pooled`: a pooler stands before the server, and takes no settings.
+    `pooled`: a pooler stands before the server, and takes no settings. A URL from a file is read from there again.
     """
-    given = conninfo_to_dict(url)
+    given = conninfo_to_dict(renewed(url))
     if pooled:
         return {**DEFAULTS, "fallback_application_name": program, "prepare_threshold": None, **given}
     theirs = str(given.get("options", ""))
@@ -103,6 +104,11 @@ def parameters(
     ours = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in relied_on.items())
     options = f"{theirs} {ours}".strip()
     return {**DEFAULTS, "fallback_application_name": program, **given, "options": options}
+
+
+def login(url: str) -> dict[str, Any]:
+    """Return user and password, of a URL from a file as that has them now."""
+    return {name: value for name, value in conninfo_to_dict(renewed(url)).items() if name in {"user", "password"}}
 
 
 def connect(

@@ -18,8 +18,9 @@ from confluent_kafka.admin import (
 )
 
 from waybill.contracts.topics import Copies, Topic
+from waybill.kafka import access
 from waybill.kafka.kafka_client import connection
-from waybill.registry.reach import NotYet, until_reached
+from waybill.registry.reach import NotYet, Unreachable, until_reached
 
 _BROKERS_OWN_REPLICATION: Final = -1  # Kafka's word for: as the brokers' default says
 _CALL_SECONDS: Final = 10.0  # of one call; the deployment step itself retries until its deadline
@@ -63,12 +64,15 @@ def create_missing(
 
     Raises:
         TopicRefused: The broker refuses a topic.
-        Unreachable: No broker answered before the deadline.
+        Unreachable: No broker answered before the deadline, or let us in.
+        ValueError: The properties file cannot be read, or no client can be made of it.
 
     """
+    options = connection(bootstrap, properties_file)
+    access.check(options)
     admin = AdminClient(
         {
-            **connection(bootstrap, properties_file),
+            **options,
             # librdkafka's own back-off grows to 10 s, which a starting broker would wait out.
             "reconnect.backoff.max.ms": 250,
             "socket.connection.setup.timeout.ms": 2000,
@@ -76,11 +80,15 @@ def create_missing(
         logger=_silent(),
     )
     wanted = copies or Copies()
-    return until_reached(
-        f"Kafka at {bootstrap}",
-        lambda: _compare(admin, topics, bootstrap, wanted, check_only=check_only),
-        deadline_seconds,
-    )
+    try:
+        return until_reached(
+            f"Kafka at {bootstrap}",
+            lambda: _compare(admin, topics, bootstrap, wanted, check_only=check_only),
+            deadline_seconds,
+        )
+    except Unreachable as error:
+        refused = access.refusal(options)
+        raise (Unreachable(f"Kafka at {bootstrap}: {refused}") if refused else error) from None
 
 
 def _compare(

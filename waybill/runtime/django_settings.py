@@ -42,6 +42,7 @@ def database(url: str, program: str = "waybill", *, pooled: bool = False, **sess
     options |= {name: Masked(value) for name, value in options.items() if "password" in name}
     return {
         "ENGINE": "waybill.database.engine",
+        "URL": Masked(url),  # the engine's: it connects with the password of then
         "NAME": options.pop("dbname", ""),
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -72,7 +73,7 @@ class KafkaEnvironment(Environment):
         return self
 
     @property
-    def kafka(self) -> dict[str, str]:
+    def kafka(self) -> Mapping[str, str]:
         """Return the options that every client of the broker starts from."""
         return connection(self.kafka_bootstrap, self.kafka_properties_file)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import DEPENDENCY_DOWN, DONE, MISMATCH, PARTIAL, Given, Verb, code_of, no_arguments, seconds
 from outbox_relay.operations import attention, status
-from outbox_relay.operations.diagnosis import doctor
+from outbox_relay.operations.diagnosis import deployment, doctor
 from outbox_relay.operations.diagnosis.finding import Finding
 from outbox_relay.operations.diagnosis.unanswered import UNANSWERED
 from outbox_relay.operations.sagas import project
@@ -70,7 +70,25 @@ def _attention(given: Given, topology: Topology) -> int:
     return code_of(answers, failures)
 
 
+def _deployment(given: Given, topology: Topology) -> int:
+    answers, failures = ask(topology, topology.chosen(given.service), deployment.of_database)
+    found = [risk for one in answers.values() for risk in one]
+    found += deployment.of_kafka(topology.broker) if topology.kafka else []
+    if given.json:
+        screen.put_json(risk._asdict() for risk in found)
+    else:
+        screen.put_table([{"at": risk.at, "next": risk.next} for risk in found])
+    for risk in found:
+        screen.tell(f"{risk.at}: {risk.says}")
+    if not found:
+        screen.tell("nothing is at risk that can be asked here")
+    code = code_of(answers, failures)
+    return MISMATCH if found and code == DONE else code
+
+
 def _doctor(given: Given, topology: Topology) -> int:
+    if given.deploy:
+        return _deployment(given, topology)
     services = topology.chosen(given.service)
     kafka = topology.broker if topology.kafka else None
     usual = None if given.usual is None else timedelta(seconds=given.usual)
@@ -104,6 +122,11 @@ def _finding_line(one: Finding) -> dict[str, Any]:
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--deploy",
+        action="store_true",
+        help="in place of what is wrong now: what of the deployment could lose events, or show them to others",
+    )
+    parser.add_argument(
         "--usual",
         type=seconds,
         metavar="SECONDS",
@@ -132,7 +155,7 @@ VERBS: Final = {
     "doctor": Verb(
         _doctor,
         "Say what is wrong now over all services, most urgent first: since when, how many, the next command, and the "
-        "entry of the runbook.",
+        "entry of the runbook. With --deploy: what of the deployment could lose events, or show them to others.",
         "outbox doctor",
         _doctor_arguments,
     ),

@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from outbox_relay.operations.topology import DependencyDown
-from outbox_relay.relay.kafka.broker import SILENT, reason_of
+from outbox_relay.operations.topology import broker_down
+from outbox_relay.relay.kafka.broker import SILENT
 
 ANSWER_SECONDS: Final = 10.0  # of one call: an operator waits at the terminal
 HEADROOM: Final = 64  # groups asked at once
@@ -45,7 +45,7 @@ def read(kafka: Mapping[str, str], topic: str) -> list[Reading]:
         bounds = _bounds(asked, topic)
         return [Reading(group, *_left(asked, topic, bounds, stand[group])) for group in sorted(stand)]
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
     finally:
         asked.close()
 
@@ -56,7 +56,7 @@ def names(kafka: Mapping[str, str]) -> list[str]:
     try:
         return _names(cast("Any", AdminClient(options)))
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
 
 
 def _names(admin: Any) -> list[str]:

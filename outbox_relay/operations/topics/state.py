@@ -17,8 +17,8 @@ from confluent_kafka.admin import (
     OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - exported, but not in the stub's __all__
 )
 
-from outbox_relay.operations.topology import DependencyDown, Topology
-from outbox_relay.relay.kafka.broker import SILENT, reason_of
+from outbox_relay.operations.topology import DependencyDown, Topology, broker_down
+from outbox_relay.relay.kafka.broker import SILENT
 from waybill.contracts.topics import Topic
 from waybill.kafka import create_topics
 from waybill.registry.reach import Unreachable
@@ -69,9 +69,10 @@ def read(topology: Topology, wanted: Sequence[Topic]) -> list[TopicState]:
         bounds = _bounds(admin, [topic.name for topic in wanted])
         committed = _committed(admin, {topic.name for topic in wanted})
         ages = _ages(kafka, {(*place, offset) for at in committed.values() for place, offset in _behind(at, bounds)})
-    except (KafkaException, Unreachable) as error:
-        why = reason_of(error) if isinstance(error, KafkaException) else str(error)
-        raise DependencyDown(f"Kafka at {topology.kafka}: {why}") from None
+    except KafkaException as error:
+        raise broker_down(kafka, error) from None
+    except Unreachable as error:
+        raise DependencyDown(str(error)) from None
     return [
         _state(topic, outcome.differences, bounds, committed, ages)
         for topic, outcome in zip(wanted, outcomes, strict=True)

@@ -20,8 +20,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from outbox_relay.operations.topology import DependencyDown
-from outbox_relay.relay.kafka.broker import SILENT, reason_of
+from outbox_relay.operations.topology import broker_down
+from outbox_relay.relay.kafka.broker import SILENT
 
 ANSWER_SECONDS: Final = 10.0  # without a record or the end of a partition, then the broker counts as away
 BATCH: Final = 1_000  # records handed on at once
@@ -78,7 +78,7 @@ def read(
             progress(done, total)
             _drop_ended(consumer, ends)
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
     finally:
         consumer.close()
 
@@ -108,7 +108,7 @@ def tail(kafka: Mapping[str, str], topics: Collection[str], depth: int, deadline
                 if record is not None:
                     found.append(record)
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
     else:
         return found
     finally:
@@ -123,7 +123,7 @@ def committed(kafka: Mapping[str, str], group: str, topics: Collection[str]) -> 
         found = consumer.committed(partitions, timeout=ANSWER_SECONDS) if partitions else []
         return {(place.topic, place.partition): max(place.offset, 0) for place in found}
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
     finally:
         consumer.close()
 
@@ -140,7 +140,7 @@ def at(kafka: Mapping[str, str], topic: str, partition: int, offset: int) -> Mes
         message = _batch(consumer)[0]
         is_there = _is_record(message) and message.offset() == offset  # not compacted away, nor a marker
     except KafkaException as error:
-        raise DependencyDown(f"Kafka at {kafka['bootstrap.servers']}: {reason_of(error)}") from None
+        raise broker_down(kafka, error) from None
     else:
         return message if is_there else None
     finally:

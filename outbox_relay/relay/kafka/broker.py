@@ -15,6 +15,8 @@ from confluent_kafka.admin import (
     ResourceType,  # pyright: ignore[reportPrivateImportUsage]
 )
 
+from waybill.kafka import access
+
 ANSWER_SECONDS: Final = 2.0  # of one call; well below the 15 s without a heartbeat after which a standby takes over
 LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 DEFAULT_MAX_BYTES: Final = 1_048_588  # Kafka's own default, for a relay that may not read a topic's configuration
@@ -40,10 +42,19 @@ class Topic:
 
 
 def describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
-    """Ask for existence, rights and size limit of topics; blocks up to 4 s. Raises BrokerUnavailable.
+    """Ask for existence, rights and size limit of topics; blocks up to 6 s. Raises BrokerUnavailable.
 
     The client is made for the occasion: this is asked rarely, and an idle one costs threads and connections.
     """
+    try:
+        return _describe(kafka, names)
+    except BrokerUnavailable:
+        if refused := access.refusal(kafka):
+            raise BrokerUnavailable(refused) from None
+        raise
+
+
+def _describe(kafka: Mapping[str, str], names: Collection[str]) -> dict[str, Topic]:
     found = {name: Topic(exists=False, writable=False, max_bytes=DEFAULT_MAX_BYTES) for name in names}
     names = [name for name in names if LEGAL_NAME.fullmatch(name)]  # the client raises on an empty one
     if not names:

@@ -36,6 +36,7 @@ from outbox_relay.relay.dead_letters import RefusedRow
 from outbox_relay.relay.kafka.broker import ANSWER_SECONDS, SILENT, BrokerUnavailable, reason_of
 from outbox_relay.relay.kafka.linger import Linger
 from outbox_relay.relay.kafka.records import KEY, TOPIC, Fetched, Records, Row
+from waybill.kafka.access import AWAY, REFUSALS, Login, one_line, tell
 
 QUEUE_RECORDS: Final = 1_000_000
 
@@ -102,6 +103,8 @@ class Sender:
         self.batch_bytes, self.linger = batch_bytes, linger
         self._transactional = transactional
         self.last_error = ""
+        self._kafka, self._login = kafka, Login(kafka)
+        self._refused: KafkaError | None = None
         self._fenced = False
         self._known_at: set[Partition] = set()
         self._producer = Producer(
@@ -148,11 +151,13 @@ class Sender:
                 self._fenced = True
             brokers = self._producer.list_topics(timeout=ANSWER_SECONDS).brokers
         except (KafkaException, SystemError) as error:
-            raise BrokerUnavailable(self.last_error or reason_of(error)) from None
+            self._drain()  # the reason why we are refused comes by a callback alone
+            told = self._refused and tell(self._kafka, self._refused)
+            raise BrokerUnavailable(told or self.last_error or reason_of(error)) from None
         if not brokers:
             # One that was frozen answers before it is let in again; a client that is told of no broker asks none again.
             raise BrokerUnavailable("the broker that answers is not let into its cluster yet")
-        self.last_error = ""
+        self.last_error, self._refused = "", None
 
     def send(self, batch: Batch, rows: Sequence[Fetched], records: Records) -> None:
         """Hand rows to the producer, in order; raises BrokerUnavailable where it is spent."""
@@ -227,5 +232,13 @@ class Sender:
             except (KafkaException, SystemError):
                 continue
 
+    def renew_login(self) -> None:
+        """Take up a password that has changed."""
+        self._login.renew(self._producer)
+
     def _noticed(self, error: KafkaError) -> None:
-        self.last_error = f"{error.name()}: {error.str()}"
+        if error.code() in REFUSALS:
+            self._refused = error
+        if error.code() in AWAY and self.last_error:
+            return  # that all brokers are down follows from what was said before
+        self.last_error = f"{error.name()}: {one_line(error)}"

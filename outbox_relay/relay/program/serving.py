@@ -9,6 +9,7 @@ from outbox_relay.relay.program.exposure import expose
 from outbox_relay.relay.program.supervising import Program
 from outbox_relay.settings import RelaySettings
 from waybill.database.side_session import SideSession
+from waybill.kafka import access
 from waybill.observability import health
 from waybill.observability.output import json_lines
 from waybill.observability.program_state import reported
@@ -21,7 +22,12 @@ from waybill.tracing import export
 def main() -> None:
     """Run the relay; exits 0 when told to stop, and with one line where its settings are wrong."""
     with json_lines("relay"):
-        _serve(read(RelaySettings))
+        settings = read(RelaySettings)
+        try:
+            access.check(settings.kafka)
+        except ValueError as error:
+            raise SystemExit(f"cannot start, {error}") from None
+        _serve(settings)
 
 
 def _serve(settings: RelaySettings) -> None:

@@ -18,11 +18,12 @@ from outbox_relay.settings import RelaySettings
 from payment_service.settings import PaymentSettings
 from tests.support.program_log import program_log
 from waybill.contracts import command
+from waybill.database.postgres_client import parameters
 from waybill.registry.registry import Access
 from waybill.runtime import settings
 from waybill.runtime.django_settings import database
 from waybill.runtime.settings import Settings
-from waybill.secret_settings import MASK, SecretSettings, is_secret, secret_of, without_passwords
+from waybill.secret_settings import MASK, SecretSettings, is_secret, renewed, secret_of, without_passwords
 
 PASSWORD = "hunter2-and-more"
 URL = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/nothing"
@@ -155,3 +156,23 @@ def test_what_is_no_password_is_shown(text):
 
 def test_the_pages_say_which_settings_may_come_from_a_file():
     assert "Or `WAYBILL_STRIPE_API_KEY_FILE`." in variables(PaymentSettings)
+
+
+def test_a_secret_from_a_file_is_what_the_file_has_when_it_is_used_again(file):
+    read = secret_of("WORD", {"WORD_FILE": str(file)})
+    assert (read, renewed(URL), renewed("another")) == (URL, URL, "another")
+    new = URL.replace(PASSWORD, "renewed")
+    file.write_text(new)
+    assert (renewed(URL), parameters(URL, "test")["password"]) == (new, "renewed")
+    file.write_text("")
+    assert renewed(URL) == URL
+    file.unlink()
+    assert renewed(URL) == URL
+
+
+def test_one_of_several_urls_in_a_file_is_renewed_with_it(file, monkeypatch):
+    text = f"order={URL},payment={URL.replace('ann', 'bob')}"
+    file.write_text(text)
+    topology = find_topology({"WAYBILL_OUTBOX_DATABASES_FILE": str(file)})
+    file.write_text(text.replace(PASSWORD, "renewed"))
+    assert [parameters(url, "test")["password"] for url in topology.databases.values()] == ["renewed"] * 2

@@ -1,13 +1,24 @@
-"""`outbox grow`: more partitions for a topic, and no key out of its order."""
+"""`outbox grow` and `acls`: more partitions for a topic, and no key out of its order; who may do what with it."""
 
 import argparse
 from typing import Final
 
 from outbox_relay.cli import screen
-from outbox_relay.cli.verb import DONE, MISMATCH, Given, Verb, add_record, count, refuse_silent_execution, seconds
-from outbox_relay.operations.topics import grow
+from outbox_relay.cli.verb import (
+    DONE,
+    MISMATCH,
+    Given,
+    Verb,
+    add_record,
+    code_of,
+    count,
+    refuse_silent_execution,
+    seconds,
+)
+from outbox_relay.operations.topics import access_control, grow
 from outbox_relay.operations.topics.grow import Growth
-from outbox_relay.operations.topology import Topology, UsageError
+from outbox_relay.operations.topology import Topology, UsageError, ask
+from waybill.contracts.topics import topics
 
 WAIT_SECONDS: Final = 30.0
 
@@ -62,6 +73,34 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(reason=None)
 
 
+def _acls(given: Given, topology: Topology) -> int:
+    known = [one.name for one in topics()]
+    if given.topic and given.topic not in known:
+        raise UsageError(f"there is no topic {given.topic!r}; known are {', '.join(known)}")
+    if given.topic and not given.subscriber:
+        raise UsageError("--topic is what a subscriber reads: give --subscriber GROUP with it")
+    if given.subscriber:
+        rules = [*access_control.of_subscriber(given.subscriber, [given.topic] if given.topic else known)]
+        code = DONE
+    else:
+        answers, failures = ask(topology, topology.chosen(given.service), access_control.access_of)
+        code = code_of(answers, failures)
+        rules = [*access_control.of_services(answers, transactions=given.transactions)]
+        rules += [] if given.service or failures else access_control.of_operators(answers)
+    if given.json:
+        screen.put_json(rule._asdict() for rule in rules)
+    else:
+        for rule in rules:
+            screen.put_line(access_control.command(rule, topology.kafka or "HOST:PORT"))
+    return code
+
+
+def _acls_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--transactions", action="store_true", help="relays run with WAYBILL_RELAY_TRANSACTIONS")
+    parser.add_argument("--subscriber", metavar="GROUP", help="only what another reader needs, called as its group")
+    parser.add_argument("--topic", help="the one topic that the subscriber reads (default: all)")
+
+
 VERBS: Final = {
     "grow": Verb(
         _grow,
@@ -69,5 +108,12 @@ VERBS: Final = {
         "each key keeps its order: without --execute, say what stands in the way.",
         "outbox grow order.events.v1 --to 12 --execute --reason 'six consumers are not enough'",
         _arguments,
-    )
+    ),
+    "acls": Verb(
+        _acls,
+        "Print the least that each program must be allowed on the broker, as commands of Kafka's: relay and consumer "
+        "of every service, this command, and the deployment step that creates topics.",
+        "outbox acls --service order",
+        _acls_arguments,
+    ),
 }
