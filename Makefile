@@ -127,6 +127,10 @@ bench-storefront: .venv/.synced ## Measure the webshop's pages in one database a
 bench-console: .venv/.synced ## Measure the console's pages with a million orders and 200,000 dead letters (ARGS="--orders 10000")
 	@exec $(RUN) benchmarks.console $(ARGS)
 
+.PHONY: bench-housekeeping
+bench-housekeeping: .venv/.synced ## Measure housekeeping of a log of 50,000,000 events in ranges (ARGS="--events 5000000", ARGS=--quick)
+	@exec $(RUN) benchmarks.housekeeping $(ARGS)
+
 .PHONY: yardsticks
 yardsticks: .venv/.synced ## Measure how the code reads (ARGS="v0.1.0 ." for a commit beside the working tree)
 	@$(RUN) tests.support.yardsticks $(ARGS)

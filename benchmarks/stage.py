@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,14 +111,14 @@ def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def running() -> Iterator[Stage]:
-    """Start the server and the broker; stop them and wipe their data whatever happens."""
+def running(settings: Mapping[str, str] = SERVER_SETTINGS) -> Iterator[Stage]:
+    """Start the server, with these settings, and the broker; stop them and wipe their data whatever happens."""
     with tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True) as name:
         home = Path(name) / "stack"
         stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **SECOND_COMPILER})
         try:
             _devstack(stack, "up", "--only", "postgres,kafka")
-            _set_server(stack)
+            _set_server(stack, settings)
             yield Stage(stack, Server(stack.superuser_url), Path(name))
         finally:
             _devstack(stack, "reset")
@@ -129,16 +129,16 @@ def _devstack(stack: Stack, *arguments: str) -> None:
     subprocess.run(command, cwd=CHECKOUT, env=stack.environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def _set_server(stack: Stack) -> None:
+def _set_server(stack: Stack, settings: Mapping[str, str]) -> None:
     with psycopg.connect(stack.superuser_url, autocommit=True) as connection:
-        for name, value in SERVER_SETTINGS.items():
+        for name, value in settings.items():
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
     before = stack.pid("postgres")
     os.kill(before, signal.SIGINT)  # a fast shutdown; its supervisor starts it again
 
     def is_back() -> bool:
         try:
-            return execute(stack.superuser_url, "SHOW wal_level") == [("logical",)]
+            return execute(stack.superuser_url, "SHOW wal_level") == [(settings["wal_level"],)]
         except psycopg.OperationalError:
             return False
 

@@ -15,6 +15,7 @@ from outbox_relay.cli.verbs import (
     acknowledge,
     dead_letters,
     events,
+    partitions,
     pause,
     rebuild,
     replay,
@@ -47,6 +48,7 @@ EVERYWHERE: Final[Mapping[str, Verb]] = {
     **restore.VERBS,
     **replay.VERBS,
     **pause.VERBS,
+    **partitions.VERBS,
     **topics.VERBS,
 }
 

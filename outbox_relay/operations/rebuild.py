@@ -21,13 +21,15 @@ from waybill.runtime.reports import (
 class Folding(NamedTuple):
     """Who is told of a fold: of each row that differs, of how far it is, and why its checkpoint is not used.
 
-    With a folder, it starts at the checkpoint that stands there, and leaves one.
+    With a folder, it starts at the checkpoint that stands there, and leaves one. `archive` is the folder of the events
+    that have left the log.
     """
 
     differs: Callable[[RowDiffers], object]
     progress: Callable[[int, int], object]
     checkpoint_unusable: Callable[[str], object]
     checkpoints: Path | None = None
+    archive: Path | None = None
 
 
 class Reading(NamedTuple):
@@ -70,6 +72,8 @@ def _fold(
 ) -> str | None:
     if folding.checkpoints:
         program = [*program, "--checkpoint", str(folding.checkpoints / f"{service}.fold")]
+    if folding.archive:
+        program = [*program, "--archive", str(folding.archive)]
 
     def take(report: Report) -> None:
         match report:

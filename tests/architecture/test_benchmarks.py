@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import page, saga_page, tracing, tracing_page
+from benchmarks import housekeeping_page, page, saga_page
 from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
 from devstack.cache.artifacts import read_lock
@@ -146,3 +146,8 @@ def test_our_best_rate_stands_against_the_better_peers_best():
 
 def test_a_peer_that_was_not_there_has_no_ratio():
     assert saga_page.ratios([turn("waybill", 1, 1), turn("dbos", 1, 2)])["vs_temporal"] is None
+
+
+def test_the_table_of_housekeeping_is_that_of_its_result():
+    result, text = json.loads(housekeeping_page.RESULTS.read_text()), housekeeping_page.PAGE.read_text()
+    assert text == housekeeping_page.page(result, text), "run: python -m benchmarks.housekeeping --page"

@@ -64,6 +64,8 @@ IDENTITY_KEYS: Final = frozenset({"waybill_outbox_pkey", "waybill_due_task_pkey"
 IDENTITY_COLUMNS: Final = {"waybill_outbox": "position"}
 # Two that create one aggregate at once meet here: the loser tries again on what the winner left.
 VERSION_KEY: Final = "waybill_outbox_one_event_a_version"
+# Each partition of the log has keys of its own, named after it.
+OF_PARTITION: Final = re.compile(r"(?<=^waybill_outbox_)(?:\d+|open)_")
 
 WRONG_SERVER_REMEDY: Final = "this is a standby, or read-only: it is tried again until the address leads to the primary"
 REMEDIES: Final = {
@@ -99,7 +101,7 @@ def classify(error: BaseException) -> ErrorClass | None:
         return _without_sqlstate(found)
     if found.sqlstate == "0A000" and STALE_PLAN_TEXT in str(found):
         return ErrorClass.STALE_PLAN
-    if found.sqlstate == "23505" and found.diag.constraint_name in IDENTITY_KEYS:
+    if found.sqlstate == "23505" and _key(found) in IDENTITY_KEYS:
         return ErrorClass.ENVIRONMENT
     prefixes = (found.sqlstate[:length] for length in range(5, 1, -1))
     return next((CLASSES[prefix] for prefix in prefixes if prefix in CLASSES), ErrorClass.RECORD)
@@ -124,9 +126,19 @@ def may_succeed_at_once(error: BaseException) -> bool:
     if found is None:
         return False
     if isinstance(found, psycopg.errors.UniqueViolation):
-        return found.diag.constraint_name == VERSION_KEY
+        return is_taken_version(found)
     lost = isinstance(found, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
     return lost or classify(found) is ErrorClass.STALE_PLAN
+
+
+def is_taken_version(error: BaseException) -> bool:
+    """Say whether the version that an event was appended with is another event's."""
+    found = cause_of(error)
+    return isinstance(found, psycopg.errors.UniqueViolation) and _key(found) == VERSION_KEY
+
+
+def _key(error: psycopg.Error) -> str:
+    return OF_PARTITION.sub("", error.diag.constraint_name or "")
 
 
 def _without_sqlstate(error: psycopg.Error) -> ErrorClass:

@@ -26,7 +26,7 @@ from django.db import connection, transaction
 from waybill.application import application
 from waybill.consumer import schema_ids
 from waybill.contracts.event import Event
-from waybill.deciders import decision, folded_rows
+from waybill.deciders import archive, decision, folded_rows
 from waybill.deciders.decision import RowId
 from waybill.deciders.folded_rows import Checkpoint, FoldedRows
 from waybill.deciders.service import Service
@@ -41,8 +41,9 @@ COUNT: Final = "SELECT count(*) FROM waybill_outbox"
 # Up to where every position is committed or dead: the relay's cursor, or the first gap below it.
 SETTLED: Final = "SELECT least(position, missing[1] - 1) FROM waybill_outbox_cursor"
 FOLDED: Final = """
-SELECT (SELECT count(*) FROM waybill_outbox WHERE position <= %s), (SELECT event_id::text FROM waybill_outbox
-WHERE position = %s)
+SELECT (SELECT count(*) FROM waybill_outbox WHERE position <= %s)
+       + (SELECT coalesce(sum(events), 0) FROM waybill_outbox_archive WHERE dropped_at IS NOT NULL)::bigint,
+       (SELECT event_id::text FROM waybill_outbox WHERE position = %s)
 """
 TIMES: Final = frozenset({"created_at", "updated_at"})  # of the writing, not of the events
 PIECE_EVENTS: Final = 5_000  # folded at a time, each piece in a snapshot of its own
@@ -67,10 +68,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told how far a fold is, as events and rows done and all there are, and why a checkpoint is not used."""
+    """Who is told how far a fold is, as events and rows done and all there are, and why a checkpoint is not used.
+
+    `archive` is the folder with the events that are no longer in the log.
+    """
 
     progress: Callable[[int, int], object]
     checkpoint_unusable: Callable[[str], object]
+    archive: Path | None = None
 
 
 def _ignore(*_: object) -> None:
@@ -136,7 +141,8 @@ def check(
 ) -> int:
     """Fold everything, compare, and hand on what differs; returns how many events there are.
 
-    Raises django.db.DatabaseError, sqlite3.Error for the file of rows, or UnreadableEvent for an event not known here.
+    Raises django.db.DatabaseError, sqlite3.Error for the file of rows, UnreadableEvent for an event not known here, or
+    ArchiveMissing.
     """
     with FoldedRows(service.tables, TIMES, checkpoint) as folded:
         fold = Fold(service, folded)
@@ -178,6 +184,12 @@ def _fold_settled(fold: Fold, folded: FoldedRows, total: int, watch: Watch) -> N
     checkpoint = _usable(folded, code, watch)
     fold.last, fold.events = checkpoint.position, checkpoint.events
     (settled,) = _ask(SETTLED)
+    for nth, event in enumerate(archive.events(fold.last, watch.archive), 1):
+        _take(fold, event)
+        if nth % PIECE_EVENTS == 0:
+            folded.flush()
+            watch.progress(fold.events, total)
+    fold.last = max(fold.last, archive.horizon())
     for piece in _events(fold.last, settled):
         for _, _, *event in piece:
             _take(fold, event)

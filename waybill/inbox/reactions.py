@@ -28,6 +28,14 @@ PRESENT: Final = """
 INSERT INTO waybill_reaction (event_type, topic) SELECT * FROM unnest(%s::text[], %s::text[])
 ON CONFLICT (event_type) DO UPDATE SET topic = excluded.topic, removed_at = NULL
 """
+# Under the name that the service itself uses; an older schema has no such table yet.
+KINDS_THERE: Final = "SELECT to_regclass('waybill_aggregate_kind') IS NOT NULL"
+FORMER_KINDS: Final = "DELETE FROM waybill_aggregate_kind WHERE aggregate_type <> ALL(%s::text[])"
+KIND: Final = """
+INSERT INTO waybill_aggregate_kind (aggregate_type, table_name, key_column, end_statuses) VALUES (%s, %s, %s, %s)
+ON CONFLICT (aggregate_type) DO UPDATE
+    SET table_name = excluded.table_name, key_column = excluded.key_column, end_statuses = excluded.end_statuses
+"""
 
 
 def record(subscriber: Subscriber) -> None:
@@ -37,7 +45,19 @@ def record(subscriber: Subscriber) -> None:
         cursor.execute(RECORDED)
         cursor.execute(REMOVED, [list(topic_of)])
         cursor.execute(PRESENT, [list(topic_of), list(topic_of.values())])
+        _record_kinds(cursor, subscriber)
     service_name.record(subscriber.name)
+
+
+def _record_kinds(cursor: Any, subscriber: Subscriber) -> None:
+    """Record where rows of aggregates are: `outbox partitions` drops no event of one that has not ended."""
+    cursor.execute(KINDS_THERE)
+    if cursor.fetchone() != (True,):
+        return
+    cursor.execute(FORMER_KINDS, [list(subscriber.tables)])
+    for kind, model in subscriber.tables.items():
+        meta = model._meta  # noqa: SLF001 - how Django is asked for a model's table
+        cursor.execute(KIND, [kind, meta.db_table, meta.pk.column, list(map(str, model.end_statuses))])
 
 
 def record_migrated(*, using: str, **_: Any) -> None:

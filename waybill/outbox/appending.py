@@ -27,7 +27,7 @@ from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Model
 
 from waybill.contracts.event import Event
-from waybill.database.sqlstate import VERSION_KEY, cause_of
+from waybill.database.sqlstate import is_taken_version
 from waybill.observability import telemetry
 from waybill.outbox.models import OutboxEvent
 from waybill.outbox.outbox import Appended, AppendRefused, refuse_without_transaction, write
@@ -39,8 +39,11 @@ LOCK: Final = """
 SELECT pg_advisory_xact_lock(hashtextextended(aggregate_type || ' ' || aggregate_id, 0))
 FROM unnest(%s::text[], %s::text[]) AS wanted (aggregate_type, aggregate_id)
 """
+# A partitioned log keeps the last version apart, also of an aggregate whose events are all archived.
 LAST: Final = """
 SELECT aggregate_type, aggregate_id, coalesce((
+    SELECT version FROM waybill_aggregate_version AS known
+    WHERE known.aggregate_id = wanted.aggregate_id AND known.aggregate_type = wanted.aggregate_type), (
     SELECT aggregate_version FROM waybill_outbox
     WHERE waybill_outbox.aggregate_type = wanted.aggregate_type AND waybill_outbox.aggregate_id = wanted.aggregate_id
     ORDER BY aggregate_version DESC LIMIT 1), 0)
@@ -73,7 +76,7 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
     try:
         write(appended, where)
     except IntegrityError as error:
-        if VERSION_KEY not in str(cause_of(error)):
+        if not is_taken_version(error):
             raise
         raise AppendRefused(
             "somebody else has appended since this transaction's snapshot; retry the transaction"

@@ -4,7 +4,7 @@ from typing import Final, LiteralString
 
 WRITER: Final[LiteralString] = """
 GRANT USAGE ON SCHEMA {schema} TO {role};
-GRANT SELECT ON waybill_outbox TO {role};
+GRANT SELECT ON waybill_outbox, waybill_aggregate_version TO {role};
 GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
               metadata) ON waybill_outbox TO {role};
 """

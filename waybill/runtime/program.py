@@ -38,9 +38,11 @@ GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA {schema} TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
 REVOKE ALL ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, waybill_operator_action,
-              waybill_operator_decision, django_migrations FROM {role};
+              waybill_operator_decision, waybill_aggregate_version, waybill_outbox_archive, django_migrations
+              FROM {role};
 GRANT SELECT, INSERT ON waybill_operator_action, waybill_operator_decision TO {role};
-GRANT SELECT ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, django_migrations TO {role};
+GRANT SELECT ON waybill_outbox, waybill_outbox_cursor, waybill_schema_id, waybill_aggregate_version,
+                waybill_outbox_archive, django_migrations TO {role};
 GRANT INSERT (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
               metadata) ON waybill_outbox TO {role};
 """
@@ -218,12 +220,14 @@ def migrate(rest: list[str], name: str, settings: Settings) -> None:
 def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     """Report every row that is not the fold of its events; exits 3 where there is one.
 
-    `--repair` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold.
+    `--repair` sets them to the fold, and exits 3 where one is left as it is. `--checkpoint FILE` keeps the fold;
+    `--archive DIR` has the events that have left the log.
     `--copies` does the same for copies of other services' data, with the topics that they come from.
     """
     parser = argparse.ArgumentParser(prog=f"python -m waybill {name} rebuild")
     parser.add_argument("--repair", action="store_true")
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--archive", type=Path)
     parser.add_argument("--copies", action="store_true")
     given = parser.parse_args(rest)
     if given.copies:
@@ -232,6 +236,7 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
     service = load(name, settings, "rebuild", statement_timeout="0")
     from django.db import DatabaseError
 
+    from waybill.deciders.archive import ArchiveMissing
     from waybill.deciders.rebuild import Difference, Watch, check
     from waybill.deciders.repair import Record, repair
 
@@ -246,6 +251,7 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
         watch = Watch(
             lambda done, total: report(reports.FoldProgress(done, total)),
             lambda reason: report(reports.CheckpointUnusable(reason)),
+            given.archive,
         )
         try:
             if request is None:
@@ -254,8 +260,8 @@ def rebuild(rest: list[str], name: str, settings: Settings) -> None:
                 only = (request.only[0], request.only[1]) if request.only else None
                 for one in repair(service, only, Record(request.by, request.reason), watch, given.checkpoint):
                     show(one)
-        except (DatabaseError, sqlite3.Error) as error:
-            where = "" if isinstance(error, DatabaseError) else f"{given.checkpoint or 'the file of folded rows'}: "
+        except (DatabaseError, sqlite3.Error, ArchiveMissing) as error:
+            where = "" if not isinstance(error, sqlite3.Error) else f"{given.checkpoint or 'the file of folded rows'}: "
             report(reports.ProgramFailed(f"{where}{str(error).strip().splitlines()[0]}"))
             sys.exit(reports.DEPENDENCY_DOWN)
     sys.exit(reports.DIFFERS if wrong else reports.DONE)

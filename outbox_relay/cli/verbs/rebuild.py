@@ -63,7 +63,7 @@ def check(
     A project without deciders has nothing to compare.
     """
     failures: dict[str, str] = {}
-    checkpoints = read_checkpoints(given)
+    checkpoints, archive = read_checkpoints(given), read_archive(given)
     left_out = projects(topology, services)
     for service in (one for one in services if one not in left_out):
 
@@ -71,7 +71,7 @@ def check(
             differs({"service": service, **asdict(difference)})
 
         with screen.progress(f"events and rows of {service}") as progress:
-            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
+            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints, archive)
             failure = operation.check(topology, service, folding)
         if failure:
             failures[service] = failure
@@ -84,7 +84,7 @@ def _repair(given: Given, topology: Topology) -> int:
     services = named(given, topology)
     refuse_projects(topology, services, FOLDS)
     only = _only(given)
-    checkpoints = read_checkpoints(given)
+    checkpoints, archive = read_checkpoints(given), read_archive(given)
     found: list[Line] = []
     failures: dict[str, str] = {}
     for service in services:
@@ -93,7 +93,7 @@ def _repair(given: Given, topology: Topology) -> int:
             found.append({"service": service, **asdict(difference)})
 
         with screen.progress(f"events and rows of {service}") as progress:
-            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints)
+            folding = Folding(take, progress, screen.checkpoint_unusable(service), checkpoints, archive)
             if given.execute:
                 request = RepairRequest(given.by, given.reason, only)
                 failure = operation.repair(topology, service, request, folding)
@@ -116,8 +116,8 @@ def _repair(given: Given, topology: Topology) -> int:
 def _copies(given: Given, topology: Topology) -> int:
     """Set copies to what their topics say, or say what would be set; returns the exit code. Raises UsageError."""
     refuse_silent_execution(given)
-    if given.aggregate is not None or given.checkpoints is not None:
-        raise UsageError("--copies reads whole topics; --aggregate and --checkpoints go with --repair")
+    if any(one is not None for one in (given.aggregate, given.checkpoints, given.archive)):
+        raise UsageError("--copies reads whole topics; --aggregate, --checkpoints and --archive go with --repair")
     found: list[Line] = []
     gone: list[str] = []
     failures: dict[str, str] = {}
@@ -187,15 +187,27 @@ def add_checkpoints(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep the fold of each service's events in this folder, and start there the next time",
     )
+    parser.add_argument(
+        "--archive", metavar="DIR", help="the folder of the events that outbox partitions drop has taken from the log"
+    )
 
 
 def read_checkpoints(given: Given) -> Path | None:
     """Return the folder of the folds' checkpoints, where one was given; raises UsageError."""
-    if given.checkpoints is None:
+    return _folder("--checkpoints", given.checkpoints)
+
+
+def read_archive(given: Given) -> Path | None:
+    """Return the folder of the archived events, where one was given; raises UsageError."""
+    return _folder("--archive", given.archive)
+
+
+def _folder(option: str, text: str | None) -> Path | None:
+    if text is None:
         return None
-    folder = Path(given.checkpoints).absolute()
+    folder = Path(text).absolute()
     if not folder.is_dir():
-        raise UsageError(f"--checkpoints {given.checkpoints} is no folder; make it first")
+        raise UsageError(f"{option} {text} is no folder; make it first")
     return folder
 
 

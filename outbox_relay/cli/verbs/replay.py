@@ -1,7 +1,7 @@
 """`outbox replay` and `jobs`."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,12 +20,13 @@ from outbox_relay.cli.verb import (
     read_filter,
     refuse_silent_execution,
 )
+from outbox_relay.cli.verbs import partitions
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.redrives import jobs as redrives
 from outbox_relay.operations.replay import jobs, replay
 from outbox_relay.operations.replay.jobs import Job
 from outbox_relay.operations.replay.options import Options
-from outbox_relay.operations.replay.plan import Slice
+from outbox_relay.operations.replay.plan import Plan, Slice
 from outbox_relay.operations.replay.replay import Resumption
 from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, ask
 
@@ -47,6 +48,7 @@ def _replay(given: Given, topology: Topology) -> int:
         screen.put(
             given, [_slice_line(options, service, one) for service, plan in plans.items() for one in plan.slices]
         )
+    _tell_archived(plans)
     refusal = replay.refusal(topology, plans.values(), options)
     unknown = replay.unknown(topology, plans, options.events) if options.events else set[UUID]()
     for event_id in sorted(unknown):
@@ -64,6 +66,12 @@ def _replay(given: Given, topology: Topology) -> int:
         screen.tell("nothing to replay: no published event is meant")
         return code_of(plans, failures) or MISMATCH
     return _send(given, topology, replay.make_jobs(topology, plans, options)) or code_of(plans, failures)
+
+
+def _tell_archived(plans: Mapping[str, Plan]) -> None:
+    for service, plan in plans.items():
+        if plan.archived:
+            screen.tell(f"{service}: {partitions.said_of(plan.archived)}, and not sent")
 
 
 def _check(given: Given) -> None:

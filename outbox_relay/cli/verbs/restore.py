@@ -14,18 +14,16 @@ from outbox_relay.cli.verb import (
     named_one,
     refuse_silent_execution,
 )
+from outbox_relay.operations import owner as owners
 from outbox_relay.operations.events import restore
 from outbox_relay.operations.events.restore import NotRestorable
-from outbox_relay.operations.topology import Topology, UsageError
-from waybill.secret_settings import secret_of
-
-OWNER: Final = "WAYBILL_OWNER_DATABASE_URL"
+from outbox_relay.operations.topology import Topology
 
 
 def _restore(given: Given, topology: Topology) -> int:
     refuse_silent_execution(given)
     service = named_one(given, topology, "a record has one service that wrote it")
-    owner_url = _owner_url() if given.execute else ""
+    owner_url = owners.url("only the owner of the outbox may choose a position") if given.execute else ""
     try:
         lost, position = restore.find(topology, service, given.topic, given.partition, given.offset)
         if given.execute:
@@ -38,18 +36,8 @@ def _restore(given: Given, topology: Topology) -> int:
     if given.execute:
         screen.tell("restored; check it: outbox verify --full")
     else:
-        screen.tell(f"dry run; --execute needs --reason and {OWNER}")
+        screen.tell(f"dry run; --execute needs --reason and {owners.OWNER}")
     return DONE
-
-
-def _owner_url() -> str:
-    try:
-        url = secret_of(OWNER)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if not url:
-        raise UsageError(f"{OWNER} is not set: only the owner of the outbox may choose a position, as for `migrate`")
-    return url
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +49,8 @@ VERBS: Final = {
     "restore": Verb(
         _restore,
         "Put a row that was deleted from an outbox back from its record: without --execute, show it. The database's "
-        f"owner writes it, by the URL in {OWNER}. Private events have no record and come back from a backup only.",
+        f"owner writes it, by the URL in {owners.OWNER}. Private events have no record and come back from a backup "
+        "only.",
         "outbox restore --service order --topic order.events.v1 --partition 0 --offset 1207",
         _arguments,
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from outbox_relay.cli import screen
 from outbox_relay.cli.verb import MISMATCH, Given, Verb, code_of
-from outbox_relay.cli.verbs import rebuild
+from outbox_relay.cli.verbs import partitions, rebuild
 from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.topology import DependencyDown, Topology, ask
@@ -23,6 +23,7 @@ FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
 def _verify(given: Given, topology: Topology) -> int:
     services = topology.chosen(given.service)
     rebuild.read_checkpoints(given)
+    rebuild.read_archive(given)
     faults = Faults(_teller(given), _decided(topology, services))
     try:
         proved = proof.prove(topology, services, _start(given), faults, screen.progress)
@@ -34,6 +35,9 @@ def _verify(given: Given, topology: Topology) -> int:
         proof.save_mark(topology, proved, audit.operator())
     if not given.no_rows:
         failures |= rebuild.check(given, topology, answered, lambda difference: faults.add(_row_fault(difference)))
+    for service, gone in proved.horizons.items():
+        if proved.after[service] < gone.last:
+            screen.tell(f"{service}: {partitions.said_of(gone)}; the log was proved from there on")
     counts = proved.counts() | faults.counts()
     if given.json:
         screen.put_json([counts | {"after": proved.after}])

@@ -3,7 +3,8 @@
 The record holds the event as it was: id, version, time, causes and the payload. What it does not hold is the position.
 The row gets a free one between the versions before and after it, the nearest in time: so its aggregate's versions rise
 with the positions again, and the fold meets the event where it was. The cursor has passed that position, so the relay
-does not publish it again.
+does not publish it again. Where no position is free, as in a database that was restored to an earlier state, an event
+beyond its aggregate's last one gets the next position of all: the relay publishes a copy, which whoever has it drops.
 
 No position may be handed out to a transaction under way, which would then fail. SHARE ROW EXCLUSIVE waits for all that
 write to the outbox and holds back those to come, so a position that is missing under it is free for good.
@@ -22,13 +23,14 @@ from confluent_kafka import Message
 from psycopg.types.json import Jsonb
 
 from outbox_relay.operations import audit, names
+from outbox_relay.operations.owner import owning
+from outbox_relay.operations.partitions import layout
 from outbox_relay.operations.topics import topic
-from outbox_relay.operations.topology import DependencyDown, Topology, UsageError, session
+from outbox_relay.operations.topology import DependencyDown, Topology, session
 from outbox_relay.relay.kafka.records import source_of
 from waybill.contracts import codec
 from waybill.database.sqlstate import one_line
 
-OWNER: Final = "WAYBILL_OWNER_DATABASE_URL"
 METADATA: Final = {
     "ce_correlationid": "correlation_id",
     "ce_causationid": "causation_id",
@@ -44,11 +46,20 @@ SELECT event_id, position FROM waybill_outbox
 WHERE event_id = %(event_id)s
    OR (aggregate_type = %(aggregate_type)s AND aggregate_id = %(key)s AND aggregate_version = %(version)s)
 """
+LATER: Final = """
+SELECT 1 FROM waybill_outbox
+WHERE aggregate_type = %(aggregate_type)s AND aggregate_id = %(key)s AND aggregate_version > %(version)s LIMIT 1
+"""
+ARCHIVED: Final = """
+SELECT 1 FROM waybill_aggregate_version
+WHERE aggregate_id = %(key)s AND aggregate_type = %(aggregate_type)s AND archived >= %(version)s
+"""
 # The nearest in time of the ranges of free positions between the versions before and after; above the last row there is
 # one up to the cursor, which had passed the row that is gone.
 FREE: Final = """
 WITH bounds AS (
-    SELECT coalesce(max(position) FILTER (WHERE aggregate_version < %(version)s), 0) AS low,
+    SELECT coalesce(max(position) FILTER (WHERE aggregate_version < %(version)s),
+                    (SELECT max(last) FROM waybill_outbox_archive WHERE dropped_at IS NOT NULL), 0) AS low,
            coalesce(min(position) FILTER (WHERE aggregate_version > %(version)s),
                     (SELECT greatest(cursor.position, (SELECT max(position) FROM waybill_outbox)) + 1
                      FROM waybill_outbox_cursor AS cursor)) AS high
@@ -69,11 +80,21 @@ LIMIT 1
 """
 # Waits for writers and keeps new ones out, and lets readers go on: see above for why positions need it.
 LOCK: Final = "LOCK TABLE waybill_outbox IN SHARE ROW EXCLUSIVE MODE"
+# A partitioned log notes the last version of each aggregate and takes none below it; TAKEN has looked.
+WITHOUT_NOTING: Final = "ALTER TABLE waybill_outbox DISABLE TRIGGER waybill_note_versions"
+NOTING: Final = "ALTER TABLE waybill_outbox ENABLE TRIGGER waybill_note_versions"
+NOTE: Final = """
+INSERT INTO waybill_aggregate_version AS known (aggregate_id, aggregate_type, version, appended)
+VALUES (%(key)s, %(aggregate_type)s, %(version)s, 1)
+ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = greatest(known.version, excluded.version)
+"""
 INSERT: Final = """
 INSERT INTO waybill_outbox (position, event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
                     schema_version, payload, metadata, recorded_at) OVERRIDING SYSTEM VALUE
-VALUES (%(position)s, %(event_id)s, %(topic)s, %(aggregate_type)s, %(key)s, %(version)s, %(event_type)s,
+VALUES (coalesce(%(position)s, nextval('waybill_outbox_position_seq')),
+        %(event_id)s, %(topic)s, %(aggregate_type)s, %(key)s, %(version)s, %(event_type)s,
         %(schema_version)s, %(payload)s, %(metadata)s, %(recorded_at)s)
+RETURNING position
 """
 
 
@@ -100,10 +121,10 @@ class Lost(NamedTuple):
         return self._asdict() | {"metadata": Jsonb(self.metadata)}
 
 
-def find(topology: Topology, service: str, name: str, partition: int, offset: int) -> tuple[Lost, int]:
-    """Return the row that a record was made from, and the position it would get.
+def find(topology: Topology, service: str, name: str, partition: int, offset: int) -> tuple[Lost, int | None]:
+    """Return the row that a record was made from, and the position it would get; None: the next one of all.
 
-    Raises NotRestorable, UsageError, DependencyDown.
+    Raises NotRestorable, DependencyDown.
     """
     message = topic.at(topology.broker, name, partition, offset)
     with _connected(topology, service) as connection:
@@ -116,21 +137,15 @@ def restore(topology: Topology, service: str, owner_url: str, lost: Lost, by: st
 
     Raises NotRestorable, UsageError, DependencyDown.
     """
-    with _connected(topology, service, owner_url) as owner:
+    with owning(topology, service, owner_url) as owner:
         return _insert(owner, lost, by, reason)
 
 
 @contextmanager
-def _connected(topology: Topology, service: str, owner_url: str | None = None) -> Generator[psycopg.Connection]:
-    """Connect to the service's database, as its owner where that one's URL is given and leads to the same."""
+def _connected(topology: Topology, service: str) -> Generator[psycopg.Connection]:
     try:
         with session(topology.databases[service]) as connection:
-            if owner_url is None:
-                yield connection
-                return
-            with session(owner_url) as owner:
-                _refuse_another(connection, owner)
-                yield owner
+            yield connection
     except psycopg.Error as error:
         raise DependencyDown(f"database {service}: {one_line(error)}") from None
 
@@ -175,18 +190,22 @@ def read(connection: psycopg.Connection, service: str, message: Message | None) 
     return lost
 
 
-def find_position(connection: psycopg.Connection, lost: Lost) -> int:
-    """Return the position that the row would get. Raises NotRestorable, psycopg.Error."""
+def find_position(connection: psycopg.Connection, lost: Lost) -> int | None:
+    """Return the position that the row would get, None for the next one of all. Raises NotRestorable, psycopg.Error."""
     for event_id, position in connection.execute(TAKEN, lost.values()):
         if event_id == lost.event_id:
             raise NotRestorable(f"event {event_id} is in the outbox, at position {position}")
         raise NotRestorable(
             f"version {lost.version} of {lost.key} is taken by event {event_id}, at position {position}"
         )
+    if connection.execute(ARCHIVED, lost.values()).fetchone():
+        raise NotRestorable(f"version {lost.version} of {lost.key} is archived")
     found = connection.execute(FREE, lost.values()).fetchone()
-    if found is None:
+    if found is not None:
+        return found[0]
+    if connection.execute(LATER, lost.values()).fetchone():
         raise NotRestorable(f"no position is free between the versions before and after version {lost.version}")
-    return found[0]
+    return None
 
 
 def _insert(owner: psycopg.Connection, lost: Lost, by: str, reason: str) -> int:
@@ -194,17 +213,16 @@ def _insert(owner: psycopg.Connection, lost: Lost, by: str, reason: str) -> int:
         owner.execute("SET LOCAL lock_timeout = '10s'")
         owner.execute(LOCK)
         position = find_position(owner, lost)
-        owner.execute(INSERT, lost.values() | {"position": position})
+        partitioned = layout.is_partitioned(owner)
+        if partitioned:
+            owner.execute(WITHOUT_NOTING)
+        (position,) = owner.execute(INSERT, lost.values() | {"position": position}).fetchone() or (0,)
+        if partitioned:
+            owner.execute(NOTING)
+            owner.execute(NOTE, lost.values())
         what = {"position": position, "event_id": str(lost.event_id), "topic": lost.topic, "key": lost.key}
         audit.record(owner, "restore", reason, what | {"version": lost.version}, by)
     return position
-
-
-def _refuse_another(connection: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """Refuse an owner's URL that leads to another database than the service's."""
-    names = [one.execute("SELECT current_database()").fetchone() for one in (connection, owner)]
-    if names[0] != names[1]:
-        raise UsageError(f"{OWNER} leads to database {names[1]}, and the service has {names[0]}")
 
 
 def _headers(message: Message) -> dict[str, str]:

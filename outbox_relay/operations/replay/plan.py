@@ -17,6 +17,9 @@ import psycopg
 from psycopg.rows import class_row
 
 from outbox_relay.operations import decisions
+from outbox_relay.operations.events.listing import Filter
+from outbox_relay.operations.partitions import layout
+from outbox_relay.operations.partitions.layout import Horizon
 from outbox_relay.operations.replay.options import CHOSEN, Options
 
 # One snapshot for all of it: what waits now is left out for good, though the relay publishes it a moment later.
@@ -73,6 +76,8 @@ class Plan:
 
     slices: tuple[Slice, ...]
     without: str
+    archived: Horizon | None = None
+    """Up to where events are archived, where the replay would begin there."""
 
     @cached_property
     def sent(self) -> tuple[Slice, ...]:
@@ -100,10 +105,17 @@ def make(connection: psycopg.Connection, options: Options) -> Plan:
     """Plan a replay of one outbox, by topic and type, lowest position first. Raises psycopg.Error."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction(), connection.cursor(row_factory=class_row(Slice)) as cursor:
-        values = options.narrowed(connection).values()
+        narrowed = options.narrowed(connection)
+        values = narrowed.values()
         slices = cursor.execute(SLICES, values).fetchall()
         (without,) = connection.execute(WITHOUT, values).fetchone() or ("{}",)
-    return Plan(tuple(slices), without)
+        gone = layout.horizon(connection)
+    return Plan(tuple(slices), without, gone if _reaches(narrowed.wanted, gone) else None)
+
+
+def _reaches(wanted: Filter, gone: Horizon) -> bool:
+    """Say whether archived events may be meant."""
+    return wanted.first <= gone.last and not (wanted.since and gone.newest and gone.newest < wanted.since)
 
 
 def oldest(plans: Collection[Plan]) -> dict[str, datetime]:

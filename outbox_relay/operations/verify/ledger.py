@@ -39,7 +39,7 @@ ABSENT: Final = f"""
 SELECT {EVENT} FROM event WHERE position IS NOT NULL AND "offset" IS NULL ORDER BY service, position
 """  # noqa: S608 - constants
 # Records without an event so far: they are asked for once more, as the event may have been committed meanwhile.
-STRANGERS: Final = "SELECT id FROM event WHERE position IS NULL AND id > ? ORDER BY id LIMIT ?"
+STRANGERS: Final = "SELECT id, key, version FROM event WHERE position IS NULL AND id > ? ORDER BY id LIMIT ?"
 KNOWN: Final = "UPDATE event SET service = ?, position = ? WHERE id = ?"
 GHOSTS: Final = f"SELECT {EVENT} FROM event WHERE position IS NULL"  # noqa: S608
 # Keys together; who judges a key puts its records in their sequence.
@@ -89,6 +89,14 @@ class Committed(NamedTuple):
     passed: bool
 
 
+class Unmatched(NamedTuple):
+    """A record whose event no outbox showed so far."""
+
+    event_id: UUID
+    key: str
+    version: int
+
+
 class Ledger:
     """Events and records by the event's id. Raises sqlite3.Error where there is no room on the disk."""
 
@@ -135,12 +143,12 @@ class Ledger:
         )
         self._file.execute("COMMIT")
 
-    def unmatched(self) -> Iterator[list[UUID]]:
-        """Yield the ids of records whose event no outbox showed, some at a time; they may be resolved meanwhile."""
+    def unmatched(self) -> Iterator[list[Unmatched]]:
+        """Yield the records whose event no outbox showed, some at a time; they may be resolved meanwhile."""
         last = b""
-        while found := [one for (one,) in self._file.execute(STRANGERS, (last, BATCH))]:
-            last = found[-1]
-            yield [UUID(bytes=one) for one in found]
+        while found := self._file.execute(STRANGERS, (last, BATCH)).fetchall():
+            last = found[-1][0]
+            yield [Unmatched(UUID(bytes=one), key, version) for one, key, version in found]
 
     def resolve(self, service: str, found: Iterable[tuple[UUID, int]]) -> None:
         """Note events, with their positions, that a second look has found in the service's outbox."""

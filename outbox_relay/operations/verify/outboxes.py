@@ -12,8 +12,9 @@ from uuid import UUID
 import psycopg
 
 from outbox_relay.operations.decisions import IS_DISCARDED, count_discarded, went_with_a_ghost
+from outbox_relay.operations.partitions import layout
 from outbox_relay.operations.verify.faults import Fault, Faults
-from outbox_relay.operations.verify.ledger import Committed, Ledger
+from outbox_relay.operations.verify.ledger import Committed, Ledger, Unmatched
 
 ROWS: Final = 5_000  # of one snapshot: no transaction stays open for long, which would hold back vacuum
 Progress = Callable[[int, int], object]
@@ -37,6 +38,17 @@ SELECT uuid_send(event_id), position, topic, aggregate_type, aggregate_id, aggre
 FROM waybill_outbox WHERE position > %(after)s AND position <= %(last)s ORDER BY position LIMIT %(rows)s
 """  # noqa: S608 - put together from constants
 WHICH: Final = "SELECT event_id, position FROM waybill_outbox WHERE event_id = ANY(%s)"
+# Of aggregates of which something is archived; the table is empty where the log is in one piece.
+ARCHIVED: Final = """
+SELECT FROM waybill_aggregate_version WHERE aggregate_id = %s AND aggregate_type = %s AND archived >= %s
+"""
+# By the key alone, as a record tells no type. What the log has is looked up first.
+GONE: Final = """
+SELECT event_id FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS record (event_id, key, version)
+WHERE EXISTS (SELECT FROM waybill_aggregate_version WHERE aggregate_id = record.key AND archived >= record.version)
+  AND NOT EXISTS (SELECT FROM waybill_outbox WHERE waybill_outbox.event_id = record.event_id)
+"""
+ARCHIVED_POSITION: Final = 0  # below every position that there is
 RECORDED: Final = "SELECT recorded_at FROM waybill_outbox WHERE position > %s ORDER BY position LIMIT 1"
 
 
@@ -106,7 +118,9 @@ def read(
         faults.add(Fault(kind="cursor", service=outbox.service, says=says))
     for rows in _pieces(connection, outbox, progress):
         for row in rows:
-            if not row.follows and not went_with_a_ghost(connection, row.key, row.version - 1):
+            if not (
+                row.follows or _is_archived(connection, row) or went_with_a_ghost(connection, row.key, row.version - 1)
+            ):
                 faults.add(_fault(outbox.service, row))
         ledger.commit(
             outbox.service,
@@ -125,6 +139,13 @@ def read(
                 if row.topic is not None and not row.unsent
             ),
         )
+
+
+def _is_archived(connection: psycopg.Connection, row: OutboxRow) -> bool:
+    """Say whether the version before this one is archived."""
+    if row.before is not None:
+        return False
+    return connection.execute(ARCHIVED, (row.key, row.aggregate_type, row.version - 1)).fetchone() is not None
 
 
 def _pieces(connection: psycopg.Connection, outbox: OutboxState, progress: Progress) -> Iterator[Sequence[OutboxRow]]:
@@ -155,7 +176,22 @@ def _fault(service: str, row: OutboxRow) -> Fault:
     )
 
 
-def resolve(service: str, connection: psycopg.Connection, ledger: Ledger) -> None:
-    """Look up what no outbox showed: committed since, or before what is proved now. Raises psycopg.Error."""
-    for ids in ledger.unmatched():
-        ledger.resolve(service, connection.execute(WHICH, (ids,)).fetchall())
+def resolve(service: str, connection: psycopg.Connection, ledger: Ledger) -> int:
+    """Look up what no outbox showed: committed since, before what is proved now, or archived.
+
+    Returns how many records are of archived events: nothing more can be asked of those. Raises psycopg.Error.
+    """
+    gone = 0
+    shortened = layout.horizon(connection).last > 0
+    for records in ledger.unmatched():
+        ledger.resolve(service, connection.execute(WHICH, ([one.event_id for one in records],)).fetchall())
+        if shortened:
+            found = _archived(connection, records)
+            ledger.resolve(service, [(event_id, ARCHIVED_POSITION) for event_id in found])
+            gone += len(found)
+    return gone
+
+
+def _archived(connection: psycopg.Connection, records: Sequence[Unmatched]) -> list[UUID]:
+    values = ([one.event_id for one in records], [one.key for one in records], [one.version for one in records])
+    return [event_id for (event_id,) in connection.execute(GONE, values)]

@@ -14,7 +14,8 @@ one that becomes a dead letter or is published meanwhile was so before the curso
 
 Rightly left out: events older than their topic keeps, or than the inbox remembers. A record that came twice is
 counted and is no fault, since that is what the relay promises. A replay puts old versions behind newer ones on
-purpose: its records are counted apart and not held against the order; one that is for all repairs what was lost.
+purpose: its records are counted apart and not held against the order; one that is for all repairs what was lost. A
+record of an archived event is counted too: its event was proved before it left the log.
 
 From a position on: the topics are read from the time of its event. Records of earlier events that are met there are
 looked up as in 3, and nothing is asked of them: they were proved.
@@ -32,6 +33,8 @@ import psycopg
 
 from outbox_relay.operations import names as service_names
 from outbox_relay.operations.events import listing
+from outbox_relay.operations.partitions import layout
+from outbox_relay.operations.partitions.layout import Horizon
 from outbox_relay.operations.reactions import recorded
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import UNBOUNDED, Topology, ask
@@ -58,13 +61,15 @@ class Proof:
     repeated: int = 0
     replayed: int = 0
     discarded: int = 0
+    archived: int = 0
     after: dict[str, int] = field(default_factory=dict[str, int])
+    horizons: dict[str, Horizon] = field(default_factory=dict[str, Horizon])
     settled: dict[str, int] = field(default_factory=dict[str, int])
     failures: dict[str, str] = field(default_factory=dict[str, str])
 
     def counts(self) -> dict[str, int]:
         """Return how much was looked at."""
-        names = ("events", "records", "waiting", "repeated", "replayed", "discarded")
+        names = ("events", "records", "waiting", "repeated", "replayed", "discarded", "archived")
         return {name: getattr(self, name) for name in names}
 
 
@@ -90,11 +95,13 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
             return outbox
 
         states: dict[str, OutboxState] = asked(services, read)
+        proof.horizons = asked(list(states), lambda _, connection: layout.horizon(connection))
         topics = Topics(ledger, faults)
         with bar("records") as progress:
             for records in topic.read(kafka, _topics(states, ledger), progress):
                 topics.take(records)
-        asked(list(states), lambda service, connection: outboxes.resolve(service, connection, ledger))
+        gone = asked(list(states), lambda service, connection: outboxes.resolve(service, connection, ledger))
+        proof.archived = sum(gone.values())
         _judge_absent(ledger, faults, proof)
         if states.keys().isdisjoint(proof.failures):  # else one that no longer answers may have them
             for entry in ledger.ghosts():

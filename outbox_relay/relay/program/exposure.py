@@ -52,15 +52,16 @@ SELECT reason, count(*) FROM (
 GROUP BY reason
 """
 
-# No scan: the planner's estimate, and -1 where the table was never analysed.
-ROWS: Final = """
-SELECT relname, nullif(reltuples, -1)::float FROM pg_class
-WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY(%(tables)s::text[])
+# No scan: the planner's estimate, and -1 where the table was never analysed. A partitioned log is what its ranges are.
+PARTS_OF: Final = """
+FROM pg_class LEFT JOIN pg_inherits ON inhparent = pg_class.oid
+     JOIN pg_class AS part ON part.oid = coalesce(inhrelid, pg_class.oid)
+WHERE pg_class.relnamespace = quote_ident(current_schema())::regnamespace
+  AND pg_class.relname = ANY(%(tables)s::text[])
+GROUP BY pg_class.relname
 """
-BYTES: Final = """
-SELECT relname, pg_total_relation_size(oid) FROM pg_class
-WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY(%(tables)s::text[])
-"""
+ROWS: Final = f"SELECT pg_class.relname, sum(nullif(part.reltuples, -1))::float {PARTS_OF}"
+BYTES: Final = f"SELECT pg_class.relname, sum(pg_total_relation_size(part.oid))::bigint {PARTS_OF}"
 
 
 def expose(outbox: Outbox, session: SideSession, condition: Condition) -> None:
