@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,44 @@ class PostgresServer:
         """Replace the data of a stopped server by a copy."""
         shutil.rmtree(self.data)
         run_as_user("cp", "-a", copy, self.data)
+
+    def back_up_to(self, target: Path) -> None:
+        """Take a base backup of the running server."""
+        source = ("--host", HOST, "--port", str(self.port), "--username", "postgres")
+        run_as_user(local.programs() / "pg_basebackup", *source, "-D", target, "--checkpoint=fast")
+
+    def recover(self, base: Path, wal: Path, moment: datetime) -> None:
+        """Replace the data of a stopped server by a base backup, replay the WAL to a moment, and go on from there."""
+        self.put_back(base)
+        settings = {
+            "restore_command": f"cp {wal}/%f %p",
+            "recovery_target_time": moment.isoformat(),
+            "recovery_target_action": "promote",
+            "archive_mode": "off",  # the new timeline is another backup's
+        }
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        run_as_user("touch", self.data / "recovery.signal")
+        self.start()
+        recovered = lambda: self.execute("SELECT pg_is_in_recovery()") == [(False,)]  # noqa: E731 - what is waited for
+        wait_until(recovered, deadline_seconds=START_SECONDS, what="the end of recovery")
+
+    def dump(self, database: str) -> bytes:
+        """Dump one database, as of one moment."""
+        return self._client("pg_dump", "--format=custom", "--dbname", database)
+
+    def load(self, database: str, dumped: bytes) -> None:
+        """Replace one database by a dump; roles are the server's and stay."""
+        self.execute(f"DROP DATABASE {database} WITH (FORCE)")
+        self.execute(f"CREATE DATABASE {database} OWNER test_owner TEMPLATE template0")
+        self._client("pg_restore", "--exit-on-error", "--dbname", database, given=dumped)
+
+    def _client(self, program: str, *arguments: str, given: bytes | None = None) -> bytes:
+        server = ("--host", HOST, "--port", str(self.port), "--username", "postgres")
+        command = [local.programs() / program, *server, *arguments]
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
 
     @contextmanager
     def standby(self) -> Iterator["PostgresServer"]:
