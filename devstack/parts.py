@@ -204,8 +204,9 @@ def of_web(site: Site, service: str) -> dict[str, str]:
     handover = {"WAYBILL_WEB_HANDOVER": str(site.sockets)} if site.sockets else {}
     if EVERY[service].decides:
         return handover
+    # It shows, and mends, what stands in all of them.
     databases = (f"{one}={site.database(one, 'service')}" for one in (*SERVICES, service))
-    return handover | {"WAYBILL_OUTBOX_DATABASES": ",".join(databases)}  # it shows, and mends, what stands in all of them
+    return handover | {"WAYBILL_OUTBOX_DATABASES": ",".join(databases)}
 
 
 def _owners_environment(site: Site, service: str) -> dict[str, str]:

@@ -35,9 +35,7 @@ REFUSED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetect
 
 # It waits for every transaction that is older, keeping nobody waiting meanwhile; cut off, it leaves an invalid index.
 CONCURRENTLY: Final = re.compile(r"\b(CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b", re.IGNORECASE | re.DOTALL)
-
-
-CONTRACTING: Final = re.compile(r"\d+_contract_")
+CONTRACTING: Final = re.compile(r"\d+_contract_")  # it drops what the code before uses
 
 
 class NeedsContracting(Exception):

@@ -11,9 +11,11 @@ from typing import Final
 
 import psycopg
 import structlog
+from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.loader import MigrationLoader
 
 from waybill.database import sessions
+from waybill.database.migrating import CONTRACTING
 from waybill.database.side_session import SideSession
 from waybill.database.sqlstate import ErrorClass, classify, one_line
 
@@ -55,8 +57,20 @@ class Readiness:
 
 @cache
 def _expected() -> set[tuple[str, str]]:
-    loader = MigrationLoader(None)
-    return set(loader.graph.leaf_nodes())
+    return needed(MigrationLoader(None).graph)
+
+
+def needed(graph: MigrationGraph) -> set[tuple[str, str]]:
+    """Return the newest migrations that this version cannot do without: one that contracts comes after its programs."""
+    found: set[tuple[str, str]] = set()
+    looked_at = list(graph.leaf_nodes())
+    while looked_at:
+        key = looked_at.pop()
+        if CONTRACTING.match(key[1]):
+            looked_at += [parent.key for parent in graph.node_map[key].parents]
+        else:
+            found.add(key)
+    return found
 
 
 def _applied(session: psycopg.Connection) -> set[tuple[str, str]]:
