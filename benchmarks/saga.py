@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +24,11 @@ import psycopg
 
 from benchmarks import saga_page
 from benchmarks.meter import p50_and_p99
-from benchmarks.orders import place_all
+from benchmarks.orders import Target, place_all
 from benchmarks.peers.dbos import dbos
+from benchmarks.peers.orders import dbos_orders, temporal_orders
 from benchmarks.peers.temporal import temporal
+from benchmarks.peers.workflows import Engine
 from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import Stack, running, sent
 from devstack.harness.wait import wait_until
@@ -78,7 +80,10 @@ class Waybill:
 
     def run(self, sagas: int, in_flight: int) -> list[float]:
         """Place so many orders."""
-        return place_all(self.stack, self.skus, sagas, in_flight)
+        stack = self.stack
+        return place_all(
+            Target(stack.urls["order"], stack.state["tokens"]["customer"], stack.kafka), self.skus, sagas, in_flight
+        )
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU seconds of each program, its children's included."""
@@ -213,31 +218,57 @@ def warm_up(ours: Waybill, sagas: int) -> None:
     ours.run(sagas, 50)
 
 
-def run(sagas: Mapping[int, int], repeats: int) -> dict[str, Any]:
-    """Start everything, let it contend, and return the figures."""
+def same_work(ours: Waybill, folder: Path, sagas: Mapping[int, int], repeats: int) -> list[Turn]:
+    """Let peers that do the same work contend with ours."""
+    return _contest_with(
+        ours,
+        [lambda: temporal_orders(ours.stack, ours.skus, folder), lambda: dbos_orders(ours.stack, ours.skus, folder)],
+        sagas,
+        repeats,
+    )
+
+
+def bare_steps(ours: Waybill, folder: Path, sagas: Mapping[int, int], repeats: int) -> list[Turn]:
+    """Let peers whose steps do nothing contend with ours."""
+    return _contest_with(
+        ours, [lambda: temporal(folder), lambda: dbos(folder, ours.stack.superuser_url)], sagas, repeats
+    )
+
+
+def _contest_with(
+    ours: Waybill, peers: Sequence[Callable[[], Engine | None]], sagas: Mapping[int, int], repeats: int
+) -> list[Turn]:
     with ExitStack() as block:
-        folder = Path(
-            block.enter_context(tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True))
-        )
-        stack = block.enter_context(running(folder))
-        ours = Waybill(stack)
         block.callback(ours.wake)
         everybody: list[Contestant] = [ours]
-        for engine in (temporal(folder), dbos(folder, stack.superuser_url)):
+        for start in peers:
+            engine = start()
             if engine is None:
                 print("temporal: left out, for there is no Go to build it with")
                 continue
             block.enter_context(engine)
             engine.wait_until_ready()
+            engine.hold()
             everybody.append(engine)
-        load_before = os.getloadavg()[0]
-        warm_up(ours, WARM_UP_ORDERS * sagas[50] // SAGAS[50])
-        turns = contest(everybody, ours.database, sagas, repeats)
-    conditions = saga_page.conditions(load_before, repeats)
+        return contest(everybody, ours.database, sagas, repeats)
+
+
+def run(sagas: Mapping[int, int], repeats: int) -> dict[str, Any]:
+    """Start everything, let it contend, and return the figures."""
+    with tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with running(folder / "stack") as stack:
+            ours = Waybill(stack)
+            load_before = os.getloadavg()[0]
+            warm_up(ours, WARM_UP_ORDERS * sagas[50] // SAGAS[50])
+            same = [asdict(turn) for turn in same_work(ours, folder, sagas, repeats)]
+            bare = [asdict(turn) for turn in bare_steps(ours, folder, sagas, repeats)]
     return {
-        **saga_page.ratios([asdict(t) for t in turns]),
-        "conditions": conditions,
-        "turns": [asdict(t) for t in turns],
+        **saga_page.same_work_ratios(same),
+        **saga_page.ratios(bare),
+        "conditions": saga_page.conditions(load_before, repeats),
+        "same_work": same,
+        "turns": bare,
     }
 
 

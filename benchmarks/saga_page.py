@@ -18,9 +18,23 @@ BEGIN: Final = "<!-- made by python -m benchmarks.saga_page: begin -->\n"
 END: Final = "<!-- made by python -m benchmarks.saga_page: end -->\n"
 OURS: Final = "waybill"
 TITLES: Final = {OURS: "this system", "temporal": "Temporal", "dbos": "DBOS"}
-LAST_LINE: Final = (*("sagas_per_s", "vs_best_peer", "vs_temporal", "vs_dbos", "cpu_ms_per_order", "p50_ms", "p99_ms"),)
-GOALS: Final = {"vs_best_peer": "≥ 2.5", "cpu_ms_per_order": "≤ 5", "p50_ms": "≤ 50", "p99_ms": "≤ 150"}
+SAME_WORK: Final = tuple(f"vs_best_peer_same_work_{n}" for n in (1, 8, 50, 200))
+BARE: Final = ("sagas_per_s", "vs_best_peer", "vs_temporal", "vs_dbos", "cpu_ms_per_order", "p50_ms", "p99_ms")
+LAST_LINE: Final = (*SAME_WORK, "cpu_ms_per_order_8", *BARE)
+GOALS: Final = {
+    **dict.fromkeys(SAME_WORK, "≥ 2"),
+    "vs_best_peer_same_work_1": "≥ 1",
+    "cpu_ms_per_order_8": "≤ 15",
+    "cpu_ms_per_order": "≤ 6",
+    "p50_ms": "≤ 25",
+    "p99_ms": "≤ 60",
+}
 MEANING: Final = {
+    **{
+        f"vs_best_peer_same_work_{n}": f"ours ÷ the better peer's orders/s at the same work, {n} in flight"
+        for n in (1, 8, 50, 200)
+    },
+    "cpu_ms_per_order_8": "CPU of all our processes, the database and the load, an order, 8 in flight",
     "sagas_per_s": "our orders/s, POST to CONFIRMED, at the best number in flight",
     "vs_best_peer": "ours ÷ the better peer's best sagas/s",
     "vs_temporal": "ours ÷ Temporal's best sagas/s",
@@ -74,17 +88,34 @@ def ratios(turns: Turns) -> dict[str, float | None]:
     }
 
 
+def same_work_ratios(turns: Turns) -> dict[str, float | None]:
+    """Return how our rate stands to that of the better peer, at each number in flight."""
+    found: dict[str, float | None] = {}
+    for n in _in_flight(turns):
+        peers = [_rate(turns, who, n) for who in _names(turns) if who != OURS and _of(turns, who, n)]
+        found[f"vs_best_peer_same_work_{n}"] = round(_rate(turns, OURS, n) / max(peers), 2) if peers else None
+    if 8 in _in_flight(turns):
+        found["cpu_ms_per_order_8"] = round(_median(turns, OURS, 8, lambda t: sum(t["cpu_ms"].values())), 2)
+    return found
+
+
 def tables(result: Mapping[str, Any]) -> str:
     """Return everything that was measured, as Markdown."""
     said = result["conditions"]
-    turns = result["turns"]
+    same, turns = result.get("same_work"), result["turns"]
     head = f"{said['machine']}; load average before the run {said['load_before']}.\n{said['versions']}.\n"
     head += f"{said['repeats']} repeats; medians, and the range of the rates; warm-up not counted.\n"
     figures = _table(
         ("Figure", "Measured", "Goal", "What it is"),
-        [(f"`{name}`", str(result[name]), GOALS.get(name, ""), MEANING[name]) for name in LAST_LINE],
+        [(f"`{name}`", str(result[name]), GOALS.get(name, ""), MEANING[name]) for name in LAST_LINE if name in result],
     )
-    return "\n".join((head, figures, _sagas(turns), _by_process(turns)))
+    return "\n".join(
+        (
+            *(head, figures),
+            *(("The same work for all:\n", _sagas(same)) if same else ()),
+            *("The peers' steps do nothing:\n", _sagas(turns), _by_process(turns)),
+        )
+    )
 
 
 def _sagas(turns: Turns) -> str:

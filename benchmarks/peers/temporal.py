@@ -32,18 +32,23 @@ def temporal(folder: Path) -> Engine | None:
     program = server()
     if program is None:
         return None
-    python = environment("temporal")
-    ports = choose(["temporal", "temporal.ui"], {}, {})
     engine = Engine("temporal", folder / "temporal.log")
-    address = ["--ip", HOST, "--port", str(ports["temporal"]), "--headless", "--log-level", "error"]
-    engine.start("server", [str(program), "server", "start-dev", *address])
-    wait_until(lambda: _listens(ports["temporal"]), deadline_seconds=60, what="Temporal's server listens")
-    engine.start(
-        "sagas", [str(python), "-P", str(HERE / "temporal_saga.py")], TEMPORAL_ADDRESS=f"{HOST}:{ports['temporal']}"
-    )
+    address = start_server(engine, program)
+    python = environment("temporal")
+    engine.start("sagas", [str(python), "-P", str(HERE / "temporal_saga.py")], TEMPORAL_ADDRESS=address)
     return engine
 
 
-def _listens(port: int) -> bool:
+def start_server(engine: Engine, program: Path) -> str:
+    """Start the development server; returns its address once it listens."""
+    ports = choose(["temporal", "temporal.ui"], {}, {})
+    where = ["--ip", HOST, "--port", str(ports["temporal"]), "--headless", "--log-level", "error"]
+    engine.start("server", [str(program), "server", "start-dev", *where])
+    wait_until(lambda: listens(ports["temporal"]), deadline_seconds=60, what="Temporal's server listens")
+    return f"{HOST}:{ports['temporal']}"
+
+
+def listens(port: int) -> bool:
+    """Say whether a program of this machine listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0

@@ -114,11 +114,13 @@ def test_the_tables_of_the_sagas_are_those_of_the_results():
         "run: python -m benchmarks.saga_page"
     )
     assert saga_page.ratios(SAGAS["turns"]).items() <= SAGAS.items()
+    assert saga_page.same_work_ratios(SAGAS.get("same_work", [])).items() <= SAGAS.items()
 
 
 def test_the_versions_that_are_named_are_those_that_are_installed():
     said = SAGAS["conditions"]["versions"]
-    installed = [(workflows.HERE / f"{name}.txt").read_text().splitlines()[0] for name in ("temporal", "dbos")]
+    names = ("temporal", "dbos", "temporal_orders", "dbos_orders")
+    installed = [(workflows.HERE / f"{name}.txt").read_text().splitlines()[0] for name in names]
     assert all(one.replace("==", " ") in said for one in installed)
     assert f"temporal {temporal.VERSION}" in said
 
@@ -141,6 +143,21 @@ def test_our_best_rate_stands_against_the_better_peers_best():
         "cpu_ms_per_order": 3,
         "p50_ms": 30,
         "p99_ms": 90,
+    }
+
+
+def test_at_the_same_work_each_number_in_flight_has_its_better_peer():
+    turns = [
+        turn("waybill", 8, 1),
+        turn("temporal", 8, 4),
+        turn("dbos", 8, 2),
+        turn("waybill", 50, 1),
+        turn("dbos", 50, 1),
+    ]
+    assert saga_page.same_work_ratios(turns) == {
+        "vs_best_peer_same_work_8": 2,
+        "vs_best_peer_same_work_50": 1,
+        "cpu_ms_per_order_8": 3,
     }
 
 
