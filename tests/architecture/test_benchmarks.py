@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import housekeeping_page, page, saga_page
+from benchmarks import housekeeping_page, page, saga_page, tracing, tracing_page
 from benchmarks.peers import debezium, lock, temporal, workflows
 from benchmarks.ratios import GOALS, MEANING, ratios
 from devstack.cache.artifacts import read_lock

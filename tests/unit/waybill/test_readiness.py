@@ -1,5 +1,7 @@
 """Which migrations a program waits for."""
 
+from itertools import pairwise
+
 import pytest
 from django.db.migrations.graph import MigrationGraph
 
@@ -11,7 +13,7 @@ def graph(*names: str) -> MigrationGraph:
     found = MigrationGraph()
     for name in names:
         found.add_node(("shop", name), None)
-    for parent, child in zip(names, names[1:], strict=False):
+    for parent, child in pairwise(names):
         found.add_dependency(None, ("shop", child), ("shop", parent))
     return found
 
