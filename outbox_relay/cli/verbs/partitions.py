@@ -157,9 +157,10 @@ ACTIONS: Final[Mapping[str, Callable[[Given, Topology], int]]] = {
 
 
 def _days(text: str) -> timedelta:
-    if not text.endswith("d") or not text[:-1].isdecimal() or len(text) > len("99999d"):
+    days = text.removesuffix("d")
+    if not (days.isascii() and days.isdecimal()) or len(days) > len("99999"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days; write 400d")
-    return timedelta(days=int(text[:-1]))
+    return timedelta(days=int(days))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
