@@ -9,7 +9,6 @@ import httpx2 as httpx
 
 from devstack.harness.stack import Stack, order_at_rest, sent
 from devstack.harness.wait import wait_until
-from tests.support.outbox_command import outbox
 
 
 def key() -> dict[str, str]:
@@ -57,6 +56,8 @@ class Shop:
         try:
             return order_at_rest(self.customer, order["id"])
         except AssertionError as error:
+            from tests.support.outbox_command import outbox  # needs Django, which programs of the tests do without
+
             home = {"WAYBILL_HOME": str(self.stack.home)}
             told = [outbox("order", order["id"], **home), outbox("doctor", **home), outbox("status", **home)]
             raise AssertionError("\n".join([str(error), *(one.out + one.err for one in told)])) from None
