@@ -36,7 +36,7 @@ def publish_before_commit() -> None:
     def write(events: Any, using: str = "default") -> None:
         honest(events, using)
         if not producers:
-            producers.append(confluent_kafka.Producer(settings().kafka))
+            producers.append(confluent_kafka.Producer(dict(settings().kafka)))
         for one in events:
             if one.event.topic:
                 headers = {"ce_id": one.event_id, "ce_sequence": str(one.version), "ce_type": "waybill.mutant.Early"}
