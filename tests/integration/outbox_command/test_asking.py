@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from devstack.harness.databases import ServiceDatabase
-from devstack.services import SERVICES
+from devstack.services import EVERY
 from outbox_relay.operations.events import listing
 from outbox_relay.operations.status import NEWEST
 from tests.support.outbox_command import AWAY, Ended, execute, outbox, place_orders, settings
@@ -178,7 +178,7 @@ def test_nothing_to_ask_is_said_with_the_remedy(tmp_path):
 def test_the_local_stack_is_found_by_its_folder(stack):
     done = outbox("status", "--json", WAYBILL_HOME=str(stack.home))
     assert done.code == 0, done.err
-    assert {one["service"] for one in done.lines()} == set(SERVICES)
+    assert {one["service"] for one in done.lines()} == set(EVERY)
 
 
 def test_what_needs_attention_is_counted_and_listed_with_reason_and_remediation(order_database: ServiceDatabase):
