@@ -56,7 +56,7 @@ def append(writer: psycopg.Connection, log: LongLog, events: int) -> None:
 def measured(log: LongLog, work: Callable[[], object]) -> dict[str, float]:
     """Do something while events are appended; returns its seconds, and what the appends took meanwhile."""
     with Appender(log) as appender:
-        time.sleep(0.5)
+        time.sleep(0.5)  # appends go on alone before the work begins
         calm = len(appender.taken_ms)
         began = time.perf_counter()
         work()

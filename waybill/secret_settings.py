@@ -45,7 +45,7 @@ class SecretSettings(BaseSettings):
         prefix = str(cls.model_config.get("env_prefix", ""))
         for name, field in cls.model_fields.items():
             variable = f"{prefix}{name}".upper()
-            told_by_code = name in given and not os.environ.get(variable)
+            told_by_code = name in given and variable not in os.environ
             if is_secret(field) and not told_by_code and (value := secret_of(variable)):
                 given[name] = value
         return given

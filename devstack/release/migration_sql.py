@@ -21,6 +21,8 @@ def main(service: str) -> None:
     from django.db.migrations.loader import MigrationLoader
     from django.db.migrations.state import ProjectState
 
+    from waybill.database.migrating import CONTRACTING
+
     loader = MigrationLoader(None, replace_migrations=False)
     plan = [key for leaf in sorted(loader.graph.leaf_nodes()) for key in loader.graph.forwards_plan(leaf)]
     state, found = ProjectState(), []
@@ -33,6 +35,7 @@ def main(service: str) -> None:
                 "name": key[1],
                 "file": sys.modules[type(migration).__module__].__file__,
                 "atomic": migration.atomic,
+                "contracts": bool(CONTRACTING.match(key[1])),
                 "sql": sql,
                 "code": code,
                 "allowed": dict(getattr(migration, "lint_allowed", {})),

@@ -8,7 +8,6 @@ migration that contracts, named NNNN_contract_…, which runs once that code is 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from devstack.parts import inherited
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-CONTRACTING: Final = re.compile(r"\d+_contract_")
 SQUAWK: Final = Path(sys.executable).parent / "squawk"
 OLDEST_POSTGRES: Final = "15"
 SQL_OF: Final = Path(__file__).with_name("migration_sql.py")
@@ -73,6 +71,8 @@ class Migration:
     name: str
     file: str
     atomic: bool
+    contracts: bool
+    """Whether it must wait until the code before is gone."""
     sql: Sequence[str]
     code: Sequence[str] = ()
     allowed: Mapping[str, str] = field(default_factory=dict)
@@ -82,11 +82,6 @@ class Migration:
     def key(self) -> tuple[str, str]:
         """Return how Django's table names it."""
         return self.app, self.name
-
-    @property
-    def contracts(self) -> bool:
-        """Tell whether it must wait until the code before is gone."""
-        return bool(CONTRACTING.match(self.name))
 
     def __str__(self) -> str:
         """Name it."""

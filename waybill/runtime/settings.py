@@ -151,13 +151,13 @@ class Settings(KafkaEnvironment, OutboxEnvironment, TelemetryEnvironment, Deploy
         description="Host names that clients may ask for (`Host`), comma-separated; `.example.com` allows every name "
         "below it too, `*` any name, where a proxy in front checks them. In production web needs it.",
     )
-    # Each may hold a database session for the length of a request. More answer no more, since one interpreter runs one
-    # at a time, and take it from the event loop (docs/decisions/0032).
     web_handover: Path | None = Field(
         default=None,
         description="Folder, of this user alone, where a web program hands its listening socket to the next one on the "
         "same port: both answer until the first is stopped, and no connection is lost. None: the port has to be free.",
     )
+    # Each may hold a database session for the length of a request. More answer no more, since one interpreter runs one
+    # at a time, and take it from the event loop (docs/decisions/0032).
     web_threads: int = Field(default=4, ge=1, description="Requests handled at once by one web process.")
     web_queue: int = Field(
         default=32,

@@ -5,7 +5,7 @@ events, its consumer group, the topics that it reacts to. Web and worker do not 
 and Write imply Describe.
 
     relay       Write on its topics; DescribeConfigs for their size limits, so that nothing too large is sent; Read to
-                notice a restored database by its last records
+                notice a restored database by its last records, and Describe on what its reader is called by
     consumer    Read on the topics that it reacts to, and on its own group
     outbox      the command, and the console's pages: as the relay, on the topics of all the services, since a replay
                 writes; Alter to grow one; Describe on every group, to tell who is behind; DescribeConfigs of the
@@ -33,6 +33,7 @@ COMMAND: Final = "outbox"
 DEPLOYMENT: Final = "deploy"
 CLUSTER: Final = "kafka-cluster"  # the one name of its kind
 EVERY: Final = "*"
+READERS: Final = "outbox-"  # how those are called that look for a restored database; they commit nothing
 # By the primary key, backwards.
 RECENT: Final = """
 SELECT DISTINCT topic FROM (SELECT topic FROM waybill_outbox ORDER BY position DESC LIMIT 1000) AS newest
@@ -48,6 +49,7 @@ class Rule(NamedTuple):
     resource: Resource
     name: str
     operations: tuple[str, ...]
+    pattern: Literal["literal", "prefixed"] = "literal"
 
 
 class Access(NamedTuple):
@@ -72,6 +74,8 @@ def of_services(services: Mapping[str, Access], *, transactions: bool) -> Iterat
         relay = f"User:{short_name(service)}_relay"
         for topic in one.writes:
             yield Rule("relay", relay, "topic", topic, ("Write", "Read", "DescribeConfigs"))
+        # The client asks who coordinates its group, also where it reads without one.
+        yield Rule("relay", relay, "group", READERS, ("Describe",), "prefixed")
         if transactions:
             yield Rule("relay", relay, "transactional-id", f"outbox_relay.{full_name(service)}", ("Write",))
         if one.reads:
@@ -99,8 +103,9 @@ def of_operators(services: Mapping[str, Access]) -> Iterator[Rule]:
 def command(rule: Rule, bootstrap: str) -> str:
     """Return the command of Kafka's that allows it."""
     named = "--cluster" if rule.resource == "cluster" else f"--{rule.resource} {quote(rule.name)}"
+    pattern = "" if rule.pattern == "literal" else f" --resource-pattern-type {rule.pattern}"
     operations = " ".join(f"--operation {one}" for one in rule.operations)
     return (
         f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config admin.properties --add "
-        f"--allow-principal {quote(rule.principal)} {operations} {named}"
+        f"--allow-principal {quote(rule.principal)} {operations} {named}{pattern}"
     )

@@ -98,6 +98,8 @@ def test_every_program_is_let_in_by_its_settings_and_the_rules_that_are_printed(
         secured.shop.list_product("LAMP")
         relay.wait_for("the event on its topic", lambda: secured.published(key) == [1])
         consumer.wait_for("the product", lambda: secured.shop.priced("LAMP"))
+    with secured.run("relay", "order_relay") as relay:  # whose topics have records now: it reads the last of them
+        relay.wait_for("the look for a restored database", lambda: "restore_checked" in relay.log)
 
 
 def test_what_the_rules_do_not_allow_is_refused(secured: Secured):

@@ -42,7 +42,8 @@ TAKEN = (
 
 
 def migration(sql: str, name: str = "0009_more", **more: object) -> Migration:
-    return Migration(app="order_service", name=name, file="", atomic=True, sql=[sql], **more)
+    given = {"contracts": False, **more}
+    return Migration(app="order_service", name=name, file="", atomic=True, sql=[sql], **given)
 
 
 @pytest.mark.parametrize("service", EVERY)
@@ -68,8 +69,8 @@ def test_what_no_code_notices_may_run(sql: str):
 
 def test_a_migration_that_contracts_may_drop_and_still_must_not_lock():
     later = "0010_contract_more"
-    assert migrations.faults([migration("ALTER TABLE orders DROP COLUMN a;", later)]) == []
-    (line,) = migrations.faults([migration("DROP INDEX i;", later)])
+    assert migrations.faults([migration("ALTER TABLE orders DROP COLUMN a;", later, contracts=True)]) == []
+    (line,) = migrations.faults([migration("DROP INDEX i;", later, contracts=True)])
     assert line.startswith("order_service.0010_contract_more: require-concurrent-index-deletion: ")
 
 

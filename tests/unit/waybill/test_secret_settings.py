@@ -58,6 +58,13 @@ def test_a_secret_comes_from_a_file_without_the_end_of_its_line(monkeypatch, fil
     assert settings.read(Settings).database_url == URL
 
 
+def test_an_empty_variable_beside_the_file_is_none(monkeypatch, file):
+    monkeypatch.setenv("WAYBILL_DATABASE_URL_FILE", str(file))
+    monkeypatch.setenv("WAYBILL_DATABASE_URL", "")
+    settings._read.cache_clear()
+    assert settings.read(Settings).database_url == URL
+
+
 def test_a_secret_that_is_given_twice_is_refused_with_both_names(monkeypatch, file):
     monkeypatch.setenv("WAYBILL_DATABASE_URL_FILE", str(file))
     monkeypatch.setenv("WAYBILL_DATABASE_URL", URL)
