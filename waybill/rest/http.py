@@ -178,12 +178,13 @@ def cause(request: HttpRequest) -> Cause:
 def _trace(request: HttpRequest) -> dict[str, str]:
     """Return the request's span, and the state of the trace that it came with, which travel with every event from here.
 
-    Where no span is made of it, the trace headers travel as they came, if they are well-formed.
+    Where no span is recorded of it, the trace headers travel as they came, if they are well-formed: a trace that began
+    here and is not recorded would cost every event of the order two headers, and tell nobody anything.
     """
     parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
     own = spans.current()
     if not TRACEPARENT.fullmatch(parent):
-        return {"traceparent": own} if own else {}
+        return {"traceparent": own} if own and spans.is_sampled(own) else {}
     parent = own or parent
     return (
         {"traceparent": parent, "tracestate": state}

@@ -28,8 +28,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 STANDARD: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 MOST_WAITING: Final = 4_096
-AT_ONCE: Final = 256  # with the texts of their statements well below what receivers take in a request
-EVERY_SECONDS: Final = 1.0
+AT_ONCE: Final = 512  # with the texts of their statements well below what receivers take in a request
+EVERY_SECONDS: Final = 5.0  # each program sends requests of its own, and one costs more than the spans in it
 SEND_SECONDS: Final = 5.0  # its tries included; a receiver that hangs costs spans, and nothing else
 STOP_SECONDS: Final = 1.5
 

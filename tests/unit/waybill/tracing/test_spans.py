@@ -6,12 +6,15 @@ import sys
 
 import pytest
 import structlog
+from django.test import RequestFactory
+from opentelemetry import trace
 from prometheus_client import REGISTRY
 
 from tests.support.program_log import program_log
 from tests.support.recorded_spans import SAMPLED, SPAN_ID, TRACE_ID, UNSAMPLED, recording
 from waybill.observability import metrics
 from waybill.observability.telemetry import Cause
+from waybill.rest import http
 from waybill.tracing import spans
 
 OTHER = f"00-{'1' * 32}-{'2' * 16}-01"
@@ -133,3 +136,12 @@ def test_a_slow_bucket_leads_to_its_trace_in_openmetrics_and_nowhere_else():
     assert kind.startswith("text/plain")
     assert b"trace_id" not in text
     assert REGISTRY.get_sample_value("worker_attempt_seconds_count", {"task": "untraced"}) == 1
+
+
+def test_a_trace_that_began_here_and_is_not_recorded_travels_with_no_event():
+    unsampled = trace.NonRecordingSpan(trace.SpanContext(int(TRACE_ID, 16), 1, is_remote=False))
+    came = {"HTTP_TRACEPARENT": f"{SAMPLED[:-1]}0"}
+    with trace.use_span(unsampled):
+        assert http._trace(RequestFactory().get("/")) == {}
+        assert http._trace(RequestFactory().get("/", **came))["traceparent"] == spans.current()
+    assert http._trace(RequestFactory().get("/", **came)) == {"traceparent": came["HTTP_TRACEPARENT"]}
