@@ -105,7 +105,11 @@ def window(executable: str, url: str, screenshots: Path) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS])
         try:
-            context = chromium.new_context(viewport={"width": WIDTHS["wide"], "height": 800}, timezone_id="Asia/Tokyo")
+            context = chromium.new_context(
+                viewport={"width": WIDTHS["wide"], "height": 800},
+                timezone_id="Asia/Tokyo",
+                reduced_motion="reduce",  # else a colour scheme that has just changed is checked in the middle of it
+            )
             yield Browser(context.new_page(), url, screenshots)
         finally:
             chromium.close()
