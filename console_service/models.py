@@ -1,11 +1,12 @@
 """The rows of the read model: one an order, one an event; and who is signed in. Rows without behaviour."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
-OPEN: Any = models.Q(status__in=["PENDING", "RESERVED", "CHARGED", "CANCELLING"])
+OPEN_STATUSES: Final = ("PENDING", "RESERVED", "CHARGED", "CANCELLING")
+OPEN: Any = models.Q(status__in=[*OPEN_STATUSES])
 
 
 class OrderRow(models.Model):

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from django.db.models import Q
 from django.http import HttpRequest
 
+from console_service.models import OPEN_STATUSES
 from console_service.web.databases import ask
 from outbox_relay.databases import short_name
 from outbox_relay.operations.sagas import usual
@@ -14,7 +15,6 @@ from outbox_relay.operations.sagas.project import of_project
 from outbox_relay.operations.sagas.usual import Usual
 
 KEPT_SECONDS: Final = 30.0
-STEPS: Final = ("PENDING", "RESERVED", "CHARGED", "CANCELLING")
 
 
 class _Kept(NamedTuple):
@@ -43,9 +43,9 @@ def usual_times(request: HttpRequest) -> Usual:
 def late(times: Usual, now: datetime) -> Q:
     """Return what holds for orders that have been in their step for longer than is usual."""
     one_of = Q()
-    for step in STEPS:
+    for step in OPEN_STATUSES:
         one_of |= Q(status=step, step_since__lt=now - times.of(step))
-    return Q(step_since__lt=now - times.shortest(STEPS)) & one_of  # the first of them is the index's
+    return Q(step_since__lt=now - times.shortest(OPEN_STATUSES)) & one_of  # the first of them is the index's
 
 
 def forget() -> None:
