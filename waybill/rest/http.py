@@ -179,7 +179,7 @@ def _trace(request: HttpRequest) -> dict[str, str]:
     """Return the request's span, and the state of the trace that it came with, which travel with every event from here.
 
     Where no span is recorded of it, the trace headers travel as they came, if they are well-formed: a trace that began
-    here and is not recorded would cost every event of the order two headers, and tell nobody anything.
+    here and is not recorded would cost every event that follows two headers, and tell nobody anything.
     """
     parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
     own = spans.current()
