@@ -126,8 +126,8 @@ def main() -> int:
         home, code = Path(name) / "stack", Path(name) / "code"
         code.mkdir()
         with stacks.running(home) as stack:
-            shop.fill(stack)
             tokens = [stack.token(f"release-customer-{n}") for n in range(4)]
+            shop.fill(stack, tokens)
             before, began = shop.orders(stack), time.time()
             course = Course(stack, code)
             with load.running(urlsplit(stack.urls["order"]).port or 0, tokens, RATE) as told:

@@ -41,11 +41,14 @@ def release(stack: Stack, *arguments: str) -> Ran:
     return Ran(done.returncode, done.stdout)
 
 
-def fill(stack: Stack) -> None:
-    """Receive stock for every order that the load will place."""
+def fill(stack: Stack, customers: Sequence[str]) -> None:
+    """Receive stock for every order that the load will place, and the addresses of those who place them (tokens)."""
     with stack.client("inventory", stack.state["tokens"]["staff"]) as staff:
         stock = {"kind": "received", "quantity": UNITS, "reason": "delivery"}
         sent(staff.post(f"/v1/products/{SKU}/stock", json=stock, headers=key()), 200)
+    for token in customers:
+        with stack.client("notification", token) as customer:
+            sent(customer.put("/v1/contacts/me", json={"email": "ann@example.com"}), 201)
 
 
 def orders(stack: Stack) -> int:
