@@ -44,6 +44,8 @@ class Program:
             "WAYBILL_TOKEN_AUDIENCE": tokens.AUDIENCE,
             **more,
         }
+        if "WAYBILL_DATABASE_URL_FILE" in more:
+            del environment["WAYBILL_DATABASE_URL"]
         own = {"relay": ["outbox_relay"], "console": ["console_service", "web"]}
         command = own.get(kind, ["waybill", environment["WAYBILL_SERVICE"], kind])
         with self._log.open("wb") as log:

@@ -26,6 +26,7 @@ class BrokerHealth:
         self._condition = condition
         self._heard_at = time.monotonic()
         self._connected = False
+        self._refusal: str | None = None
 
     @property
     def answers(self) -> bool:
@@ -40,14 +41,21 @@ class BrokerHealth:
             self._heard_at = max(self._heard_at, now - idle)
         silent = now - self._heard_at
         if silent > SILENT_SECONDS:
-            self._condition.fails("broker", f"no answer for {silent:.0f} s")
+            self._condition.fails("broker", self._refusal or f"no answer for {silent:.0f} s")
         elif self._connected:
+            self._refusal = None
             self._condition.recovered("broker")
 
     def down(self, reason: str) -> None:
         """Note that no broker takes a connection."""
         self._connected = False
-        self._condition.fails("broker", reason)
+        self._condition.fails("broker", self._refusal or reason)
+
+    def refused(self, reason: str) -> None:
+        """Note that a broker does not let us in, or that we do not trust it; others may still serve us."""
+        self._refusal = reason
+        if not self._connected:
+            self._condition.fails("broker", reason, operator_needed=True)
 
 
 def idle_seconds(statistics: str) -> float | None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from threading import Event as Flag
 
@@ -32,6 +33,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 NAN = float("nan")  # the lag is unknown: while the broker is silent, 0 would say that all was read
 MESSAGE_SECONDS = 0.01  # twice what a transaction takes that has one message
 COMMIT_SECONDS = 1.0  # a crash brings back what was handled since, and the inbox knows it
+LOGIN_SECONDS = 5.0  # until a new password of the broker is noticed
 GAPS_SECONDS = 5.0  # until a gap that was filled or acknowledged is no longer shown
 RECORD_SECONDS = 5.0  # before another attempt
 
@@ -56,6 +58,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     consumer = confluent_kafka.Consumer(
         {
             **kafka,
+            "error_cb": partial(_heed, kafka, broker),
             "stats_cb": broker.note,
             "statistics.interval.ms": STATISTICS_MS,
             "group.id": subscriber.name,
@@ -71,6 +74,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
             "logger": SILENT,
         }
     )
+    login = access.Login(kafka)
     starts = Starts(subscriber.name, kafka, condition, settings.retry_seconds)
     poller = Poller(consumer, broker, starts.out_of_range, starts.refused)
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
@@ -79,6 +83,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     periodic = PeriodicTasks(
         lambda: _record_reactions(subscriber),
         lambda: _show_gaps(starts),
+        lambda: _renew(login, consumer, starts),
         lambda: redrive_registered(subscriber, settings),
         lambda: clean(subscriber, settings),
     )
@@ -131,6 +136,19 @@ def _check(kafka: Mapping[str, str]) -> None:
         access.check(kafka)
     except ValueError as error:
         raise SystemExit(f"cannot start, {error}") from None
+
+
+def _heed(kafka: Mapping[str, str], broker: BrokerHealth, error: confluent_kafka.KafkaError) -> None:
+    """Note why no broker serves us; called while the consumer polls, which gives no such error as a message."""
+    if error.code() in access.REFUSALS:
+        broker.refused(access.tell(kafka, error))
+    elif error.code() == confluent_kafka.KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own code
+        broker.down(error.str())
+
+
+def _renew(login: access.Login, consumer: confluent_kafka.Consumer, starts: Starts) -> float:
+    login.renew(consumer, starts.admin)
+    return LOGIN_SECONDS
 
 
 def _show_gaps(starts: Starts) -> float:

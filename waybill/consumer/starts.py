@@ -85,7 +85,7 @@ class Starts:
         """Wait `retry_seconds` before the second attempt, and twice as long each time, LONGEST_WAIT at most."""
         self._group, self._condition, self._first_wait = group, condition, retry_seconds
         options: Any = {**kafka, "logger": SILENT}
-        self._admin: Any = AdminClient(options)
+        self.admin: Any = AdminClient(options)
         self._asked: Mapping[str, Future[Any]] = {}
         self._ask_at = time.monotonic() + WATCH_SECONDS
         self._pending: dict[Partition, bool] = {}
@@ -159,7 +159,7 @@ class Starts:
             self.tell()
 
     def _ask_ids(self, topics: list[str]) -> Mapping[str, Future[Any]]:
-        return self._admin.describe_topics(TopicCollection(topics), request_timeout=ANSWER_SECONDS)
+        return self.admin.describe_topics(TopicCollection(topics), request_timeout=ANSWER_SECONDS)
 
     def _ask_bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[Future[Any], Future[Any]]]:
         """Ask where the logs begin and end, all at once and not over the connection that fetches.
@@ -168,7 +168,7 @@ class Starts:
         `fetch.wait.max.ms`: asked over that connection, each partition would wait for it once.
         """
         first, last = (
-            self._admin.list_offsets({TopicPartition(*one): spec for one in partitions}, request_timeout=ANSWER_SECONDS)
+            self.admin.list_offsets({TopicPartition(*one): spec for one in partitions}, request_timeout=ANSWER_SECONDS)
             for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
         )
         return {(at.topic, at.partition): (low, last[at]) for at, low in first.items()}

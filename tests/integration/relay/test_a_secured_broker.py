@@ -28,6 +28,7 @@ REAUTHENTICATION_MS = 2_000
 PASSWORD = "a word"  # of every user at first
 USERS = ("order_relay", "order_service", "outbox", "deploy", "inventory_service")
 OWN, FOREIGN, READ = "order.events.v1", "payment.events.v1", "inventory.products.v1"
+UNREAD = "notification.events.v1"  # by the order service, which would miss the records of one that is created anew
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Secured:
     def client(self, user: str, **more: Any) -> dict[str, Any]:
         return {**connection("", str(self.folder / f"{user}.properties")), "logger": SILENT, **more}
 
-    def run(self, kind: str, user: str) -> Any:
-        return self.shop.run(kind, WAYBILL_KAFKA_PROPERTIES_FILE=str(self.folder / f"{user}.properties"))
+    def run(self, kind: str, user: str, **more: str) -> Any:
+        return self.shop.run(kind, WAYBILL_KAFKA_PROPERTIES_FILE=str(self.folder / f"{user}.properties"), **more)
 
     def command(self, *arguments: str) -> Ended:
         here = settings(self.broker.addresses["secured"], order=self.shop.database.service_url)
@@ -87,19 +88,42 @@ def secured(module: Secured) -> Iterator[Secured]:
 def test_every_program_is_let_in_by_its_settings_and_the_rules_that_are_printed(
     secured: Secured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    secured.broker.delete_topic(FOREIGN)
+    secured.broker.delete_topic(UNREAD)
     monkeypatch.setenv("WAYBILL_KAFKA_BOOTSTRAP", secured.broker.addresses["secured"])
     monkeypatch.setenv("WAYBILL_KAFKA_PROPERTIES_FILE", str(secured.folder / "deploy.properties"))
     assert command.main(["topics", "--wait", "10"]) == 0
-    assert f"{FOREIGN}: created" in capsys.readouterr().out
+    assert f"{UNREAD}: created" in capsys.readouterr().out
 
     with secured.run("relay", "order_relay") as relay, secured.run("consumer", "order_service") as consumer:
         key = secured.append()
         secured.shop.list_product("LAMP")
         relay.wait_for("the event on its topic", lambda: secured.published(key) == [1])
         consumer.wait_for("the product", lambda: secured.shop.priced("LAMP"))
+        assert (relay.errors, secured.shop.dead_letters()) == ([], [])
     with secured.run("relay", "order_relay") as relay:  # whose topics have records now: it reads the last of them
-        relay.wait_for("the look for a restored database", lambda: "restore_checked" in relay.log)
+        relay.wait_for("the look for a restored database", lambda: "restore_checked" in relay.log, 90)
+
+
+def test_the_command_works_by_the_rules_of_its_own_principal(secured: Secured):
+    with secured.run("relay", "order_relay") as relay:
+        key = secured.append()
+        relay.wait_for("the event on its topic", lambda: secured.published(key) == [1])
+    verified = secured.command("verify", "--no-rows")
+    assert verified.code in {0, 1}, verified.err  # other tests leave dead letters; 4 would be the broker's refusal
+    replayed = secured.command("replay", "--service", "order", "--aggregate", key, "--execute", "--reason", "a test")
+    assert (replayed.code, secured.published(key)) == (0, [1, 1])
+    grown = secured.command("grow", OWN, "--to", "99")
+    assert "the relay of order is not paused" in grown.err
+
+
+def test_a_relay_that_uses_transactions_waits_for_the_rules_that_are_printed_for_it(secured: Secured):
+    with secured.run("relay", "order_relay", WAYBILL_RELAY_TRANSACTIONS="true") as relay:
+        key = secured.append()
+        relay.wait_for("the refusal", lambda: "ransactional" in (relay.unready() or ""))
+        assert secured.published(key) == []
+        printed = secured.command("acls", "--transactions", "--json").lines()
+        secured.broker.allow(*(rule for rule in printed if rule["resource"] == "transactional-id"))
+        relay.wait_for("the event on its topic", lambda: secured.published(key) == [1])
 
 
 def test_what_the_rules_do_not_allow_is_refused(secured: Secured):
@@ -109,7 +133,7 @@ def test_what_the_rules_do_not_allow_is_refused(secured: Secured):
         assert produced(secured.client(user), topic) == refused, (user, topic)
     assert read(secured.client("order_service"), "order_service", READ) is None
     for user, group, topic in [
-        ("order_service", "order_service", "notification.events.v1"),
+        ("order_service", "order_service", UNREAD),
         ("order_service", "inventory_service", READ),
         ("order_relay", "order_relay", OWN),
         ("deploy", "deploy", OWN),
@@ -118,6 +142,15 @@ def test_what_the_rules_do_not_allow_is_refused(secured: Secured):
         assert read(secured.client(user), group, topic) in {refused, KafkaError.GROUP_AUTHORIZATION_FAILED}
     for user in ("order_relay", "order_service", "outbox", "deploy"):
         assert created(secured.client(user), "orders.events.v1") == refused, user
+
+
+def test_an_event_for_another_services_topic_becomes_a_dead_letter_and_stops_nobody(secured: Secured):
+    with secured.run("relay", "order_relay") as relay:
+        secured.append(FOREIGN)
+        key = secured.append()
+        relay.wait_for("the event behind it", lambda: secured.published(key) == [1])
+        letters = secured.shop.execute("SELECT headers->>'reason', headers->>'detail' FROM published WHERE status = -1")
+        assert [reason for reason, _ in letters] == ["not_authorised"]
 
 
 def test_a_consumer_that_may_not_use_its_group_says_so_until_it_may(secured: Secured):
@@ -171,6 +204,28 @@ def test_the_command_says_why_it_is_refused(secured: Secured):
     )
 
 
+def test_a_password_is_changed_under_relay_and_consumer_that_run_on(secured: Secured):
+    with secured.run("relay", "order_relay") as relay, secured.run("consumer", "order_service") as consumer:
+        running = {"order_relay": relay, "order_service": consumer}
+        for one in running.values():
+            one.wait_for("readiness", lambda one=one: one.unready() is None)
+        try:
+            for user, one in running.items():
+                secured.broker.set_password(user, "a new word")
+                one.wait_for("the old one refused", lambda one=one: "invalid credentials" in (one.unready() or ""))
+            key = secured.append()
+            secured.shop.list_product("CHAIR")
+            for user, one in running.items():
+                secured.file(user, "a new word")
+                one.wait_for("readiness", lambda one=one: one.unready() is None)
+            relay.wait_for("the event on its topic", lambda: secured.published(key) == [1])
+            consumer.wait_for("the product", lambda: secured.shop.priced("CHAIR"))
+            assert [event["user"] for event in consumer.events("kafka_login_renewed")] == ["order_service"]
+        finally:
+            for user in running:
+                secured.broker.set_password(user, PASSWORD)
+
+
 def test_a_client_is_known_by_its_certificate_where_the_broker_asks_for_one(secured: Secured):
     own = secured.broker.authority.issue(secured.folder / "auditor.pem")
     secured.broker.allow(*secured.command("acls", "--subscriber", "CN=auditor", "--topic", OWN, "--json").lines())
@@ -211,7 +266,8 @@ def produced(client: dict[str, Any], topic: str) -> int | None:
 
 def read(client: dict[str, Any], group: str, topic: str) -> int | None:
     """Return the code with which reading is refused; None where the group is given partitions."""
-    consumer = Consumer({**client, "group.id": group})
+    # As the consumer has it, whose place in the group may still be kept.
+    consumer = Consumer({**client, "group.id": group, "partition.assignment.strategy": "cooperative-sticky"})
     consumer.subscribe([topic])
     codes: list[int] = []
 
