@@ -58,21 +58,17 @@ class Meter:
         return {name: now - self._before[name] for name, now in self._now().items()}
 
     def _now(self) -> dict[str, float]:
-        return {name: _family_seconds(process) for name, process in self._processes.items()}
+        return {name: family_seconds(process) for name, process in self._processes.items()}
 
 
-def _family_seconds(process: psutil.Process) -> float:
-    """Return what the process has used: for the database its sessions too, those that have ended included."""
-    own = process.cpu_times()
-    if process.name() != "postgres":
-        return own.user + own.system
-    total = own.user + own.system + own.children_user + own.children_system
-    for session in process.children(recursive=True):
+def family_seconds(process: psutil.Process) -> float:
+    """Return what a process and its children have used, those that have ended included."""
+    total = sum(process.cpu_times()[:4])
+    for child in process.children(recursive=True):
         try:
-            times = session.cpu_times()
+            total += sum(child.cpu_times()[:2])
         except psutil.NoSuchProcess:
             continue
-        total += times.user + times.system
     return total
 
 

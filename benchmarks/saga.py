@@ -1,9 +1,10 @@
 """Orders from POST to CONFIRMED beside the sagas of two workflow engines: `python -m benchmarks.saga [--quick]`.
 
 One stack, one Temporal and one DBOS take turns, in a sequence that rotates with each repeat; who is not measured is
-frozen, but for the database, the broker and our consumers, which idle. Each turn begins with a warm-up that is not
-counted. Ours is the whole system: REST, Kafka, PostgreSQL, relays, payment provider and mail. The peers run three steps
-that do nothing, with no network service but their own server.
+frozen, but for the database, the broker, our consumers, the payment provider and the mailbox, which idle. Each turn
+begins with a warm-up that is not counted. Ours is the whole system: REST, Kafka, PostgreSQL, relays, payment provider
+and mail; the console, which follows all topics, is left out. The peers do the same work in the first contest, and in
+the second run three steps that do nothing, with no network service but their own server.
 Figures go to results/saga.json and docs/benchmarks.md. The last line is one JSON object.
 """
 
@@ -23,10 +24,10 @@ import psutil
 import psycopg
 
 from benchmarks import saga_page
-from benchmarks.meter import p50_and_p99
+from benchmarks.meter import family_seconds, p50_and_p99
 from benchmarks.orders import Target, place_all
 from benchmarks.peers.dbos import dbos
-from benchmarks.peers.orders import dbos_orders, temporal_orders
+from benchmarks.peers.orders import SHARED, dbos_orders, temporal_orders
 from benchmarks.peers.temporal import temporal
 from benchmarks.peers.workflows import Engine
 from devstack.harness.interrupts import end_tidily
@@ -38,9 +39,10 @@ UNITS = 10_000_000
 SAGAS = {1: 100, 8: 300, 50: 800, 200: 1500}  # in flight → how many in one turn
 QUICK = {1: 20, 8: 40, 50: 100}
 WARM_UP = 0.2  # of a turn's sagas
-# They idle where nothing comes. A broker that was frozen for 9 s leads nothing for a while, and a consumer that was for
-# 10 s is put out of its group.
-NEVER_HELD = ("kafka", "registry", ".consumer")
+SERVICES = ("order", "inventory", "payment", "notification")
+# They idle where nothing comes, and the outside serves the peers as well. A broker that was frozen for 9 s leads
+# nothing for a while, and a consumer that was for 10 s is put out of its group.
+NEVER_HELD = ("kafka", "registry", ".consumer", *SHARED)
 AFTERWARDS_SECONDS = 0.3  # mails and the last acknowledgements: counted as CPU only
 REPEATS = 3
 WARM_UP_ORDERS = 3000  # for the broker's JVM, which compiles for long; before the first turn
@@ -95,7 +97,7 @@ class Waybill:
         return {name: psutil.Process(pid) for name, pid in running.items() if pid and name != "postgres"}
 
     def hold(self) -> None:
-        """Freeze every program of ours, the provider and the mailbox."""
+        """Freeze every program of ours."""
         self._send(signal.SIGSTOP)
 
     def release(self) -> None:
@@ -133,17 +135,6 @@ class Turn:
     def rate(self) -> float:
         """Return sagas per second."""
         return self.sagas / self.seconds
-
-
-def family_seconds(process: psutil.Process) -> float:
-    """Return what a process and its children have used, those that have ended included."""
-    total = sum(process.cpu_times()[:4])
-    for child in process.children(recursive=True):
-        try:
-            total += sum(child.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-    return total
 
 
 def stock(stack: Stack) -> list[str]:
@@ -257,7 +248,7 @@ def run(sagas: Mapping[int, int], repeats: int) -> dict[str, Any]:
     """Start everything, let it contend, and return the figures."""
     with tempfile.TemporaryDirectory(prefix="waybill-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        with running(folder / "stack") as stack:
+        with running(folder / "stack", only=SERVICES) as stack:
             ours = Waybill(stack)
             load_before = os.getloadavg()[0]
             warm_up(ours, WARM_UP_ORDERS * sagas[50] // SAGAS[50])
@@ -282,7 +273,7 @@ def main() -> None:
     found = run(QUICK if given.quick else SAGAS, 1 if given.quick else given.repeats)
     if not given.quick:
         saga_page.keep(found)
-    print(json.dumps({name: found[name] for name in saga_page.LAST_LINE}))
+    print(json.dumps({name: found[name] for name in saga_page.LAST_LINE if name in found}))
 
 
 if __name__ == "__main__":

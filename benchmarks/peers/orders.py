@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.meter import family_seconds
 from benchmarks.orders import TOPIC, Target, place_all
 from benchmarks.peers import temporal
 from benchmarks.peers.workflows import HERE, Engine, environment
@@ -19,6 +21,7 @@ from devstack.ports import choose
 
 ROLES: Final = ("order", "inventory", "payment", "notification")
 TOPICS: Final = ("order.events.v1", "inventory.events.v1", "payment.events.v1", "notification.events.v1")
+SHARED: Final = ("provider", "mailbox")  # of the outside: one for all contestants
 PARTITIONS: Final = 6  # as topics.toml has them
 START_SECONDS: Final = 60
 
@@ -70,6 +73,12 @@ class OrderEngine(Engine):
     def run(self, sagas: int, in_flight: int) -> list[float]:
         """Place so many orders, so many at a time; returns the seconds that each took to its OrderConfirmed."""
         return place_all(self._target, self._skus, sagas, in_flight)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU seconds of its programs, and of what serves its orders as it serves ours."""
+        processes = self._stack.state["processes"]
+        served = {name: family_seconds(psutil.Process(processes[name])) for name in ("kafka", *SHARED)}
+        return super().cpu_seconds() | served
 
     def wait_until_ready(self) -> None:
         """Return once the first order went through."""

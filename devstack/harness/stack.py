@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +92,12 @@ class Stack:
 
 
 @contextmanager
-def running(home: Path, checkout: Path = CHECKOUT, **environment: str) -> Iterator[Stack]:
-    """Start a stack in a folder; stop it and wipe its data whatever happens."""
+def running(home: Path, checkout: Path = CHECKOUT, *, only: Sequence[str] = (), **environment: str) -> Iterator[Stack]:
+    """Start a stack in a folder, of these parts where some are named; stop it and wipe its data whatever happens."""
     stack = Stack(home, {**os.environ, "WAYBILL_HOME": str(home), **environment}, checkout)
     with guarded(stack):
         try:
-            stack.devstack("up", "--no-telemetry")
+            stack.devstack("up", "--no-telemetry", *(("--only", ",".join(only)) if only else ()))
             yield stack
         finally:
             with undisturbed():
