@@ -1,6 +1,6 @@
-"""`make containers`: build, bring docker-compose.kafka.yml up, confirm an order, take it down, look what is left.
+"""`make containers`: build, bring docker-compose.kafka.yml up, confirm orders beside kills, take it down, look round.
 
-The last line is JSON: whether the order was confirmed, the size of the programs' image in MB, and how much was left
+The last line is JSON: whether all orders were confirmed, the size of the programs' image in MB, and how much was left
 (containers, volumes, networks, processes, mounts).
 """
 
@@ -29,7 +29,7 @@ def main() -> int:
     badly = {name: code for name, code in outcome.ended.items() if code}
     for line in (*outcome.left, *(f"{name} ended with {code}" for name, code in badly.items())):
         say(f"left or ended badly: {line}")
-    confirmed = outcome.order == "CONFIRMED"
+    confirmed = {outcome.order, *outcome.beside} == {"CONFIRMED"}
     say(json.dumps({"confirmed": confirmed, "image_mb": image_mb, "left_running": len(outcome.left)}))
     return 0 if good and confirmed and not (outcome.left or badly) else 1
 

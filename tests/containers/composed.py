@@ -78,10 +78,21 @@ class Composed:
         return SERVICES[name].get("depends_on", {}).keys() <= self.settled.keys()
 
     def _is_settled(self, name: str) -> bool:
-        state = self.engine.inspect(self.container(name))["State"]
         if is_checked(name):
-            return state["Running"] and self.engine.succeeds("healthcheck", "run", self.container(name))
+            return self.is_healthy(name)
+        state = self._state(name)
         return state["Status"] == "exited" and state["ExitCode"] == 0
+
+    def is_healthy(self, name: str) -> bool:
+        """Tell whether a container runs and passes its health check."""
+        return self._state(name)["Running"] and self.engine.succeeds("healthcheck", "run", self.container(name))
+
+    def process(self, name: str) -> int:
+        """Return the pid of a container's first process, as this machine has it; 0 where none runs."""
+        return self._state(name)["Pid"]
+
+    def _state(self, name: str) -> Any:
+        return self.engine.inspect(self.container(name))["State"]
 
     @staticmethod
     def container(name: str) -> str:
@@ -112,7 +123,7 @@ class Composed:
         grace = str(SERVICES[name].get("stop_grace_period", "10s")).removesuffix("s")
         self.engine.podman("stop", "--time", grace, self.container(name))
         seconds = time.monotonic() - began
-        return self.engine.inspect(self.container(name))["State"]["ExitCode"], seconds
+        return self._state(name)["ExitCode"], seconds
 
     def down(self) -> None:
         """Remove containers, networks and volumes; podman-compose leaves the volumes that only an image names."""

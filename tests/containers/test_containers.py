@@ -51,11 +51,12 @@ def test_a_program_that_is_stopped_while_it_starts_ends_at_once(engine):
     assert seconds < 10
 
 
-def test_the_compose_file_comes_up_in_order_confirms_an_order_and_leaves_nothing(engine):
+def test_the_compose_file_comes_up_in_order_confirms_orders_beside_kills_and_leaves_nothing(engine):
     if taken := composed.ports_taken():
         pytest.skip(f"published ports are taken: {'; '.join(taken)}")
     seen = play(engine)
     assert seen.order == "CONFIRMED"
+    assert seen.beside == ["CONFIRMED"] * 2 * len(seen.killed)
     assert seen.settled.keys() == SERVICES.keys()
     for name, one in SERVICES.items():
         assert all(seen.settled[other] < seen.settled[name] for other in one.get("depends_on", {})), name
