@@ -14,6 +14,7 @@ from tests.support.oldest_postgres import oldest_server
 FILES = (
     *("test_appending", "test_unit_of_work", "test_arrays", "test_copies", "test_handlers", "test_upgrading"),
     *("test_consumer", "relay/test_reading", "outbox_command/test_verifying", "outbox_command/test_rebuilding"),
+    "outbox_command/test_partitions",
 )
 
 
