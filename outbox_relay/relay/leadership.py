@@ -102,6 +102,8 @@ class Leadership:
         self.connection = postgres_client.connect(outbox.database_url, f"outbox_relay {self.name}", SESSION)
         self.asked = Asked()
         self._stale_after_seconds = stale_after_seconds
+        self.durable_position = 0
+        self._written_position = 0
         self._suspect: int | None = None
         self._beaten_at = float("-inf")
 
@@ -130,6 +132,10 @@ class Leadership:
             wait(LOOK_SECONDS)
         return False
 
+    def wrote(self, position: int) -> None:
+        """Note a cursor that was written; the next heartbeat makes it durable, as its commit waits for the disk."""
+        self._written_position = position
+
     def beat(self) -> bool:
         """Write the heartbeat if the last is a second old; returns whether. Raises psycopg.Error once it is over."""
         watchdog.alive()
@@ -138,6 +144,7 @@ class Leadership:
         if due:
             row = self.connection.execute(BEAT, (self.name,)).fetchone()
             self.asked = Asked(*row) if row else Asked()
+            self.durable_position = self._written_position
             self._beaten_at = now
         return due
 

@@ -12,7 +12,8 @@ it loads the durable cursor, and then repeats
 
 until something breaks. Nothing is repaired in place: whatever breaks, the session ends, its producer is thrown away,
 and the next session starts from the durable cursor. So there is one way to recover, it is used for every failure, and
-it repeats at most the batches in flight.
+it repeats at most the batches in flight. Only a crash of the database repeats more: what was published since the last
+heartbeat, a second ago at most (settling.py).
 
 Why the order holds. Rows leave in position order within a snapshot. A row that becomes visible late belongs to another
 aggregate than everything that overtook it (whoever writes version n+1 has seen n committed), so it may be sent the
@@ -111,7 +112,7 @@ class PublishingSession:
 
     @property
     def recorded_position(self) -> int:
-        """Return the position that this session last made durable."""
+        """Return the position that this session last wrote."""
         return self._in_flight.recorded.position
 
     @property
@@ -150,6 +151,7 @@ class PublishingSession:
         if found is None:
             raise PositionsUnsafe("waybill_outbox_cursor has no row; run: python -m waybill SERVICE migrate")
         position, missing = found
+        self._leadership.wrote(position)
         return Cursor.restored(position, missing, time.monotonic()).held_by(self._reader.holders())
 
     def _check_server(self) -> None:

@@ -4,8 +4,12 @@ Each batch carries the cursor as it was after its page was read, with the positi
 settle in order, so the durable cursor never passes a position whose record was not acknowledged by all in-sync replicas
 or kept as a dead letter. Dead letters, and those that were redriven, are written in the transaction that moves it.
 
-While a page is read ahead the cursor is written behind that statement, on the reader's thread: records go on being sent
-while PostgreSQL waits for its disk.
+No batch waits for PostgreSQL's disk: a checkpoint alone commits without it, and the next heartbeat, a second later at
+most, waits for all WAL before its own. So what a crash of the server takes back of the cursor was published since the
+last heartbeat, and is published again; a row that it passed is never lost, since WAL is written in sequence. What
+becomes of dead letters waits for the disk with the cursor that passes them.
+
+While a page is read ahead the cursor is written behind that statement, on the reader's thread.
 """
 
 import time
@@ -13,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import takewhile
-from typing import Final
+from typing import Final, LiteralString
 
 from confluent_kafka import KafkaError
 
@@ -33,14 +37,15 @@ TROUBLE_SECONDS: Final = 3.0  # without an acknowledgement, before /readyz and t
 
 # Refuses to overwrite what an operator has set meanwhile.
 RECORD: Final = """
-UPDATE waybill_outbox_cursor
-SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp(), heartbeat_at = clock_timestamp()
+UPDATE waybill_outbox_cursor SET position = %s, missing = %s::bigint[], updated_at = clock_timestamp()
 WHERE position = %s
 """
+# The setting ends with the statement's own transaction.
+CHECKPOINT: Final = f"{RECORD} AND set_config('synchronous_commit', 'off', true) = 'off'"
 
 
 class InFlight:
-    """The batches of one producer that are not settled, oldest first; `recorded` is the durable cursor."""
+    """The batches of one producer that are not settled, oldest first; `recorded` is the cursor in the database."""
 
     def __init__(
         self,
@@ -52,7 +57,7 @@ class InFlight:
         recorded: Cursor,
     ) -> None:
         """Begin with none."""
-        self._connection, self._service = leadership.connection, leadership.service
+        self._leadership, self._connection, self._service = leadership, leadership.connection, leadership.service
         self._reader, self._sender, self._dead_letters, self._condition = reader, sender, dead_letters, condition
         self.recorded = recorded
         self.settled_rows = 0
@@ -127,28 +132,29 @@ class InFlight:
         if refused or released:
             with self._connection.transaction():
                 self._dead_letters.store(self._connection, refused, released)
-                self._make_durable(cursor)
+                self._write(RECORD, cursor)
             if released:
                 self._dead_letters.load(self._connection)  # nothing else is in flight beside a release
         elif self._reader.is_ahead:
-            self._recording = self._reader.aside(lambda: self._make_durable(cursor))
+            self._recording = self._reader.aside(lambda: self._write(CHECKPOINT, cursor))
             return
         elif (cursor.position, cursor.missing) != (self.recorded.position, self.recorded.missing):
-            self._make_durable(cursor)
+            self._write(CHECKPOINT, cursor)
         self._let_go()
 
-    def _make_durable(self, cursor: Cursor) -> None:
+    def _write(self, statement: LiteralString, cursor: Cursor) -> None:
         values = (cursor.position, cursor.missing, self.recorded.position)
         failpoint.reach("relay.before_cursor")
-        if not self._connection.execute(RECORD, values).rowcount:
+        if not self._connection.execute(statement, values).rowcount:
             raise RenewProducer("somebody else has set the cursor")
 
     def _let_go(self) -> None:
-        """Forget the batches that arrived and whose cursor is durable."""
+        """Forget the batches that arrived and whose cursor is written."""
         for _ in self._arrived:
             self._batches.popleft()
         self._recording = None
         self.recorded = self._arrived[-1].cursor
+        self._leadership.wrote(self.recorded.position)
         self._condition.recovered("broker")
         _measure(self._service, self._arrived)
         for batch in self._arrived:

@@ -122,6 +122,15 @@ class Outbox:
         except AssertionError as error:
             raise AssertionError(f"{error}; the cursor stands at {look.last}") from None
 
+    def wait_until_durable(self) -> None:
+        """Wait until the cursor would survive a crash of the server: for the next heartbeat."""
+        wait_until(
+            lambda: self._one("SELECT heartbeat_at > updated_at FROM waybill_outbox_cursor") == (True,),
+            deadline_seconds=10,
+            what="a heartbeat after the checkpoint",
+            every_seconds=0.02,
+        )
+
     def _one(self, statement: str) -> tuple[Any, ...]:
         return self.execute(statement)[0]
 

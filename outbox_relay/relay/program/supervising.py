@@ -120,7 +120,7 @@ class Program:
                 session.find_refused()
                 raise
             finally:
-                self._recorded = session.recorded_position
+                self._recorded = leadership.durable_position
                 if session.has_settled or time.monotonic() - started > STEADY_SECONDS:
                     self._failures = 0
 

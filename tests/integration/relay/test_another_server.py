@@ -18,11 +18,12 @@ def outbox(server_outbox: Outbox) -> Outbox:
 
 
 def publish(outbox: Outbox, *wanted: int) -> None:
-    """Write these versions of one aggregate, and wait until they are published."""
+    """Write these versions of one aggregate, and wait until they are published and a crash would not repeat them."""
     with outbox.connect() as writer:
         for version in wanted:
             last = append(writer, outbox.topic, "a", version)
     outbox.wait_for_cursor(last, deadline_seconds=20)
+    outbox.wait_until_durable()
 
 
 def assert_nothing_committed_is_lost(outbox: Outbox, ghosts: int) -> None:

@@ -1,5 +1,6 @@
 """The server is killed under a running relay: what was committed is published, and the relay goes on by itself."""
 
+import itertools
 import random
 import threading
 from contextlib import closing
@@ -64,6 +65,7 @@ def test_a_prepared_transaction_that_outlives_a_crash_is_published_when_it_commi
         prepare(outbox, "prepared")
         write_one(outbox, "b", 1)
         outbox.wait_for_cursor(2, [1, 1])
+        outbox.wait_until_durable()
         crash(server, running)
         last = write_one(outbox, "b", 2)
         outbox.wait_for_cursor(last, [1, 1, 3, last - 1])  # an identity goes on up to 32 further after a crash
@@ -79,6 +81,7 @@ def test_it_is_published_also_by_a_relay_that_was_killed_with_the_server(outbox:
         prepare(outbox, "prepared")
         write_one(outbox, "b", 1)
         outbox.wait_for_cursor(2, [1, 1])
+        outbox.wait_until_durable()
         server.kill()
         killed.kill()
         server.start()
@@ -92,11 +95,37 @@ def test_it_is_published_also_by_a_relay_that_was_killed_with_the_server(outbox:
     assert repeated(records) == 0
 
 
+def test_a_checkpoint_does_not_wait_for_the_disk(outbox: Outbox):
+    written = itertools.count(1)
+
+    def is_behind() -> bool:
+        outbox.wait_for_cursor(write_one(outbox, "a", next(written)))
+        return outbox.execute("SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()") == [(True,)]
+
+    with relay(outbox):  # a heartbeat in between would wait for the disk
+        wait_until(is_behind, deadline_seconds=10, what="a cursor that is in memory only", every_seconds=0.1)
+
+
+def test_a_crash_repeats_what_was_published_since_the_last_heartbeat_and_nothing_before(
+    outbox: Outbox, server: PostgresServer
+):
+    with relay(outbox) as running:
+        outbox.wait_for_cursor(write_one(outbox, "a", 1))
+        outbox.wait_until_durable()
+        outbox.wait_for_cursor(write_one(outbox, "a", 2))
+        crash(server, running)
+        outbox.wait_for_cursor(write_one(outbox, "a", 3))
+        assert not running.events("relay_cursor_went_back")
+    seen = [record.version for record in read_topic(outbox.kafka, outbox.topic)]
+    assert seen in ([1, 2, 3], [1, 2, 2, 3])
+
+
 def test_holders_that_are_kept_over_a_crash_lose_the_prepared_event(outbox: Outbox, server: PostgresServer):
     with relay(outbox, program=("-c", KEEPS_HOLDERS)) as running:
         prepare(outbox, "prepared")
         write_one(outbox, "b", 1)
         outbox.wait_for_cursor(2, [1, 1])
+        outbox.wait_until_durable()
         crash(server, running)
         outbox.wait_for_cursor(2)
         outbox.execute(f"COMMIT PREPARED '{outbox.topic}'")
