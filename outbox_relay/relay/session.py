@@ -75,6 +75,7 @@ log: Any = structlog.get_logger()
 
 # A page while records are sent one by one: each waits for its acknowledgement, and the heartbeat must go on.
 ONE_BY_ONE_ROWS: Final = 20
+ACKNOWLEDGED_SECONDS: Final = 0.004  # about what a batch takes; each look costs as much as a statement
 CHECK_SECONDS: Final = 10.0  # between two looks at what the positions rely on
 PRODUCER_SECONDS: Final = 12 * 3600.0  # a broker forgets one that was silent for a day (producer.id.expiration.ms)
 
@@ -273,9 +274,16 @@ class PublishingSession:
         if not self._in_flight:
             self._schedule.wait()
         elif not self._schedule.is_due or len(self._in_flight) >= self._most_in_flight:
-            self._sender.poll(min(max(self._in_flight.waited_seconds / 20, 0.001), 0.05))
+            self._wait_for_acknowledgements(full=len(self._in_flight) >= self._most_in_flight)
             self._in_flight.watch(self._settings.relay_stall_seconds)
+
+    def _wait_for_acknowledgements(self, *, full: bool) -> None:
+        seconds = min(max(self._in_flight.waited_seconds / 20, 0.001), 0.05)
+        if full or not self._schedule.is_told:
+            self._sender.poll(seconds)
             self._schedule.listen()
+        else:  # nobody waits for an acknowledgement, and somebody for the next event
+            self._schedule.listen(max(seconds, ACKNOWLEDGED_SECONDS))
 
     def _finish(self) -> None:
         until = time.monotonic() + self._settings.relay_stop_seconds
