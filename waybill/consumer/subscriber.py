@@ -41,7 +41,10 @@ class Subscriber(Protocol):
 
 @runtime_checkable
 class SetSubscriber(Subscriber, Protocol):
-    """Who writes a whole batch at once, in place of message by message."""
+    """Who writes a whole batch at once, in place of message by message.
+
+    For what is only read: its records are gathered for a quarter of a second, so that there are batches.
+    """
 
     def apply(self, follows: Sequence[Any]) -> None:
         """Write what `react` returned for the messages of a batch, in their sequence and in their transaction.

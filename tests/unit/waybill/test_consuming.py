@@ -4,9 +4,11 @@ from threading import Event, Timer
 
 import pytest
 
+from console_service.service import service as console
 from order_service.service import service
 from waybill.consumer.loop import MESSAGE_SECONDS, _batch_interval, consume
 from waybill.consumer.message import Message
+from waybill.consumer.subscriber import SetSubscriber
 from waybill.runtime.condition import Condition
 from waybill.runtime.settings import Settings
 
@@ -31,6 +33,12 @@ def test_the_next_batch_comes_the_later_the_more_messages_were_handled():
     assert _batch_interval(service, [handled], SETTINGS) == pytest.approx(MESSAGE_SECONDS)
     assert _batch_interval(service, [handled, handled], SETTINGS) == pytest.approx(2 * MESSAGE_SECONDS)
     assert _batch_interval(service, [handled] * 1000, SETTINGS) == SETTINGS.batch_seconds
+
+
+def test_who_only_shows_what_happened_gathers_more():
+    handled = received("waybill.inventory.StockReserved")
+    assert isinstance(console, SetSubscriber)
+    assert _batch_interval(console, [handled], SETTINGS) == SETTINGS.batch_seconds
 
 
 def test_messages_that_are_passed_delay_nothing():
