@@ -18,6 +18,10 @@ if __name__ == "__main__":
         from waybill.outbox.printing import main as outbox_sql
 
         sys.exit(outbox_sql(sys.argv[2:]))
+    if sys.argv[1:2] == ["gateway"]:
+        from waybill.gateway.command import main as gateway
+
+        sys.exit(gateway(sys.argv[2:]))
     from waybill.runtime.program import main
 
     main(sys.argv[1:])

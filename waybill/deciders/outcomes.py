@@ -41,7 +41,7 @@ class ErrorCode(StrEnum):
 
 
 class Code(ErrorCode):
-    """Name an error that any service can have."""
+    """Name an error that any service can have, or the gateway before it."""
 
     MALFORMED_JSON = Explained(
         name="malformed_json",
@@ -203,6 +203,20 @@ class Code(ErrorCode):
         name="database_unavailable",
         status=503,
         meaning="The service cannot reach its database; nothing was done.",
+        remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`.",
+        retryable=True,
+    )
+    BACKEND_UNAVAILABLE = Explained(
+        name="backend_unavailable",
+        status=503,
+        meaning="The gateway reaches no service that could answer, or lost the connection to it.",
+        remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`.",
+        retryable=True,
+    )
+    BACKEND_TIMED_OUT = Explained(
+        name="backend_timed_out",
+        status=504,
+        meaning="The service did not answer the gateway in time; what was asked for may have been done.",
         remedy="Send the same request again after `Retry-After` seconds, with the same `Idempotency-Key`.",
         retryable=True,
     )

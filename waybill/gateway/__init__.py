@@ -1,0 +1,1 @@
+"""The gateway: routes as Gateway API documents, and what Envoy is told of them."""

@@ -1,0 +1,1 @@
+"""What Envoy is told, and Envoy itself."""

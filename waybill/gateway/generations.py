@@ -1,0 +1,157 @@
+"""Generations of the gateway's documents, in a folder that Envoy watches.
+
+    site.json  envoy.json         where it stands; what Envoy is started with
+    source.yaml                   the documents that it began with
+    0001/  0002/  …               a generation: documents.yaml, what was made of it, and moved.json: by whom, and why
+    current → 0002                a link. To publish is to rename a new link over it, and so is to go back
+
+The rename is one step: Envoy sees the whole of one generation or the whole of the other, and nobody's request fails.
+What a generation replaced stands in its moved.json, so that it can be gone back to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from waybill.gateway.compiler import CURRENT, Configuration, compiled
+from waybill.gateway.documents import document as texts
+from waybill.gateway.documents.document import Document, Refused
+from waybill.gateway.site import Site
+
+KEPT: Final = 100
+DOCUMENTS, MOVED, SOURCE = "documents.yaml", "moved.json", "source.yaml"
+SITE, BOOTSTRAP = "site.json", "envoy.json"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One state of the documents, and how it came to be."""
+
+    number: int
+    replaced: int
+    """The generation that was current before; 0 for the first."""
+    at: str
+    by: str
+    reason: str
+
+
+def prepare(folder: Path, site: Site, given: Iterable[Document]) -> Generation:
+    """Make the folder for a site, with a first generation of these documents where it has none.
+
+    A folder that has one keeps what was moved in it, made anew for the site, until the given documents change.
+
+    Raises:
+        Refused: the documents are not supported, or mean nothing at this site.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source = texts.dump(given := tuple(given))
+    kept = folder / SOURCE
+    is_kept = kept.exists() and kept.read_text() == source and (folder / CURRENT).exists()
+    every = read(folder) if is_kept else given
+    bootstrap = compiled(every, site, folder).bootstrap()  # refused before anything is written
+    site.save(folder / SITE)
+    (folder / BOOTSTRAP).write_text(bootstrap)
+    kept.write_text(source)
+    return publish(folder, every, by="start", reason="")
+
+
+def publish(folder: Path, given: Iterable[Document], *, by: str, reason: str) -> Generation:
+    """Make the documents the current generation. Envoy follows within milliseconds; see `applied`.
+
+    Raises:
+        Refused: the documents are not supported; the current generation stays.
+
+    """
+    with _locked(folder):
+        every = tuple(given)
+        site = Site.load(folder / SITE)
+        number = max(numbers(folder), default=0) + 1
+        former = current(folder).number if (folder / CURRENT).exists() else 0
+        made = Generation(number, former, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
+        _write(folder, made, every, compiled(every, site, folder))
+        _point(folder, number)
+        _forget(folder, number, former)
+        return made
+
+
+def rollback(folder: Path, *, to: int | None = None) -> Generation:
+    """Make the generation before the current one current again, or the one that is named.
+
+    Raises:
+        Refused: there is none.
+
+    """
+    with _locked(folder):
+        number = to or current(folder).replaced
+        if number not in numbers(folder):
+            raise Refused(f"{folder}: there is no generation {number} to go back to")
+        _point(folder, number)
+        return generation(folder, number)
+
+
+def current(folder: Path) -> Generation:
+    """Return the current generation; raises Refused where there is none."""
+    link = folder / CURRENT
+    if not link.is_symlink():
+        raise Refused(f"{folder}: there is no current generation")
+    return generation(folder, int(link.readlink().name))
+
+
+def generation(folder: Path, number: int) -> Generation:
+    """Return what is known of a generation."""
+    return Generation(**json.loads((folder / _name(number) / MOVED).read_text()))
+
+
+def read(folder: Path, number: int | None = None) -> tuple[Document, ...]:
+    """Return the documents of a generation, the current one where none is named."""
+    place = folder / (CURRENT if number is None else _name(number))
+    return texts.parse({DOCUMENTS: (place / DOCUMENTS).read_text()})
+
+
+def numbers(folder: Path) -> list[int]:
+    """Return the numbers of the generations that are kept, in order."""
+    return sorted(int(one.name) for one in folder.iterdir() if one.name.isdigit())
+
+
+def _name(number: int) -> str:
+    return f"{number:04d}"
+
+
+def _write(folder: Path, made: Generation, every: tuple[Document, ...], configuration: Configuration) -> None:
+    draft = folder / f".{_name(made.number)}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    files = configuration.files(str(made.number))
+    files |= {DOCUMENTS: texts.dump(every), MOVED: json.dumps(asdict(made), indent=1) + "\n"}
+    for name, text in files.items():
+        (draft / name).write_text(text)
+    draft.rename(folder / _name(made.number))
+
+
+def _point(folder: Path, number: int) -> None:
+    draft = folder / f".{CURRENT}"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(_name(number))
+    draft.replace(folder / CURRENT)
+
+
+def _forget(folder: Path, number: int, former: int) -> None:
+    for old in numbers(folder)[:-KEPT]:
+        if old not in {number, former}:
+            shutil.rmtree(folder / _name(old))
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

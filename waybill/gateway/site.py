@@ -1,0 +1,55 @@
+"""What the documents do not say, because it differs between places: addresses, ports, keys, certificates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from waybill.gateway.documents.document import Refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where the gateway stands, and where its backends do."""
+
+    backends: Mapping[str, str]
+    """`namespace/name` of a backend → its addresses, `host:port`, with commas between several."""
+    listeners: Mapping[str, str]
+    """Name of a listener → the `host:port` that it is opened at here; those that are not named stay closed."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """URI of an issuer's JWKS → the file that has it here; one not named is fetched from its URI."""
+    issuers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Issuer as the documents have it → as it is called here; one not named is called as there."""
+    certificates: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name of a secret → the folder with its `tls.crt` and `tls.key`."""
+    admin: str = "127.0.0.1:0"
+    """Where Envoy tells of itself: to nobody outside of its machine, since it also obeys there."""
+
+    def save(self, file: Path) -> None:
+        """Write it as JSON."""
+        file.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, file: Path) -> Site:
+        """Return what `save` wrote; raises Refused where the file says something else."""
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise Refused(f"{file}: {error}") from error
+
+    def addresses(self, backend: str) -> tuple[tuple[str, int], ...]:
+        """Return a backend's addresses; raises Refused where it is unknown here."""
+        if backend not in self.backends:
+            known = ", ".join(sorted(self.backends)) or "none"
+            raise Refused(f"the backend {backend!r} has no address here; known are {known}")
+        return tuple(split(one) for one in self.backends[backend].split(","))
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; raises Refused where it is none."""
+    host, _, port = address.strip().rpartition(":")
+    if not host or not port.isdigit():
+        raise Refused(f"{address!r} is no address: host:port is")
+    return host.strip("[]"), int(port)
