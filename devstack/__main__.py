@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TITLES = {
     **{service.name: f"{service.title}, API docs" if service.decides else service.title for service in EVERY.values()},
+    "gateway": "Gateway: all services at one address",
     "provider": "Payment provider (simulated)",
     "mailbox": "Mailbox",
     "registry": "Schema registry",
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--no-telemetry", action="store_true", help="no trace viewer and metrics store: 580 MB less"
         )
+        command.add_argument("--no-gateway", action="store_true", help="no gateway: 90 MB less")
         command.add_argument("--verbose", action="store_true", help="show how long each part took")
     verbs.add_parser("down", help="stop everything")
     verbs.add_parser("reset", help="stop everything and remove the data")
@@ -105,9 +107,20 @@ def interruptible() -> None:
             signal.signal(number, stop)
 
 
+def start(folder: Folder, given: argparse.Namespace) -> stack.Started:
+    """Start what was asked for."""
+    return stack.up(
+        folder,
+        only=given.only,
+        with_demo=not given.no_demo,
+        telemetry=not given.no_telemetry,
+        with_gateway=not given.no_gateway,
+    )
+
+
 def up(folder: Folder, given: argparse.Namespace) -> int:
     """Start in the background."""
-    started = stack.up(folder, only=given.only, with_demo=not given.no_demo, telemetry=not given.no_telemetry)
+    started = start(folder, given)
     if started.was_running:
         screen.say(f"already running in {folder.path}; make down stops it")
     else:
@@ -119,7 +132,7 @@ def up(folder: Folder, given: argparse.Namespace) -> int:
 def run(folder: Folder, given: argparse.Namespace) -> int:
     """Start, place an order, stay, stop."""
     try:
-        started = stack.up(folder, only=given.only, with_demo=not given.no_demo, telemetry=not given.no_telemetry)
+        started = start(folder, given)
         if started.was_running:
             raise DevstackError(f"already running in the background in {folder.path}; make down stops it")
         report(started, verbose=given.verbose)

@@ -2,7 +2,7 @@
 
     stack.json     ports and secrets, chosen once and kept with the data
     state.json     what tools read while the stack is up: urls, kafka, databases, processes, tokens
-    data/          postgres, kafka, registry, provider, mailbox, issuer
+    data/          postgres, kafka, registry, provider, mailbox, issuer, gateway
     log/  run/     logs; the supervisor's configuration and pid
     releases/      the code of each release, as its programs run it
 

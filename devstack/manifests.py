@@ -233,6 +233,35 @@ def reading_web(reader: Service) -> str:
     return own.replace(told, f"{told}      WAYBILL_OUTBOX_DATABASES: >-\n{listed_urls}")
 
 
+def backends(services: Iterable[Service]) -> Iterator[str]:
+    """Yield where the gateway finds each web program in containers."""
+    for service in services:
+        yield f"  waybill-{service.name}/web: {service.name}-web:8000"
+
+
+def namespaces(services: Iterable[Service]) -> Iterator[str]:
+    """Yield the namespaces that the gateway may reach."""
+    for service in services:
+        label = f"{{kubernetes.io/metadata.name: waybill-{service.name}}}"
+        yield f"        - namespaceSelector: {{matchLabels: {label}}}"
+
+
+def grants(services: Iterable[Service]) -> Iterator[str]:
+    """Yield what allows the gateway's routes to lead to each service."""
+    for number, service in enumerate(services):
+        if number:
+            yield "---"
+        yield from GRANT.replace("NAME", service.name).strip("\n").split("\n")
+
+
+GRANT: Final = """
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: from-gateway, namespace: waybill-NAME}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: waybill-gateway}]
+  to: [{group: "", kind: Service, name: web}]
+"""
 PARTS: Final[dict[str, dict[str, Callable[[Iterable[Service]], Iterator[str]]]]] = {
     "docker-compose.kafka.yml": {
         "databases": databases,
@@ -241,6 +270,9 @@ PARTS: Final[dict[str, dict[str, Callable[[Iterable[Service]], Iterator[str]]]]]
         "migrated": migrated,
         "containers": containers,
     },
+    "deploy/gateway/sites/compose.yaml": {"backends": backends},
+    "deploy/kubernetes/gateway/grants.yaml": {"grants": grants},
+    "deploy/kubernetes/gateway/network.yaml": {"namespaces": namespaces},
     "deploy/Dockerfile": {
         "packages": lambda services: (f"COPY {service.package} {service.package}" for service in services),
     },

@@ -4,10 +4,11 @@
     kafka ───── topics ─────────────────┼─ *.consumer
     registry ── schemas (needs migrate) ┴─ *.relay
     provider, mailbox                      need nothing
+    gateway                                in front of *.web, and needs nothing
     otlp, zipkin, prometheus               behind all others, and nobody waits for them
 
-Nothing here starts anything. `tier` is the order of stopping, highest first: the services' programs, then relays, then
-what they use.
+Nothing here starts anything. `tier` is the order of stopping, highest first: the gateway, the services' programs, then
+relays, then what they use.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TELEMETRY = ("otlp", "zipkin", "prometheus")
+GATEWAY = "gateway"
 INFRASTRUCTURE = ("postgres", "kafka", "registry", *OUTSIDE)
 CONFLUENT_API = "/apis/ccompat/v7"
 CALLED = {f"{service.name}.worker": service.calls for service in EVERY.values() if service.calls}
@@ -112,7 +114,7 @@ class Site:
 
 def port_names(chosen: Iterable[str]) -> list[str]:
     """Return what the named parts need ports for; a `.hint` is a UDP socket."""
-    extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"]}
+    extra = {"kafka": ["kafka.controller"], "mailbox": ["mailbox.smtp"], GATEWAY: ["gateway.admin"]}
     extra |= {f"{service}.web": [f"{service}.web.health"] for service in EVERY}
     listed = [port for name in chosen for port in (name, *extra.get(name, ()))]
     hints = [f"{service}.hint" for service in services_of(listed)]
@@ -125,10 +127,11 @@ def names() -> tuple[str, ...]:
     return (*INFRASTRUCTURE, *programs)
 
 
-def select(only: str, *, telemetry: bool = False) -> tuple[str, ...]:
+def select(only: str, *, telemetry: bool = False, gateway: bool = False) -> tuple[str, ...]:
     """Return the parts that a comma-separated list names, with what they need; none named means all.
 
-    Of the parts of telemetry those that are named, or all of them where all parts are asked for with `telemetry`.
+    Of the parts of telemetry those that are named, or all of them where all parts are asked for with `telemetry`; so
+    is the gateway with `gateway`.
 
     A service's name stands for all of its programs.
 
@@ -138,15 +141,18 @@ def select(only: str, *, telemetry: bool = False) -> tuple[str, ...]:
     """
     chosen: set[str] = set()
     for name in filter(None, (word.strip() for word in only.split(","))):
-        matching = {part for part in (*names(), *TELEMETRY) if name == part or part.startswith(f"{name}.")}
+        matching = {part for part in (*names(), GATEWAY, *TELEMETRY) if name == part or part.startswith(f"{name}.")}
         if not matching:
-            raise DevstackError(f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, *EVERY))}")
+            raise DevstackError(
+                f"no part is called {name!r}; choose from {', '.join((*INFRASTRUCTURE, GATEWAY, *EVERY))}"
+            )
         chosen |= matching
     if services_of(chosen):
         chosen |= {"postgres", "kafka", "registry"}
     chosen |= {CALLED[name] for name in chosen & CALLED.keys()}
+    before = (GATEWAY,) if GATEWAY in chosen or (gateway and not chosen) else ()
     beside = tuple(part for part in TELEMETRY if part in chosen or (telemetry and not chosen))
-    return tuple(part for part in names() if part in chosen or not chosen) + beside
+    return tuple(part for part in names() if part in chosen or not chosen) + before + beside
 
 
 def services_of(chosen: Iterable[str]) -> tuple[str, ...]:

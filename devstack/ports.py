@@ -30,6 +30,7 @@ VARIABLES = {
     "payment.web": "WAYBILL_PAYMENT_PORT",
     "notification.web": "WAYBILL_NOTIFICATION_PORT",
     "console.web": "WAYBILL_CONSOLE_PORT",
+    "gateway": "WAYBILL_GATEWAY_PORT",
     "provider": "WAYBILL_PROVIDER_PORT",
     "registry": "WAYBILL_REGISTRY_PORT",
     "mailbox": "WAYBILL_MAILBOX_PORT",

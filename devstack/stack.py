@@ -21,7 +21,7 @@ from devstack import demo, parts, screen, tokens
 from devstack.cache import aot, artifacts, template
 from devstack.errors import DevstackError
 from devstack.folder import CHECKOUT, Folder, read_json, remove_orphaned_data, write_json
-from devstack.infrastructure import kafka, memory, postgres, registry
+from devstack.infrastructure import gateway, kafka, memory, postgres, registry
 from devstack.parts import Part, Site, Step
 from devstack.ports import choose
 from devstack.processes import leftovers, state, supervisor
@@ -51,16 +51,19 @@ class Started:
     timings: dict[str, float] = field(default_factory=dict)
 
 
-def up(folder: Folder, *, only: str = "", with_demo: bool = True, telemetry: bool = True) -> Started:
+def up(
+    folder: Folder, *, only: str = "", with_demo: bool = True, telemetry: bool = True, with_gateway: bool = True
+) -> Started:
     """Start the stack and return when all of it is ready; a running one is left as it is. May block for minutes.
 
     `telemetry`: with a trace viewer and a metrics store, which become ready later, where they can be had.
+    `with_gateway`: with one address for all web programs.
 
     Raises:
         DevstackError: it cannot be started; nothing of it is left running.
 
     """
-    chosen = parts.select(only, telemetry=telemetry)
+    chosen = parts.select(only, telemetry=telemetry, gateway=with_gateway)
     folder.check()
     with folder.locked():
         if supervisor.is_running(folder) and (known := read_json(folder.state_file)):
@@ -209,6 +212,7 @@ def make_plan(
         "registry": lambda: registry.part(site, folder, homes["registry"], *aot.options(homes["registry"])),
         "provider": lambda: parts.simulator(site, "provider"),
         "mailbox": lambda: parts.simulator(site, "mailbox"),
+        "gateway": lambda: gateway.part(site, folder),
         "otlp": lambda: viewer.bridge(site),
         "zipkin": lambda: viewer.viewer(site, homes["zipkin"], behind),
         "prometheus": lambda: metrics_store.part(site, folder, homes["prometheus"], behind),
@@ -216,6 +220,7 @@ def make_plan(
     functions: dict[str, Callable[[], None]] = {
         "postgres": lambda: postgres.prepare(site, folder),
         "kafka": lambda: kafka.prepare(site, folder, homes["kafka"]),
+        "gateway": lambda: gateway.prepare(site, folder),
         "databases": lambda: postgres.create_databases(site),
         "prometheus": lambda: metrics_store.prepare(site, folder, parts.programs_of(chosen)),
     }
@@ -304,7 +309,9 @@ def describe(site: Site, folder: Folder, chosen: Sequence[str]) -> dict[str, Any
     """Return what state.json says, without the processes."""
     services = parts.services_of(chosen)
     urls = {service: site.http(f"{service}.web") for service in services if f"{service}.web" in chosen}
-    urls |= {name: site.http(name) for name in ("provider", "mailbox", "zipkin", "prometheus") if name in chosen}
+    urls |= {
+        name: site.http(name) for name in ("gateway", "provider", "mailbox", "zipkin", "prometheus") if name in chosen
+    }
     if "registry" in (*chosen, *site.given):
         urls["registry"] = site.registry
     has_databases = "postgres" in (*chosen, *site.given)

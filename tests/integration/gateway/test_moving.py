@@ -1,0 +1,138 @@
+"""Where requests go: weights, a canary by header, and generations that replace each other under load."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from typing import Self
+
+import pytest
+
+from tests.support.gateway.backends import serving
+from tests.support.gateway.running import running
+from waybill.gateway import generations
+from waybill.gateway.documents.document import Refused, parse
+from waybill.gateway.envoy import program as envoy
+
+DOCUMENTS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: g}
+spec: {gatewayClassName: envoy, listeners: [{name: http, protocol: HTTP, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{name: g}]
+  rules: [{backendRefs: [{name: old, weight: OLD}, {name: new, weight: NEW}]}]
+"""
+
+
+def weighted(old: int, new: int) -> str:
+    return DOCUMENTS.replace("OLD", str(old)).replace("NEW", str(new))
+
+
+def test_a_backend_gets_its_part_and_a_canary_goes_by_its_header(scene):
+    with scene.gateway.client() as client:
+        plain = Counter(client.get("/weighted").json()["backend"] for _ in range(400))
+        canary = {client.get("/weighted", headers={"X-Canary": "yes"}).json()["backend"] for _ in range(20)}
+        other = Counter(client.get("/weighted", headers={"X-Canary": "no"}).json()["backend"] for _ in range(40))
+    assert canary == {"two"}
+    assert 50 < plain["two"] < 160  # 100 are expected, and six standard deviations are 52
+    assert other["one"] > 10
+
+
+class Load:
+    """Clients that ask without a pause, each on its own connection: who answered when, and what failed."""
+
+    def __init__(self, address: str, clients: int) -> None:
+        self.answers: list[tuple[float, str]] = []
+        self.failed: list[str] = []
+        self._address = address
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, number: int) -> None:
+        connection = HTTPConnection(self._address, timeout=10)
+        while not self._ended.is_set():
+            method = "GET" if number % 2 else "POST"
+            began = time.monotonic()
+            try:
+                connection.request(method, "/x", body=b"{}" if method == "POST" else None)
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != 200:
+                    self.failed.append(f"{answer.status} {body!r}")
+                else:
+                    self.answers.append((began, "new" if b'"backend": "new"' in body else "old"))
+            except OSError as error:
+                self.failed.append(repr(error))
+                connection.close()
+        connection.close()
+
+    def await_more(self, count: int) -> None:
+        wanted = len(self.answers) + count
+        deadline = time.monotonic() + 30
+        while len(self.answers) < wanted and not self.failed:
+            assert time.monotonic() < deadline
+            self._ended.wait(0.01)
+
+    def last(self, backend: str, after: float) -> float:
+        """Seconds from a moment to the beginning of the last request that this backend answered; 0 for none."""
+        return max((began - after for began, name in self.answers if name == backend and began > after), default=0)
+
+
+def test_a_route_moves_and_comes_back_under_load_within_a_second_and_no_request_fails(tmp_path):
+    with ExitStack() as stack:
+        backends = {name: stack.enter_context(serving(name)) for name in ("old", "new")}
+        addresses = {name: one.address for name, one in backends.items()}
+        gateway = stack.enter_context(running(tmp_path, weighted(100, 0), addresses))
+        admin = gateway.site.admin
+        with Load(gateway.site.listeners["http"], clients=6) as load:
+            load.await_more(200)
+            published = time.monotonic()
+            moved = generations.publish(gateway.folder, parse({"a.yaml": weighted(0, 100)}), by="test", reason="moves")
+            assert envoy.await_applied(admin, moved.number)
+            load.await_more(200)
+            back_at = time.monotonic()
+            former = generations.rollback(gateway.folder)
+            assert envoy.await_applied(admin, former.number)
+            load.await_more(200)
+        untouched = (
+            gateway.stat("^listener_manager.listener_modified"),
+            gateway.stat("^cluster_manager.cluster_modified"),
+        )
+    assert untouched == (0, 0)  # so no connection was closed for it
+    assert (moved.replaced, former.number) == (1, 1)
+    assert load.failed == []
+    assert {name for _, name in load.answers} == {"old", "new"}
+    between = [(began, name) for began, name in load.answers if published < began < back_at]
+    assert max(began - published for began, name in between if name == "old") < 1
+    assert load.last("new", back_at) < 1
+
+
+def test_what_is_refused_changes_nothing_and_the_first_generation_has_none_before_it(tmp_path):
+    with serving("old") as old, serving("new") as new:
+        addresses = {"old": old.address, "new": new.address}
+        with running(tmp_path, weighted(1, 0), addresses) as gateway:
+            wrong = weighted(0, 1).replace("name: new", "name: newer")
+            with pytest.raises(Refused, match="the backend 'newer' has no address here"):
+                generations.publish(gateway.folder, parse({"a.yaml": wrong}), by="test", reason="")
+            with pytest.raises(Refused, match="there is no generation 0"):
+                generations.rollback(gateway.folder)
+            assert generations.current(gateway.folder).number == 1
+            assert generations.numbers(gateway.folder) == [1]
+            with gateway.client() as client:
+                assert client.get("/").json()["backend"] == "old"
