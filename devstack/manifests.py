@@ -255,7 +255,7 @@ def grants(services: Iterable[Service]) -> Iterator[str]:
 
 
 GRANT: Final = """
-apiVersion: gateway.networking.k8s.io/v1beta1
+apiVersion: gateway.networking.k8s.io/v1
 kind: ReferenceGrant
 metadata: {name: from-gateway, namespace: waybill-NAME}
 spec:

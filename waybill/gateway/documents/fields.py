@@ -140,14 +140,15 @@ def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one object with what another says in its place: JSON Merge Patch, RFC 7396."""
+    """Return one object with what another says in its place: JSON Merge Patch, RFC 7396.
+
+    Without its null, which takes a field away: an API server keeps none.
+    """
     result = dict(below)
     for name, value in above.items():
-        if value is None:
-            result.pop(name, None)
-        elif is_object(value):
+        if is_object(value):
             before = result.get(name)
             result[name] = merged(before if is_object(before) else {}, value)
-        else:
+        elif value is not None:
             result[name] = value
     return result
