@@ -112,9 +112,7 @@ def _headers(fields: Fields, idle: str | None) -> Mapping[str, Any]:
     with all_of(fields):
         underscores = fields.choice("withUnderscoresAction", *UNDERSCORES, default="RejectRequest")
         preserved = fields.choice("requestID", "PreserveOrGenerate", "Generate", default="Generate")
-        size = fields.bytes("maxRequestHeaderLimit")
         return {
-            "max_request_headers_kb": size and max(1, size // 1024),
             "generate_request_id": True,
             "preserve_external_request_id": preserved == "PreserveOrGenerate",
             "common_http_protocol_options": given(

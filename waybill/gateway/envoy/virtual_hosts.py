@@ -18,7 +18,7 @@ RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 TYPES: Final = "type.googleapis.com/envoy.extensions.filters.http."
 # The safe methods. PUT and DELETE are idempotent too, but what the second is answered may not be what the first was.
 REPEATED: Final = "GET|HEAD|OPTIONS"
-PATH_ORDER: Final = {"Exact": 0, "RegularExpression": 1, "PathPrefix": 2}
+PATH_RANK: Final = {"Exact": 0, "RegularExpression": 1, "PathPrefix": 2}
 ALWAYS: Final = {"default_value": {"numerator": 100}}
 NO_LIMIT: Final = 2**32 - 1
 DISTINCT_VALUES: Final = 10_000
@@ -38,12 +38,12 @@ class Settled:
 def routes(settled: Iterable[Settled]) -> list[dict[str, Any]]:
     """Return the routes of one virtual host: the most specific match first, whichever document it stands in."""
     every = [(one, match) for one in settled for match in one.rule.matches]
-    return [_route(one, match) for one, match in sorted(every, key=lambda pair: _order(*pair))]
+    return [_route(one, match) for one, match in sorted(every, key=lambda pair: _rank(*pair))]
 
 
-def _order(one: Settled, match: Match) -> tuple[Any, ...]:
+def _rank(one: Settled, match: Match) -> tuple[Any, ...]:
     return (
-        PATH_ORDER[match.path_type],
+        PATH_RANK[match.path_type],
         -len(match.path),
         not match.method,
         -len(match.headers),

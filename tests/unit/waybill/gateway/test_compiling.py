@@ -9,8 +9,8 @@ import yaml
 from devstack.folder import CHECKOUT
 from devstack.services import EVERY
 from tests.support.certificates import Authority
+from tests.support.gateway.documents import GATEWAY, POLICY, ROUTE, SITE, texts
 from tests.support.gateway.golden import DOCUMENTS, configuration, golden
-from tests.unit.waybill.gateway.documents import GATEWAY, POLICY, ROUTE, SITE, texts
 from waybill.gateway.compiler import Configuration, compiled
 from waybill.gateway.documents.document import Refused, dump, parse, read
 from waybill.gateway.envoy import program as envoy

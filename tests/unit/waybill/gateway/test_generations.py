@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.waybill.gateway.documents import SITE, texts
+from tests.support.gateway.documents import SITE, texts
 from waybill.gateway import generations
 from waybill.gateway.documents.document import Document, Refused, parse
 from waybill.gateway.site import Site
