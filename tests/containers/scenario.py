@@ -17,7 +17,8 @@ from devstack.services import SERVICES as SHOP
 from tests.containers.composed import SERVICES, Composed, is_checked, is_ours, published, running
 from tests.containers.engine import Engine, say
 
-KILLED = ("order-relay", "inventory-consumer", "payment-worker", "order-web", "postgres", "kafka")
+KILLED = ("order-relay", "inventory-consumer", "payment-worker", "order-web", "gateway", "postgres", "kafka")
+BUSY = {502, 503, 504}  # from the gateway too
 AGAIN_SECONDS = 180  # a deadline only
 
 
@@ -61,12 +62,13 @@ def play(engine: Engine) -> Outcome:
 
 @contextmanager
 def shopping(composed: Composed) -> Iterator[httpx.Client]:
-    """List the demo catalogue, and give a client of the order service as one of this machine would be."""
+    """List the demo catalogue, and give a client of the gateway as one of this machine would be."""
     ports, tokens = dict(published()), composed.issued()
     urls = {name: f"http://127.0.0.1:{ports[f'{name}-web']}" for name in SHOP if f"{name}-web" in ports}
     demo.prepare({"urls": urls, "tokens": tokens})
     headers = {"Authorization": f"Bearer {tokens['customer']}"}
-    with httpx.Client(base_url=urls["order"], headers=headers, timeout=10, trust_env=False) as client:
+    gateway = f"http://127.0.0.1:{ports['gateway']}"
+    with httpx.Client(base_url=gateway, headers=headers, timeout=10, trust_env=False) as client:
         yield client
 
 
@@ -80,7 +82,7 @@ def place(client: httpx.Client) -> str:
             answer = client.post("/v1/orders", json=body, headers=headers)
         except httpx.TransportError:
             return None
-        return None if answer.status_code == 503 else sent(answer, 202)["id"]
+        return None if answer.status_code in BUSY else sent(answer, 202)["id"]
 
     return wait_until(accepted, deadline_seconds=AGAIN_SECONDS, what="an order is accepted")
 

@@ -61,6 +61,8 @@ def test_the_compose_file_comes_up_in_order_confirms_orders_beside_kills_and_lea
     for name, one in SERVICES.items():
         assert all(seen.settled[other] < seen.settled[name] for other in one.get("depends_on", {})), name
     assert set(seen.users.values()) == {"waybill"}
-    assert all(command.startswith("python -m ") for command in seen.first.values()), seen.first
+    became = {name: command for name, command in seen.first.items() if not command.startswith("python -m ")}
+    assert list(became) == ["gateway"], seen.first
+    assert "/envoy -c /tmp/gateway/" in became["gateway"]  # in the place of the program that compiled
     assert {name: code for name, code in seen.ended.items() if code} == {}, "exit codes of programs that were stopped"
     assert seen.left == []

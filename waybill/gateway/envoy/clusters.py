@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +15,21 @@ from waybill.gateway.site import Site
 CONNECT_SECONDS: Final = "10s"
 BUFFER_BYTES: Final = 32 * 1024
 PROTOCOL: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+RESOLVER: Final = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+# A backend may start after the gateway. Envoy's own patience with a name server that does not answer for a name that is
+# not there yet is minutes, in which it would not ask again.
+BY_NAME: Final[Mapping[str, Any]] = {
+    "dns_lookup_family": "V4_PREFERRED",
+    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "3s"},
+    "typed_dns_resolver_config": {
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": {
+            "@type": f"type.googleapis.com/{RESOLVER}",
+            "query_timeout_seconds": 1,
+            "query_tries": 2,
+        },
+    },
+}
 AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -79,7 +95,7 @@ def _cluster(called: str, addresses: tuple[tuple[str, int], ...]) -> dict[str, A
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": called,
         "type": "STATIC" if is_static else "STRICT_DNS",
-        **({} if is_static else {"dns_lookup_family": "V4_PREFERRED"}),
+        **({} if is_static else BY_NAME),
         "connect_timeout": CONNECT_SECONDS,
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": {"cluster_name": called, "endpoints": [{"lb_endpoints": endpoints}]},
