@@ -29,6 +29,7 @@ from waybill.registry.registry import Access
 from waybill.rest.http import endpoints as endpoints_of
 from waybill.runtime.settings import Environment, Settings
 from waybill.secret_settings import is_secret
+from waybill.shadow.settings import ShadowSettings
 
 DOCS: Final = CHECKOUT / "docs"
 TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
@@ -46,6 +47,7 @@ def pages() -> dict[Path, str]:
     }
     wanted[DOCS / "settings.md"] = [table("settings", "SETTINGS"), variables(Access)]
     wanted |= {DOCS / f"{name}.md": [table(name, "SETTINGS")] for name, one in EVERY.items() if not one.decides}
+    wanted[DOCS / "how-to" / "compare-before-you-move.md"] = [variables(ShadowSettings)]
     wanted[DOCS / "metrics.md"] = [metrics_table()]
     wanted[DOCS / "outbox-command.md"] = [verbs()]
     return {path: renewed(path, tables) for path, tables in wanted.items()}

@@ -22,6 +22,10 @@ if __name__ == "__main__":
         from waybill.gateway.command import main as gateway
 
         sys.exit(gateway(sys.argv[2:]))
+    if sys.argv[1:2] == ["shadow"]:
+        from waybill.shadow.command import main as shadow
+
+        sys.exit(shadow(sys.argv[2:]))
     from waybill.runtime.program import main
 
     main(sys.argv[1:])

@@ -28,8 +28,8 @@ from outbox_relay.cli.verbs import (
     verify,
 )
 from outbox_relay.operations.topology import DependencyDown, UsageError, find_topology
-from outbox_relay.printable import printable
 from waybill.application import ApplicationUnknown
+from waybill.commands.printing import printable
 from waybill.contracts.fields import ContractError
 
 FINDS: Final = (

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from outbox_relay.printable import printable
+from waybill.commands.printing import printable
 
 Line = Mapping[str, Any]
 PROGRESS_SECONDS: Final = 10.0  # between two lines where stderr is no terminal and a bar would fill a log

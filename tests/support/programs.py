@@ -19,7 +19,7 @@ from tests.support.providers.process import free_port
 from waybill.runtime.addresses import joined
 
 NOWHERE = "127.0.0.1:1"
-WEB = {"web", "console"}
+WEB = {"web", "console", "shadow"}
 
 
 class Program:
@@ -46,7 +46,7 @@ class Program:
         }
         if "WAYBILL_DATABASE_URL_FILE" in more:
             del environment["WAYBILL_DATABASE_URL"]
-        own = {"relay": ["outbox_relay"], "console": ["console_service", "web"]}
+        own = {"relay": ["outbox_relay"], "console": ["console_service", "web"], "shadow": ["waybill", "shadow"]}
         command = own.get(kind, ["waybill", environment["WAYBILL_SERVICE"], kind])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(

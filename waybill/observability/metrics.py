@@ -16,13 +16,14 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from waybill.tracing import spans
 
-Program = Literal["web", "consumer", "worker", "relay"]
+Program = Literal["web", "consumer", "worker", "relay", "shadow"]
 LabelSets = Iterable[Mapping[str, str]]
 
 WEB: Final[tuple[Program, ...]] = ("web",)
 CONSUMER: Final[tuple[Program, ...]] = ("consumer",)
 WORKER: Final[tuple[Program, ...]] = ("worker",)
 RELAY: Final[tuple[Program, ...]] = ("relay",)
+SHADOW: Final[tuple[Program, ...]] = ("shadow",)
 DECIDING: Final[tuple[Program, ...]] = ("web", "consumer", "worker")
 LOOPING: Final[tuple[Program, ...]] = ("consumer", "worker", "relay")
 EVERY: Final[tuple[Program, ...]] = ("web", "consumer", "worker", "relay")
@@ -51,6 +52,10 @@ Name = Literal[
     "outbox_published_total",
     "outbox_records_without_event",
     "outbox_relay_leader",
+    "shadow_answer_seconds",
+    "shadow_comparisons_total",
+    "shadow_control_failures_total",
+    "shadow_pending",
     "waybill_build_info",
     "waybill_database_up",
     "waybill_spans_dropped_total",
@@ -124,7 +129,7 @@ METRICS: dict[Name, Metric] = {
     ),
     "http_refused_total": Metric(
         Counter,
-        WEB,
+        (*WEB, *SHADOW),
         "Requests that were answered before an endpoint was reached, to protect the others.",
         ("reason",),
     ),
@@ -156,7 +161,17 @@ METRICS: dict[Name, Metric] = {
     "outbox_relay_leader": Metric(
         Gauge, RELAY, "1 where this relay leads its database, 0 where it stands by.", ("service",)
     ),
-    "waybill_build_info": Metric(Gauge, EVERY, "1; the version stands in the label.", ("version",)),
+    "shadow_answer_seconds": Metric(
+        Histogram, SHADOW, "Time for a whole answer of the candidate and of the second control.", ("route", "side")
+    ),
+    "shadow_comparisons_total": Metric(
+        Counter, SHADOW, "Requests chosen to be compared, by what came of it.", ("route", "outcome")
+    ),
+    "shadow_control_failures_total": Metric(
+        Counter, SHADOW, "Requests that the control did not answer, or broke off answering.", ("reason",)
+    ),
+    "shadow_pending": Metric(Gauge, SHADOW, "Comparisons that are captured, wait or are in work."),
+    "waybill_build_info": Metric(Gauge, (*EVERY, *SHADOW), "1; the version stands in the label.", ("version",)),
     "waybill_database_up": Metric(
         Gauge, EVERY, "1 where the program's database answered when last asked, and takes writes.", ("service",)
     ),

@@ -16,7 +16,7 @@ from outbox_relay.operations import audit, decisions
 from outbox_relay.operations.decisions import Ghosts, Kind, Subject
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Topology, ask
-from outbox_relay.printable import printable
+from waybill.commands.printing import printable
 from waybill.contracts.topics import topics
 
 KNOWN: Final = "SELECT event_id FROM waybill_outbox WHERE event_id = ANY(%s)"

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from outbox_relay.cli import screen
-from outbox_relay.printable import printable
+from waybill.commands.printing import printable
 
 # A title set, a line that overwrites itself, a reversed reading, a second line, and half of a character.
 HOSTILE = "\x1b]0;owned\x07 \x9b2J \x7f \r\n \u2028 \x85 \u202eabc\u2066 \ufeff \x00 \ud800 \U000e0001 é 注文 🚚"
