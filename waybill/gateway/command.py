@@ -16,11 +16,20 @@ from waybill.gateway.site import Site
 
 _OK: Final = 0
 _REFUSED: Final = 1
+MOVING: Final = {
+    "status": "tell where each route leads, and what is under way",
+    "shift": "move requests of a route to a service, watch them, go back past a limit",
+    "rollback": "take back the last move of a route",
+}
 _EPILOG: Final = "exit codes: 0 done, 1 a document is refused or a file is stale (--check), 2 usage"
 
 
 def main(arguments: Sequence[str], *, program: str = "python -m waybill gateway") -> int:
     """Run one verb and return its exit code; raises SystemExit(2) on unknown arguments, as argparse does."""
+    if arguments[:1] and arguments[0] in MOVING:
+        from waybill.gateway.moving.verbs import main as moving
+
+        return moving(arguments)
     chosen = parser(program).parse_args(arguments)
     try:
         return int(chosen.verb(chosen))
@@ -46,6 +55,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     serve.add_argument("--site", type=Path, required=True, help="YAML: addresses, listeners, keys, certificates")
     serve.add_argument("--folder", type=Path, required=True, help="where generations are kept, and Envoy watches")
     serve.set_defaults(verb=_serve)
+    for name, does in MOVING.items():
+        verbs.add_parser(name, help=does, add_help=False)  # they have arguments and exit codes of their own
     return top
 
 
