@@ -130,6 +130,11 @@ bench-console: .venv/.synced ## Measure the console's pages with a million order
 .PHONY: bench-housekeeping
 bench-housekeeping: .venv/.synced ## Measure housekeeping of a log of 50,000,000 events in ranges (ARGS="--events 5000000", ARGS=--quick)
 	@exec $(RUN) benchmarks.housekeeping $(ARGS)
+
+.PHONY: bench-migrate
+bench-migrate: .venv/.synced ## Measure what the way out of a monolith costs it: capture, backfill (ARGS=--quick)
+	@exec $(RUN) benchmarks.migrate $(ARGS)
+
 .PHONY: bench-tracing
 bench-tracing: .venv/.synced ## Measure what traces cost an order, beside a stack without them (ARGS=--quick)
 	@exec $(RUN) benchmarks.tracing $(ARGS)

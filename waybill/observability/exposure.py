@@ -175,8 +175,8 @@ def questions(program: Program, service: Service) -> Sequence[Question]:
                 Question("worker_due_oldest_seconds", DUE_OLDEST, values),
                 Question("worker_attention_seconds", ATTENTION),
             ]
-        case "relay":
-            raise ValueError("a relay belongs to an outbox, not to a service")
+        case "relay" | "shadow":
+            raise ValueError(f"a {program} is no program of a service")
 
 
 def _open(table: Any) -> sql.Composed:

@@ -20,7 +20,7 @@ append is refused; the transaction is retried like one that could not be seriali
 The events of one transaction have one correlation id: that of the event that a handler acts on, or else a new one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from django.db import IntegrityError, connections, router, transaction
@@ -66,15 +66,21 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
     where = using or _database_of(aggregate)
     _refuse_other_aggregates(events, aggregate)
     refuse_without_transaction(where)
-    versions = _lock_and_read_versions(events, where)
     cause = telemetry.known() or _cause_of_transaction(where)
+    return append_caused([(event, cause) for event in events], where)
+
+
+def append_caused(caused: Sequence[tuple[Event, telemetry.Cause]], using: str) -> list[Appended]:
+    """Append events that have each its own cause; otherwise as `append`, and raises as it does."""
+    refuse_without_transaction(using)
+    versions = _lock_and_read_versions([event for event, _ in caused], using)
     appended: list[Appended] = []
-    for event in events:
+    for event, cause in caused:
         identity = (event.aggregate_type, event.aggregate_id)
         versions[identity] += 1
         appended.append(Appended(event, versions[identity], cause))
     try:
-        write(appended, where)
+        write(appended, using)
     except IntegrityError as error:
         if not is_taken_version(error):
             raise

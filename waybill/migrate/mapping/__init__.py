@@ -1,0 +1,1 @@
+"""The mapping file: which tables and columns become which fields of which event."""
