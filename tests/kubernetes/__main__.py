@@ -20,7 +20,9 @@ from tests.kubernetes.applying import Applied, define
 from tests.kubernetes.definitions import definitions
 from tests.support import toolchains
 from tests.support.kubernetes import network, programs, schemas
-from tests.support.kubernetes.rendering import rendered, whole
+from tests.support.kubernetes.rendering import FOLDER, rendered, rendered_folder, whole
+
+GATEWAY = FOLDER / "gateway"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for service in EVERY:
             done.apply(api, rendered(service, migration=True))
             done.apply(api, rendered(service))
+        done.apply(api, rendered_folder(GATEWAY))
         if chosen.write_schemas:
             schemas.FILE.write_text(schemas.in_text(published(api)))
         wrong = [*done.refused, *done.warnings]

@@ -36,8 +36,14 @@ class Applied:
                 continue
             self.applied += 1
             self.warnings += [f"{where}: {line}" for line in said]
-            if kept["metadata"]["resourceVersion"] != again["metadata"]["resourceVersion"]:
+            if meant(kept) != meant(again):
                 self.warnings.append(f"{where}: changes each time that it is applied")
+
+
+def meant(kept: Manifest) -> Manifest:
+    """Return what of a kept object is ours: Gateway API's kinds begin anew with a default status at each apply."""
+    metadata = {name: kept["metadata"].get(name) for name in ("labels", "annotations", "generation")}
+    return {name: one for name, one in kept.items() if name != "status"} | {"metadata": metadata}
 
 
 def define(api: Api, definition: dict[str, Any]) -> None:

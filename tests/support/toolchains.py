@@ -1,6 +1,7 @@
 """Toolchains that a machine may lack, and what is made with them: once, from lock files, in the cache."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -48,6 +49,24 @@ def go(source: Path, program: str, whom: str, also: Sequence[str] = ()) -> str:
     assert wanted is not None
     compiler = need("go", ["env", "GOVERSION"], tuple(map(int, wanted.groups())), whom)
     return str(made(source, [compiler, "build", "-o", program, "."], also, **GO) / program)
+
+
+def module(named: str, digest: str) -> Path:
+    """Return the folder of a Go module, as `name@version`; AssertionError where its go.sum's hash is another."""
+    compiler = found("go")
+    assert compiler is not None, "there is no Go here"
+    done = subprocess.run(
+        [compiler, "mod", "download", "-json", named],
+        env=os.environ | {"GOFLAGS": "-mod=mod"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MAKE_SECONDS,
+    )
+    assert done.returncode == 0, f"{named}: {done.stdout}{done.stderr}"
+    told = json.loads(done.stdout)
+    assert told["Sum"] == digest, f"{named} is {told['Sum']}"
+    return Path(told["Dir"])
 
 
 def made(
