@@ -17,12 +17,9 @@ from typing import Any
 
 from devstack.folder import CHECKOUT
 from devstack.harness.wait import wait_until
+from tests.support.gateway.running import running
 from tests.support.providers.process import free_port
-from waybill.gateway import generations
-from waybill.gateway.documents.document import parse
-from waybill.gateway.envoy import program
 from waybill.gateway.moving import verbs
-from waybill.gateway.site import Site
 
 DOCUMENTS = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -121,6 +118,7 @@ class Gateway:
 
     folder: Path
     port: int
+    admin: str
     services: dict[str, Service]
 
     def get(self, path: str = "/v1/rooms", method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -163,42 +161,16 @@ def ended(running: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], st
 
 
 @contextmanager
-def gateway(folder: Path) -> Iterator[Gateway]:
+def gateway(home: Path) -> Iterator[Gateway]:
     """Run one with its services; Envoy goes when the block ends."""
     with ExitStack() as stack:
         services = {name: stack.enter_context(service(name)) for name in ("monolith", "rooms")}
-        port, admin = free_port(), free_port()
         addresses = {f"hotel/{name}": one.address for name, one in services.items()}
         addresses |= {f"hotel/rooms-{number}": services["rooms"].address for number in range(NEW)}
         addresses["hotel/nowhere"] = f"127.0.0.1:{free_port()}"
-        site = Site(backends=addresses, listeners={"http": f"127.0.0.1:{port}"}, admin=f"127.0.0.1:{admin}")
-        generations.prepare(folder, site, parse({"documents.yaml": DOCUMENTS}))
-        log = stack.enter_context((folder.parent / "envoy.log").open("wb"))
-        command = [
-            str(program.program()),
-            "-c",
-            str(folder / "envoy.json"),
-            "--log-level",
-            "warn",
-            "--concurrency",
-            "1",
-        ]
-        running = subprocess.Popen([*command, "--use-dynamic-base-id"], stdout=log, stderr=log)
-        try:
-            made = Gateway(folder, port, services)
-
-            def answers() -> bool:
-                assert running.poll() is None, (folder.parent / "envoy.log").read_text()[-2000:]
-                try:
-                    return made.get()[0] == 200
-                except OSError:
-                    return False
-
-            wait_until(answers, deadline_seconds=30, what="Envoy answers")
-            yield made
-        finally:
-            running.terminate()
-            running.wait(20)
+        envoy = stack.enter_context(running(home, DOCUMENTS, addresses))
+        _, _, port = envoy.site.listeners["http"].rpartition(":")
+        yield Gateway(envoy.folder, int(port), envoy.site.admin, services)
 
 
 @dataclass
