@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 import tempfile
 import time
@@ -18,14 +17,13 @@ from devstack import demo, manifests, screen, stack, tokens
 from devstack.cache import aot, artifacts, template
 from devstack.errors import DevstackError, Interrupted
 from devstack.folder import CHECKOUT, Folder, read_json
+from devstack.interruption import interruptible
 from devstack.processes import supervisor
 from devstack.services import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import FrameType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TITLES = {
     **{service.name: f"{service.title}, API docs" if service.decides else service.title for service in EVERY.values()},
     "gateway": "Gateway: all services at one address",
@@ -91,20 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc(file=file)
         screen.complain(f"{type(error).__name__}: {error} (this should not happen; please report {file.name})")
         return 1
-
-
-def interruptible() -> None:
-    """Turn the first signal that asks us to stop into an exception; ignore those that follow while we stop."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for each in STOPPING:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    for number in STOPPING:
-        # Under nohup a closed terminal is none of our business.
-        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
-            signal.signal(number, stop)
 
 
 def start(folder: Folder, given: argparse.Namespace) -> stack.Started:

@@ -4,9 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
 
-ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from devstack.interruption import STOPPING, raise_again
 
 
 def end_tidily() -> None:
@@ -14,9 +13,10 @@ def end_tidily() -> None:
 
     SIGINT too: a shell's background job ignores it, and would hand that down. SIGHUP stays ignored where it is (nohup).
     """
-    for number in ENDING:
+    for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+    raise_again(KeyboardInterrupt)
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def undisturbed() -> Iterator[None]:
     def note(number: int, _: FrameType | None) -> None:
         told.append(number)
 
-    before = {number: signal.signal(number, note) for number in ENDING}
+    before = {number: signal.signal(number, note) for number in STOPPING}
     try:
         yield
     finally:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack import screen
-from devstack.__main__ import interruptible
 from devstack.errors import DevstackError, Interrupted
 from devstack.folder import CHECKOUT, Folder
+from devstack.interruption import interruptible
 from devstack.processes import supervisor
 from devstack.release import sources
 from devstack.release.programs import Patience, Programs
