@@ -4,4 +4,4 @@ from shop.settings.monolith import *  # noqa: F403 - the usual layers of Django 
 from shop.settings.monolith import BASE_DIR, INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_outbox_pattern", "waybill.outbox", "waybill.migrate"]
-WAYBILL = {"SERVICE": "shop", "EVENTS": "shop.events", "SCHEMAS": BASE_DIR / "schemas"}
+WAYBILL = {"SERVICE": "shop", "EVENTS": "shop.settings.events", "SCHEMAS": BASE_DIR / "schemas"}
