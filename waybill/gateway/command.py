@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], *, program: str = "python -m waybill gateway"
     chosen = parser(program).parse_args(arguments)
     try:
         return int(chosen.verb(chosen))
-    except Refused as error:
+    except (Refused, OSError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return _REFUSED
 
@@ -49,7 +49,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     make.add_argument("--at", type=Path, metavar="FOLDER", help="where Envoy will find it (default: there)")
     make.add_argument("--check", action="store_true", help="exit 1 where what stands in FOLDER is something else")
     make.add_argument("--validate", action="store_true", help="have Envoy read it too")
-    make.set_defaults(verb=_compile)
+    make.set_defaults(verb=_compile, usage=make.error)
     serve = verbs.add_parser("serve", help="run Envoy on the documents; goes on with the last generation of FOLDER")
     serve.add_argument("documents", type=Path, help="the folder with the *.yaml files")
     serve.add_argument("--site", type=Path, required=True, help="YAML: addresses, listeners, keys, certificates")
@@ -61,6 +61,8 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def _compile(chosen: argparse.Namespace) -> int:
+    if chosen.check and not chosen.to:
+        chosen.usage("--check compares with what stands in --to FOLDER")
     folder = chosen.at or (chosen.to or Path()).absolute()
     made = compiled(read(chosen.documents), Site.load(chosen.site), folder)
     if chosen.validate:

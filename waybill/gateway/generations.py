@@ -55,20 +55,24 @@ def prepare(folder: Path, site: Site, given: Iterable[Document]) -> Generation:
     folder.mkdir(parents=True, exist_ok=True)
     source = texts.dump(given := tuple(given))
     kept = folder / SOURCE
-    is_kept = kept.exists() and kept.read_text() == source and (folder / CURRENT).exists()
-    every = read(folder) if is_kept else given
-    bootstrap = compiled(every, site, folder).bootstrap()  # refused before anything is written
-    site.save(folder / SITE)
-    (folder / BOOTSTRAP).write_text(bootstrap)
-    kept.write_text(source)
-    return publish(folder, every, by="start", reason="")
+    with documents_alone(folder):
+        is_kept = kept.exists() and kept.read_text() == source and (folder / CURRENT).exists()
+        every = read(folder) if is_kept else given
+        bootstrap = compiled(every, site, folder).bootstrap()  # refused before anything is written
+        site.save(folder / SITE)
+        (folder / BOOTSTRAP).write_text(bootstrap)
+        made = publish(folder, every, by="start", reason="")
+        kept.write_text(source)  # last: a start that is killed before it is made again
+        return made
 
 
 def publish(folder: Path, given: Iterable[Document], *, by: str, reason: str) -> Generation:
     """Make the documents the current generation. Envoy follows within milliseconds; see `applied`.
 
+    Whoever has read what these replace does both in `documents_alone`.
+
     Raises:
-        Refused: the documents are not supported; the current generation stays.
+        Refused: the documents are not supported, or the folder is no gateway's; the current generation stays.
 
     """
     with _locked(folder):
@@ -92,6 +96,8 @@ def rollback(folder: Path, *, to: int | None = None) -> Generation:
     """
     with _locked(folder):
         number = to or current(folder).replaced
+        if not number:
+            raise Refused(f"{folder}: generation {current(folder).number} is the first: there is none to go back to")
         if number not in numbers(folder):
             raise Refused(f"{folder}: there is no generation {number} to go back to")
         _point(folder, number)
@@ -151,7 +157,17 @@ def _forget(folder: Path, number: int, former: int) -> None:
 
 
 @contextmanager
+def documents_alone(folder: Path) -> Generator[None]:
+    """Be the only one that reads the documents and replaces them; waits for another one, which takes milliseconds."""
+    with (folder / ".moves").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def _locked(folder: Path) -> Generator[None]:
+    if not (folder / SITE).is_file():
+        raise Refused(f"{folder} is no gateway's folder: it has no {SITE}")
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Final
 
 import yaml
 
 from waybill.gateway.documents.document import Refused
+
+LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +40,18 @@ class Site:
     def load(cls, file: Path) -> Site:
         """Return what a file says, in YAML or JSON; raises Refused where the file says something else."""
         try:
-            return cls(**yaml.safe_load(file.read_text()))
-        except (OSError, yaml.YAMLError, TypeError) as error:
+            said = yaml.safe_load(file.read_text())
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
             raise Refused(f"{file}: {error}") from error
+        names = [one.name for one in fields(cls)]
+        if not isinstance(said, dict) or not {"backends", "listeners"} <= said.keys() <= set(names):
+            raise Refused(f"{file}: it must have backends and listeners, and may have {', '.join(names[2:])}")
+        for name, one in said.items():
+            parts = [one] if name == "admin" else [*one, *one.values()] if isinstance(one, dict) else [None]
+            if not all(isinstance(part, str) for part in parts):
+                shape = "host:port" if name == "admin" else "a mapping of texts to texts"
+                raise Refused(f"{file}: {name} must be {shape}")
+        return cls(**said)
 
     def addresses(self, backend: str) -> tuple[tuple[str, int], ...]:
         """Return a backend's addresses; raises Refused where it is unknown here."""
@@ -52,6 +64,6 @@ class Site:
 def split(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`; raises Refused where it is none."""
     host, _, port = address.strip().rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > LAST_PORT:
         raise Refused(f"{address!r} is no address: host:port is")
     return host.strip("[]"), int(port)

@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
     if argv:
         tell = teller("shadow")
         tell("there is `python -m waybill shadow`, which takes settings only (WAYBILL_SHADOW_…), and `shadow report`")
-        return USAGE
+        return DONE if argv[0] in {"-h", "--help"} else USAGE
     from waybill.shadow.program import main as program
 
     program()

@@ -148,14 +148,6 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-@contextmanager
-def documents_alone(folder: Path) -> Generator[None]:
-    """Be the only move that reads and replaces the documents; waits for another one, which takes milliseconds."""
-    with (folder / ".moves").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def now() -> str:
     """Return the time as it is recorded."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -63,7 +63,7 @@ def shift(folder: Path, move: Move, who: Who, watch: Watch, interrupted: Callabl
     site = Site.load(folder / generations.SITE)
     moves.route_of(generations.read(folder), move.route)
     with record.alone(folder, move.route, who.by):
-        with record.documents_alone(folder):
+        with generations.documents_alone(folder):
             documents = generations.read(folder)
             ready = moves.prepared(documents, move, site.backends)
             after = moves.moved(ready, move)
@@ -158,7 +158,7 @@ def _put(folder: Path, route: Document, who: Who) -> Result:
     """Make this the route; by renaming where the generation before has just that and nothing else was moved since."""
     site = Site.load(folder / generations.SITE)
     begun = time.monotonic()
-    with record.documents_alone(folder):
+    with generations.documents_alone(folder):
         wanted = moves.replaced(generations.read(folder), route)
         former = generations.current(folder).replaced
         if former in generations.numbers(folder) and generations.read(folder, former) == wanted:

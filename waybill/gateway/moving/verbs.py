@@ -97,6 +97,9 @@ def _shift(given: Given) -> int:
 
 
 def _rollback(given: Given) -> int:
+    route, _, rule = given.route.partition("/")
+    if rule:
+        raise NotPossible(f"the last move of a route is taken back, whichever rule it moved: rollback {route}")
     _put(given, shifting.rollback(given.folder, given.route, Who(given.by, given.reason)))
     return DONE
 

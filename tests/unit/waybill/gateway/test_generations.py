@@ -78,3 +78,28 @@ def test_old_generations_are_forgotten_but_not_the_one_to_go_back_to(folder, mon
         if each == 0:
             assert generations.current(folder).replaced == 4
     assert generations.current(folder).replaced in generations.numbers(folder)
+
+
+def test_a_start_that_is_killed_before_its_generation_is_there_is_made_again(folder, monkeypatch):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generations, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            generations.prepare(folder, SITE, documents(9))
+    assert weight(folder) == 0
+    generations.prepare(folder, SITE, documents(9))
+    assert weight(folder) == 9
+
+
+def test_nothing_is_published_or_taken_back_where_there_is_nothing_to(folder, tmp_path):
+    with pytest.raises(Refused, match="generation 1 is the first: there is none to go back to"):
+        generations.rollback(folder)
+    with pytest.raises(Refused, match="there is no generation 7 to go back to"):
+        generations.rollback(folder, to=7)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    with pytest.raises(Refused, match="is no gateway's folder"):
+        generations.publish(foreign, documents(1), by="ann", reason="")
+    assert not list(foreign.iterdir())
