@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import yaml
 
@@ -40,18 +40,19 @@ class Site:
     def load(cls, file: Path) -> Site:
         """Return what a file says, in YAML or JSON; raises Refused where the file says something else."""
         try:
-            said = yaml.safe_load(file.read_text())
+            said: Any = yaml.safe_load(file.read_text())
         except (OSError, UnicodeError, yaml.YAMLError) as error:
             raise Refused(f"{file}: {error}") from error
         names = [one.name for one in fields(cls)]
-        if not isinstance(said, dict) or not {"backends", "listeners"} <= said.keys() <= set(names):
+        given = cast("dict[str, Any]", said if isinstance(said, dict) else {})
+        if not {"backends", "listeners"} <= given.keys() <= set(names):
             raise Refused(f"{file}: it must have backends and listeners, and may have {', '.join(names[2:])}")
-        for name, one in said.items():
-            parts = [one] if name == "admin" else [*one, *one.values()] if isinstance(one, dict) else [None]
-            if not all(isinstance(part, str) for part in parts):
-                shape = "host:port" if name == "admin" else "a mapping of texts to texts"
-                raise Refused(f"{file}: {name} must be {shape}")
-        return cls(**said)
+        for name, one in given.items():
+            if name == "admin" and not isinstance(one, str):
+                raise Refused(f"{file}: admin must be host:port")
+            if name != "admin" and not _is_texts(one):
+                raise Refused(f"{file}: {name} must be a mapping of texts to texts")
+        return cls(**given)
 
     def addresses(self, backend: str) -> tuple[tuple[str, int], ...]:
         """Return a backend's addresses; raises Refused where it is unknown here."""
@@ -59,6 +60,11 @@ class Site:
             known = ", ".join(sorted(self.backends)) or "none"
             raise Refused(f"the backend {backend!r} has no address here; known are {known}")
         return tuple(split(one) for one in self.backends[backend].split(","))
+
+
+def _is_texts(said: object) -> bool:
+    pairs = cast("dict[object, object]", said).items() if isinstance(said, dict) else [(None, None)]
+    return all(isinstance(part, str) for pair in pairs for part in pair)
 
 
 def split(address: str) -> tuple[str, int]:

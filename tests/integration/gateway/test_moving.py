@@ -136,7 +136,7 @@ def test_what_is_refused_changes_nothing_and_the_first_generation_has_none_befor
             wrong = weighted(0, 1).replace("name: new", "name: newer")
             with pytest.raises(Refused, match="the backend 'newer' has no address here"):
                 generations.publish(gateway.folder, parse({"a.yaml": wrong}), by="test", reason="")
-            with pytest.raises(Refused, match="there is no generation 0"):
+            with pytest.raises(Refused, match="generation 1 is the first"):
                 generations.rollback(gateway.folder)
             assert generations.current(gateway.folder).number == 1
             assert generations.numbers(gateway.folder) == [1]
