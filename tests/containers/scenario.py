@@ -89,6 +89,9 @@ def place(client: httpx.Client) -> str:
 
 def at_rest(client: httpx.Client, order_id: str) -> str:
     """Wait until nothing more happens to an order; returns its status."""
+    # The gateway looks up each route's backend by itself, and again after 1 to 3 s where that was not there yet.
+    path = f"/v1/orders/{order_id}"
+    wait_until(lambda: client.get(path).status_code not in BUSY, deadline_seconds=AGAIN_SECONDS, what=f"{path} reached")
     order = order_at_rest(client, order_id)
     say(f"order {order['id']}: {order['status']}")
     return order["status"]
