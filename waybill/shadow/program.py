@@ -4,17 +4,16 @@ import logging
 import socket
 from importlib.metadata import version
 from threading import Event, Thread
-from types import FrameType
 from typing import Final
 
 import structlog
-import uvicorn
 
 from waybill.observability import health, metrics
 from waybill.observability.health import cannot_listen
 from waybill.observability.output import json_lines
 from waybill.observability.telemetry import configure_logging
-from waybill.rest.serving.connections import IDLE_SECONDS, Connection, most_connections
+from waybill.rest.serving.connections import Connection, most_connections
+from waybill.rest.serving.draining import BACKLOG, DrainingServer
 from waybill.rest.serving.refusals import REASONS
 from waybill.runtime import addresses
 from waybill.runtime.settings import read
@@ -25,8 +24,6 @@ from waybill.shadow.settings import ShadowSettings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-BACKLOG: Final = 2_048
-DRAIN_SECONDS: Final = 10
 WRITE_SECONDS: Final = 1.0
 PROGRAM: Final = "shadow"
 
@@ -104,15 +101,6 @@ class _Connection(Connection):
     is_busy = staticmethod(lambda: False)
 
 
-class _Server(uvicorn.Server):
-    """Ends as a program does that was told to: with exit code 0, where uvicorn sends itself the signal again."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        _Connection.draining = True
-        self._captured_signals.clear()
-
-
 def _listening(host: str, port: int) -> socket.socket:
     """Return the listening socket. Raises SystemExit where the address is taken."""
     try:
@@ -125,23 +113,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _serve(proxy: Proxy, listener: socket.socket) -> None:
     """Answer until told to stop; to be called by the main thread."""
     Connection.most = most_connections()
-    config = uvicorn.Config(
-        proxy,
-        http=_Connection,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        loop="uvloop",
-        backlog=BACKLOG,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        server_header=False,  # the control's own answers the client
-        date_header=False,
-        proxy_headers=False,
-    )
     # An answer that the control broke off has a line of ours.
     logging.getLogger("uvicorn.error").addFilter(lambda one: "without completing" not in one.getMessage())
-    _Server(config).run([listener])
+    # Without a date of ours: the control's own answers the client.
+    DrainingServer(proxy, _Connection, lambda: None, date=False).run([listener])
