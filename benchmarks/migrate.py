@@ -199,14 +199,14 @@ def _writers(url: str, seconds: float, limits: Sequence[str]) -> dict[str, float
 
     writer = threading.Thread(target=write)
     writer.start()
-    time.sleep(seconds)
+    time.sleep(seconds)  # writers alone: what the rest is compared with
     programs = [_migrate("run"), _migrate("backfill", "--outbox", str(10**9), *limits)]
     while _told(url) == 0:
-        time.sleep(0.05)
+        time.sleep(0.05)  # a look costs the database CPU, and nothing is measured yet
     during.set()
     began = time.monotonic()
     while time.monotonic() - began < seconds and programs[1].poll() is None:
-        time.sleep(0.05)
+        time.sleep(0.05)  # the writers are measured, not this
     ended.set()
     writer.join()
     for program in programs:

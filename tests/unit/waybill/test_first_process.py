@@ -7,6 +7,8 @@ import sys
 import psutil
 import pytest
 
+from devstack.folder import CHECKOUT
+
 STARTING = "import time; print('starting', flush=True); time.sleep(60)"
 HANDLED = f"from waybill.runtime.signals import end_while_starting; end_while_starting(); {STARTING}"
 
@@ -62,3 +64,9 @@ def test_elsewhere_a_signal_ends_a_program_as_ever():
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == -15
+
+
+@pytest.mark.parametrize("package", ["waybill", "outbox_relay"])
+def test_a_program_hears_the_signal_before_its_imports_take_long(package):
+    main = (CHECKOUT / package / "__main__.py").read_text()
+    assert main.index("end_while_starting()\n") < main.index(".program")
