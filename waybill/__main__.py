@@ -13,7 +13,7 @@ if __name__ == "__main__":
         case ["gateway", *arguments]:
             from waybill.gateway.command import main
         case ["migrate", *arguments]:
-            from waybill.migrate.command import main
+            from waybill.migrate.command.entry import main
         case ["outbox-sql", *arguments]:
             from waybill.outbox.printing import main
         case ["shadow", *arguments]:
