@@ -20,7 +20,7 @@ class Verbs:
         """Add a verb, and return its parser for arguments of its own."""
         made: argparse.ArgumentParser = self._verbs.add_parser(name, help=text, description=text, epilog=EXITS)
         made.set_defaults(run=run)
-        made.add_argument("--mapping", default="migrate.toml", help="the mapping file (default: %(default)s)")
+        made.add_argument("--mapping", help="the mapping file (default: WAYBILL['MAPPING'], or migrate.toml)")
         made.add_argument("--aggregate", action="append", default=[], metavar="NAME", help="only this; repeatable")
         made.add_argument("--json", action="store_true", help="print JSON lines")
         return made

@@ -7,22 +7,26 @@ from typing import Any, Final
 DONE, FOUND, USAGE, DEPENDENCY_DOWN, INTERRUPTED = 0, 1, 2, 4, 130
 EXITS: Final = "exit codes: 0 done, 1 something found or held, 2 usage, 4 dependency down, 130 interrupted"
 
+DEFAULT: Final = "migrate.toml"
+
 
 class Project:
     """What the verbs need: the mapping, the database, what was asked for."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         """Read the mapping file. Raises MappingError."""
+        from django.conf import settings
         from django.db import router
 
         from waybill.migrate.mapping import document
         from waybill.outbox.models import OutboxEvent
 
         self.given, self.using = given, router.db_for_write(OutboxEvent)
-        self.mapped = document.load(Path(given.mapping))
+        self.path = Path(given.mapping or getattr(settings, "WAYBILL", {}).get("MAPPING", DEFAULT))
+        self.mapped = document.load(self.path)
         unknown = sorted(set(given.aggregate) - self.mapped.aggregates.keys())
         if unknown:
-            raise document.MappingError(f"{given.mapping}: there is no [aggregates.{unknown[0]}]")
+            raise document.MappingError(f"{self.path}: there is no [aggregates.{unknown[0]}]")
         self.chosen = [self.mapped.aggregates[name] for name in given.aggregate or self.mapped.aggregates]
 
     def built(self, aggregate: Any) -> Any:
