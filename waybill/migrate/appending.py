@@ -41,12 +41,14 @@ TRUNCATED: Final = """
 INSERT INTO waybill_capture (source, key) SELECT source, key FROM waybill_capture_state
 WHERE source = ANY(%s) AND digest IS NOT NULL
 """
-KNOWN: Final = "SELECT key, digest FROM waybill_capture_state WHERE source = %s AND key = ANY(%s)"
+KNOWN: Final = "SELECT key, digest, version FROM waybill_capture_state WHERE source = %s AND key = ANY(%s)"
 REMEMBER: Final = """
-INSERT INTO waybill_capture_state AS known (source, key, aggregate_id, digest)
-SELECT %s, key, aggregate_id, digest FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS new (key, aggregate_id, digest)
+INSERT INTO waybill_capture_state AS known (source, key, aggregate_id, digest, version)
+SELECT %s, key, aggregate_id, digest, version
+FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[]) AS new (key, aggregate_id, digest, version)
 ON CONFLICT (source, key) DO UPDATE
-SET aggregate_id = excluded.aggregate_id, digest = excluded.digest, appended_at = clock_timestamp()
+SET aggregate_id = excluded.aggregate_id, digest = excluded.digest, version = excluded.version,
+    appended_at = clock_timestamp()
 """
 RELEASE: Final = "DELETE FROM waybill_capture_held WHERE source = %s AND key = ANY(%s)"
 HOLD: Final = """
@@ -77,11 +79,23 @@ class Done:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+class _Known(NamedTuple):
+    digest: bytes | None = None
+    version: int = 0
+
+
 class _Change(NamedTuple):
     key: str
     aggregate_id: str
     digest: bytes | None
-    event: Event | None
+    """None: it is told to be deleted."""
+    event: Event
+    after: int
+    """The last version that is known here, of an event that was appended or applied."""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.event.aggregate_type, self.event.aggregate_id
 
 
 @dataclass
@@ -109,15 +123,21 @@ def drain_once(mapped: Mapping[str, Built], using: str, *, batch: int = BATCH) -
         _lock(cursor, keys)
         for source, wanted in keys.items():
             found = _look(cursor, mapped[source], wanted)
-            events = [change.event for change in found.changes if change.event is not None]
-            if events:
-                append_caused([(event, Cause(correlation_id=new_id())) for event in events], using)
-            _note(cursor, source, wanted, found)
+            _note(cursor, source, wanted, found, _append(found.changes, using))
             done.appended += sum(change.digest is not None for change in found.changes)
             done.deleted += sum(change.digest is None for change in found.changes)
             done.unchanged += found.unchanged
             done.held += len(found.refused)
     return done
+
+
+def _append(changes: Sequence[_Change], using: str) -> list[int]:
+    """Append the events; returns their versions."""
+    if not changes:
+        return []
+    caused = [(change.event, Cause(correlation_id=new_id())) for change in changes]
+    appended = append_caused(caused, using, after={change.identity: change.after for change in changes})
+    return [one.version for one in appended]
 
 
 def _distinct(cursor: Any, taken: Iterable[tuple[str, str | None]]) -> dict[str, list[str]]:
@@ -144,10 +164,10 @@ def _look(cursor: Any, built: Built, keys: Sequence[str]) -> _Found:
     found = _Found()
     rows = reading.of_keys(cursor, built, keys)
     cursor.execute(KNOWN, [built.aggregate.name, list(keys)])
-    known = {key: None if digest is None else bytes(digest) for key, digest in cursor.fetchall()}
+    known = {key: _Known(digest and bytes(digest), version or 0) for key, digest, version in cursor.fetchall()}
     for key in keys:
         try:
-            change = _change(built, key, rows.get(key), known)
+            change = _change(built, key, rows.get(key), known.get(key, _Known()))
         except (RowRefused, UnwritableEvent) as error:
             found.refused[key] = str(error)
             continue
@@ -158,15 +178,15 @@ def _look(cursor: Any, built: Built, keys: Sequence[str]) -> _Found:
     return found
 
 
-def _change(built: Built, key: str, row: reading.Row | None, known: Mapping[str, bytes | None]) -> _Change | None:
+def _change(built: Built, key: str, row: reading.Row | None, known: _Known) -> _Change | None:
     """Return what is to be appended; None where the state is that of the last event. Raises RowRefused."""
     event = built.state(row) if row is not None else None
     if event is None:
-        if known.get(key) is None:  # never told of, or told to be deleted
+        if known.digest is None:  # never told of, or told to be deleted
             return None
-        return _Change(key, built.aggregate_id(key), None, _fitting(built.deletion(key))[0])
+        return _Change(key, built.aggregate_id(key), None, _fitting(built.deletion(key))[0], known.version)
     event, digest = _fitting(event)
-    return None if known.get(key) == digest else _Change(key, event.aggregate_id, digest, event)
+    return None if known.digest == digest else _Change(key, event.aggregate_id, digest, event, known.version)
 
 
 def _fitting(event: Event) -> tuple[Event, bytes]:
@@ -175,16 +195,19 @@ def _fitting(event: Event) -> tuple[Event, bytes]:
     limit = next((topic.max_message_bytes for topic in topics() if topic.name == event.topic), None)
     if limit is not None and len(payload) + HEADER_BYTES > limit:
         raise RowRefused(f"its event takes {len(payload)} bytes; {event.topic} takes {limit}")
-    return event, hashlib.sha256(event.event_type.encode() + payload).digest()
+    return event, digest_of(event, payload)
 
 
-def _note(cursor: Any, source: str, keys: Sequence[str], found: _Found) -> None:
+def digest_of(event: Event, payload: bytes) -> bytes:
+    """Return what tells whether a row still is as its last event says; `payload` is that event's."""
+    return hashlib.sha256(event.event_type.encode() + payload).digest()
+
+
+def _note(cursor: Any, source: str, keys: Sequence[str], found: _Found, versions: Sequence[int]) -> None:
     changes = found.changes
     if changes:
-        cursor.execute(
-            REMEMBER,
-            [source, [c.key for c in changes], [c.aggregate_id for c in changes], [c.digest for c in changes]],
-        )
+        columns = [[c.key for c in changes], [c.aggregate_id for c in changes], [c.digest for c in changes]]
+        cursor.execute(REMEMBER, [source, *columns, list(versions)])
     cursor.execute(RELEASE, [source, [key for key in keys if key not in found.refused]])
     if found.refused:
         cursor.execute(HOLD, [source, list(found.refused), list(found.refused.values())])

@@ -4,6 +4,9 @@ They are statement triggers with transition tables: one INSERT a statement, what
 pays once and a hundred child rows of one aggregate are one key. They see the ORM, raw SQL, COPY, MERGE, cascades and
 TRUNCATE alike, and fire in sessions of `session_replication_role = replica` too, as bulk loads use them.
 
+What is applied of the other side's events is not told back: the transaction says whose rows it writes in the setting
+`waybill.applied_source`. Another kind of aggregate that has the same rows is told of them all the same.
+
 A TRUNCATE has no rows to tell of, and its snapshot may be older than the rows that it removes. So it queues one row
 without a key, and the program that takes it looks at every key that it knows.
 
@@ -36,6 +39,9 @@ WHEN: Final = {
 # A child row may have no parent, and then nothing is told of it.
 BODY: Final = """
 BEGIN
+    IF current_setting('waybill.applied_source', true) = {source} THEN
+        RETURN NULL;
+    END IF;
     IF TG_LEVEL = 'ROW' THEN
         INSERT INTO {queue} (source, key) SELECT {source}, OLD.{key}::text WHERE OLD.{key} IS NOT NULL;
     ELSIF TG_OP = 'TRUNCATE' THEN

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections, transaction
 from waybill.contracts import codec
 from waybill.contracts.codec import UnwritableEvent
 from waybill.migrate import reading, tables
+from waybill.migrate.applying import receiving
 from waybill.migrate.mapping.building import Builder, Built, Finding
 from waybill.migrate.mapping.conversions import RowRefused
 from waybill.migrate.mapping.document import Aggregate, Source
@@ -53,6 +54,7 @@ def plan(aggregate: Aggregate, namespace: UUID, using: str, told: Callable[[int,
         made.findings.extend(_constraints(builder, cursor))
         if built is None:
             return made
+        made.findings.extend(receiving.findings(builder, built, cursor))
         rows, refused = _rows(cursor, built, builder, told)
         return Plan(aggregate.name, rows, made.findings + refused, made.notes)
 

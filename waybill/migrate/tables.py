@@ -9,7 +9,7 @@ from psycopg import sql
 COLUMNS: Final = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL),
        NOT (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull)), t.typtype = 'd', format_type(t.typbasetype, NULL),
-       t.typtype = 'e'
+       t.typtype = 'e', format_type(a.atttypid, -1), a.atthasdef OR a.attidentity <> '', a.attgenerated <> ''
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
@@ -50,6 +50,12 @@ class Column:
     type: str
     kind: str
     nullable: bool
+    cast: str = ""
+    """The type without its length: a cast to it cuts nothing off."""
+    has_default: bool = False
+    """Also where it is an identity."""
+    is_generated: bool = False
+    """Computed of other columns, and never written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,11 @@ def identifier(name: str) -> str:
     return sql.Identifier(*name.split(".")).as_string()
 
 
+def literal(value: str) -> str:
+    """Return a text, quoted."""
+    return sql.Literal(value).as_string()
+
+
 def _column(  # noqa: PLR0913, PLR0917 - a row of the catalogue
     name: str,
     full: str,
@@ -118,6 +129,10 @@ def _column(  # noqa: PLR0913, PLR0917 - a row of the catalogue
     is_domain: bool,
     base: str,
     is_enum: bool,
+    cast: str,
+    has_default: bool,
+    is_generated: bool,
 ) -> Column:
     plain = base if is_domain else kind
-    return Column(name, full, "text" if is_enum else _KINDS.get(plain, plain), nullable)
+    shown = "text" if is_enum else _KINDS.get(plain, plain)
+    return Column(name, full, shown, nullable, cast, has_default and not is_generated, is_generated)

@@ -20,7 +20,7 @@ append is refused; the transaction is retried like one that could not be seriali
 The events of one transaction have one correlation id: that of the event that a handler acts on, or else a new one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import IntegrityError, connections, router, transaction
@@ -70,10 +70,17 @@ def append(*events: Event, aggregate: Model | None = None, using: str | None = N
     return append_caused([(event, cause) for event in events], where)
 
 
-def append_caused(caused: Sequence[tuple[Event, telemetry.Cause]], using: str) -> list[Appended]:
-    """Append events that have each its own cause; otherwise as `append`, and raises as it does."""
+def append_caused(
+    caused: Sequence[tuple[Event, telemetry.Cause]], using: str, *, after: Mapping[Aggregate, int] | None = None
+) -> list[Appended]:
+    """Append events that have each its own cause; otherwise as `append`, and raises as it does.
+
+    `after`: the last version of an aggregate that another outbox had before; this one goes on behind it.
+    """
     refuse_without_transaction(using)
     versions = _lock_and_read_versions([event for event, _ in caused], using)
+    for identity, version in (after or {}).items():
+        versions[identity] = max(versions[identity], version)
     appended: list[Appended] = []
     for event, cause in caused:
         identity = (event.aggregate_type, event.aggregate_id)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
+from tests.support import applying
+from tests.support.applying import Made, Side
 from tests.support.databases import in_use
 from tests.support.moving import Bookings, Monolith, monolith
 from tests.support.postgres import postgres_server
@@ -33,3 +35,19 @@ def bookings(shop: Monolith, tmp_path) -> Iterator[Bookings]:
     with in_use(shop.url):
         yield Bookings.made(shop, tmp_path)
         connection.close()
+
+
+@pytest.fixture
+def two(shop: Monolith, migrated: Monolith, tmp_path) -> Iterator[Made]:
+    """Two databases with the same tables: the first tells of its rows, the second applies them."""
+    name = f"moving_{uuid.uuid4().hex[:8]}"
+    migrated.server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated.name}")
+    with migrated.another(name) as other:
+
+        def made(text: str = applying.MAPPING) -> tuple[Side, Side]:
+            here, there = Side.made(shop, "here", tmp_path, text), Side.made(other, "there", tmp_path, text)
+            here.capture()
+            there.receives()
+            return here, there
+
+        yield made

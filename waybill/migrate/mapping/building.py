@@ -51,6 +51,11 @@ class Built:
 
     def state(self, row: Sequence[Any]) -> Event | None:
         """Return the event of a row as `columns` read it; None where it counts as deleted. Raises RowRefused."""
+        datum = self.datum(row)
+        return None if datum is None else self.event.from_avro(datum)
+
+    def datum(self, row: Sequence[Any]) -> dict[str, Any] | None:
+        """Return the fields of a row as `columns` read it; None where it counts as deleted. Raises RowRefused."""
         if row[1] == "t":
             return None
         datum = {name: convert(text) for (name, convert), text in zip(self.conversions, row[2:], strict=False)}
@@ -58,7 +63,7 @@ class Built:
             datum[name] = [
                 {field: convert(text) for (field, convert), text in zip(fields, line, strict=True)} for line in lines
             ]
-        return self.event.from_avro(datum)
+        return datum
 
     def deletion(self, key: str) -> Event:
         """Return the event of a row that is gone. Raises RowRefused where the mapping has none."""
@@ -121,7 +126,7 @@ class Builder:
         if event is None:
             self._find(self.aggregate.table, "", f"there is no event {name}")
             return None, None
-        return event, read_record(_contract(name))
+        return event, record_of(name)
 
     def _row(self, table: Table, record: Record | None) -> list[tuple[str, Conversion]]:
         return self._converted(table, self.aggregate.sources, record, set(self.aggregate.children))
@@ -250,6 +255,11 @@ def _text_of(row: str, source: Source | None) -> str:
 
 def _contract(event_type: str) -> Mapping[str, Any]:
     return contracts.by_event(contracts.load())[event_type][-1].schema
+
+
+def record_of(event_type: str) -> Record:
+    """Return the current schema of an event as a tree."""
+    return read_record(_contract(event_type))
 
 
 def build(aggregate: Aggregate, namespace: UUID, cursor: Any) -> Built:

@@ -28,26 +28,30 @@ table = "bookings"
 key = "booking_id"
 where = "provenance = 'snapshot'"      # of all rows there, those that came this way
 columns = { state = "state", total = "total" }   # column there ← field of the event
+
+[aggregates.booking.apply]             # this side takes in the events of the other one while that owns the rows
+defaults = { remark = "" }             # of a new row, for columns that no field fills
+
+A key that is the same on both sides is told as it is: `id = { column = "id", shared = true }`. `sides` has what
+`service` says where both sides have the same keys.
 """
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-NOTHING: Final = object()
-"""Apart from None, which TOML cannot say anyway."""
+from waybill.migrate.mapping import sides
+from waybill.migrate.mapping.sides import Applied, Service
+from waybill.migrate.mapping.toml_table import NOTHING, MappingError, TomlTable
+
 _SOURCE: Final = frozenset(
-    {"column", "value", "map", "minor_units", "zone", "ambiguous", "nonexistent", "default", "id_of"}
+    {"column", "value", "map", "minor_units", "zone", "ambiguous", "nonexistent", "default", "id_of", "shared"}
 )
-_CONVERSIONS: Final = ("map", "minor_units", "zone", "id_of")
-
-
-class MappingError(ValueError):
-    """The mapping file cannot be used; the message names the place and the remedy."""
+_CONVERSIONS: Final = ("map", "minor_units", "zone", "id_of", "shared")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +74,8 @@ class Source:
     """Instead of NULL."""
     id_of: str | None = None
     """The value is a key of this table and becomes its UUID."""
+    shared: bool = False
+    """The value is a key that is the same on both sides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,17 +98,6 @@ class Deleted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """Where the aggregates must have arrived."""
-
-    url: str
-    table: str
-    key: str
-    columns: Mapping[str, str]
-    where: str = "true"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Aggregate:
     """One kind of aggregate: its tables, its events."""
 
@@ -115,6 +110,8 @@ class Aggregate:
     ignore: frozenset[str] = frozenset()
     deleted: Deleted | None = None
     service: Service | None = None
+    apply: Applied | None = None
+    """Where this side takes in the events of the other one while that owns the rows."""
 
     @property
     def children(self) -> dict[str, Children]:
@@ -141,7 +138,7 @@ def load(path: Path) -> Mapped:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MappingError(f"{path}: {error}") from None
-    table = _Table(given, str(path))
+    table = TomlTable(given, str(path))
     try:
         namespace = UUID(table.text("namespace"))
     except ValueError:
@@ -153,44 +150,7 @@ def load(path: Path) -> Mapped:
     return Mapped(namespace=namespace, aggregates=aggregates)
 
 
-class _Table:
-    """A table of the file, of which every entry must be taken."""
-
-    def __init__(self, given: object, where: str) -> None:
-        if not isinstance(given, dict):
-            raise MappingError(f"{where} is {given!r}; write a table")
-        self.left, self.where = dict(cast("dict[str, Any]", given)), where
-
-    def take(self, name: str, kind: type, default: object = NOTHING) -> Any:
-        if name not in self.left and default is not NOTHING:
-            return default
-        value = self.left.pop(name, None)
-        if type(value) is not kind:
-            raise MappingError(f"{self.where}: {name} = {value!r}; it is needed, as {kind.__name__}")
-        return value
-
-    def text(self, name: str) -> str:
-        return self.take(name, str)
-
-    def table(self, name: str) -> "_Table | None":
-        return _Table(self.left.pop(name), f"{self.where}.{name}") if name in self.left else None
-
-    def tables(self, name: str) -> "dict[str, _Table]":
-        given = self.take(name, dict, {})
-        return {key: _Table(one, f"{self.where} [{name}.{key}]") for key, one in given.items()}
-
-    def names(self, name: str) -> frozenset[str]:
-        given = self.take(name, list, [])
-        if not all(isinstance(one, str) for one in given):
-            raise MappingError(f"{self.where}: {name} = {given!r}; write names of columns")
-        return frozenset(given)
-
-    def end(self) -> None:
-        if self.left:
-            raise MappingError(f"{self.where}: nothing understands {', '.join(map(repr, self.left))}")
-
-
-def _aggregate(name: str, given: _Table) -> Aggregate:
+def _aggregate(name: str, given: TomlTable) -> Aggregate:
     made = Aggregate(
         name=name,
         table=given.text("table"),
@@ -200,7 +160,8 @@ def _aggregate(name: str, given: _Table) -> Aggregate:
         soft_delete=given.take("soft_delete", str, None),
         ignore=given.names("ignore"),
         deleted=_deleted(given.table("deleted")),
-        service=_service(given.table("service")),
+        service=sides.service(given.table("service")),
+        apply=sides.applied(given.table("apply")),
     )
     given.end()
     if made.deleted:
@@ -208,7 +169,7 @@ def _aggregate(name: str, given: _Table) -> Aggregate:
     return made
 
 
-def _fields(given: _Table, *, children: bool) -> dict[str, Any]:
+def _fields(given: TomlTable, *, children: bool) -> dict[str, Any]:
     listed = given.take("fields", dict)
     return {name: _source(one, f"{given.where}.fields.{name}", children=children) for name, one in listed.items()}
 
@@ -216,7 +177,7 @@ def _fields(given: _Table, *, children: bool) -> dict[str, Any]:
 def _source(given: object, where: str, *, children: bool) -> Source | Children:
     if isinstance(given, str):
         return Source(column=given)
-    table = _Table(given, where)
+    table = TomlTable(given, where)
     if "table" in table.left and children:
         made = Children(
             table=table.text("table"),
@@ -229,7 +190,7 @@ def _source(given: object, where: str, *, children: bool) -> Source | Children:
     return _column(table)
 
 
-def _column(table: _Table) -> Source:
+def _column(table: TomlTable) -> Source:
     given = table.left
     if unknown := given.keys() - _SOURCE:
         raise MappingError(f"{table.where}: nothing understands {', '.join(map(repr, sorted(unknown)))}")
@@ -240,6 +201,8 @@ def _column(table: _Table) -> Source:
     for name, allowed in {"ambiguous": {"refuse", "earlier", "later"}, "nonexistent": {"refuse", "forward"}}.items():
         if given.get(name, "refuse") not in allowed:
             raise MappingError(f"{table.where}: {name} = {given[name]!r}; it is one of {', '.join(sorted(allowed))}")
+    if not isinstance(given.get("shared", False), bool) or ("shared" in given and "column" not in given):
+        raise MappingError(f"{table.where}: shared is true or false, of a column")
     if "zone" in given:
         given["zone"] = _zone(given["zone"], table.where)
     return Source(**given)
@@ -252,25 +215,10 @@ def _zone(name: object, where: str) -> ZoneInfo:
         raise MappingError(f"{where}: zone = {name!r}: there is no such time zone; as in 'Europe/Berlin'") from None
 
 
-def _deleted(given: _Table | None) -> Deleted | None:
+def _deleted(given: TomlTable | None) -> Deleted | None:
     if given is None:
         return None
     made = Deleted(event=given.text("event"), fields=_fields(given, children=False))
-    given.end()
-    return made
-
-
-def _service(given: _Table | None) -> Service | None:
-    if given is None:
-        return None
-    columns = given.take("columns", dict)
-    made = Service(
-        url=given.text("url"),
-        table=given.text("table"),
-        key=given.text("key"),
-        columns=columns,
-        where=given.take("where", str, "true"),
-    )
     given.end()
     return made
 
