@@ -13,7 +13,7 @@ from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message
 from waybill.contracts import codec
 from waybill.inbox import redrive
-from waybill.inbox.handlers import Handlers
+from waybill.inbox.handlers import Batched, Handlers
 from waybill.observability.telemetry import new_id
 from waybill.runtime.settings import settings
 
@@ -96,6 +96,24 @@ def test_a_handler_that_fails_stops_its_key_alone_and_is_redriven_in_order(point
     assert [one.failure for one in redrive.redrive(handlers, settings())] == [None] * 3
     assert [version for _, version in granted()] == [1, 2, 3, 7]
     assert dead_letters() == []
+
+
+def test_a_batched_handler_gets_a_batch_at_once_and_each_alone_where_it_fails(points):
+    batches, bad = [], placed()
+
+    def together(batch):
+        batches.append(len(batch))
+        for event, one in batch:
+            if event.order_id == bad.order_id:
+                raise LookupError("no such guest")
+            grant(event, one)
+
+    handlers = of(grant, Batched(together))
+    process(handlers, message(placed()), message(placed(), version=2))
+    assert (batches, [version for _, version in granted()]) == ([2], [1, 1, 2, 2])
+    process(handlers, message(bad), message(placed(), version=3))
+    assert (batches[1], batches[-1], len(granted())) == (2, 1, 6)
+    assert dead_letters() == ["LookupError: no such guest"]
 
 
 def test_a_handler_is_tried_again_before_its_message_becomes_a_dead_letter(points):

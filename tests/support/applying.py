@@ -1,6 +1,7 @@
 """Two databases with the same tables: one side tells of its rows, the other one applies what it is told."""
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from tests.support.moving import TABLES, Bookings, Monolith
 from waybill.consumer import handling, schema_ids
 from waybill.consumer.message import Message
 from waybill.contracts import codec
-from waybill.inbox.handlers import Handlers
-from waybill.migrate import appending
+from waybill.inbox import redrive
+from waybill.inbox.handlers import Batched, Handlers
+from waybill.migrate import appending, verify
 from waybill.migrate.handlers import appliers
 from waybill.migrate.mapping.document import Mapped
 from waybill.runtime.settings import settings
@@ -52,6 +54,18 @@ fields.customer_id = { column = "id", shared = true }
 fields.reason = { value = "deleted" }
 
 [aggregates.booking.apply]
+
+[aggregates.booking.service]
+url = "THERE"
+table = "booking"
+key = "id"
+by = "key"
+columns = { state = "payment_method", total = "total" }
+
+[aggregates.booking.service.children.lines]
+table = "booking_line"
+parent = "booking_id"
+columns = { item = "sku", id = "quantity", amount = "unit_price" }
 """
 KEYED = 'fields.quantity = { column = "id", shared = true }'
 KEYLESS = 'fields.quantity = "quantity"'
@@ -59,14 +73,21 @@ SINCE = """
 SELECT position, event_id::text, aggregate_id, aggregate_version, event_type, payload
 FROM waybill_outbox WHERE position > %s ORDER BY position
 """
-RECEIVES = "INSERT INTO waybill_ownership (source, is_owner, epoch) VALUES ('booking', false, 0)"
+OWNS = """
+INSERT INTO waybill_ownership (source, is_owner, epoch) VALUES ('booking', %s, 0)
+ON CONFLICT (source) DO UPDATE SET is_owner = excluded.is_owner
+"""
 LINES = "SELECT id, booking_id, item, quantity, amount FROM booking_line ORDER BY booking_id, id"
 DEAD_LETTERS = "SELECT headers->>'reason' FROM received WHERE status = -1 ORDER BY id"
 
 
 def keyless(text: str = MAPPING) -> str:
     """The mapping with lines that the event has no key of."""
-    return text.replace(KEYED, KEYLESS).replace('ignore = ["quantity"]', "")
+    return (
+        text.replace(KEYED, KEYLESS)
+        .replace('ignore = ["quantity"]', "")
+        .replace('id = "quantity"', 'quantity = "quantity"')
+    )
 
 
 @dataclass
@@ -103,9 +124,13 @@ class Side:
         with self.in_use():
             self.bookings.capture()
 
-    def receives(self) -> None:
-        """Be the side that does not own."""
-        self.execute(RECEIVES)
+    def owns(self, *, really: bool) -> None:
+        """Be the side that owns, or the one that does not."""
+        self.execute(OWNS, really)
+
+    @property
+    def source(self) -> str:
+        return f"/waybill/{self.service}"
 
     def told(self) -> list[Message]:
         """What this side has appended since it was asked last, as it comes from the topic."""
@@ -123,19 +148,32 @@ class Side:
         assert topic is not None
         return Message(topic, 0, next(self.offsets), key.encode(), raw, value, 0)
 
-    @property
-    def source(self) -> str:
-        return f"/waybill/{self.service}"
-
-    def take(self, messages: Sequence[Message]) -> list[str]:
+    def take(self, messages: Sequence[Message], handlers: Handlers | None = None) -> list[str]:
         """Handle messages as the consumer does; returns the reasons of the dead letters that there are then."""
-        schema_ids._writers.cache_clear()  # of the other database
         with self.in_use():
-            handling.process(self.handlers(), messages, settings())
+            self.handle(messages, handlers or self.handlers())
         return [reason for (reason,) in self.execute(DEAD_LETTERS)]
 
+    def handle(self, messages: Sequence[Message], handlers: Handlers) -> None:
+        """The same, on whatever database is in use."""
+        schema_ids._writers.cache_clear()  # pyright: ignore[reportPrivateUsage] - it has those of the other database
+        handling.process(handlers, messages, settings())
+
+    def redrive(self) -> list[str | None]:
+        """Handle the dead letters again; returns what each failed of."""
+        schema_ids._writers.cache_clear()  # pyright: ignore[reportPrivateUsage] - it has those of the other database
+        with self.in_use():
+            return [one.failure for one in redrive.redrive(self.handlers(), settings())]
+
+    def verified(self, other: "Side") -> list[verify.Difference]:
+        """What the other side holds otherwise."""
+        with self.in_use(), verify.connected(other.bookings.shop.url) as there:
+            sides = verify.Sides(self.bookings.built(), "default", there)
+            return verify.verify(sides, settle_seconds=0, told=lambda _done, _of: None).differences
+
     def handlers(self) -> Handlers:
-        return Handlers(self.service, tuple(appliers(self.mapped)))
+        marked = ((event, Batched(applier)) for event, applier in appliers(self.mapped, self.service))
+        return Handlers(self.service, tuple(marked))
 
     def rows(self, *, with_ids: bool = True) -> list[Any]:
         """All rows with their lines."""
@@ -150,3 +188,8 @@ class Side:
 
 
 Made = Callable[..., tuple[Side, Side]]
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether the text has the pattern anywhere; a dot stands for a line's end too."""
+    return re.search(pattern, text, re.DOTALL) is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import psycopg
 from django.db import connection
@@ -101,9 +101,14 @@ SELECT aggregate_id, aggregate_version, event_type, schema_version, payload FROM
 class Monolith:
     """The webshop with a database of its own, and the programs that were started on it."""
 
+    folder: ClassVar[Path] = MONOLITH
+    settings: ClassVar[str] = "shop.settings.moving"
+
     server: PostgresServer
     name: str
     running: list[subprocess.Popen[str]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    """Of its environment, besides those of its database."""
 
     @property
     def url(self) -> str:
@@ -120,9 +125,13 @@ class Monolith:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it as a program that goes on."""
-        command = [sys.executable, *MIGRATE, *_chosen(arguments)]
+        return self.begin(*MIGRATE, *_chosen(arguments))
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python with these arguments."""
+        command = [sys.executable, *arguments]
         output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-        program: subprocess.Popen[str] = subprocess.Popen(command, cwd=MONOLITH, env=self._environment(), **output)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        program: subprocess.Popen[str] = subprocess.Popen(command, cwd=self.folder, env=self._environment(), **output)  # pyright: ignore[reportCallIssue, reportArgumentType]
         self.running.append(program)
         return program
 
@@ -133,9 +142,9 @@ class Monolith:
             return found.fetchall() if found.description else []
 
     @contextmanager
-    def another(self, name: str) -> Iterator["Monolith"]:
+    def another(self, name: str) -> Iterator[Self]:
         """The same on another database; its programs are killed and it is dropped afterwards."""
-        made = Monolith(self.server, name)
+        made = type(self)(self.server, name, variables=self.variables)
         try:
             yield made
         finally:
@@ -149,13 +158,14 @@ class Monolith:
         environment = self._environment() | variables
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=MONOLITH, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
 
     def _environment(self) -> dict[str, str]:
         port = str(self.server.port)
         database = {"DB_NAME": self.name, "DB_USER": "postgres", "DB_HOST": "127.0.0.1", "DB_PORT": port}
-        return surroundings(**database, PYTHONPATH=str(CHECKOUT), DJANGO_SETTINGS_MODULE="shop.settings.moving")
+        own = {"PYTHONPATH": str(CHECKOUT), "DJANGO_SETTINGS_MODULE": self.settings}
+        return surroundings(**database, **self.variables, **own)
 
 
 def _chosen(arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from waybill.consumer.message import Message, cut, readable
 from waybill.consumer.schema_ids import read_event
-from waybill.consumer.subscriber import SetSubscriber, Subscriber
+from waybill.consumer.subscriber import BatchSubscriber, SetSubscriber, Subscriber
 from waybill.database.sqlstate import may_succeed_later
 from waybill.deciders import unit_of_work
 from waybill.deciders.outcomes import CommandRefused, ConsumerStopped, Ignored, SchemaUnknown, Unreadable
@@ -161,6 +161,8 @@ def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settin
         ignored = [one.decision.reason for one in handled if isinstance(one.decision, Ignored)]
     elif isinstance(subscriber, SetSubscriber):
         subscriber.apply([one.command for one in commands])
+    elif isinstance(subscriber, BatchSubscriber):
+        subscriber.finish([one.command for one in commands])
     transaction.on_commit(lambda: _count(messages, fresh, len(ignored)))
     if not taken:
         return RECEIVED_BEFORE if messages else None

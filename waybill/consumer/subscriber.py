@@ -40,6 +40,18 @@ class Subscriber(Protocol):
 
 
 @runtime_checkable
+class BatchSubscriber(Subscriber, Protocol):
+    """Who does some of it once a batch."""
+
+    def finish(self, follows: Sequence[Any]) -> None:
+        """Do what `react` returned for the messages of a batch, in their sequence and in their transaction.
+
+        Called again with fewer of them where the batch fails and is gone through one by one.
+        """
+        ...
+
+
+@runtime_checkable
 class SetSubscriber(Subscriber, Protocol):
     """Who writes a whole batch at once, in place of message by message.
 

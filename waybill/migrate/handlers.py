@@ -4,7 +4,7 @@
 nothing is applied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -25,20 +25,24 @@ from waybill.migrate.mapping.document import Aggregate, Mapped, MappingError
 class Applier:
     """Applies the events of one kind of aggregate."""
 
-    def __init__(self, aggregate: Aggregate, mapped: Mapped) -> None:
-        """Read nothing yet: the tables may be made later than this process starts."""
-        self.aggregate, self.mapped = aggregate, mapped
+    def __init__(self, aggregate: Aggregate, mapped: Mapped, service: str) -> None:
+        """Read nothing yet: the tables may be made later than this process starts. `service` is this side's name."""
+        self.aggregate, self.mapped, self.service = aggregate, mapped, service
         self._receiving: Receiving | None = None
 
-    def __call__(self, event: Event, message: Message) -> None:
-        """Write what the event says, unless it is this side's own."""
-        if message.headers.get("ce_source", "").rpartition("/")[2] == application().service:
+    def __call__(self, batch: Sequence[tuple[Event, Message]]) -> None:
+        """Write what the events say that are not this side's own."""
+        received = [Received(event, message.version) for event, message in batch if not self._is_own(message)]
+        if not received:
             return
         try:
-            apply(self._ready(), [Received(event, message.version)])
+            apply(self._ready(), received)
         except Exception:
             self._receiving = None  # the tables may be other ones by now
             raise
+
+    def _is_own(self, message: Message) -> bool:
+        return message.headers.get("ce_source", "").rpartition("/")[2] == self.service
 
     def _ready(self) -> Receiving:
         if self._receiving is None:
@@ -50,12 +54,12 @@ class Applier:
         return self._receiving
 
 
-def appliers(mapped: Mapped) -> Iterator[tuple[type[Event], Applier]]:
+def appliers(mapped: Mapped, service: str) -> Iterator[tuple[type[Event], Applier]]:
     """Yield what applies each event of the aggregates that this side applies. Raises ImproperlyConfigured."""
     for aggregate in mapped.aggregates.values():
         if aggregate.apply is None:
             continue
-        applier = Applier(aggregate, mapped)
+        applier = Applier(aggregate, mapped, service)
         for name in (aggregate.event, *([aggregate.deleted.event] if aggregate.deleted else [])):
             event = event_classes().get(name)
             if event is None:
@@ -71,8 +75,8 @@ def _register() -> None:
         mapped = document.load(Path(path))
     except MappingError as error:
         raise ImproperlyConfigured(f"WAYBILL['MAPPING']: {error}") from error
-    for event, applier in appliers(mapped):
-        on(event)(applier)
+    for event, applier in appliers(mapped, application().own_service):
+        on(event, batched=True)(applier)
 
 
 _register()

@@ -10,19 +10,18 @@ Rows travel and not checksums of ranges: an id is made of a key, which only this
 make a checksum of both by itself.
 """
 
-import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
-from uuid import UUID
 
 import psycopg
 from django.db import connections, transaction
 from psycopg.rows import tuple_row
 
 from waybill.migrate import reading, tables
+from waybill.migrate.mapping import counterpart
 from waybill.migrate.mapping.building import Built
 from waybill.migrate.mapping.conversions import TIME, RowRefused
 from waybill.migrate.mapping.document import MappingError, Service
@@ -65,34 +64,49 @@ class Verified:
 
 
 class Sides:
-    """The project's rows and the service's, each by the id of the aggregate."""
+    """The project's rows and the service's, each by what the service knows it by."""
 
     def __init__(self, built: Built, using: str, service: psycopg.Connection[Any]) -> None:
         """Ask the service's database for its columns. Raises MappingError where one is not there."""
         assert built.aggregate.service is not None
         self.built, self.using, self.there = built, using, service
         self.service: Service = built.aggregate.service
+        self._alike = counterpart.build(built, service.cursor()) if self.service.by == "key" else None
         found = dict(service.execute(TYPE, [tables.identifier(self.service.table)]).fetchall())
         for name in (self.service.key, *self.service.columns):
             if name not in found:
                 raise MappingError(f"{built.aggregate.name}.service: {self.service.table} has no column {name}")
         self.key_type = str(found[self.service.key])
-        self._columns = ", ".join(_in_json(name, str(found[name])) for name in self.service.columns)
+        if self._alike is None:
+            columns = ", ".join(_in_json(name, str(found[name])) for name in self.service.columns)
+            self._columns = f"p.{tables.identifier(self.service.key)}::text, jsonb_build_array({columns})"
+        else:
+            self._columns = ", ".join(self._alike.columns)
+
+    @property
+    def is_by_key(self) -> bool:
+        """Tell whether rows have the same keys on both sides."""
+        return self._alike is not None
+
+    def known_as(self, key: str) -> str:
+        """Return what the service knows a row by. Raises RowRefused."""
+        return key if self.is_by_key else self.built.aggregate_id(key)
 
     def ours(self, row: reading.Row) -> State:
         """Return what the service should hold of a row; None where nothing. Raises RowRefused."""
         event = self.built.state(row)
         if event is None:
             return None
-        datum = event.to_avro()
-        return {column: _plain(datum[name]) for column, name in self.service.columns.items()}
+        return counterpart.state(self.service, event.to_avro())
 
     def theirs(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what the service holds of these."""
         key, table = tables.identifier(self.service.key), tables.identifier(self.service.table)
-        statement = f"SELECT {key}::text, jsonb_build_array({self._columns}) FROM {table} WHERE {key} = ANY("  # noqa: S608 - quoted
+        statement = f"SELECT {self._columns} FROM {table} AS p WHERE p.{key} = ANY("  # noqa: S608 - quoted
         where = f"%s::{self.key_type}[]) AND ({_literal(self.service.where)})"
         rows = self.there.execute(cast("Any", _literal(statement) + where), [list(ids)]).fetchall()
+        if self._alike is not None:
+            return {row[0]: found for row in rows if (found := self._alike.state(row)) is not None}
         return {key: dict(zip(self.service.columns, values, strict=True)) for key, values in rows}
 
     def their_ids(self) -> Iterator[list[str]]:
@@ -130,14 +144,15 @@ def verify(sides: Sides, *, settle_seconds: float, told: Callable[[int, int], ob
 def _settled(sides: Sides, suspects: dict[str, str | None], seconds: float) -> list[Difference]:
     """Read suspects again until none is left, or until the time has passed."""
     deadline = time.monotonic() + seconds
-    left = _again(sides, suspects)
+    left = again(sides, suspects)
     while left and time.monotonic() < deadline:
         time.sleep(min(ROUND_SECONDS, max(0.0, deadline - time.monotonic())))
-        left = _again(sides, {one.aggregate_id: one.key for one in left})
+        left = again(sides, {one.aggregate_id: one.key for one in left})
     return left
 
 
-def _again(sides: Sides, suspects: dict[str, str | None]) -> list[Difference]:
+def again(sides: Sides, suspects: dict[str, str | None]) -> list[Difference]:
+    """Compare these once, keys by ids; without a key, of one that the service should not have."""
     keys = [key for key in suspects.values() if key is not None]
     left: list[Difference] = []
     for first in range(0, len(keys), PORTION):
@@ -153,29 +168,33 @@ def _again(sides: Sides, suspects: dict[str, str | None]) -> list[Difference]:
 
 
 def _compared(sides: Sides, rows: dict[str, reading.Row | None]) -> list[Difference]:
-    ids = {key: sides.built.aggregate_id(key) for key in rows}
-    there = sides.theirs(list(ids.values()))
+    there = sides.theirs([sides.known_as(key) for key in rows])
     found: list[Difference] = []
     for key, row in rows.items():
-        theirs = there.get(ids[key])
+        theirs, aggregate_id = there.get(sides.known_as(key)), sides.built.aggregate_id(key)
         try:
             ours = sides.ours(row) if row is not None else None
         except RowRefused as error:
-            found.append(Difference(key, ids[key], f"refused: {error}"))
+            found.append(Difference(key, aggregate_id, f"refused: {error}"))
             continue
         if ours is None and theirs is not None:
-            found.append(Difference(key, ids[key], "not to be there"))
+            found.append(Difference(key, aggregate_id, "not to be there"))
         elif ours is not None and theirs is None:
-            found.append(Difference(key, ids[key], "missing"))
+            found.append(Difference(key, aggregate_id, "missing"))
         elif ours is not None and theirs is not None and ours != theirs:
             fields = {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
-            found.append(Difference(key, ids[key], "differs", fields))
+            found.append(Difference(key, aggregate_id, "differs", fields))
     return found
 
 
 def _surplus(sides: Sides, ids: Sequence[str]) -> list[Difference]:
     """Return what the service holds and the project has no row for."""
     there = sides.theirs(ids)
+    if sides.is_by_key:
+        with _reading(sides.using) as cursor:
+            here = reading.of_keys(cursor, sides.built, list(there))
+        wrong = (key for key in there if key not in here or here[key][1] == "t")
+        return [Difference(key, sides.built.aggregate_id(key), "not to be there") for key in wrong]
     with _reading(sides.using) as cursor:
         cursor.execute(OURS, [sides.built.aggregate.name, list(there)])
         known: dict[str, str] = dict(cursor.fetchall())
@@ -197,27 +216,16 @@ def _reading(using: str) -> Generator[Any]:
 @contextmanager
 def connected(url: str) -> Generator[psycopg.Connection[Any]]:
     """Connect to the service's database, to read only. Raises OperationalError."""
-    options = "-c default_transaction_read_only=on"
+    options = "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO,YMD"  # as `reading` has it here
     with psycopg.connect(url, autocommit=True, row_factory=tuple_row, options=options) as connection:
         yield connection
 
 
 def _in_json(name: str, kind: str) -> str:
-    column = tables.identifier(name)
+    column = f"p.{tables.identifier(name)}"
     if kind == TIME:  # as the mapping tells a time
         return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     return column
-
-
-def _plain(value: Any) -> Any:
-    """Return a field as the service's JSON has it."""
-    return json.loads(json.dumps(value, default=_text))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, UUID):
-        raise TypeError(f"{value!r} is no value of an event")
-    return str(value)
 
 
 def _literal(statement: str) -> str:

@@ -47,7 +47,7 @@ def two(shop: Monolith, migrated: Monolith, tmp_path) -> Iterator[Made]:
         def made(text: str = applying.MAPPING) -> tuple[Side, Side]:
             here, there = Side.made(shop, "here", tmp_path, text), Side.made(other, "there", tmp_path, text)
             here.capture()
-            there.receives()
+            there.owns(really=False)
             return here, there
 
         yield made

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support import applying
 from tests.support.moving import MAPPING, Bookings
 from waybill.migrate.mapping.building import Finding
 from waybill.migrate.mapping.document import MappingError
@@ -107,3 +108,50 @@ def test_partitions_are_refused_and_slow_or_foreign_keys_noted(bookings, found):
     assert [one.what for one in found().findings] == [
         "has partitions or heirs: a write straight to one of them is not captured"
     ]
+
+
+def test_a_mapping_that_can_be_applied_has_no_findings(bookings, found):
+    bookings.execute("INSERT INTO booking (id) VALUES (1)")
+    assert found(applying.MAPPING).findings == []
+    bookings.execute("ALTER TABLE booking_line ALTER quantity SET NOT NULL")
+    assert found(applying.keyless()).findings == []
+
+
+KEY = 'customer_id = { column = "id", shared = true }\ntotal'
+TYPES = "ALTER TABLE booking ADD mood text NOT NULL; ALTER TABLE booking_line ADD size int NOT NULL"
+LEFT = applying.MAPPING.replace('["remark"', '["mood", "remark"').replace('["quantity"]', '["quantity", "size"]')
+APPLY = "[aggregates.booking.apply]\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "finding"),
+    [
+        (KEY, KEY.replace(", shared = true", ""), ("booking", "id", "the database gives these keys: say shared")),
+        (KEY, 'customer_id = { value = "" }\ntotal', ("booking", "id", "order_id: it is made of a key")),
+        ('c = "closed"', 'c = "new"', ("booking", "state", "payment_method: map: 'n' and 'c' both become 'new'")),
+        ('"total", minor_units = 2', '"total", minor_units = 3', ("booking", "total", "total: numeric(12,2) has 2")),
+        (applying.KEYED, applying.KEYED.replace(", shared = true", ""), ("booking_line", "id", "the database gives")),
+        ('["remark", ', '["remark", "mood", ', ("booking", "mood", "is NOT NULL without a default")),
+        ('["quantity"]', '["quantity", "size"]', ("booking_line", "size", "is NOT NULL without a default")),
+        (APPLY, f'{APPLY}defaults = {{ x = "" }}', ("booking", "x", "is in apply.defaults, and there is no")),
+        (APPLY, f'{APPLY}defaults = {{ state = "n" }}', ("booking", "state", "is in apply.defaults, and a field")),
+        (APPLY, f"{APPLY}defaults.ghosts.a = 1", ("booking", "", "apply.defaults: ghosts is no field with child rows")),
+        ('event = "waybill.order.OrderPlaced"', 'event = "waybill.order.OrderPlaced"\nsoft_delete = "remark"',
+         ("booking", "remark", "text cannot be set to say that a row is deleted")),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_applied_is_said_by_table_and_column(bookings, found, before, after, finding):
+    text = applying.MAPPING.replace(before, after, 1)
+    assert text != applying.MAPPING
+    if "soft_delete" in after:
+        text = text.replace('["remark", ', "[")
+    bookings.execute(TYPES if {"mood", "size"} & set(finding) else "SELECT")
+    if {"mood", "size"} & set(finding):
+        text = LEFT
+    table, column, what = finding
+    assert [one for one in found(text).findings if one[:2] == (table, column) and one.what.startswith(what)]
+
+
+def test_a_column_that_nothing_fills_gets_the_default_of_the_mapping(bookings, found):
+    bookings.execute(TYPES)
+    assert found(LEFT.replace(APPLY, f'{APPLY}defaults = {{ mood = "", lines = {{ size = 1 }} }}')).findings == []

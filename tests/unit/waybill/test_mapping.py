@@ -14,6 +14,8 @@ from waybill.migrate.tables import Column
 NAMESPACE = UUID(int=7)
 LOCAL, TIME = "timestamp without time zone", "timestamp with time zone"
 BERLIN = ZoneInfo("Europe/Berlin")
+THERE = 'url = "U", table = "t", key = "k", columns = {}'
+CHILD = '{ table = "c", parent = "p", columns = {} }'
 
 
 def converted(source, kind, target, text, *, nullable=False):
@@ -44,6 +46,7 @@ def of(**given):
         (of(minor_units=2), "numeric", "long", "19.9900", 1999),
         (of(minor_units=0), "integer", "long", "7", 7),
         (of(), TIME, "string", "2026-03-01 10:00:00.5+00", "2026-03-01T10:00:00.500000Z"),
+        (of(), TIME, "string", "0044-03-15 12:00:00+00", "0044-03-15T12:00:00.000000Z"),
         (of(), TIME, "long", "1970-01-01 00:00:01.5+00", 1500),
         (of(zone=BERLIN), LOCAL, "string", "2026-07-01 12:00:00", "2026-07-01T10:00:00.000000Z"),
         (of(zone=BERLIN), LOCAL, "string", "2026-01-01 12:00:00", "2026-01-01T11:00:00.000000Z"),
@@ -136,6 +139,13 @@ HEAD = f'namespace = "{NAMESPACE}"\n[aggregates.a]\ntable = "t"\nkey = "id"\neve
         (HEAD + 'fields = { a = { column = "b", zone = "Mars" } }', "there is no such time zone"),
         (HEAD + 'fields = { a = { column = "b", ambiguous = "both" } }', "it is one of earlier, later, refuse"),
         (HEAD + 'fields = { a = { column = "b", id_of = "t", minor_units = 2 } }', "minor_units and id_of cannot both"),
+        (HEAD + 'fields = { a = { column = "b", shared = true, id_of = "t" } }', "id_of and shared cannot both be"),
+        (HEAD + 'fields = { a = { column = "b", shared = 1 } }', "shared is true or false, of a column"),
+        (HEAD + "fields = { a = { value = 1, shared = true } }", "shared is true or false, of a column"),
+        (HEAD + "fields = {}\napply = { defaults = { a = [] } }", r"apply.defaults.a = \[\]; write a text, a number"),
+        (HEAD + "fields = {}\napply = { a = 1 }", "nothing understands 'a'"),
+        (HEAD + f'fields = {{}}\nservice = {{ {THERE}, by = "name" }}', "by = 'name'; it is one of id, key"),
+        (HEAD + f"fields = {{}}\nservice = {{ {THERE}, children = {{ a = {CHILD} }} }}", "are compared by = 'key'"),
         (HEAD + 'fields = {}\ndeleted = { event = "e.D", fields = { a = "b" } }', "only the key is known"),
         (HEAD, "fields = None"),
     ],

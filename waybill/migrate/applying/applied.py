@@ -99,7 +99,7 @@ def _owns(cursor: Any, source: str) -> bool:
     if found is None:
         raise ConsumerStopped(
             f"{source}: events of another side, and this one counts as the owner until it is told otherwise: "
-            "python -m waybill migrate receive"
+            "python -m waybill migrate receive on"
         )
     return found[0]
 
@@ -191,10 +191,22 @@ def _check(cursor: Any, receiving: Receiving, there: Mapping[str, _Change], gone
         except RowRefused as error:
             raise EventRefused(f"{receiving.row.table} {key}: what was written cannot be told: {error}") from None
         if event != one.event:
+            _refuse_rows_of_another(cursor, receiving, key, one.event)
             raise EventRefused(_difference(receiving, key, one.event, event))
     for key in gone:
         if key in rows and receiving.built.state(rows[key]) is not None:
             raise EventRefused(f"{receiving.row.table} {key}: deleted, and the row is there all the same: a rule?")
+
+
+def _refuse_rows_of_another(cursor: Any, receiving: Receiving, key: str, event: Event) -> None:
+    datum = event.to_avro()
+    for name, child in receiving.children.items():
+        found = writing.of_another(cursor, child, [(key, line) for line in datum[name]])
+        if found is not None:
+            raise Conflict(
+                f"{receiving.row.table} {key}: {child.table} {found[0]} is a row of {receiving.row.table} {found[1]} "
+                "here; redrive once that one's event without it has come, or discard this event if it is the older one"
+            )
 
 
 def _difference(receiving: Receiving, key: str, wanted: Event, found: Event | None) -> str:

@@ -33,6 +33,12 @@ WHERE ARRAY(SELECT ROW({ours})::text FROM {table} AS t WHERE t.{parent} = wanted
         WHERE new.waybill_parent = wanted.key ORDER BY waybill_nth)
 """
 
+ELSEWHERE: Final = """
+SELECT t.{key}::text, t.{parent}::text FROM {table} AS t
+JOIN unnest(%s::text[], %s::text[]) AS new (key, parent) ON t.{key} = new.key::{key_type}
+WHERE t.{parent} IS DISTINCT FROM new.parent::{type} LIMIT 1
+"""
+
 Datum = Mapping[str, Any]
 
 
@@ -64,6 +70,22 @@ def delete(cursor: Any, receiving: Receiving, keys: Sequence[str]) -> None:
         assert child.parent is not None
         _delete(cursor, child.table, child.parent.name, row.key.cast, keys)
     _delete(cursor, row.table, row.key.name, row.key.cast, keys)
+
+
+def of_another(cursor: Any, child: Rows, lines: Sequence[tuple[str, Datum]]) -> tuple[str, str] | None:
+    """Return a child row of these that is another aggregate's here, and that one's key; None where there is none."""
+    if child.key is None or child.parent is None:
+        return None
+    own = next(one for one in child.filled if one.column is child.key)
+    statement = ELSEWHERE.format(
+        table=_name(child.table),
+        parent=_name(child.parent.name),
+        type=_escaped(child.parent.cast),
+        key=_name(child.key.name),
+        key_type=_escaped(child.key.cast),
+    )
+    cursor.execute(statement, [[_value(child, own, line) for _, line in lines], [key for key, _ in lines]])
+    return cursor.fetchone()
 
 
 def _delete(cursor: Any, table: str, key: str, kind: str, keys: Sequence[str]) -> None:

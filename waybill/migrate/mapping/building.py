@@ -44,6 +44,7 @@ class Built:
     erased_fields: tuple[tuple[str, Conversion], ...]
     identity: Conversion
     """Makes the aggregate's id of the key."""
+    namespace: UUID
 
     def aggregate_id(self, key: str) -> str:
         """Return the id that the events of a key have. Raises RowRefused."""
@@ -106,6 +107,7 @@ class Builder:
             erased=erased,
             erased_fields=tuple(erased_fields),
             identity=identity,
+            namespace=self.namespace,
         )
 
     def _find(self, table: str, column: str, what: str) -> None:
@@ -222,32 +224,41 @@ class Builder:
 
     def _expressions(self, table: Table, fields: Sequence[str], children: Mapping[str, Any]) -> tuple[str, ...]:
         aggregate = self.aggregate
-        soft = aggregate.soft_delete
-        gone = "false"
-        if soft:
-            column = f"p.{tables.identifier(soft)}"
-            gone = f"coalesce({column}, false)" if table.columns[soft].kind == "boolean" else f"({column} IS NOT NULL)"
         sources = aggregate.sources
         return (
             f"p.{tables.identifier(aggregate.key)}::text",
-            f"CASE WHEN {gone} THEN 't' ELSE 'f' END",
-            *(_text_of("p", sources.get(name)) for name in fields),
+            gone(table, aggregate.soft_delete),
+            *(text_of("p", sources.get(name)) for name in fields),
             *(self._lines(name, [field for field, _ in children[name]]) for name in children),
         )
 
     def _lines(self, name: str, fields: Sequence[str]) -> str:
         child, table = self.aggregate.children[name], self.child_tables[name]
         assert table is not None
-        columns = ", ".join(_text_of("c", child.fields.get(field)) for field in fields)
-        sequence = ", ".join(f"c.{tables.identifier(one)}" for one in table.primary_key) or "c.ctid"
-        return (
-            f"ARRAY(SELECT ARRAY[{columns}] FROM {tables.identifier(child.table)} AS c"  # noqa: S608 - quoted
-            f" WHERE c.{tables.identifier(child.parent)} = p.{tables.identifier(self.aggregate.key)}"
-            f" ORDER BY {sequence})"
-        )
+        return lines(table, child.parent, self.aggregate.key, [child.fields.get(field) for field in fields])
 
 
-def _text_of(row: str, source: Source | None) -> str:
+def gone(table: Table, soft_delete: str | None) -> str:
+    """Return SQL that tells with 't' whether a row `p` counts as deleted."""
+    if soft_delete is None:
+        return "'f'"
+    column = f"p.{tables.identifier(soft_delete)}"
+    is_truth = table.columns[soft_delete].kind == "boolean"
+    return f"CASE WHEN {f'coalesce({column}, false)' if is_truth else f'{column} IS NOT NULL'} THEN 't' ELSE 'f' END"
+
+
+def lines(table: Table, parent: str, key: str, sources: Sequence[Source | None]) -> str:
+    """Return SQL of the child rows of a row `p`, each an array of these columns as text."""
+    columns = ", ".join(text_of("c", source) for source in sources)
+    sequence = ", ".join(f"c.{tables.identifier(one)}" for one in table.primary_key) or "c.ctid"
+    return (
+        f"ARRAY(SELECT ARRAY[{columns}] FROM {tables.identifier(table.name)} AS c"  # noqa: S608 - quoted
+        f" WHERE c.{tables.identifier(parent)} = p.{tables.identifier(key)} ORDER BY {sequence})"
+    )
+
+
+def text_of(row: str, source: Source | None) -> str:
+    """Return SQL of a column as text; NULL where the value comes from none."""
     if source is None or source.column is None:
         return "NULL::text"
     return f"{row}.{tables.identifier(source.column)}::text"

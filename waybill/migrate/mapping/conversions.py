@@ -218,7 +218,7 @@ def _told(target: Scalar) -> Callable[[Callable[[str], datetime], str], Any]:
 
 
 def _rfc_3339(read: Callable[[str], datetime], text: str) -> str:
-    return read(text).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return read(text).isoformat(timespec="microseconds").replace("+00:00", "Z")  # strftime gives a year fewer digits
 
 
 def _milliseconds(read: Callable[[str], datetime], text: str) -> int:
