@@ -31,8 +31,13 @@ INSERT INTO booking (id) VALUES (3); INSERT INTO booking_line (id, booking_id, i
         ),
         (
             "ALTER TABLE booking_line ALTER item TYPE varchar(3)",
-            r"value too long for type character varying\(3\); give the column the other side's type",
+            r"booking: booking_line.item: value too long for type character varying\(3\); give",
             "ALTER TABLE booking_line ALTER item TYPE text",
+        ),
+        (
+            "ALTER TABLE booking ALTER total TYPE numeric(3,2)",
+            "booking: booking.total: numeric field overflow A field with precision 3",
+            "ALTER TABLE booking ALTER total TYPE numeric(12,2)",
         ),
         (
             "CREATE UNIQUE INDEX one ON booking (total); INSERT INTO booking (id, total) VALUES (9, 19.99)",

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import structlog
-from django.db import DataError, IntegrityError, connection
+from django.db import connection
 
 from waybill.contracts import codec
 from waybill.contracts.event import Event
-from waybill.database.sqlstate import cause_of
 from waybill.deciders.outcomes import ConsumerStopped
 from waybill.migrate import appending, reading
-from waybill.migrate.applying import writing
+from waybill.migrate.applying import refusals, writing
 from waybill.migrate.applying.inverse import EventRefused
 from waybill.migrate.applying.receiving import Receiving
+from waybill.migrate.applying.refusals import Conflict
 from waybill.migrate.mapping.conversions import RowRefused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -23,12 +23,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # text is set as `reading` needs it. All of it is put back at the end: what else this transaction does is another's.
 BEGIN: Final = """
 SELECT was.zone, was.style, set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true),
-    set_config('waybill.applied', 'on', true), set_config('waybill.applied_source', %s, true)
+    set_config('waybill.applied_source', %s, true)
 FROM (SELECT current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style OFFSET 0) AS was
 """
 END: Final = """
 SELECT set_config('TimeZone', %s, true), set_config('DateStyle', %s, true),
-    set_config('waybill.applied', '', true), set_config('waybill.applied_source', '', true)
+    set_config('waybill.applied_source', '', true)
 """
 # A handover waits for this lock, and this for a handover.
 OWNER: Final = "SELECT is_owner FROM waybill_ownership WHERE source = %s FOR SHARE"
@@ -43,11 +43,6 @@ FORGET: Final = """
 DELETE FROM waybill_capture_state AS known USING unnest(%s::text[], %s::text[]) AS now (aggregate_id, key)
 WHERE known.source = %s AND known.aggregate_id = now.aggregate_id AND known.key <> now.key
 """
-_SHOWN: Final = 200
-
-
-class Conflict(Exception):
-    """Rows of this side do not take what the event says, now; the message names the column and the remedy."""
 
 
 class Received(NamedTuple):
@@ -158,7 +153,7 @@ def _apply(cursor: Any, receiving: Receiving, changes: Sequence[_Change]) -> Non
     gone = [one.key for one in changes if one.is_deletion]
     # A deletion of a key that is not known here stands under the aggregate's id, which is no key.
     known_keys = [one.key for one in changes if one.is_deletion and _is_key(receiving, one)]
-    with _conflicts(receiving):
+    with refusals.named(receiving):
         if known_keys:
             writing.delete(cursor, receiving, known_keys)
         if there:
@@ -192,7 +187,7 @@ def _check(cursor: Any, receiving: Receiving, there: Mapping[str, _Change], gone
             raise EventRefused(f"{receiving.row.table} {key}: what was written cannot be told: {error}") from None
         if event != one.event:
             _refuse_rows_of_another(cursor, receiving, key, one.event)
-            raise EventRefused(_difference(receiving, key, one.event, event))
+            raise EventRefused(refusals.difference(receiving, key, one.event, event))
     for key in gone:
         if key in rows and receiving.built.state(rows[key]) is not None:
             raise EventRefused(f"{receiving.row.table} {key}: deleted, and the row is there all the same: a rule?")
@@ -207,52 +202,3 @@ def _refuse_rows_of_another(cursor: Any, receiving: Receiving, key: str, event: 
                 f"{receiving.row.table} {key}: {child.table} {found[0]} is a row of {receiving.row.table} {found[1]} "
                 "here; redrive once that one's event without it has come, or discard this event if it is the older one"
             )
-
-
-def _difference(receiving: Receiving, key: str, wanted: Event, found: Event | None) -> str:
-    where = f"{receiving.row.table} {key}"
-    if found is None:
-        return f"{where}: written, and the row is not there: does a trigger or a rule of this side take it away?"
-    told, here = wanted.to_avro(), found.to_avro()
-    name = next(name for name in told if told[name] != here[name])
-    columns = {one.field: f"{receiving.row.table}.{one.column.name}" for one in receiving.row.filled}
-    columns |= {field: rows.table for field, rows in receiving.children.items()}
-    at = columns.get(name, f"{receiving.row.table}, which keeps no column of it: the mapping says what it is")
-    return (
-        f"{where}: {name} is {_shown(told[name])}, and this side would tell {_shown(here[name])}: {at} holds it not as "
-        "it is; give it the other side's type, or correct the mapping"
-    )
-
-
-@contextmanager
-def _conflicts(receiving: Receiving) -> Generator[None]:
-    """Say what a constraint or a type of this side has against an event, and what to do."""
-    try:
-        yield
-    except IntegrityError as error:
-        found = cause_of(error)
-        if found is None:
-            raise
-        said = " ".join(filter(None, (found.diag.message_primary, found.diag.message_detail)))
-        where = ".".join(filter(None, (found.diag.table_name, found.diag.column_name)))
-        raise Conflict(f"{receiving.source}: {where}: {said}; {_REMEDIES.get(found.sqlstate or '', _ANY)}") from error
-    except DataError as error:
-        found = cause_of(error)
-        said = (found and found.diag.message_primary) or str(error)
-        raise EventRefused(
-            f"{receiving.source}: {receiving.row.table}: {said}; give the column the other side's type, then redrive"
-        ) from error
-
-
-_ANY: Final = "change this side's constraint or row, then redrive"
-_REMEDIES: Final[Mapping[str, str]] = {
-    "23502": "map the column, or give it a default in [aggregates.….apply], then redrive",
-    "23503": "once the row that is missing has come, or the row that still refers to it has gone, redrive",
-    "23505": "a row here has that value: remove it if it is surplus, or redrive once its own event has come",
-    "23514": "the other side allows what this side's constraint does not: change it, then redrive",
-}
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
