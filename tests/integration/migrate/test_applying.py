@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
+from schemas.events import OrderPlaced
 from tests.support import applying
 from tests.support.applying import Side
 from waybill.consumer.message import Message
 from waybill.deciders.outcomes import ConsumerStopped
+from waybill.inbox.handlers import Batched
 from waybill.migrate import capture
 from waybill.observability.telemetry import new_id
 
@@ -108,12 +110,12 @@ def test_what_else_the_transaction_writes_is_told(two):
     here.execute(FILL)
     there.capture()
 
-    def writes(_event, _message):
+    def writes(_batch):
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO booking (id) VALUES (77) ON CONFLICT DO NOTHING; SHOW TimeZone")
+            cursor.execute("INSERT INTO booking (id) VALUES (77)")
 
     handlers = there.handlers()
-    there.take(here.told(), replace(handlers, marked=[*handlers.marked, (handlers.marked[0][0], writes)]))
+    there.take(here.told(), replace(handlers, marked=[*handlers.marked, (OrderPlaced, Batched(writes))]))
     assert there.bookings.queued() == ["77"]
 
 

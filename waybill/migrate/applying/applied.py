@@ -149,7 +149,7 @@ def _key(receiving: Receiving, how: tuple[str, Any], event: Event) -> str:
 
 
 def _apply(cursor: Any, receiving: Receiving, changes: Sequence[_Change]) -> None:
-    there = {one.key: one for one in sorted(changes) if not one.is_deletion}
+    there = {one.key: one for one in sorted(changes, key=lambda one: one.key) if not one.is_deletion}
     gone = [one.key for one in changes if one.is_deletion]
     # A deletion of a key that is not known here stands under the aggregate's id, which is no key.
     known_keys = [one.key for one in changes if one.is_deletion and _is_key(receiving, one)]
