@@ -19,13 +19,14 @@ from waybill.observability import exposure, metrics
 from waybill.observability.metrics import METRICS, Name
 
 CALLS = {"inc": (Counter, Gauge), "put": (Gauge,), "observe": (Histogram,)}
-PARTS = ("aggregate", "consumer", "http", "outbox", "shadow", "waybill", "worker")
+PARTS = ("aggregate", "consumer", "gate", "http", "outbox", "shadow", "waybill", "worker")
 # A thing that is counted or measured in itself needs no unit behind it; each with what one unit of it is.
 UNITLESS = {
     "aggregate_open": "aggregates",
     "consumer_dead_letters": "messages",
     "consumer_missing_records": "offsets",
     "consumer_stopped": "0 or 1",
+    "gate_waiting": "requests",
     "outbox_dead_letters": "publications",
     "outbox_records_without_event": "records",
     "outbox_relay_leader": "0 or 1",
@@ -84,7 +85,7 @@ def test_every_program_says_which_label_sets_its_metrics_have():
     for service in SERVICES:
         known = exposure.label_sets(import_module(f"{service}.service").service)
         for name, metric in METRICS.items():
-            if metric.labels and set(metric.programs) - {"relay", "shadow"}:
+            if metric.labels and set(metric.programs) - {"relay", "shadow", "gate"}:
                 assert name in known, name
                 assert all(set(labels) == set(metric.labels) for labels in known[name]), name
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
-from waybill.gateway.documents import routes
+from waybill.gateway.documents import checks, routes
 from waybill.gateway.documents.document import KINDS, Document, Refused
 from waybill.gateway.documents.policies import attached, traffic
 from waybill.gateway.documents.routes import Gateway, Listener, Route
-from waybill.gateway.documents.security import clients, tokens
-from waybill.gateway.envoy import clusters, listeners, virtual_hosts
+from waybill.gateway.documents.security import clients, security
+from waybill.gateway.envoy import clusters, external_auth, listeners, virtual_hosts
 from waybill.gateway.envoy.virtual_hosts import Settled
 from waybill.gateway.site import Site, split
 
@@ -102,13 +102,16 @@ def compiled(documents: Iterable[Document], site: Site, folder: PurePath) -> Con
     opened = [one for one in gateway.listeners if one.name in site.listeners]
     if unknown := site.listeners.keys() - {one.name for one in opened}:
         raise Refused(f"the site opens the listener {min(unknown)!r}, and Gateway {gateway.name} has none of that name")
-    asked = list({virtual_hosts.requirement(one.tokens): one.tokens for one in settled if one.tokens}.values())
+    tokens = {virtual_hosts.requirement(one.tokens): one.tokens for one in settled if one.tokens}
+    asked_first = checks.distinct(one.check for one in settled if one.check)
+    asked = listeners.Asked(tuple(tokens.values()), tuple(asked_first.values()))
+    _refuse_ways_round(settled)
     found = [
         clusters.cluster(one.route, one.rule, backend, one.traffic, site)
         for one in settled
         for backend in one.rule.backends
     ]
-    issuers = {one.uri: one for each in asked for one in each.providers if one.uri not in site.keys}
+    issuers = {one.uri: one for each in asked.tokens for one in each.providers if one.uri not in site.keys}
     return Configuration(
         folder=folder,
         admin=site.admin,
@@ -116,7 +119,11 @@ def compiled(documents: Iterable[Document], site: Site, folder: PurePath) -> Con
             listeners.listener(one, treated, asked, site, watched(folder, f"routes-{one.name}.json")) for one in opened
         ),
         routes={one.name: _routes(gateway, one, settled) for one in opened},
-        clusters=(*found, *(clusters.of_keys(one) for one in issuers.values())),
+        clusters=(
+            *found,
+            *(external_auth.cluster(one, site) for one in asked.checks),
+            *(clusters.of_keys(one) for one in issuers.values()),
+        ),
     )
 
 
@@ -130,12 +137,31 @@ def _settled(every: Sequence[Document], gateway: Gateway, known: Sequence[Route]
             route,
             rule,
             traffic(policies["BackendTrafficPolicy"].over(gateway.name, route.name, rule.name)),
-            tokens(policies["SecurityPolicy"].over(gateway.name, route.name, rule.name)),
+            *security(policies["SecurityPolicy"].over(gateway.name, route.name, rule.name)),
         )
         for route in known
         for rule in route.rules
     ]
     return settled, clients(policies["ClientTrafficPolicy"].of_gateway(gateway.name))
+
+
+def _refuse_ways_round(settled: Sequence[Settled]) -> None:
+    """Raise Refused where a check's answer leads to a rule that is not checked, or takes other tokens."""
+    said = {header for one in settled if one.check and one.check.recomputes for header in one.check.said}
+    tokens: dict[str, Settled] = {}
+    for one in settled:
+        place = f"HTTPRoute {one.route.name}: the rule {one.rule.name!r}"
+        own = one.check.said if one.check and one.check.recomputes else frozenset[str]()
+        for header in (header.name.lower() for match in one.rule.matches for header in match.headers):
+            if header in said - own:
+                raise Refused(f"{place} goes by {header}, which only a check may say, and is not checked")
+        if one.check and one.check.recomputes:
+            other = tokens.setdefault(one.check.name, one)
+            if other.tokens != one.tokens:
+                raise Refused(
+                    f"{place} takes other tokens than {other.rule.name!r} of {other.route.name}, and the check "
+                    f"{one.check.name!r} leads from one to the other"
+                )
 
 
 def _routes(gateway: Gateway, listener: Listener, settled: Sequence[Settled]) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def questions(program: Program, service: Service) -> Sequence[Question]:
                 Question("worker_due_oldest_seconds", DUE_OLDEST, values),
                 Question("worker_attention_seconds", ATTENTION),
             ]
-        case "relay" | "shadow":
+        case "relay" | "shadow" | "gate":
             raise ValueError(f"a {program} is no program of a service")
 
 

@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from waybill.tracing import spans
 
-Program = Literal["web", "consumer", "worker", "relay", "shadow"]
+Program = Literal["web", "consumer", "worker", "relay", "shadow", "gate"]
 LabelSets = Iterable[Mapping[str, str]]
 
 WEB: Final[tuple[Program, ...]] = ("web",)
@@ -24,6 +24,7 @@ CONSUMER: Final[tuple[Program, ...]] = ("consumer",)
 WORKER: Final[tuple[Program, ...]] = ("worker",)
 RELAY: Final[tuple[Program, ...]] = ("relay",)
 SHADOW: Final[tuple[Program, ...]] = ("shadow",)
+GATE: Final[tuple[Program, ...]] = ("gate",)
 DECIDING: Final[tuple[Program, ...]] = ("web", "consumer", "worker")
 LOOPING: Final[tuple[Program, ...]] = ("consumer", "worker", "relay")
 EVERY: Final[tuple[Program, ...]] = ("web", "consumer", "worker", "relay")
@@ -40,6 +41,9 @@ Name = Literal[
     "consumer_passed_total",
     "consumer_processed_total",
     "consumer_stopped",
+    "gate_answer_seconds",
+    "gate_answers_total",
+    "gate_waiting",
     "http_rate_limit_report_failures_total",
     "http_refused_total",
     "http_request_seconds",
@@ -124,12 +128,22 @@ METRICS: dict[Name, Metric] = {
         CONSUMER,
         "1 while the consumer stands still: too many keys would have dead letters, or it cannot keep one.",
     ),
+    "gate_answer_seconds": Metric(
+        Histogram, GATE, "Time until the gateway was told where a request goes, holds included.", ("aggregate",)
+    ),
+    "gate_answers_total": Metric(
+        Counter,
+        GATE,
+        "Requests that the gateway asked about, by the owner it was told or the reason why none.",
+        ("aggregate", "answer"),
+    ),
+    "gate_waiting": Metric(Gauge, GATE, "Requests that are held until the owner of their rows is settled."),
     "http_rate_limit_report_failures_total": Metric(
         Counter, WEB, "Times that the database did not take the callers' counts; each process goes by its own then."
     ),
     "http_refused_total": Metric(
         Counter,
-        (*WEB, *SHADOW),
+        (*WEB, *SHADOW, *GATE),
         "Requests that were answered before an endpoint was reached, to protect the others.",
         ("reason",),
     ),
@@ -171,7 +185,7 @@ METRICS: dict[Name, Metric] = {
         Counter, SHADOW, "Requests that the control did not answer, or broke off answering.", ("reason",)
     ),
     "shadow_pending": Metric(Gauge, SHADOW, "Comparisons that are captured, wait or are in work."),
-    "waybill_build_info": Metric(Gauge, (*EVERY, *SHADOW), "1; the version stands in the label.", ("version",)),
+    "waybill_build_info": Metric(Gauge, (*EVERY, *SHADOW, *GATE), "1; the version stands in the label.", ("version",)),
     "waybill_database_up": Metric(
         Gauge, EVERY, "1 where the program's database answered when last asked, and takes writes.", ("service",)
     ),

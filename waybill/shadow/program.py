@@ -9,13 +9,11 @@ from typing import Final
 import structlog
 
 from waybill.observability import health, metrics
-from waybill.observability.health import cannot_listen
 from waybill.observability.output import json_lines
 from waybill.observability.telemetry import configure_logging
 from waybill.rest.serving.connections import Connection, most_connections
-from waybill.rest.serving.draining import BACKLOG, DrainingServer
+from waybill.rest.serving.draining import DrainingServer, Unqueued, listening
 from waybill.rest.serving.refusals import REASONS
-from waybill.runtime import addresses
 from waybill.runtime.settings import read
 from waybill.shadow.comparing import Comparing
 from waybill.shadow.findings import OUTCOMES, Findings, Unreadable
@@ -41,7 +39,7 @@ def main() -> None:
         except (Unreadable, OSError) as error:
             raise SystemExit(f"WAYBILL_SHADOW_FILE: {error}") from None
         _expose(settings)
-        with _listening(settings.host, settings.port) as listener:  # who is told that it is ready can connect
+        with listening(settings.host, settings.port) as listener:  # who is told that it is ready can connect
             health.serve(settings.host, settings.health_port, lambda: None, variable="WAYBILL_HEALTH_PORT")
             with _Writing(findings, settings):
                 _serve(Proxy(settings, Comparing(settings, findings)), listener)
@@ -94,26 +92,10 @@ class _Writing:
             log.warning("findings_not_written", file=str(self._path), error=str(error))
 
 
-class _Connection(Connection):
-    """A connection of ours, without a queue to be full: nothing waits here for a thread."""
-
-    is_full = staticmethod(lambda: False)
-    is_busy = staticmethod(lambda: False)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return the listening socket. Raises SystemExit where the address is taken."""
-    try:
-        family, address = addresses.resolve(host, port, socket.SOCK_STREAM)
-        return socket.create_server(address, family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise SystemExit(cannot_listen(host, port, error)) from None
-
-
 def _serve(proxy: Proxy, listener: socket.socket) -> None:
     """Answer until told to stop; to be called by the main thread."""
     Connection.most = most_connections()
     # An answer that the control broke off has a line of ours.
     logging.getLogger("uvicorn.error").addFilter(lambda one: "without completing" not in one.getMessage())
     # Without a date of ours: the control's own answers the client.
-    DrainingServer(proxy, _Connection, lambda: None, date=False).run([listener])
+    DrainingServer(proxy, Unqueued, lambda: None, date=False).run([listener])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Gateway:
     folder: Path
     site: Site
     log: Path
+    command: tuple[str, ...]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -39,6 +41,20 @@ class Gateway:
     def stat(self, pattern: str) -> int:
         """Return the sum of what Envoy counts under names that match."""
         return sum(int(value) for value in envoy.stats(self.site.admin, pattern).values() if value.isdigit())
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(self.command, cwd=CHECKOUT, env={**os.environ}, stdout=log, stderr=log)
+        self.processes.append(process)
+        wait_until(lambda: _is_ready(self, process), deadline_seconds=30, what="Envoy is ready")
+
+    def stop(self) -> None:
+        """End it, with every connection that it has."""
+        for process in self.processes:
+            process.terminate()
+            process.wait(10)
+        self.processes.clear()
 
 
 @contextmanager
@@ -61,17 +77,14 @@ def running(
     source.mkdir(parents=True)
     (source / "all.yaml").write_text(documents)
     site.save(home / "given.json")
-    gateway = Gateway(home / "gateway", site, home / "envoy.log")
-    command = [sys.executable, "-m", "waybill", "gateway", "serve", str(source)]
-    command += [f"--site={home / 'given.json'}", f"--folder={gateway.folder}"]
-    with gateway.log.open("wb") as log:
-        process = subprocess.Popen(command, cwd=CHECKOUT, env={**os.environ}, stdout=log, stderr=log)
+    serve = (sys.executable, "-m", "waybill", "gateway", "serve", str(source))
+    places = (f"--site={home / 'given.json'}", f"--folder={home / 'gateway'}")
+    gateway = Gateway(home / "gateway", site, home / "envoy.log", (*serve, *places))
     try:
-        wait_until(lambda: _is_ready(gateway, process), deadline_seconds=30, what="Envoy is ready")
+        gateway.start()
         yield gateway
     finally:
-        process.terminate()
-        process.wait(10)
+        gateway.stop()
 
 
 def _is_ready(gateway: Gateway, process: subprocess.Popen[bytes]) -> bool:

@@ -20,11 +20,11 @@ FACTORS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 
 class Fields:
     """One object of a document. What is read is struck off; `refuse_rest` names what is left."""
 
-    def __init__(self, place: str, content: Any) -> None:
-        """Take an object, and the place that messages name."""
+    def __init__(self, place: str, content: Any, namespace: str = "") -> None:
+        """Take an object, the place that messages name, and the namespace of its document."""
         if not isinstance(content, Mapping):
             raise Refused(f"{place}: expected an object, got {content!r}")
-        self.place = place
+        self.place, self.namespace = place, namespace
         self._content: Mapping[str, Any] = content
         self._read: set[str] = set()
 
@@ -49,11 +49,12 @@ class Fields:
 
     def object(self, name: str) -> Fields:
         """Return the object that a field holds; an empty one where it is not given."""
-        return Fields(self.at(name), self.take(name) or {})
+        return Fields(self.at(name), self.take(name) or {}, self.namespace)
 
     def objects(self, name: str) -> tuple[Fields, ...]:
         """Return the objects of a list; none where it is not given."""
-        return tuple(Fields(f"{self.at(name)}[{number}]", one) for number, one in enumerate(self._list(name)))
+        every = enumerate(self._list(name))
+        return tuple(Fields(f"{self.at(name)}[{number}]", one, self.namespace) for number, one in every)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list."""

@@ -30,13 +30,13 @@ class Attached:
 
     def over(self, gateway: str, route: str, rule: str) -> Fields | None:
         """Return what holds for a rule; None where nothing does."""
-        place, content = "", None
+        place, namespace, content = "", "", None
         for target in (("Gateway", gateway, ""), ("HTTPRoute", route, ""), ("HTTPRoute", route, rule)):
             if target in self.specs:
                 document, spec, merges = self.specs[target]
                 content = merged(content, spec) if merges and content is not None else spec
-                place = f"{document.place}: spec"
-        return None if content is None else Fields(place, content)
+                place, namespace = f"{document.place}: spec", document.namespace
+        return None if content is None else Fields(place, content, namespace)
 
     def of_gateway(self, gateway: str) -> Fields | None:
         """Return what holds for the gateway itself."""
@@ -105,12 +105,6 @@ def traffic(fields: Fields | None) -> Traffic:
         all_of(timeout.object("http")) as http,
         all_of(fields.object("requestBuffer")) as buffer,
     ):
-        cluster = {
-            "connect_timeout": tcp.duration("connectTimeout"),
-            "connection_idle_timeout": http.duration("connectionIdleTimeout"),
-            **_circuit_breaker(fields.object("circuitBreaker")),
-            **_health(fields.object("healthCheck")),
-        }
         return Traffic(
             request_timeout=http.duration("requestTimeout"),
             stream_idle_timeout=http.duration("streamIdleTimeout"),
@@ -118,8 +112,61 @@ def traffic(fields: Fields | None) -> Traffic:
             retry=_retry(fields.object("retry")) if "retry" in fields else None,
             rate_limits=_rate_limits(fields.object("rateLimit")) if "rateLimit" in fields else (),
             body_bytes=buffer.bytes("limit"),
-            cluster=given(cluster),
+            cluster=_cluster(fields, tcp, http),
         )
+
+
+def _cluster(fields: Fields, tcp: Fields, http: Fields) -> Mapping[str, Any]:
+    return given(
+        {
+            "connect_timeout": tcp.duration("connectTimeout"),
+            "connection_idle_timeout": http.duration("connectionIdleTimeout"),
+            **_circuit_breaker(fields.object("circuitBreaker")),
+            **_health(fields.object("healthCheck")),
+        }
+    )
+
+
+def of_backend(fields: Fields) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return what `backendSettings` of somebody whom Envoy itself asks say: parts of the cluster, and the retries.
+
+    Such retries know neither a time-out of each attempt nor answers that are repeated.
+    """
+    with (
+        all_of(fields),
+        all_of(fields.object("timeout")) as timeout,
+        all_of(timeout.object("tcp")) as tcp,
+        all_of(timeout.object("http")) as http,
+    ):
+        cluster = _cluster(fields, tcp, http)
+        if "retry" not in fields:
+            fields.take("retry")
+            return cluster, None
+        with (
+            all_of(fields.object("retry")) as retry,
+            all_of(retry.object("retryOn")) as on,
+            all_of(retry.object("perRetry")) as each,
+            all_of(each.object("backOff")) as back_off,
+        ):
+            return cluster, given(
+                {
+                    "num_retries": retry.number("numRetries", 2),
+                    "retry_on": ",".join(_triggers(on) or ("connect-failure", "refused-stream")),
+                    "retry_back_off": _between(back_off),
+                }
+            )
+
+
+def _triggers(on: Fields) -> tuple[str, ...]:
+    triggers = on.texts("triggers")
+    if wrong := set(triggers) - set(TRIGGERS):
+        raise Refused(f"{on.at('triggers')}: {min(wrong)!r} is not supported; choose from {', '.join(TRIGGERS)}")
+    return triggers
+
+
+def _between(back_off: Fields) -> Mapping[str, Any] | None:
+    between = {"base_interval": back_off.duration("baseInterval"), "max_interval": back_off.duration("maxInterval")}
+    return given(between) or None
 
 
 def given(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,18 +181,15 @@ def _retry(fields: Fields) -> Mapping[str, Any]:
         all_of(fields.object("perRetry")) as each,
         all_of(each.object("backOff")) as back_off,
     ):
-        triggers = on.texts("triggers") or ("connect-failure", "refused-stream", "retriable-status-codes")
-        if wrong := set(triggers) - set(TRIGGERS):
-            raise Refused(f"{on.at('triggers')}: {min(wrong)!r} is not supported; choose from {', '.join(TRIGGERS)}")
+        triggers = _triggers(on) or ("connect-failure", "refused-stream", "retriable-status-codes")
         codes = on.take("httpStatusCodes")
-        between = {"base_interval": back_off.duration("baseInterval"), "max_interval": back_off.duration("maxInterval")}
         return given(
             {
                 "num_retries": fields.number("numRetries", 2),
                 "retry_on": ",".join(triggers),
                 "retriable_status_codes": codes or ([] if on.take("triggers") else [503]),
                 "per_try_timeout": each.duration("timeout"),
-                "retry_back_off": given(between) or None,
+                "retry_back_off": _between(back_off),
             }
         )
 

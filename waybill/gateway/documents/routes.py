@@ -203,12 +203,16 @@ def _filter(fields: Fields) -> Mapping[str, Any]:
 
 
 def _headers(side: str, fields: Fields) -> Mapping[str, Any]:
-    changed = [
+    return {f"{side}_headers_to_add": changes(fields), f"{side}_headers_to_remove": list(fields.texts("remove"))}
+
+
+def changes(fields: Fields) -> list[dict[str, Any]]:
+    """Return the headers that are set and added, as Envoy has them."""
+    return [
         {"header": {"key": one.text("name"), "value": one.text("value")}, "append_action": action}
         for name, action in (("set", "OVERWRITE_IF_EXISTS_OR_ADD"), ("add", "APPEND_IF_EXISTS_OR_ADD"))
         for one in fields.objects(name)
     ]
-    return {f"{side}_headers_to_add": changed, f"{side}_headers_to_remove": list(fields.texts("remove"))}
 
 
 def _redirect(fields: Fields) -> Mapping[str, Any]:

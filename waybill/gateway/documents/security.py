@@ -1,14 +1,16 @@
-"""Whose tokens are taken, and how clients are treated: SecurityPolicy and ClientTrafficPolicy."""
+"""Who may come in, whose tokens are taken, and how clients are treated: SecurityPolicy and ClientTrafficPolicy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from waybill.gateway.documents.checks import Check, check
 from waybill.gateway.documents.document import Refused
 from waybill.gateway.documents.fields import Fields, all_of
 from waybill.gateway.documents.policies import given
+from waybill.gateway.documents.routes import changes
 
 TLS_VERSIONS: Final = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 ESCAPED: Final = {
@@ -42,14 +44,17 @@ class Tokens:
     is_optional: bool
 
 
-def tokens(fields: Fields | None) -> Tokens | None:
-    """Return what a SecurityPolicy says; None where nothing is asked for."""
-    if fields is None or "jwt" not in fields:
-        if fields is not None:
-            fields.take("jwt")
-            fields.refuse_rest()
-        return None
-    with all_of(fields), all_of(fields.object("jwt")) as jwt:
+def security(fields: Fields | None) -> tuple[Tokens | None, Check | None]:
+    """Return what a SecurityPolicy says; None for what is not asked for."""
+    if fields is None:
+        return None, None
+    with all_of(fields):
+        jwt, asked = fields.object("jwt"), fields.object("extAuth")
+        return (_tokens(jwt) if "jwt" in fields else None), (check(asked) if "extAuth" in fields else None)
+
+
+def _tokens(jwt: Fields) -> Tokens:
+    with all_of(jwt):
         providers = tuple(_provider(one) for one in jwt.objects("providers"))
         if not providers:
             raise Refused(f"{jwt.at('providers')} is missing")
@@ -80,6 +85,8 @@ class Clients:
     listener: Mapping[str, Any]
     tls: Mapping[str, Any]
     protocols: tuple[str, ...]
+    early: tuple[Mapping[str, Any], ...] = ()
+    """What is done to a request's headers before anything goes by them."""
 
 
 def clients(fields: Fields | None) -> Clients:
@@ -91,6 +98,8 @@ def clients(fields: Fields | None) -> Clients:
         all_of(policy.object("connection")) as connection,
         all_of(policy.object("tls")) as tls,
         all_of(policy.object("path")) as path,
+        all_of(policy.object("headers")) as headers,
+        all_of(headers.object("earlyRequestHeaders")) as early,
     ):
         least = TLS_VERSIONS[tls.choice("minVersion", *TLS_VERSIONS, default="1.2")]
         escaped = path.choice("escapedSlashesAction", *ESCAPED, default="UnescapeAndRedirect")
@@ -101,27 +110,34 @@ def clients(fields: Fields | None) -> Clients:
             "path_with_escaped_slashes_action": ESCAPED[escaped],
             "merge_slashes": not path.flag("disableMergeSlashes"),
             "xff_num_trusted_hops": _trusted_hops(policy.object("clientIPDetection")),
-            **_headers(policy.object("headers"), http.duration("idleTimeout")),
+            **_headers(headers, http.duration("idleTimeout")),
         }
         listener = {"per_connection_buffer_limit_bytes": connection.bytes("bufferLimit") or 32 * 1024}
         protocols = tls.texts("alpnProtocols") or ("h2", "http/1.1")
-        return Clients(given(manager), listener, {"tls_minimum_protocol_version": least}, protocols)
+        least_version = {"tls_minimum_protocol_version": least}
+        return Clients(given(manager), listener, least_version, protocols, tuple(_early(early)))
+
+
+def _early(fields: Fields) -> Generator[Mapping[str, Any]]:
+    for change in changes(fields):
+        yield {"append": change}
+    for name in fields.texts("remove"):
+        yield {"remove": name}
 
 
 def _headers(fields: Fields, idle: str | None) -> Mapping[str, Any]:
-    with all_of(fields):
-        underscores = fields.choice("withUnderscoresAction", *UNDERSCORES, default="RejectRequest")
-        preserved = fields.choice("requestID", "PreserveOrGenerate", "Generate", default="Generate")
-        return {
-            "generate_request_id": True,
-            "preserve_external_request_id": preserved == "PreserveOrGenerate",
-            "common_http_protocol_options": given(
-                {
-                    "headers_with_underscores_action": UNDERSCORES[underscores],
-                    "idle_timeout": idle,
-                }
-            ),
-        }
+    underscores = fields.choice("withUnderscoresAction", *UNDERSCORES, default="RejectRequest")
+    preserved = fields.choice("requestID", "PreserveOrGenerate", "Generate", default="Generate")
+    return {
+        "generate_request_id": True,
+        "preserve_external_request_id": preserved == "PreserveOrGenerate",
+        "common_http_protocol_options": given(
+            {
+                "headers_with_underscores_action": UNDERSCORES[underscores],
+                "idle_timeout": idle,
+            }
+        ),
+    }
 
 
 def _trusted_hops(fields: Fields) -> int | None:

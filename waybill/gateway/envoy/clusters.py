@@ -31,6 +31,17 @@ BY_NAME: Final[Mapping[str, Any]] = {
     },
 }
 AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
+PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+# Of a retry policy: an attempt goes to a host that none before it went to, where there is one.
+ANOTHER_HOST: Final[Mapping[str, Any]] = {
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {"@type": f"type.googleapis.com/{PREVIOUS_HOSTS}"},
+        }
+    ],
+    "host_selection_retry_max_attempts": 5,
+}
 
 
 def name(route: Route | str, rule: Rule | str, backend: Backend | str) -> str:
@@ -45,9 +56,14 @@ def name(route: Route | str, rule: Rule | str, backend: Backend | str) -> str:
 
 def cluster(route: Route, rule: Rule, backend: Backend, traffic: Traffic, site: Site) -> dict[str, Any]:
     """Return the cluster of a rule's backend. A weight is not part of it, so that shifting leaves clusters alone."""
-    settings = dict(traffic.cluster)
+    return protected(name(route, rule, backend), site.addresses(backend.key), traffic.cluster)
+
+
+def protected(called: str, addresses: tuple[tuple[str, int], ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cluster of these addresses, with what a policy says of it."""
+    settings = dict(given)
     idle = settings.pop("connection_idle_timeout", None)
-    return _cluster(name(route, rule, backend), site.addresses(backend.key)) | {
+    return _cluster(called, addresses) | {
         "typed_extension_protocol_options": {
             PROTOCOL: {
                 "@type": f"type.googleapis.com/{PROTOCOL}",

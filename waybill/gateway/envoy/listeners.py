@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
+from waybill.gateway.documents.checks import Check
 from waybill.gateway.documents.document import Refused
 from waybill.gateway.documents.routes import Listener
 from waybill.gateway.documents.security import Clients, Provider, Tokens
-from waybill.gateway.envoy import clusters, problems
+from waybill.gateway.envoy import clusters, external_auth, problems
 from waybill.gateway.envoy.virtual_hosts import BUFFER, JWT, RATE_LIMIT, TYPES, requirement
 from waybill.gateway.site import Site, split
 
@@ -34,10 +36,18 @@ LOGGED: Final = {
 }
 
 
-def listener(of: Listener, clients: Clients, asked: Iterable[Tokens], site: Site, config: Mapping[str, Any]) -> Any:
+@dataclass(frozen=True)
+class Asked:
+    """What the routes ask for: whose tokens, and who is asked."""
+
+    tokens: tuple[Tokens, ...]
+    checks: tuple[Check, ...]
+
+
+def listener(of: Listener, clients: Clients, asked: Asked, site: Site, config: Mapping[str, Any]) -> Any:
     """Return a listener, opened where the site says; `config` is where it gets its routes from."""
     host, port = split(site.listeners[of.name])
-    chain: dict[str, Any] = {"filters": [_manager(of, clients, tuple(asked), site, config)]}
+    chain: dict[str, Any] = {"filters": [_manager(of, clients, asked, site, config)]}
     result: dict[str, Any] = {
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": of.name,
@@ -54,9 +64,7 @@ def listener(of: Listener, clients: Clients, asked: Iterable[Tokens], site: Site
     return result
 
 
-def _manager(
-    of: Listener, clients: Clients, asked: tuple[Tokens, ...], site: Site, config: Mapping[str, Any]
-) -> dict[str, Any]:
+def _manager(of: Listener, clients: Clients, asked: Asked, site: Site, config: Mapping[str, Any]) -> dict[str, Any]:
     log = {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
         "log_format": {"json_format": LOGGED},
@@ -73,18 +81,24 @@ def _manager(
         "server_header_transformation": "PASS_THROUGH",
         "access_log": [{"name": "envoy.access_loggers.stdout", "typed_config": log}],
         **clients.manager,
+        **external_auth.early(asked.checks, clients.early),
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
-def _filters(asked: tuple[Tokens, ...], site: Site) -> Iterable[dict[str, Any]]:
-    """Yield the filters: who it is, how often, how much, and where to. A route says which of them it wants."""
-    if asked:
-        yield {"name": JWT, "typed_config": _tokens(asked, site)}
+def _filters(asked: Asked, site: Site) -> Iterable[dict[str, Any]]:
+    """Yield the filters: who it is, how often, how much, and where to. A route says which of them it wants.
+
+    Who is asked where a request goes is asked last: by then the body is there, so that between the answer and the
+    backend no client takes its time.
+    """
+    if asked.tokens:
+        yield {"name": JWT, "typed_config": _tokens(asked.tokens, site)}
     limit = {"@type": f"{TYPES}local_ratelimit.v3.LocalRateLimit", "stat_prefix": "rate_limit"}
     yield {"name": RATE_LIMIT, "typed_config": limit}
     buffer = {"@type": f"{TYPES}buffer.v3.Buffer", "max_request_bytes": 1}
     yield {"name": BUFFER, "disabled": True, "typed_config": buffer}
+    yield from external_auth.filters(asked.checks)
     # Envoy's own headers are of its configuration, and not for a client.
     yield {"name": ROUTER, "typed_config": {"@type": f"{TYPES}router.v3.Router", "suppress_envoy_headers": True}}
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from waybill.gateway.documents.checks import Check
 from waybill.gateway.documents.policies import RateLimit, Traffic, given
 from waybill.gateway.documents.routes import Match, Named, Route, Rule
 from waybill.gateway.documents.security import Tokens
-from waybill.gateway.envoy import clusters
+from waybill.gateway.envoy import clusters, external_auth
 
 JWT: Final = "envoy.filters.http.jwt_authn"
 BUFFER: Final = "envoy.filters.http.buffer"
@@ -22,7 +23,6 @@ PATH_RANK: Final = {"Exact": 0, "RegularExpression": 1, "PathPrefix": 2}
 ALWAYS: Final = {"default_value": {"numerator": 100}}
 NO_LIMIT: Final = 2**32 - 1
 DISTINCT_VALUES: Final = 10_000
-PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Settled:
     rule: Rule
     traffic: Traffic
     tokens: Tokens | None
+    check: Check | None = None
 
 
 def routes(settled: Iterable[Settled]) -> list[dict[str, Any]]:
@@ -141,13 +142,7 @@ def _retry(policy: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         **policy,
         "retriable_request_headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": REPEATED}}}],
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {"@type": f"type.googleapis.com/{PREVIOUS_HOSTS}"},
-            }
-        ],
-        "host_selection_retry_max_attempts": 5,
+        **clusters.ANOTHER_HOST,
     }
 
 
@@ -161,6 +156,8 @@ def _per_filter(one: Settled) -> dict[str, Any]:
     if one.traffic.body_bytes:
         most = {"max_request_bytes": one.traffic.body_bytes}
         result[BUFFER] = {"@type": f"{TYPES}buffer.v3.BufferPerRoute", "buffer": most}
+    if one.check:
+        result |= external_auth.of_route(one.check)
     return result
 
 

@@ -7,7 +7,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from waybill.migrate.command import looking, telling
+from waybill.migrate.command import guarding, looking, telling
 from waybill.migrate.command.parsing import Verbs
 from waybill.migrate.command.project import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Project
 
@@ -57,6 +57,6 @@ def _refused(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m waybill migrate", description=__doc__, epilog=EXITS)
     verbs = Verbs(parser)
-    for module in (looking, telling):
+    for module in (looking, telling, guarding):
         module.add(verbs)
     return parser

@@ -169,6 +169,85 @@ def test_what_a_policy_says_and_is_not_supported_is_refused_by_name_and_place(ki
     assert said in str(refused.value)
 
 
+CHECKED = """{parentRefs: [{name: g}], rules: [
+  {name: asked, matches: [{path: {value: /a}}]},
+  {name: there, backendRefs: [{name: new}],
+   matches: [{path: {value: /a}, headers: [{name: X-Owner, value: there}]}]}]}"""
+CHECK = "{headersToExtAuth: [X-Plan], recomputeRoute: true, http: {HTTP}}"
+HTTP = "path: /things, headersToBackend: [X-Owner, X-Plan], backendRefs: [{name: app}]"
+JWT = "jwt: {providers: [{name: a, issuer: i, remoteJWKS: {uri: 'http://keys.invalid/'}}]}"
+
+
+def checked(*targets: str, check: str = CHECK, http: str = HTTP, more: str = "") -> str:
+    """A policy that has these rules checked, all where none is named."""
+    names = [f", sectionName: {name}" for name in targets] or [""]
+    references = ", ".join(f"{{kind: HTTPRoute, name: r{name}}}" for name in names)
+    spec = f"{{targetRefs: [{references}], extAuth: {check.replace('HTTP', http)}{more}}}"
+    return POLICY.format(kind="SecurityPolicy", spec=spec).replace("name: p", f"name: p{''.join(targets)}")
+
+
+def test_what_a_check_says_is_taken_off_a_request_before_anything_goes_by_it_and_not_what_the_check_is_told():
+    (listener,) = made(checked(), route=CHECKED).listeners
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    (extension,) = manager["early_header_mutation_extensions"]
+    assert extension["typed_config"]["mutations"] == [{"remove": "x-owner"}]
+
+
+def test_who_is_asked_is_asked_last_and_only_on_the_routes_that_say_so():
+    other = "{name: free, matches: [{path: {value: /b}}], backendRefs: [{name: app}]}"
+    configuration = made(checked("asked", "there"), route=CHECKED.replace("rules: [", f"rules: [{other},"))
+    (listener,) = configuration.listeners
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    names = [one["name"] for one in filters]
+    assert names[-2:] == ["envoy.filters.http.ext_authz/app/things", "envoy.filters.http.router"]
+    assert filters[-2]["disabled"]
+    asking = {one["name"] for one in routes(configuration) if names[-2] in one.get("typed_per_filter_config", {})}
+    assert asking == {"r/asked", "r/there"}
+
+
+CHECKS = [
+    ((checked("asked"),), "the rule 'there' goes by x-owner, which only a check may say, and is not checked"),
+    (
+        (checked("asked"), checked("there", more=f", {JWT}")),
+        "the rule 'there' takes other tokens than 'asked' of r, and the check 'app/things' leads from one to the other",
+    ),
+    (
+        (checked("asked"), checked("there", http=HTTP.replace("name: app", "name: app, port: 81"))),
+        "two policies say different things of the check 'app/things'",
+    ),
+    ((checked(http=HTTP.replace("name: app", "name: other")),), "the backend 'other' has no address here"),
+    ((checked(http="path: /things"),), "spec.extAuth.http.backendRefs is missing"),
+    ((checked(check="{grpc: {backendRef: {name: app}}}"),), "spec.extAuth.http is missing"),
+    ((checked(check="{contextExtensions: [], http: {HTTP}}"),), "extAuth.contextExtensions is not supported"),
+    ((checked(check="{includeRouteMetadata: true, http: {HTTP}}"),), "extAuth.includeRouteMetadata is not supported"),
+    ((checked(http=f"{HTTP}, pathOverride: /x"),), "extAuth.http.pathOverride is not supported"),
+    ((checked(check="{statusOnError: 200, http: {HTTP}}"),), "statusOnError: expected a number from 400 to 511"),
+    (
+        (checked(http=f"{HTTP}, backendSettings: {{retry: {{perRetry: {{timeout: 1s}}}}}}"),),
+        "backendSettings.retry.perRetry.timeout is not supported",
+    ),
+    (
+        (checked(http=f"{HTTP}, backendSettings: {{retry: {{retryOn: {{httpStatusCodes: [503]}}}}}}"),),
+        "backendSettings.retry.retryOn.httpStatusCodes is not supported",
+    ),
+    (
+        (checked(http=f"{HTTP}, backendSettings: {{loadBalancer: {{}}}}"),),
+        "backendSettings.loadBalancer is not supported",
+    ),
+    (
+        (checked(http="backendRefs: [{name: app, weight: 2}]"),),
+        "extAuth.http.backendRefs[0].weight is not supported",
+    ),
+]
+
+
+@pytest.mark.parametrize(("policies", "said"), CHECKS)
+def test_a_check_that_is_not_supported_or_could_be_passed_by_is_refused(policies, said):
+    with pytest.raises(Refused) as refused:
+        made(*policies, route=CHECKED)
+    assert said in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
