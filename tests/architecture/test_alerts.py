@@ -24,6 +24,11 @@ FIRING = {
     "PublicationsRefused": ('outbox_dead_letters{service="order_service",reason="too_large"}', "0 0 1x10", "3m"),
     "DueTasksStuck": ('worker_due_oldest_seconds{task="send"}', "0 0 5+60x10", "6m"),
     "CircuitBreakerOpen": ('worker_breaker_open{task="charge"}', "0 0 1 0 1 0 1 0 1 0 1", "5m"),
+    "GateRefuses": ('gate_answers_total{aggregate="order",answer="held_too_long"}', "0 0 1x10", "3m"),
+    "WritesHeld": ("gate_waiting", "0 0 3x10", "5m"),
+    "ShadowControlFails": ('shadow_control_failures_total{reason="timed_out"}', "0 0 1x10", "3m"),
+    "ShadowMismatches": ('shadow_comparisons_total{route="/v1/rooms",outcome="mismatch"}', "0 0 1+1x10", "5m"),
+    "ShadowComparesLittle": ('shadow_comparisons_total{route="/v1/rooms",outcome="dropped"}', "0 0 1+1x10", "5m"),
     "NeedsAttention": ('worker_attention_seconds{task="refund"}', "0 0 5+60x10", "3m"),
 }
 
@@ -52,6 +57,36 @@ def test_every_alert_stands_on_metrics_that_there_are():
 
 def test_prometheus_takes_the_rules():
     done = subprocess.run([promtool(), "check", "rules", *FILES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+COMPARED = 'shadow_comparisons_total{route="/v1/rooms",outcome="%s"}'
+# Alert, and what is no trouble: a handover, and differences that are too few to tell anything.
+SILENT = {
+    "GateRefuses": {'gate_answers_total{aggregate="order",answer="there"}': "0+100x20"},
+    "WritesHeld": {"gate_waiting": "0 300 0 300 0 0 300 0x13"},
+    "ShadowMismatches": {COMPARED % "mismatch": "0+1x20", COMPARED % "equal": "0+200x20"},
+    "ShadowComparesLittle": {COMPARED % "dropped": "0+40x20", COMPARED % "equal": "0+60x20"},
+}
+
+
+@pytest.mark.parametrize("alert", SILENT)
+def test_an_alert_is_silent_about_what_is_no_trouble(alert: str, tmp_path: Path):
+    moments = "\n".join(
+        f"      - expr: \"count(ALERTS{{alertname='{alert}'}}) or vector(0)\"\n        eval_time: {minute}m\n"
+        "        exp_samples: [{labels: '{}', value: 0}]"
+        for minute in range(1, 20)
+    )
+    series = "\n".join(
+        f"      - series: '{name}'\n        values: '{values}'" for name, values in SILENT[alert].items()
+    )
+    files = "\n".join(f"  - {file}" for file in FILES)
+    file = tmp_path / "test.yml"
+    file.write_text(
+        f"rule_files:\n{files}\ntests:\n  - interval: 1m\n    input_series:\n{series}\n"
+        f"    promql_expr_test:\n{moments}\n"
+    )
+    done = subprocess.run([promtool(), "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -211,6 +211,20 @@ def test_a_true_mismatch_is_reported_masked_and_by_the_exit_code(servers, shadow
     assert shadow.file.stat().st_mode & 0o077 == 0
 
 
+def test_a_control_in_a_coding_that_nobody_here_understands_is_passed_on_and_named(tmp_path):
+    with raw_server() as control, raw_server() as candidate:
+        control.replies["*"] = json_answer(b"\x0b\x02\x80{}\x03", "200 OK", "Content-Encoding: br")
+        with shadowing(control, candidate.origin, tmp_path / "findings.json") as running:
+            _, _, body = exchanged(running.port, get("/v1/rooms", "Accept-Encoding: br, gzip"))
+            assert body == b"\x0b\x02\x80{}\x03"
+            assert compared(running, "/v1/{any}") == {"not_decoded": 1}
+            (line,) = running.events("coding not understood")
+        assert line["coding"] == "br"
+        (asked,) = candidate.of("/v1/rooms")
+        assert b"\r\naccept-encoding: gzip\r\n" in asked.lower()
+        assert b"\r\naccept-encoding: br, gzip\r\n" in control.of("/v1/rooms")[0].lower()
+
+
 def test_what_differs_between_the_controls_is_noise_and_no_mismatch(tmp_path):
     def moving(connection: socket.socket, _: threading.Event) -> None:
         connection.sendall(

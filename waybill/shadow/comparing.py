@@ -17,6 +17,7 @@ import structlog
 
 from waybill.observability import metrics
 from waybill.runtime.threads import Threads
+from waybill.shadow.codings import asked_for
 from waybill.shadow.comparison import Answer, Difference, Missing, differences
 from waybill.shadow.findings import MOST_IN_A_SAMPLE, Findings, Outcome
 from waybill.shadow.masking import masked
@@ -127,7 +128,7 @@ class Comparing:
 
     async def _ask(self, upstream: Upstream, captured: Capture, side: str) -> Answer | Missing:
         headers = [one for one in end_to_end(captured.asked.headers) if one[0].lower() not in CONDITIONS]
-        asked = replace(captured.asked, headers=[*headers, (MARK, side.encode())])
+        asked = replace(captured.asked, headers=[*asked_for(headers), (MARK, side.encode())])
         settings = self._settings
         begun = time.monotonic()
         found = await whole(upstream, asked, settings.shadow_seconds, settings.shadow_body_bytes, self._headers)
@@ -139,7 +140,7 @@ class Comparing:
         body = bytes(captured.body)
         control = answer(captured.status, captured.headers, body, captured.most_bytes, self._headers)
         if not isinstance(control, Answer):
-            self._count(captured.route, "too_large" if control == "too_large" else "not_comparable")
+            self._count(captured.route, "too_large" if control == "too_large" else "not_decoded")
             return
         if not isinstance(second, Answer):
             self._count(captured.route, "control_failed")

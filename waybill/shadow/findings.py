@@ -17,7 +17,9 @@ from typing import Any, Final, Literal, cast, get_args
 
 from waybill.shadow.comparison import Difference, is_below
 
-Outcome = Literal["equal", "mismatch", "dropped", "too_large", "too_slow", "not_comparable", "control_failed"]
+Outcome = Literal[
+    "equal", "mismatch", "dropped", "too_large", "too_slow", "not_comparable", "not_decoded", "control_failed"
+]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 COMPARED: Final[tuple[Outcome, ...]] = ("equal", "mismatch")
 MOST_FIELDS: Final = 200  # of a route; any more are counted together

@@ -4,17 +4,16 @@ httpcore2 is used without the client above it: that would add headers, follow wh
 """
 
 import asyncio
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import httpcore2
 
+from waybill.shadow import codings
+from waybill.shadow.codings import Headers, NotDecoded, TooLarge
 from waybill.shadow.comparison import Answer, Missing
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 CONNECT_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 2.0  # shorter than servers keep an idle connection: they end one before it is used again
@@ -116,19 +115,9 @@ def answer(
     chosen = {
         name.lower().decode("latin1"): value.decode("latin1") for name, value in headers if name.lower() in compared
     }
-    coding = b",".join(value for name, value in headers if name.lower() == b"content-encoding").strip().lower()
-    decoded = _decoded(coding, body, most_bytes)
-    return Answer(status, chosen, decoded) if isinstance(decoded, bytes) else decoded
-
-
-def _decoded(coding: bytes, body: bytes, most_bytes: int) -> bytes | Missing:
-    if coding in {b"", b"identity"} or not body:
-        return body
-    if coding not in {b"gzip", b"x-gzip"}:
-        return "not_decoded"
     try:
-        inflating = zlib.decompressobj(wbits=31)
-        plain = inflating.decompress(body, most_bytes + 1)
-    except zlib.error:
+        return Answer(status, chosen, codings.decoded(headers, body, most_bytes))
+    except NotDecoded:
         return "not_decoded"
-    return "too_large" if len(plain) > most_bytes else plain
+    except TooLarge:
+        return "too_large"
