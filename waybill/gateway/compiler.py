@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -39,6 +39,15 @@ class Configuration:
     listeners: tuple[dict[str, Any], ...]
     routes: Mapping[str, dict[str, Any]]
     clusters: tuple[dict[str, Any], ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the clusters."""
+        return frozenset(one["name"] for one in self.clusters)
+
+    def with_clusters(self, more: Iterable[dict[str, Any]]) -> Configuration:
+        """Return this with the clusters of another one beside its own."""
+        return replace(self, clusters=(*self.clusters, *(one for one in more if one["name"] not in self.names)))
 
     def files(self, version: str) -> dict[str, str]:
         """Return the text of each file that Envoy watches."""

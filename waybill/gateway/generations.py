@@ -5,7 +5,11 @@
     0001/  0002/  …               a generation: documents.yaml, what was made of it, and moved.json: by whom, and why
     current → 0002                a link. To publish is to rename a new link over it, and so is to go back
 
-The rename is one step: Envoy sees the whole of one generation or the whole of the other, and nobody's request fails.
+The rename is one step: Envoy sees the whole of one generation or the whole of the other. But it takes over clusters and
+routes one after the other, and a request fails that is led to a cluster which is not there yet, or no longer. So what
+names a new backend is published twice: first its cluster beside the routes that there are, then the routes. And the
+clusters that they no longer lead to stay for one generation.
+
 What a generation replaced stands in its moved.json, so that it can be gone back to.
 """
 
@@ -24,6 +28,7 @@ from typing import Final
 from waybill.gateway.compiler import CURRENT, Configuration, compiled
 from waybill.gateway.documents import document as texts
 from waybill.gateway.documents.document import Document, Refused
+from waybill.gateway.envoy import program as envoy
 from waybill.gateway.site import Site
 
 KEPT: Final = 100
@@ -61,13 +66,16 @@ def prepare(folder: Path, site: Site, given: Iterable[Document]) -> Generation:
         bootstrap = compiled(every, site, folder).bootstrap()  # refused before anything is written
         site.save(folder / SITE)
         (folder / BOOTSTRAP).write_text(bootstrap)
-        made = publish(folder, every, by="start", reason="")
+        made = publish(folder, every, by="start", reason="", at_once=True)  # no Envoy runs on it yet
         kept.write_text(source)  # last: a start that is killed before it is made again
         return made
 
 
-def publish(folder: Path, given: Iterable[Document], *, by: str, reason: str) -> Generation:
-    """Make the documents the current generation. Envoy follows within milliseconds; see `applied`.
+def publish(folder: Path, given: Iterable[Document], *, by: str, reason: str, at_once: bool = False) -> Generation:
+    """Make the documents the current generation. Envoy follows within milliseconds; see `await_applied`.
+
+    Where they name a backend for the first time a generation comes before it, in which Envoy gets to know it: waits
+    until Envoy has, some seconds at most. `at_once` leaves that out, for who knows that no request is led there yet.
 
     Whoever has read what these replace does both in `documents_alone`.
 
@@ -78,13 +86,38 @@ def publish(folder: Path, given: Iterable[Document], *, by: str, reason: str) ->
     with _locked(folder):
         every = tuple(given)
         site = Site.load(folder / SITE)
-        number = max(numbers(folder), default=0) + 1
-        former = current(folder).number if (folder / CURRENT).exists() else 0
-        made = Generation(number, former, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
-        _write(folder, made, every, compiled(every, site, folder))
-        _point(folder, number)
-        _forget(folder, number, former)
-        return made
+        configuration = compiled(every, site, folder)
+        if not (folder / CURRENT).exists():
+            return _make(folder, every, configuration, by, reason)
+        former = read(folder)
+        known = compiled(former, site, folder)
+        configuration = configuration.with_clusters(known.clusters)
+        if not at_once and configuration.names > known.names:
+            _make_known(folder, former, known.with_clusters(configuration.clusters), site, by, reason)
+        return _make(folder, every, configuration, by, reason)
+
+
+def _make(folder: Path, every: tuple[Document, ...], configuration: Configuration, by: str, reason: str) -> Generation:
+    number = max(numbers(folder), default=0) + 1
+    former = current(folder).number if (folder / CURRENT).exists() else 0
+    made = Generation(number, former, datetime.now(UTC).isoformat(timespec="milliseconds"), by, reason)
+    _write(folder, made, every, configuration)
+    _point(folder, number)
+    _forget(folder, number, former)
+    return made
+
+
+def _make_known(
+    folder: Path, former: tuple[Document, ...], configuration: Configuration, site: Site, by: str, reason: str
+) -> None:
+    """Let Envoy know the new clusters, with the routes as they are. Raises Refused, and then nothing has changed."""
+    before = current(folder).number
+    made = _make(folder, former, configuration, by, f"prepare: {reason}")
+    try:
+        envoy.await_applied(site.admin, made.number)
+    except Refused:
+        _point(folder, before)
+        raise
 
 
 def rollback(folder: Path, *, to: int | None = None) -> Generation:

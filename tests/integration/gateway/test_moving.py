@@ -1,10 +1,12 @@
 """Where requests go: weights, a canary by header, and generations that replace each other under load."""
 
+import json
 import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -127,6 +129,37 @@ def test_a_route_moves_and_comes_back_under_load_without_a_failed_request(tmp_pa
     assert rolled_back_at - back_at < 1
     assert set(moved_load) == {"new"}
     assert set(load.after(rolled_back_at)) == {"old"}
+
+
+def test_a_backend_is_named_and_another_dropped_in_one_go_without_a_failed_request(tmp_path):
+    def only(name: str) -> str:
+        return DOCUMENTS.replace("{name: old, weight: OLD}, {name: new, weight: NEW}", f"{{name: {name}}}")
+
+    with ExitStack() as stack:
+        backends = {name: stack.enter_context(serving(name)) for name in ("old", "new")}
+        addresses = {name: one.address for name, one in backends.items()}
+        gateway = stack.enter_context(running(tmp_path, only("old"), addresses))
+        admin = gateway.site.admin
+        with Load(gateway.site.listeners["http"], clients=6) as load:
+            for _ in range(12):
+                for name in ("new", "old"):
+                    moved = generations.publish(gateway.folder, parse({"a.yaml": only(name)}), by="test", reason="x")
+                    assert envoy.await_applied(admin, moved.number)
+                    applied_at = time.monotonic()
+                    load.await_answers(applied_at, 10)
+                    assert set(load.after(applied_at)) == {name}
+            former = generations.rollback(gateway.folder)
+            assert envoy.await_applied(admin, former.number)
+            back_at = time.monotonic()
+            load.await_answers(back_at, 10)
+            assert set(load.after(back_at)) == {"new"}
+        clusters = {one["name"] for one in _clusters(gateway.folder)}
+    assert load.failed == []
+    assert clusters == {"r/0/new", "r/0/old"}
+
+
+def _clusters(folder: Path) -> list[dict[str, str]]:
+    return json.loads((folder / "current" / "clusters.json").read_text())["resources"]
 
 
 def test_what_is_refused_changes_nothing_and_the_first_generation_has_none_before_it(tmp_path):

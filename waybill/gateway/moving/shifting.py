@@ -73,7 +73,8 @@ def shift(folder: Path, move: Move, who: Who, watch: Watch, interrupted: Callabl
             _reachable(site, move.service)
             watcher = _Watcher(site.admin, before, move, watch) if watch.seconds else None
             if ready != documents:
-                made = generations.publish(folder, ready, by=who.by, reason=f"prepare: {who.reason}")
+                why = f"prepare: {who.reason}"
+                made = generations.publish(folder, ready, by=who.by, reason=why, at_once=True)
                 envoy.await_applied(site.admin, made.number)
         return _carried_out(folder, before, after, who, watcher, interrupted)
 
@@ -164,7 +165,7 @@ def _put(folder: Path, route: Document, who: Who) -> Result:
         if former in generations.numbers(folder) and generations.read(folder, former) == wanted:
             made = generations.rollback(folder)
         else:
-            made = generations.publish(folder, wanted, by=who.by, reason=who.reason)
+            made = generations.publish(folder, wanted, by=who.by, reason=who.reason, at_once=True)
         runs = envoy.await_applied(site.admin, made.number)
     taken = round((time.monotonic() - begun) * 1000)
     return {"generation": made.number, "in_effect_ms": taken if runs else None}
