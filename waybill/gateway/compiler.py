@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from waybill.gateway.documents import checks, routes
 from waybill.gateway.documents.document import KINDS, Document, Refused
 from waybill.gateway.documents.policies import attached, traffic
 from waybill.gateway.documents.routes import Gateway, Listener, Route
-from waybill.gateway.documents.security import clients, security
+from waybill.gateway.documents.security import Clients, clients, security
 from waybill.gateway.envoy import clusters, external_auth, listeners, virtual_hosts
+from waybill.gateway.envoy.listeners import Asked
 from waybill.gateway.envoy.virtual_hosts import Settled
 from waybill.gateway.site import Site, split
 
@@ -66,8 +68,8 @@ class Configuration:
         own: list[dict[str, Any]] = json.loads(json.dumps(self.listeners))
         for one in own:
             manager = one["filter_chains"][0]["filters"][0]["typed_config"]
-            del manager["rds"]
-            manager["route_config"] = without_type(self.routes[one["name"]])
+            called = manager.pop("rds")["route_config_name"]
+            manager["route_config"] = without_type(self.routes[called])
         static = {
             "listeners": [without_type(one) for one in own],
             "clusters": [without_type(one) for one in self.clusters],
@@ -113,8 +115,9 @@ def compiled(documents: Iterable[Document], site: Site, folder: PurePath) -> Con
         raise Refused(f"the site opens the listener {min(unknown)!r}, and Gateway {gateway.name} has none of that name")
     tokens = {virtual_hosts.requirement(one.tokens): one.tokens for one in settled if one.tokens}
     asked_first = checks.distinct(one.check for one in settled if one.check)
-    asked = listeners.Asked(tuple(tokens.values()), tuple(asked_first.values()))
+    asked = Asked(tuple(tokens.values()), tuple(asked_first.values()))
     _refuse_ways_round(settled)
+    called = {one: f"{one.name}{_version(asked, treated)}" for one in opened}
     found = [
         clusters.cluster(one.route, one.rule, backend, one.traffic, site)
         for one in settled
@@ -124,10 +127,8 @@ def compiled(documents: Iterable[Document], site: Site, folder: PurePath) -> Con
     return Configuration(
         folder=folder,
         admin=site.admin,
-        listeners=tuple(
-            listeners.listener(one, treated, asked, site, watched(folder, f"routes-{one.name}.json")) for one in opened
-        ),
-        routes={one.name: _routes(gateway, one, settled) for one in opened},
+        listeners=tuple(listeners.listener(one, treated, asked, site, _rds(folder, called[one])) for one in opened),
+        routes={called[one]: _routes(gateway, one, called[one], settled) for one in opened},
         clusters=(
             *found,
             *(external_auth.cluster(one, site) for one in asked.checks),
@@ -136,7 +137,7 @@ def compiled(documents: Iterable[Document], site: Site, folder: PurePath) -> Con
     )
 
 
-def _settled(every: Sequence[Document], gateway: Gateway, known: Sequence[Route]) -> tuple[list[Settled], Any]:
+def _settled(every: Sequence[Document], gateway: Gateway, known: Sequence[Route]) -> tuple[list[Settled], Clients]:
     """Return each rule with its policies, and how clients are treated."""
     sections = [("HTTPRoute", route.name, rule) for route in known for rule in ("", *(one.name for one in route.rules))]
     targets = [("Gateway", gateway.name, ""), *sections]
@@ -173,7 +174,22 @@ def _refuse_ways_round(settled: Sequence[Settled]) -> None:
                 )
 
 
-def _routes(gateway: Gateway, listener: Listener, settled: Sequence[Settled]) -> dict[str, Any]:
+def _version(asked: Asked, treated: Clients) -> str:
+    """Return what tells routes of other checks apart: a connection keeps its filters, and must keep their routes.
+
+    Else a request on an older connection would go by routes that lead to a check, and by filters that know none.
+    """
+    if not asked.checks:
+        return ""
+    filters = [*external_auth.filters(asked.checks), external_auth.early(asked.checks, treated.early)]
+    return f"-{sha256(json.dumps(filters).encode()).hexdigest()[:8]}"
+
+
+def _rds(folder: PurePath, called: str) -> dict[str, Any]:
+    return {"route_config_name": called, "config_source": watched(folder, f"routes-{called}.json")}
+
+
+def _routes(gateway: Gateway, listener: Listener, called: str, settled: Sequence[Settled]) -> dict[str, Any]:
     hosts: dict[str, list[Settled]] = {}
     for one in settled:
         if any(name == gateway.name and section in {"", listener.name} for name, section in one.route.parents):
@@ -182,7 +198,7 @@ def _routes(gateway: Gateway, listener: Listener, settled: Sequence[Settled]) ->
                     hosts.setdefault(host, []).append(one)
     return {
         "@type": ROUTES,
-        "name": listener.name,
+        "name": called,
         "ignore_port_in_host_matching": True,
         "virtual_hosts": [
             {"name": f"{listener.name}/{host}", "domains": [host], "routes": virtual_hosts.routes(own)}

@@ -5,7 +5,22 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.gateway.handing_over import HELD, HOLD_SECONDS, LEFT, Clients, Scene, ask, scene
+from tests.support.gateway.handing_over import (
+    DOCUMENTS,
+    GATEWAY,
+    HELD,
+    HOLD_SECONDS,
+    LEFT,
+    PLAIN,
+    Clients,
+    Scene,
+    ask,
+    scene,
+)
+from waybill.gateway import generations
+from waybill.gateway.documents.document import parse
+from waybill.gateway.envoy.program import await_applied
+from waybill.gateway.moving import status
 from waybill.gateway.moving.in_flight import in_flight
 from waybill.gateway.moving.moves import NotPossible
 from waybill.gateway.moving.watching import NotWatchable
@@ -55,6 +70,25 @@ def test_while_writes_are_held_reads_are_answered_at_once(handing, row):
     assert (read.status, written.status) == (200, 200)
     assert read.seconds < 0.4
     assert 0.2 < written.seconds < 3
+
+
+def test_the_gate_is_put_before_a_route_and_taken_away_while_it_is_used(handing, row):
+    folder, admin = handing.gateway.folder, handing.gateway.site.admin
+    with Clients(handing.address) as clients:
+        handing.record.is_asked = False
+        for _ in range(3):
+            for text in (f"{GATEWAY}---{PLAIN}", DOCUMENTS):
+                made = generations.publish(folder, parse({"all.yaml": text}), by="test", reason="step by step")
+                assert await_applied(admin, made.number)
+                assert status.running(folder) == (str(made.number), str(made.number))
+                clients.await_more(50)
+        clients.await_more(50)  # each connection that was there has had its last answer
+        handing.record.is_asked = True
+        handing.hand_over(row)
+        clients.await_more(20)
+        handing.hand_over(row)
+    nothing_went_wrong(handing, clients)
+    assert clients.disconnected == []
 
 
 def test_a_gate_that_goes_costs_no_request_where_another_one_listens_and_without_any_nobody_is_let_through(

@@ -44,10 +44,10 @@ class Asked:
     checks: tuple[Check, ...]
 
 
-def listener(of: Listener, clients: Clients, asked: Asked, site: Site, config: Mapping[str, Any]) -> Any:
-    """Return a listener, opened where the site says; `config` is where it gets its routes from."""
+def listener(of: Listener, clients: Clients, asked: Asked, site: Site, rds: Mapping[str, Any]) -> Any:
+    """Return a listener, opened where the site says; `rds` is where it gets its routes from."""
     host, port = split(site.listeners[of.name])
-    chain: dict[str, Any] = {"filters": [_manager(of, clients, asked, site, config)]}
+    chain: dict[str, Any] = {"filters": [_manager(of, clients, asked, site, rds)]}
     result: dict[str, Any] = {
         "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": of.name,
@@ -64,7 +64,7 @@ def listener(of: Listener, clients: Clients, asked: Asked, site: Site, config: M
     return result
 
 
-def _manager(of: Listener, clients: Clients, asked: Asked, site: Site, config: Mapping[str, Any]) -> dict[str, Any]:
+def _manager(of: Listener, clients: Clients, asked: Asked, site: Site, rds: Mapping[str, Any]) -> dict[str, Any]:
     log = {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
         "log_format": {"json_format": LOGGED},
@@ -72,7 +72,7 @@ def _manager(of: Listener, clients: Clients, asked: Asked, site: Site, config: M
     manager = {
         "@type": f"type.googleapis.com/{MANAGER}",
         "stat_prefix": of.name,
-        "rds": {"route_config_name": of.name, "config_source": config},
+        "rds": dict(rds),
         "http_filters": [*_filters(asked, site)],
         "local_reply_config": problems.local_replies(),
         "use_remote_address": True,

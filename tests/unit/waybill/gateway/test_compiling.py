@@ -25,7 +25,8 @@ def made(*more: str, route: str = ROUTE, site: Site = SITE) -> Configuration:
 
 
 def routes(configuration: Configuration) -> list[dict]:
-    (host,) = configuration.routes["http"]["virtual_hosts"]
+    (found,) = configuration.routes.values()
+    (host,) = found["virtual_hosts"]
     return host["routes"]
 
 
