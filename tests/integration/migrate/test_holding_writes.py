@@ -99,14 +99,14 @@ def test_a_gate_that_goes_costs_no_request_where_another_one_listens_and_without
         row.execute(HELD, [0.5])  # some wait at the one that is killed
         clients.await_more(4)
         gates.kill(0)
-        clients.await_more(40)
+        clients.await_more(150)
         gates.start(0)
         gates.await_ready(0)
         row.execute(HELD, [0.5])  # and at the one that is told to stop, which answers them
         clients.await_more(4)
         gates.programs[1].terminate()
         assert gates.programs[1].wait(15) == 0
-        clients.await_more(40)
+        clients.await_more(150)
     nothing_went_wrong(handing, clients)
     assert clients.disconnected == []
     gates.kill(0)

@@ -89,7 +89,7 @@ class Record:
 
     owner: str = "here"
     is_asked: bool = True
-    """Whether the gateway asks who owns; where it does not, a side is not told either."""
+    """Whether the gateway asks who owns; where it does not, a side is told what a client says."""
     written: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
@@ -105,7 +105,7 @@ def side(name: str, record: Record) -> Iterator[str]:
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             told = self.headers.get_all("x-waybill-owner")
-            if told != [name] and (told or record.is_asked):
+            if record.is_asked and told != [name]:
                 record.wrong.append(f"{name} was told that {told} owns")
             if self.command == "POST":
                 owners = [record.owner]

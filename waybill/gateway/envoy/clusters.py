@@ -32,7 +32,9 @@ BY_NAME: Final[Mapping[str, Any]] = {
 }
 AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-# Of a retry policy: an attempt goes to a host that none before it went to, where there is one.
+# Of a retry policy: an attempt goes to a host that none before it went to, where there is one. Hosts are drawn, and one
+# that has just failed is drawn the more often for having no requests: Envoy Gateway's 5 draws find no other of two in
+# one case of six.
 ANOTHER_HOST: Final[Mapping[str, Any]] = {
     "retry_host_predicate": [
         {
@@ -40,7 +42,7 @@ ANOTHER_HOST: Final[Mapping[str, Any]] = {
             "typed_config": {"@type": f"type.googleapis.com/{PREVIOUS_HOSTS}"},
         }
     ],
-    "host_selection_retry_max_attempts": 5,
+    "host_selection_retry_max_attempts": 50,
 }
 
 

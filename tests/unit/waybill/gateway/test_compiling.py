@@ -10,7 +10,7 @@ from devstack.folder import CHECKOUT
 from devstack.services import EVERY
 from tests.support.certificates import Authority
 from tests.support.gateway.documents import GATEWAY, POLICY, ROUTE, SITE, texts
-from tests.support.gateway.golden import DOCUMENTS, configuration, golden
+from tests.support.gateway.golden import DOCUMENTS, FOLDER, configuration, golden
 from waybill.gateway.compiler import Configuration, compiled
 from waybill.gateway.documents.document import Refused, dump, parse, read
 from waybill.gateway.envoy import program as envoy
@@ -34,6 +34,7 @@ def routes(configuration: Configuration) -> list[dict]:
 def test_what_the_documents_come_to_is_what_was_read_and_agreed_to(case):
     for path, text in golden(case).items():
         assert path.read_text() == text, f"{path.name}: python -m tests.support.gateway.golden writes it"
+    assert {*golden(case), FOLDER / case / "site.json"} >= set((FOLDER / case).glob("*.json")), "one is left over"
 
 
 @pytest.mark.parametrize("case", DOCUMENTS)
