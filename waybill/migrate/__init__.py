@@ -11,6 +11,8 @@ is read has every change whose key was taken. A change that commits later has a 
 the two a lock on the key is held until the commit, so a second program cannot append an older state after a newer one.
 Queue, digest of the last state and event are written in one transaction.
 
+Who owns the rows, and how that is handed over, is in `ownership`; what is not owned here is not told from here.
+
 **On failure.** Killed at any point, the transaction is undone and the keys are in the queue as before. State that is
 the same as the last one appends nothing, so everything may be done twice. A row that the mapping refuses is set aside
 with its reason and holds up nothing but itself; its next change tries it again, and so does each start of the program.

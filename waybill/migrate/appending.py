@@ -26,10 +26,13 @@ from waybill.outbox.appending import append_caused
 from waybill.outbox.outbox import HEADER_BYTES
 
 BATCH: Final = 500
-# A row that another program has taken is passed over: it will read the aggregate itself, under the key's lock.
+# What the other side owns is told by that side alone. A row that another program has taken is passed over: it will
+# read the aggregate itself, under the key's lock.
 TAKE: Final = """
 DELETE FROM waybill_capture WHERE id = ANY(ARRAY(
-    SELECT id FROM waybill_capture WHERE source = ANY(%s) ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
+    SELECT id FROM waybill_capture WHERE source = ANY(%s)
+    AND source NOT IN (SELECT source FROM waybill_ownership WHERE NOT is_owner)
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
 RETURNING source, key
 """
 # Every session takes these in one sequence. The name keeps them apart from the locks on aggregates.

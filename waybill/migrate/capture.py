@@ -95,12 +95,12 @@ def turn_on(aggregate: Aggregate, using: str, *, attempts: int = 10) -> None:
         OperationalError: The tables' locks could not be had.
 
     """
-    _locking(lambda: _turn_on(aggregate, using), attempts)
+    locking(lambda: _turn_on(aggregate, using), attempts)
 
 
 def turn_off(aggregate: Aggregate, using: str, *, attempts: int = 10) -> None:
     """Drop the triggers; what is queued stays, and the next backfill begins anew. Raises as `turn_on`."""
-    _locking(lambda: _turn_off(aggregate, using), attempts)
+    locking(lambda: _turn_off(aggregate, using), attempts)
 
 
 def is_on(aggregate: Aggregate, cursor: Any) -> bool:
@@ -115,7 +115,8 @@ def is_on(aggregate: Aggregate, cursor: Any) -> bool:
     return True
 
 
-def _locking(work: Callable[[], None], attempts: int) -> None:
+def locking(work: Callable[[], None], attempts: int) -> None:
+    """Do what needs the tables' locks, again where they cannot be had. Raises what the last attempt raises."""
     for attempt in Retrying(
         retry=retry_if_exception(
             lambda error: getattr(cause_of(error), "sqlstate", None) in {LOCK_NOT_AVAILABLE, DEADLOCK}
@@ -133,12 +134,12 @@ def _turn_on(aggregate: Aggregate, using: str) -> None:
         queue, schema = _queue(cursor)
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         wanted = list(_triggers(aggregate))
-        _drop(cursor, aggregate, {trigger.name for trigger in wanted})
+        drop(cursor, aggregate, {trigger.name for trigger in wanted})
         for trigger in wanted:
             table, function = tables.identifier(trigger.table), f"{schema}.{tables.identifier(trigger.name)}"
             body = _body(aggregate, trigger, queue)
             cursor.execute(FUNCTION.format(function=function, body=body))
-            cursor.execute(f"COMMENT ON FUNCTION {function}() IS {_text(_comment(aggregate))}")
+            cursor.execute(f"COMMENT ON FUNCTION {function}() IS {_text(comment(aggregate.name))}")
             for ending, when in WHEN.items():
                 name = tables.identifier(f"{trigger.name}_{ending}")
                 fires = when.format(table=table, key=tables.identifier(trigger.key))
@@ -149,20 +150,21 @@ def _turn_on(aggregate: Aggregate, using: str) -> None:
 def _turn_off(aggregate: Aggregate, using: str) -> None:
     with transaction.atomic(using), connections[using].cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
-        _drop(cursor, aggregate, ())
+        drop(cursor, aggregate, ())
         cursor.execute(AGAIN, [aggregate.name])
 
 
-def _drop(cursor: Any, aggregate: Aggregate, kept: Collection[str]) -> None:
+def drop(cursor: Any, aggregate: Aggregate, kept: Collection[str]) -> None:
     """Drop the functions with their triggers; also those of tables that the mapping no longer has."""
-    cursor.execute(OURS, [_comment(aggregate)])
+    cursor.execute(OURS, [comment(aggregate.name)])
     for name, function in cursor.fetchall():
         if name not in kept:
             cursor.execute(f"DROP FUNCTION {function} CASCADE")
 
 
-def _comment(aggregate: Aggregate) -> str:
-    return f"waybill migrate: {aggregate.name}"
+def comment(source: str) -> str:
+    """Return the comment by which the functions of an aggregate's triggers are found."""
+    return f"waybill migrate: {source}"
 
 
 def _queue(cursor: Any) -> tuple[str, str]:

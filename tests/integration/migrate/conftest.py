@@ -38,16 +38,22 @@ def bookings(shop: Monolith, tmp_path) -> Iterator[Bookings]:
 
 
 @pytest.fixture
-def two(shop: Monolith, migrated: Monolith, tmp_path) -> Iterator[Made]:
-    """Two databases with the same tables: the first tells of its rows, the second applies them."""
+def other(migrated: Monolith) -> Iterator[Monolith]:
+    """The database of another side."""
     name = f"moving_{uuid.uuid4().hex[:8]}"
     migrated.server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated.name}")
-    with migrated.another(name) as other:
-
-        def made(text: str = applying.MAPPING) -> tuple[Side, Side]:
-            here, there = Side.made(shop, "here", tmp_path, text), Side.made(other, "there", tmp_path, text)
-            here.capture()
-            there.owns(really=False)
-            return here, there
-
+    with migrated.another(name) as made:
         yield made
+
+
+@pytest.fixture
+def two(shop: Monolith, other: Monolith, tmp_path) -> Made:
+    """Two databases with the same tables: the first tells of its rows, the second applies them."""
+
+    def made(text: str = applying.MAPPING) -> tuple[Side, Side]:
+        here, there = Side.made(shop, "here", tmp_path, text), Side.made(other, "there", tmp_path, text)
+        here.capture()
+        there.owns(really=False)
+        return here, there
+
+    return made

@@ -31,7 +31,7 @@ SELECT set_config('TimeZone', %s, true), set_config('DateStyle', %s, true),
     set_config('waybill.applied_source', '', true)
 """
 # A handover waits for this lock, and this for a handover.
-OWNER: Final = "SELECT is_owner FROM waybill_ownership WHERE source = %s FOR SHARE"
+OWNER: Final = "SELECT is_owner, finished_at IS NOT NULL FROM waybill_ownership WHERE source = %s FOR SHARE"
 KEYS: Final = "SELECT aggregate_id, key FROM waybill_capture_state WHERE source = %s AND aggregate_id = ANY(%s)"
 # By the id, since a deletion may be of a key that is not known here.
 KNOWN: Final = """
@@ -74,7 +74,9 @@ def apply(receiving: Receiving, received: Sequence[Received]) -> None:
         if before is None or before.version <= one.version:
             newest[one.event.aggregate_id] = one
     with connection.cursor() as cursor, _marked(cursor, receiving.source):
-        owns = _owns(cursor, receiving.source)
+        owns, is_finished = _owner(cursor, receiving.source)
+        if is_finished and not owns:  # its tables may be gone
+            return
         changes = _newer(cursor, receiving, newest, owns=owns)
         if changes:
             _apply(cursor, receiving, changes)
@@ -88,7 +90,7 @@ def _marked(cursor: Any, source: str) -> Generator[None]:
     cursor.execute(END, [zone, style])  # after an error the transaction is undone, and all of this with it
 
 
-def _owns(cursor: Any, source: str) -> bool:
+def _owner(cursor: Any, source: str) -> tuple[bool, bool]:
     cursor.execute(OWNER, [source])
     found = cursor.fetchone()
     if found is None:
@@ -96,7 +98,7 @@ def _owns(cursor: Any, source: str) -> bool:
             f"{source}: events of another side, and this one counts as the owner until it is told otherwise: "
             "python -m waybill migrate receive on"
         )
-    return found[0]
+    return found
 
 
 def _newer(cursor: Any, receiving: Receiving, newest: Mapping[str, Received], *, owns: bool) -> list[_Change]:

@@ -7,7 +7,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from waybill.migrate.command import guarding, looking, telling
+from waybill.migrate.command import guarding, looking, owning, telling
 from waybill.migrate.command.parsing import Verbs
 from waybill.migrate.command.project import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Project
 
@@ -33,9 +33,10 @@ def _run(given: argparse.Namespace) -> int:
     from waybill.migrate.backfill import CaptureIsOff
     from waybill.migrate.capture import NotMigrated
     from waybill.migrate.mapping.document import MappingError
+    from waybill.migrate.ownership.sides import Refused
     from waybill.outbox import AppendRefused
 
-    refusals = (MappingError, NotMigrated, CaptureIsOff, AppendRefused, ApplicationUnknown, ContractError)
+    refusals = (MappingError, NotMigrated, CaptureIsOff, Refused, AppendRefused, ApplicationUnknown, ContractError)
     try:
         return given.run(Project(given))
     except refusals as error:
@@ -57,6 +58,6 @@ def _refused(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m waybill migrate", description=__doc__, epilog=EXITS)
     verbs = Verbs(parser)
-    for module in (looking, telling, guarding):
+    for module in (looking, telling, owning, guarding):
         module.add(verbs)
     return parser

@@ -1,9 +1,7 @@
 """The verbs that look and write nothing: `plan`, `verify`, `status`."""
 
-import os
-
 from waybill.migrate.command.parsing import Verbs, seconds
-from waybill.migrate.command.project import DONE, FOUND, Project, rows
+from waybill.migrate.command.project import DONE, FOUND, Project, other_url, rows
 
 
 def add(verbs: Verbs) -> None:
@@ -13,7 +11,7 @@ def add(verbs: Verbs) -> None:
     )
     checking = verbs.add("verify", _verify, "Compare the mapped rows with those of the service.")
     checking.add_argument("--settle-seconds", type=seconds, default=30.0, help="how long a difference may last")
-    verbs.add("status", _status, "Show capture, queue, backfill, and the keys that are held.")
+    verbs.add("status", _status, "Show who owns, capture, queue, backfill, and the keys that are held.")
 
 
 def _plan(project: Project) -> int:
@@ -31,16 +29,10 @@ def _plan(project: Project) -> int:
 
 def _verify(project: Project) -> int:
     from waybill.migrate import screen, verify
-    from waybill.migrate.mapping.document import MappingError
 
     found = False
     for aggregate in project.chosen:
-        service = aggregate.service
-        if service is None:
-            raise MappingError(f"{aggregate.name}: nothing says where it must have arrived: [aggregates.….service]")
-        url = os.environ.get(service.url)
-        if not url:
-            raise MappingError(f"{aggregate.name}: {service.url} is not set: the URL of the service's database")
+        url = other_url(aggregate)
         progress = screen.Progress(f"{aggregate.name}: rows compared")
         expected = rows(project, aggregate.table)
         with verify.connected(url) as there:

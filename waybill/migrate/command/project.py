@@ -1,6 +1,7 @@
 """What every verb has: exit codes, the mapping, the database, what was asked for."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,3 +49,16 @@ def rows(project: Project, name: str) -> int:
     with connections[project.using].cursor() as cursor:
         table = tables.read(cursor, name)
     return max(0, table.rows) if table else 0
+
+
+def other_url(aggregate: Any) -> str:
+    """Return the URL of the other side's database. Raises MappingError."""
+    from waybill.migrate.mapping.document import MappingError
+
+    service = aggregate.service
+    if service is None:
+        raise MappingError(f"{aggregate.name}: nothing says where it must have arrived: [aggregates.….service]")
+    url = os.environ.get(service.url)
+    if not url:
+        raise MappingError(f"{aggregate.name}: {service.url} is not set: the URL of the service's database")
+    return url

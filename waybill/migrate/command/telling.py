@@ -6,6 +6,7 @@ from dataclasses import asdict
 from threading import Event as Flag
 from typing import Any, Final
 
+from waybill.migrate.command.owning import Completing
 from waybill.migrate.command.parsing import MOST_KEYS, Verbs, batch, count, positive
 from waybill.migrate.command.project import DONE, FOUND, INTERRUPTED, Project, rows
 
@@ -75,9 +76,14 @@ def _append(project: Project) -> int:
     stopping = stop_requested()
     mapped = {aggregate.name: project.built(aggregate) for aggregate in project.chosen}
     appending.try_held_again(list(mapped), project.using)
-    total = appending.Done()
+    total, completing = appending.Done(), Completing(project, mapped)
+
+    def work() -> appending.Done:
+        completing.look()
+        return appending.drain_once(mapped, project.using, batch=project.given.batch)
+
     while not stopping.is_set():
-        done = _patiently(lambda: appending.drain_once(mapped, project.using, batch=project.given.batch), stopping)
+        done = _patiently(work, stopping)
         if done is None:
             break
         total.add(done)

@@ -7,19 +7,21 @@ from django.db import migrations
 # Without a row this side owns, as before the table was there.
 TABLES = """
 CREATE TABLE waybill_ownership (
-    source     text PRIMARY KEY,
-    is_owner   boolean NOT NULL,
-    epoch      bigint NOT NULL,
-    held_until timestamptz,
-    leaving    boolean NOT NULL DEFAULT false,
-    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    changed_by text NOT NULL DEFAULT '',
-    reason     text NOT NULL DEFAULT ''
+    source      text PRIMARY KEY,
+    is_owner    boolean NOT NULL,
+    epoch       bigint NOT NULL,
+    held_until  timestamptz,
+    leaving     boolean NOT NULL DEFAULT false,
+    changed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed_by  text NOT NULL DEFAULT '',
+    reason      text NOT NULL DEFAULT '',
+    finished_at timestamptz
 );
 COMMENT ON TABLE waybill_ownership IS 'whether this side owns an aggregate''s rows; no row: it does';
 COMMENT ON COLUMN waybill_ownership.epoch IS 'rises by one with each handover, the same on both sides';
 COMMENT ON COLUMN waybill_ownership.held_until IS 'until then the gateway holds writes; past it the hold has lapsed';
 COMMENT ON COLUMN waybill_ownership.leaving IS 'this side gave it up and the other has not said that it took it';
+COMMENT ON COLUMN waybill_ownership.finished_at IS 'since then there is no way back, and nothing is applied here';
 
 CREATE TABLE waybill_ownership_log (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
