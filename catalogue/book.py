@@ -69,7 +69,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A topic, the service that writes it, and its events."""
+    """A topic, the service or the other team's project that writes it, and its events."""
 
     topic: Topic
     producer: str
@@ -127,6 +127,8 @@ def read() -> Book:
 def _chapter(topic: Topic, grouped: dict[str, list[Contract]]) -> Chapter:
     of_topic = [versions for versions in grouped.values() if versions[-1].topic == topic.name]
     events = tuple(Event(tuple(_versions(versions)), tuple(_subscribers(versions[-1]))) for versions in of_topic)
+    if topic.written_by:
+        return Chapter(topic, topic.written_by, events)
     kinds = {versions[-1].schema["aggregate"] for versions in of_topic}
     producers = [service for service in SERVICES if kinds & plan(service).tables.keys()]
     if len(producers) != 1:

@@ -87,7 +87,7 @@ const PLACES = {places};
 
 def _index(of: Book) -> Page:
     topics = [
-        (_link(c.topic.name), _link(c.producer), str(c.topic.partitions), c.topic.retention, _services(_readers(c)))
+        (_link(c.topic.name), _producer(c), str(c.topic.partitions), c.topic.retention, _services(_readers(c)))
         for c in of.chapters
     ]
     events = [
@@ -107,6 +107,10 @@ def _index(of: Book) -> Page:
     return Page("index.html", "Event catalogue", "\n".join(body))
 
 
+def _producer(chapter: Chapter) -> str:
+    return f"{escape(chapter.producer)}, another project" if chapter.topic.written_by else _link(chapter.producer)
+
+
 def _headers() -> Iterator[tuple[str, str]]:
     for name, field in HEADERS.items():
         constant = f"always <code>{escape(field['const'])}</code> " if "const" in field else ""
@@ -116,7 +120,7 @@ def _headers() -> Iterator[tuple[str, str]]:
 def _topic(chapter: Chapter) -> Page:
     topic = chapter.topic
     facts = [
-        ("Written by", _link(chapter.producer)),
+        ("Written by", _producer(chapter)),
         ("Read by", _services(_readers(chapter))),
         ("About", ", ".join(f"each {escape(kind)}; key {_code(key)}" for kind, key in chapter.aggregates.items())),
         ("Partitions", str(topic.partitions)),
@@ -135,7 +139,7 @@ def _event(event: Event, chapter: Chapter) -> Page:
     current, contract = event.current, event.current.contract
     facts = [
         ("Topic", _link(chapter.topic.name)),
-        ("Written by", _link(chapter.producer)),
+        ("Written by", _producer(chapter)),
         ("Aggregate", escape(contract.schema["aggregate"])),
         ("Key", _code(contract.schema["key"])),
         ("Version", f"{current.number}"),

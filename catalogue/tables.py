@@ -23,6 +23,7 @@ from devstack.folder import CHECKOUT
 from devstack.services import EVERY, SERVICES
 from outbox_relay.cli.command import verbs as all_verbs
 from schemas.events import EVENTS
+from waybill.contracts.topics import topics
 from waybill.deciders.service import command_of
 from waybill.observability.metrics import METRICS
 from waybill.registry.registry import Access
@@ -135,7 +136,8 @@ def events_out(service: str) -> str:
     """Return the events that a service writes."""
     plan = import_module(f"{service}_service.service").service
     lines = ["| Event | On | Key |", "|---|---|---|"]
-    own = [kind for kind in EVENTS.values() if kind.aggregate_type in plan.tables]
+    others = {topic.name for topic in topics() if topic.written_by}
+    own = [kind for kind in EVENTS.values() if kind.aggregate_type in plan.tables and kind.topic not in others]
     for kind in sorted(own, key=lambda kind: (kind.topic is None, kind.topic, kind.__name__)):
         where = f"`{kind.topic}`" if kind.topic else "nothing: private"
         lines.append(f"| {kind.__name__} | {where} | {KEYS.get(kind.aggregate_type, 'order id')} |")

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Schema
 from pydantic import AfterValidator, ConfigDict, Field
@@ -46,6 +47,7 @@ Currency = Annotated[str, AfterValidator(_sold_in)]
 ThisSku = Annotated[Sku, Path(description="The product's SKU.", example="LAMP-01")]
 BY_SKU: Final = {"sku": "$response.body#/sku"}
 LISTING: Final = {"name": "Desk lamp", "unit_price": 4900, "currency": "EUR"}
+SHOWN: Final = Q(status=domain.ProductStatus.LISTED) | Q(status=domain.ProductStatus.IMPORTED, for_sale=True)
 Change = Annotated[int, AtMost(lambda: read(InventorySettings).product_max_stock, either_sign=True)]
 
 
@@ -86,11 +88,13 @@ class StockIn(http.Body):
 
 
 class ProductOut(Schema):
-    """A product for sale."""
+    """A product for sale, here or in the webshop."""
 
     model_config = ConfigDict(
         use_attribute_docstrings=True,
-        json_schema_extra={"examples": [{"sku": "LAMP-01", **LISTING, "on_hand": 100, "reserved": 2}]},
+        json_schema_extra={
+            "examples": [{"sku": "LAMP-01", **LISTING, "on_hand": 100, "reserved": 2, "imported": False}]
+        },
     )
 
     sku: str
@@ -103,6 +107,8 @@ class ProductOut(Schema):
     """Units in stock, those held for orders among them."""
     reserved: int
     """Units of `on_hand` that are held for orders."""
+    imported: bool
+    """Whether it is the webshop's: it is sold there, and cannot be ordered here."""
 
 
 class ProductsOut(Schema):
@@ -123,7 +129,7 @@ def list_products(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """List the products that are for sale, by SKU."""
-    products = ProductRow.objects.filter(status=domain.ProductStatus.LISTED)
+    products = ProductRow.objects.filter(SHOWN)
     if sku:
         products = products.filter(sku__in=sku)
     found = lists.page(request, products, sort, limit, cursor)
@@ -136,7 +142,7 @@ def list_products(
 @tagged
 def read_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
     """Read one product; send If-None-Match with its ETag to learn only of changes."""
-    row = ProductRow.objects.filter(sku=sku, status=domain.ProductStatus.LISTED).first()
+    row = ProductRow.objects.filter(SHOWN, sku=sku).first()
     if row is None:
         raise Problem(404, domain.InventoryCode.NOT_LISTED, f"there is no product {sku}")
     return conditions.unchanged(request, _tag(row)) or answer(200, _view(row), version=_tag(row))
@@ -144,7 +150,7 @@ def read_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
 
 @router.post("/products", response={201: ProductOut})
 @leads_to(read_product=BY_SKU, revise_product=BY_SKU, delist_product=BY_SKU, change_stock=BY_SKU)
-@raises(Code.ALREADY_EXISTS)
+@raises(Code.ALREADY_EXISTS, domain.InventoryCode.IMPORTED_PRODUCT)
 @requires("inventory")
 @sends("ETag", "Location")
 @idempotent
@@ -158,6 +164,7 @@ def list_product(request: HttpRequest, product: ProductIn) -> HttpResponse:
 
 @router.put("/products/{sku}", response={200: ProductOut, 201: ProductOut})
 @leads_to(read_product=BY_SKU, delist_product=BY_SKU, change_stock=BY_SKU)
+@raises(domain.InventoryCode.IMPORTED_PRODUCT)
 @requires("inventory")
 @conditional
 @sends("Location")
@@ -170,7 +177,7 @@ def revise_product(request: HttpRequest, sku: ThisSku, listing: ListingIn) -> Ht
 
 
 @router.delete("/products/{sku}", response={204: None})
-@raises(domain.InventoryCode.NOT_LISTED)
+@raises(domain.InventoryCode.NOT_LISTED, domain.InventoryCode.IMPORTED_PRODUCT)
 @requires("inventory")
 @conditional
 def delist_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
@@ -181,7 +188,12 @@ def delist_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
 
 @router.post("/products/{sku}/stock", response={200: ProductOut})
 @leads_to(read_product=BY_SKU)
-@raises(domain.InventoryCode.NOT_LISTED, domain.InventoryCode.STOCK_TOO_LOW, domain.InventoryCode.STOCK_TOO_LARGE)
+@raises(
+    domain.InventoryCode.NOT_LISTED,
+    domain.InventoryCode.STOCK_TOO_LOW,
+    domain.InventoryCode.STOCK_TOO_LARGE,
+    domain.InventoryCode.IMPORTED_PRODUCT,
+)
 @requires("inventory")
 @conditional
 @sends("Location")
@@ -198,6 +210,18 @@ def change_stock(request: HttpRequest, sku: ThisSku, stock: StockIn) -> HttpResp
     return _as_it_is(_handled(request, command), 200)
 
 
+@router.post("/products/{sku}/own", response={200: ProductOut})
+@leads_to(read_product=BY_SKU)
+@raises(domain.InventoryCode.NOT_LISTED)
+@requires("inventory")
+@conditional
+@sends("Location")
+@idempotent
+def own_product(request: HttpRequest, sku: ThisSku) -> HttpResponse:
+    """Own an imported product from here on, with the price and stock that it has; the webshop must sell it no more."""
+    return _as_it_is(_handled(request, domain.OwnProduct(sku=sku)), 200)
+
+
 class Products(Collection):
     """The products that are for sale; for staff those that no longer are, too."""
 
@@ -206,8 +230,8 @@ class Products(Collection):
 
     def rows(self, request: HttpRequest) -> Any:
         """Return the products that the caller may see."""
-        products = ProductRow.objects.all()
-        return products if caller_of(request).may("inventory") else products.filter(status=domain.ProductStatus.LISTED)
+        products = ProductRow.objects.exclude(status=domain.ProductStatus.ERASED)
+        return products if caller_of(request).may("inventory") else products.filter(SHOWN)
 
 
 class Reservations(Collection):
@@ -233,7 +257,8 @@ reservations = Reservations(
     fields=("order_id", "status", "lines", "created_at", "updated_at"),
 )
 router.add_router(
-    "/collections", reads(products, commands=(list_product, revise_product, delist_product, change_stock))
+    "/collections",
+    reads(products, commands=(list_product, revise_product, delist_product, change_stock, own_product)),
 )
 router.add_router("/collections", reads(reservations))
 
@@ -249,7 +274,8 @@ def _handled(request: HttpRequest, command: domain.ProductCommands) -> Handled:
 
 
 def _locked_tag(sku: str) -> str | None:
-    found = (row for row in rows.load(ProductRow, [sku], lock=True) if row.status == domain.ProductStatus.LISTED)
+    shown = (domain.ProductStatus.LISTED, domain.ProductStatus.IMPORTED)
+    found = (row for row in rows.load(ProductRow, [sku], lock=True) if row.status in shown)
     return next((_tag(row) for row in found), None)
 
 
@@ -271,4 +297,5 @@ def _view(row: ProductRow) -> dict[str, Any]:
         "currency": row.currency,
         "on_hand": row.on_hand,
         "reserved": row.reserved,
+        "imported": row.status == domain.ProductStatus.IMPORTED,
     }

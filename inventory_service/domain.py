@@ -4,6 +4,8 @@ A reservation is RESERVED with every line of its order, or REJECTED with what is
 A confirmed order makes it COMMITTED: the goods leave the stock. A cancelled one makes it RELEASED, also where nothing
 was held, so that a late copy of the order holds nothing.
 A product is LISTED, renamed, repriced, received, corrected, and DELISTED; it can be listed again.
+A product of the webshop is IMPORTED as it stands there, with each of its states, until it is ERASED there or an
+operator has it owned here: only then can something be held of it, and nothing that the webshop tells moves it any more.
 Its `on_hand` and `reserved` follow from its own events and from those of the reservations that name it.
 """
 
@@ -14,6 +16,8 @@ from uuid import UUID
 
 from schemas.events import (
     ProductDelisted,
+    ProductImported,
+    ProductImportErased,
     ProductListed,
     ProductRenamed,
     ProductRepriced,
@@ -53,6 +57,10 @@ class ProductStatus(StrEnum):
     """For sale, until staff delist it."""
     DELISTED = "DELISTED"
     """No longer for sale; stock that is held stays held. Staff may list it again."""
+    IMPORTED = "IMPORTED"
+    """The webshop's, shown as it stands there; nothing can be held of it. Staff own it, once the webshop does not."""
+    ERASED = "ERASED"
+    """Was imported, and is deleted in the webshop; nobody sees it here."""
 
 
 class InventoryCode(ErrorCode):
@@ -76,6 +84,12 @@ class InventoryCode(ErrorCode):
         meaning="The stock would be larger than is kept of one product.",
         remedy="Read the product; receive fewer units.",
     )
+    IMPORTED_PRODUCT = Explained(
+        name="imported_product",
+        status=409,
+        meaning="The product is the webshop's; here it is only shown.",
+        remedy="Change it in the webshop. Once the webshop sells it no more: POST to its `own`.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +112,10 @@ class Product:
     currency: str = ""
     on_hand: int = 0
     reserved: int = 0
+    for_sale: bool = True
+    """Of an imported one: whether the webshop sells it."""
+    source_version: int = 0
+    """Version of the webshop's event that it was last taken from."""
 
     @property
     def free(self) -> int:
@@ -209,11 +227,38 @@ class CorrectStock(ProductCommand):
     limit: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportProduct(ProductCommand):
+    """Take in a product of the webshop as it stands there."""
+
+    stands: ProductImported
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EraseImport(ProductCommand):
+    """Forget a product that was deleted in the webshop."""
+
+    source_version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnProduct(ProductCommand):
+    """Own what the webshop owned until now, with its price and stock."""
+
+
 ReservationCommands = ReserveStock | CommitStock | ReleaseStock
-ProductCommands = ListProduct | ReviseProduct | DelistProduct | ReceiveStock | CorrectStock
+StaffCommands = ListProduct | ReviseProduct | DelistProduct | ReceiveStock | CorrectStock
+ImportCommands = ImportProduct | EraseImport | OwnProduct
+ProductCommands = StaffCommands | ImportCommands
 Command = ReservationCommands | ProductCommands
 ReservationEvent = StockReserved | StockRejected | StockReleased | StockCommitted
-ProductEvent = ProductListed | ProductRenamed | ProductRepriced | ProductDelisted | StockReceived | StockCorrected
+ImportEvent = ProductImported | ProductImportErased
+ProductEvent = (
+    ProductListed | ProductRenamed | ProductRepriced | ProductDelisted | StockReceived | StockCorrected | ImportEvent
+)
+
+
+OLDER = Ignored("a later state was taken in before")
 
 
 def decide(command: Command, stock: Stock) -> Decision:
@@ -223,6 +268,8 @@ def decide(command: Command, stock: Stock) -> Decision:
             return _decide_reservation(command, stock, stock.reservation or Reservation(order_id=command.order_id))
         case ListProduct() | ReviseProduct() | DelistProduct() | ReceiveStock() | CorrectStock():
             return _decide_product(command, stock.products[command.sku])
+        case ImportProduct() | EraseImport() | OwnProduct():
+            return _decide_import(command, stock.products[command.sku])
 
 
 def _decide_reservation(command: ReservationCommands, stock: Stock, held: Reservation) -> Decision:
@@ -262,10 +309,40 @@ def _unnamed(held: Reservation, stock: Stock) -> list[str]:
     return sorted({line.sku for line in held.lines} - stock.products.keys())
 
 
-def _decide_product(command: ProductCommands, product: Product) -> Decision:
+def _decide_import(command: ImportCommands, product: Product) -> Decision:
     match command, product.status:
+        case ImportProduct(stands=stands), ProductStatus.NONE | ProductStatus.IMPORTED | ProductStatus.ERASED:
+            return [stands] if stands.source_version > product.source_version else OLDER
+        case EraseImport(sku=sku, source_version=version), ProductStatus.IMPORTED:
+            later = version > product.source_version
+            return [ProductImportErased(sku=sku, source_version=version)] if later else OLDER
+        case EraseImport(), ProductStatus.NONE | ProductStatus.ERASED:
+            return Ignored("there is nothing to forget")
+        case ((ImportProduct() | EraseImport()), ProductStatus.LISTED | ProductStatus.DELISTED):
+            return Ignored("the product is owned here")
+
+        case OwnProduct(), ProductStatus.IMPORTED:
+            return _owned(product)
+        case OwnProduct(), ProductStatus.LISTED | ProductStatus.DELISTED:
+            return Ignored("the product is owned here")
+        case OwnProduct(), ProductStatus.NONE | ProductStatus.ERASED:
+            return NotFound(InventoryCode.NOT_LISTED, f"there is no product {product.sku}")
+
+
+def _owned(product: Product) -> Decision:
+    listed = ProductListed(sku=product.sku, name=product.name, unit_price=product.unit_price, currency=product.currency)
+    return [listed] if product.for_sale else [listed, ProductDelisted(sku=product.sku)]
+
+
+def _decide_product(command: StaffCommands, product: Product) -> Decision:
+    match command, product.status:
+        case (
+            (ListProduct() | ReviseProduct() | DelistProduct() | ReceiveStock() | CorrectStock()),
+            ProductStatus.IMPORTED,
+        ):
+            return Refused(InventoryCode.IMPORTED_PRODUCT, f"product {product.sku} is the webshop's")
         # PUT creates as well as changes, so a revision lists what is not listed.
-        case ((ListProduct() | ReviseProduct()), ProductStatus.NONE | ProductStatus.DELISTED):
+        case ((ListProduct() | ReviseProduct()), ProductStatus.NONE | ProductStatus.DELISTED | ProductStatus.ERASED):
             return [
                 ProductListed(
                     sku=command.sku, name=command.name, unit_price=command.unit_price, currency=command.currency
@@ -285,7 +362,7 @@ def _decide_product(command: ProductCommands, product: Product) -> Decision:
             return _received(command, product)
         case CorrectStock(), ProductStatus.LISTED | ProductStatus.DELISTED:
             return _corrected(command, product)
-        case ((DelistProduct() | ReceiveStock() | CorrectStock()), ProductStatus.NONE):
+        case ((DelistProduct() | ReceiveStock() | CorrectStock()), ProductStatus.NONE | ProductStatus.ERASED):
             return NotFound(InventoryCode.NOT_LISTED, f"there is no product {product.sku}")
 
 
@@ -310,6 +387,8 @@ def evolve(stock: Stock, event: ReservationEvent | ProductEvent) -> Stock:
             | ProductDelisted()
             | StockReceived()
             | StockCorrected()
+            | ProductImported()
+            | ProductImportErased()
         ):
             product = _evolve_product(stock.products[event.sku], event)
             return replace(stock, products={**stock.products, event.sku: product})
@@ -330,6 +409,19 @@ def _evolve_product(product: Product, event: ProductEvent) -> Product:
             return replace(product, on_hand=product.on_hand + quantity)
         case StockCorrected(change=change):
             return replace(product, on_hand=product.on_hand + change)
+        case ProductImported():
+            return Product(
+                sku=event.sku,
+                status=ProductStatus.IMPORTED,
+                name=event.name,
+                unit_price=event.unit_price,
+                currency=event.currency,
+                on_hand=event.on_hand,
+                for_sale=event.for_sale,
+                source_version=event.source_version,
+            )
+        case ProductImportErased(source_version=version):
+            return Product(sku=event.sku, status=ProductStatus.ERASED, source_version=version)
 
 
 def _moved(stock: Stock, reservation: Reservation, on_hand: int, reserved: int) -> Stock:

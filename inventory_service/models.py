@@ -23,6 +23,8 @@ class ProductRow(AggregateRow):
     currency = models.TextField()
     on_hand = models.BigIntegerField()
     reserved = models.BigIntegerField()
+    for_sale = models.BooleanField(db_default=True)
+    source_version = models.IntegerField(db_default=0)
 
     class Meta:
         db_table = "products"
@@ -89,6 +91,8 @@ def to_rows(state: Stock) -> Iterator[ProductRow | ReservationRow]:
                 currency=product.currency,
                 on_hand=product.on_hand,
                 reserved=product.reserved,
+                for_sale=product.for_sale,
+                source_version=product.source_version,
             )
 
 
@@ -106,4 +110,6 @@ def _product(row: ProductRow) -> Product:
         currency=row.currency,
         on_hand=row.on_hand,
         reserved=row.reserved,
+        for_sale=row.for_sale,
+        source_version=row.source_version,
     )

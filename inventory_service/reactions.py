@@ -1,9 +1,18 @@
-"""What the inventory makes of the order's events."""
+"""What the inventory makes of the order's events, and of the webshop's products."""
 
 from collections.abc import Iterable
 
-from inventory_service.domain import CommitStock, ReleaseStock, ReserveStock
-from schemas.events import OrderCancellationStarted, OrderConfirmed, OrderLine, OrderPlaced, StockLine
+from inventory_service.domain import CommitStock, EraseImport, ImportProduct, ReleaseStock, ReserveStock
+from schemas.events import (
+    OrderCancellationStarted,
+    OrderConfirmed,
+    OrderLine,
+    OrderPlaced,
+    ProductErased,
+    ProductImported,
+    ProductRecorded,
+    StockLine,
+)
 from waybill.deciders.service import on
 
 
@@ -23,6 +32,28 @@ def order_confirmed(event: OrderConfirmed) -> CommitStock:
 def order_cancellation_started(event: OrderCancellationStarted) -> ReleaseStock:
     """Give back what is held, also where nothing is: a late copy of the order then holds nothing."""
     return ReleaseStock(order_id=event.order_id, lines=_units(event.lines))
+
+
+@on(ProductRecorded)
+def product_recorded(event: ProductRecorded, version: int) -> ImportProduct:
+    """Show the webshop's product as it stands there; nothing can be held of it."""
+    stands = ProductImported(
+        sku=event.sku,
+        name=event.name,
+        unit_price=event.unit_price,
+        currency=event.currency,
+        on_hand=event.stock,
+        for_sale=event.on_sale,
+        provenance=event.provenance,
+        source_version=version,
+    )
+    return ImportProduct(sku=event.sku, stands=stands)
+
+
+@on(ProductErased)
+def product_erased(event: ProductErased, version: int) -> EraseImport:
+    """Forget what the webshop has deleted."""
+    return EraseImport(sku=event.sku, source_version=version)
 
 
 def _units(lines: Iterable[OrderLine]) -> tuple[StockLine, ...]:

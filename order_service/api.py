@@ -35,13 +35,14 @@ from waybill.rest.waiting import until_ended, waits
 from waybill.runtime.settings import read
 
 router = Router(tags=["orders"])
-Status = Literal["PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED"]
+Status = Literal["PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED", "IMPORTED"]
 Reason = Literal["CUSTOMER_REQUEST", "OUT_OF_STOCK", "PAYMENT_DECLINED", "DEADLINE_PASSED"]
 OrderId = Annotated[UUID, Path(description="The order's id.", example="01a1fdef-cb60-72cc-9cdd-70bd5c187fc1")]
 LISTED_SECONDS: Final = "2"  # in which a product's listing usually comes through
 EXAMPLE: Final = {
     "id": "01a1fdef-cb60-72cc-9cdd-70bd5c187fc1",
     "status": "PENDING",
+    "imported_status": None,
     "cancellation_reason": None,
     "version": 1,
     "lines": [{"sku": "LAMP-01", "quantity": 2, "unit_price": 4900}],
@@ -102,7 +103,10 @@ class OrderOut(Schema):
     id: UUID
     status: Status
     """PENDING: waits for stock. RESERVED: waits for the payment. CONFIRMED: paid and sold, final. CANCELLING: stock and
-    payment are being given back. CANCELLED: nothing is held or charged, final."""
+    payment are being given back. CANCELLED: nothing is held or charged, final. IMPORTED: an order of the webshop, which
+    carries it to its end."""
+    imported_status: str | None
+    """Where it stands in the webshop: PENDING, CONFIRMED or CANCELLED; null of an order that was placed here."""
     cancellation_reason: Reason | None
     """Why it is being, or was, cancelled; null of any other order."""
     version: int
@@ -113,6 +117,7 @@ class OrderOut(Schema):
     currency: str
     """ISO 4217."""
     created_at: datetime
+    """When it was placed, here or in the webshop."""
     updated_at: datetime
     """When the last event was recorded."""
 
@@ -181,12 +186,12 @@ def list_orders(
     cursor: Cursor = None,
 ) -> HttpResponse:
     """List the caller's orders, newest first; staff see everybody's."""
-    orders = lists.created(_visible(request), created_after, created_before, key="order_id")
+    orders = lists.created(_visible(request), created_after, created_before)
     if ids:
         orders = orders.filter(order_id__in=ids)
     if status:
         orders = orders.filter(status__in=status)
-    found = lists.page(request, orders, sort.replace("created_at", "order_id"), limit, cursor)
+    found = lists.page(request, orders, sort, limit, cursor, then="order_id")
     return found.answer([_view(row) for row in found.rows])
 
 
@@ -203,7 +208,7 @@ async def read_order(request: HttpRequest, order_id: OrderId) -> HttpResponse:
 
 @router.post("/orders/{order_id}/cancel", response={200: OrderOut, 202: OrderOut})
 @leads_to(read_order=BY_ID, read_history=BY_ID)
-@raises(Code.NOT_FOUND, Code.TOO_LATE)
+@raises(Code.NOT_FOUND, Code.TOO_LATE, domain.ImportCode.IMPORTED_ORDER)
 @conditional
 @sends("Location")
 @idempotent
@@ -251,7 +256,7 @@ orders = Orders(
     may=bearer(),
     fields=(
         *("order_id", "status", "customer_id", "cancellation_reason", "lines", "total", "currency"),
-        *("created_at", "updated_at"),
+        *("imported_status", "created_at", "updated_at"),
     ),
 )
 router.add_router("/collections", reads(orders, commands=(place_order, cancel_order)))
@@ -269,7 +274,7 @@ def _event(recorded: Recorded) -> dict[str, Any]:
 
 def _visible(request: HttpRequest) -> Any:
     caller = caller_of(request)
-    orders = OrderRow.objects.all()
+    orders = OrderRow.objects.exclude(status=domain.Status.ERASED)
     return orders if caller.may("orders:all") else orders.filter(customer_id=caller.subject)
 
 
@@ -325,6 +330,7 @@ def _view(row: OrderRow) -> dict[str, Any]:
     return {
         "id": row.order_id,
         "status": row.status,
+        "imported_status": row.imported_status,
         "cancellation_reason": row.cancellation_reason,
         "version": row.version,
         "lines": row.lines,

@@ -4,6 +4,8 @@ PENDING until its stock is held, RESERVED until its payment is charged, then CHA
 Out of stock ends a PENDING order as CANCELLED at once: there is nothing to give back.
 A client, a declined payment or the deadline turns a PENDING or RESERVED order to CANCELLING; once the stock and the
 payment both need nothing more, it is CANCELLED.
+An order of the webshop is IMPORTED as it stands there, with each of its states, until it is ERASED there. It ends where
+it was placed: no client, deadline or service moves it here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,8 @@ from schemas.events import (
     OrderCancelled,
     OrderCharged,
     OrderConfirmed,
+    OrderImported,
+    OrderImportErased,
     OrderLine,
     OrderPaymentClosed,
     OrderPlaced,
@@ -43,6 +47,10 @@ class Status(StrEnum):
     """Waits for stock and payment to be given back. For long: look at the payment, a refund may need attention."""
     CANCELLED = "CANCELLED"
     """Nothing is held and nothing charged. Final."""
+    IMPORTED = "IMPORTED"
+    """Shown as it stands in the webshop (`imported_status`), which moves it on; nothing is held or charged here."""
+    ERASED = "ERASED"
+    """Was imported, and is deleted in the webshop; nobody sees it here."""
 
 
 class Reason(StrEnum):
@@ -90,6 +98,17 @@ class OrderCode(ErrorCode):
     )
 
 
+class ImportCode(ErrorCode):
+    """Name an error that only imported orders have."""
+
+    IMPORTED_ORDER = Explained(
+        name="imported_order",
+        status=409,
+        meaning="The order was placed in the webshop, which carries it to its end; here it is only shown.",
+        remedy="Turn to the webshop. What changes there is shown here a moment later.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
     """What is known of one order. Amounts are minor units."""
@@ -104,6 +123,12 @@ class Order:
     cancellation_reason: str | None = None
     stock_closed: bool = False
     payment_closed: bool = False
+    imported_status: str | None = None
+    """Where it stands in the webshop."""
+    source_version: int = 0
+    """Version of the webshop's event that it was last taken from."""
+    placed_at: str | None = None
+    """When it was placed in the webshop; known with an event only, the row has it as its creation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +203,20 @@ class MarkPaymentReturned(OrderCommand):
     """Note that nothing is charged: the payment was voided or refunded."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOrder(OrderCommand):
+    """Take in an order of the webshop as it stands there."""
+
+    stands: OrderImported
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EraseImport(OrderCommand):
+    """Forget an order that was deleted in the webshop."""
+
+    source_version: int
+
+
 Command = (
     PlaceOrder
     | CancelOrder
@@ -188,6 +227,8 @@ Command = (
     | MarkDeclined
     | MarkStockReleased
     | MarkPaymentReturned
+    | ImportOrder
+    | EraseImport
 )
 
 OrderEvent = (
@@ -199,10 +240,14 @@ OrderEvent = (
     | OrderStockClosed
     | OrderPaymentClosed
     | OrderCancelled
+    | OrderImported
+    | OrderImportErased
 )
 
 UNDER_CANCELLATION = Ignored("the order is being cancelled: what was done is given back by its own compensation")
 ENDED = Ignored("the order has ended")
+OLDER = Ignored("a later state was taken in before")
+ELSEWHERE = Ignored("the webshop carries the order to its end")
 
 
 def decide(command: Command, order: Order) -> Decision:
@@ -212,9 +257,51 @@ def decide(command: Command, order: Order) -> Decision:
             return _placed(command)
         case (
             PlaceOrder(),
-            Status.PENDING | Status.RESERVED | Status.CHARGED | Status.CONFIRMED | Status.CANCELLING | Status.CANCELLED,
+            Status.PENDING
+            | Status.RESERVED
+            | Status.CHARGED
+            | Status.CONFIRMED
+            | Status.CANCELLING
+            | Status.CANCELLED
+            | Status.IMPORTED
+            | Status.ERASED,
         ):
             return Refused(Code.ALREADY_EXISTS, f"order {order.order_id} is already placed")
+
+        case ImportOrder(stands=stands), Status.NONE | Status.IMPORTED | Status.ERASED:
+            return [stands] if stands.source_version > order.source_version else OLDER
+        case EraseImport(order_id=order_id, source_version=version), Status.IMPORTED:
+            later = version > order.source_version
+            return [OrderImportErased(order_id=order_id, source_version=version)] if later else OLDER
+        case EraseImport(), Status.NONE | Status.ERASED:
+            return Ignored("there is nothing to forget")
+        case (
+            (ImportOrder() | EraseImport()),
+            Status.PENDING | Status.RESERVED | Status.CHARGED | Status.CONFIRMED | Status.CANCELLING | Status.CANCELLED,
+        ):
+            return Refused(
+                Code.CONFLICT, f"order {order.order_id} was placed here: the webshop has no order of that id"
+            )
+        # What keeps imports from being held, charged, cancelled or timed out here: no event follows.
+        case CancelOrder(), Status.IMPORTED:
+            return Refused(
+                ImportCode.IMPORTED_ORDER, f"order {order.order_id} was placed in the webshop: cancel it there"
+            )
+        case (
+            (
+                ExpireOrder()
+                | MarkReserved()
+                | MarkOutOfStock()
+                | MarkCharged()
+                | MarkDeclined()
+                | MarkStockReleased()
+                | MarkPaymentReturned()
+            ),
+            Status.IMPORTED | Status.ERASED,
+        ):
+            return ELSEWHERE
+        case CancelOrder(), Status.ERASED:
+            return NotFound(Code.NOT_FOUND, "there is no such order")
 
         case CancelOrder(), Status.PENDING | Status.RESERVED:
             return [_cancellation(order, Reason.CUSTOMER_REQUEST)]
@@ -341,6 +428,20 @@ def evolve(order: Order, event: OrderEvent) -> Order:
             return replace(
                 order, status=Status.CANCELLED, cancellation_reason=reason, stock_closed=True, payment_closed=True
             )
+        case OrderImported():
+            return Order(
+                order_id=order.order_id,
+                status=Status.IMPORTED,
+                customer_id=event.customer_id,
+                lines=event.lines,
+                total=event.total,
+                currency=event.currency,
+                imported_status=event.status,
+                source_version=event.source_version,
+                placed_at=event.placed_at,
+            )
+        case OrderImportErased(source_version=version):
+            return Order(order_id=order.order_id, status=Status.ERASED, source_version=version)
 
 
 def _placed(command: PlaceOrder) -> Decision:

@@ -1,6 +1,7 @@
 """Orders, and the price list that new ones are priced from."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -16,7 +17,8 @@ class OrderRow(AggregateRow):
 
     aggregate_type: ClassVar = "order"
     open_statuses: ClassVar = (Status.PENDING, Status.RESERVED, Status.CANCELLING)
-    end_statuses: ClassVar = (Status.CONFIRMED, Status.CANCELLED)
+    end_statuses: ClassVar = (Status.CONFIRMED, Status.CANCELLED, Status.IMPORTED, Status.ERASED)
+    unmeasured_statuses: ClassVar = (Status.IMPORTED, Status.ERASED)
 
     order_id = models.UUIDField(primary_key=True)
     status = models.TextField()
@@ -28,11 +30,15 @@ class OrderRow(AggregateRow):
     cancellation_reason = models.TextField(null=True)
     stock_closed = models.BooleanField()
     payment_closed = models.BooleanField()
+    imported_status = models.TextField(null=True)
+    source_version = models.IntegerField(db_default=0)
 
     class Meta:
         db_table = "orders"
         indexes: ClassVar = [
             models.Index(fields=["customer_id", "-order_id"], name="orders_of_customer"),
+            # For lists by time: the ids of imported orders are in no sequence of it.
+            models.Index(fields=["customer_id", "-created_at", "-order_id"], name="orders_of_customer_by_time"),
             models.Index(fields=["created_at"], name="orders_by_time"),
             models.Index(
                 fields=["status"],
@@ -74,6 +80,8 @@ def to_state(rows: Rows) -> Order:
         cancellation_reason=row.cancellation_reason,
         stock_closed=row.stock_closed,
         payment_closed=row.payment_closed,
+        imported_status=row.imported_status,
+        source_version=row.source_version,
     )
 
 
@@ -93,4 +101,7 @@ def to_rows(state: Order | Price) -> Iterator[OrderRow | PriceRow]:
         cancellation_reason=state.cancellation_reason,
         stock_closed=state.stock_closed,
         payment_closed=state.payment_closed,
+        imported_status=state.imported_status,
+        source_version=state.source_version,
+        created_at=state.placed_at and datetime.fromisoformat(state.placed_at),
     )

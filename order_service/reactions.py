@@ -1,6 +1,8 @@
 """What the order service makes of other services' events."""
 
 from order_service.domain import (
+    EraseImport,
+    ImportOrder,
     MarkCharged,
     MarkDeclined,
     MarkOutOfStock,
@@ -10,6 +12,10 @@ from order_service.domain import (
     Price,
 )
 from schemas.events import (
+    OrderErased,
+    OrderImported,
+    OrderLine,
+    OrderRecorded,
     PaymentCharged,
     PaymentDeclined,
     PaymentRefunded,
@@ -82,3 +88,27 @@ def product_repriced(event: ProductRepriced) -> Price:
 def product_delisted(event: ProductDelisted) -> Price:
     """Take no more orders for it."""
     return Price(sku=event.sku, unit_price=None, currency=None)
+
+
+@on(OrderRecorded)
+def order_recorded(event: OrderRecorded, version: int) -> ImportOrder:
+    """Show the webshop's order as it stands there; nothing is held, charged or mailed for it."""
+    stands = OrderImported(
+        order_id=event.order_id,
+        customer_id=event.customer_id,
+        status=event.status,
+        lines=tuple(OrderLine(sku=one.sku, quantity=one.quantity, unit_price=one.unit_price) for one in event.lines),
+        total=event.total,
+        currency=event.currency,
+        placed_at=event.placed_at,
+        shipped_at=event.shipped_at,
+        provenance=event.provenance,
+        source_version=version,
+    )
+    return ImportOrder(order_id=event.order_id, stands=stands)
+
+
+@on(OrderErased)
+def order_erased(event: OrderErased, version: int) -> EraseImport:
+    """Forget what the webshop has deleted."""
+    return EraseImport(order_id=event.order_id, source_version=version)

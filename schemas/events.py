@@ -97,6 +97,35 @@ class OrderLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedLine:
+    """One product of the order."""
+
+    sku: str
+    """The product: UUIDv5 of table and key."""
+    quantity: int
+    """How many."""
+    unit_price: int
+    """Price of one, in minor units, on the day of the order."""
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+            "quantity": self.quantity,
+            "unit_price": self.unit_price,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+            quantity=datum["quantity"],
+            unit_price=datum["unit_price"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StockCommitted(Event):
     """The goods held for the order left the stock."""
 
@@ -264,6 +293,100 @@ class ProductDelisted(Event):
         """Build it from the fields as fastavro reads them."""
         return cls(
             sku=datum["sku"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductImportErased(Event):
+    """An imported product was deleted in the webshop, and is forgotten here."""
+
+    topic: ClassVar[str | None] = "inventory.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "waybill.inventory.ProductImportErased"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product."""
+    source_version: int
+    """Version of the product in the webshop's own events, after the deletion."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+            "source_version": self.source_version,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+            source_version=datum["source_version"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductImported(Event):
+    """A product of the webshop, as it stood there; nothing of it can be held until it is owned here."""
+
+    topic: ClassVar[str | None] = "inventory.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "waybill.inventory.ProductImported"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product's key, as the webshop tells it."""
+    name: str
+    """What the product is called in the webshop."""
+    unit_price: int
+    """Price of one unit, in minor units of the currency."""
+    currency: str
+    """ISO 4217 code, three capital letters."""
+    on_hand: int
+    """Units that the webshop can sell; what was ordered there has left them."""
+    for_sale: bool
+    """Whether the webshop sells it."""
+    provenance: str
+    """Where this is from: `snapshot`, a row as it stood and not its history."""
+    source_version: int
+    """Version of the product in the webshop's own events; rises, and may leave numbers out."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+            "name": self.name,
+            "unit_price": self.unit_price,
+            "currency": self.currency,
+            "on_hand": self.on_hand,
+            "for_sale": self.for_sale,
+            "provenance": self.provenance,
+            "source_version": self.source_version,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+            name=datum["name"],
+            unit_price=datum["unit_price"],
+            currency=datum["currency"],
+            on_hand=datum["on_hand"],
+            for_sale=datum["for_sale"],
+            provenance=datum["provenance"],
+            source_version=datum["source_version"],
         )
 
 
@@ -1080,6 +1203,108 @@ class OrderConfirmed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrderImportErased(Event):
+    """An imported order was deleted in the webshop, and is forgotten here."""
+
+    topic: ClassVar[str | None] = "order.events.v1"
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "waybill.order.OrderImportErased"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order."""
+    source_version: int
+    """Version of the order in the webshop's own events, after the deletion."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+            "source_version": self.source_version,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+            source_version=datum["source_version"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderImported(Event):
+    """An order of the webshop, as it stood there: it ends there, and nothing follows from it here."""
+
+    topic: ClassVar[str | None] = "order.events.v1"
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "waybill.order.OrderImported"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order, under the id that the webshop tells of it."""
+    customer_id: str
+    """The customer, under the id that the webshop tells of them; opaque, no personal data."""
+    status: str
+    """Where it stood there: PENDING, CONFIRMED or CANCELLED."""
+    lines: tuple[OrderLine, ...]
+    """The products of the order, one line a product."""
+    total: int
+    """Sum over the lines, as the webshop has it, in minor units of the currency."""
+    currency: str
+    """ISO 4217 code, three capital letters."""
+    placed_at: str
+    """When it was placed there: RFC 3339, in UTC."""
+    shipped_at: str | None = None
+    """When it was shipped there: RFC 3339, in UTC; null until then."""
+    provenance: str
+    """Where this is from: `snapshot`, a row as it stood and not its history."""
+    source_version: int
+    """Version of the order in the webshop's own events; rises, and may leave numbers out."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+            "customer_id": self.customer_id,
+            "status": self.status,
+            "lines": [item.to_avro() for item in self.lines],
+            "total": self.total,
+            "currency": self.currency,
+            "placed_at": self.placed_at,
+            "shipped_at": self.shipped_at,
+            "provenance": self.provenance,
+            "source_version": self.source_version,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+            customer_id=datum["customer_id"],
+            status=datum["status"],
+            lines=tuple(map(OrderLine.from_avro, datum["lines"])),
+            total=datum["total"],
+            currency=datum["currency"],
+            placed_at=datum["placed_at"],
+            shipped_at=datum["shipped_at"],
+            provenance=datum["provenance"],
+            source_version=datum["source_version"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OrderPlaced(Event):
     """A customer placed an order; its prices are fixed from here on."""
 
@@ -1516,6 +1741,186 @@ class PaymentVoidRequested(Event):
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderErased(Event):
+    """An order of the webshop was deleted."""
+
+    topic: ClassVar[str | None] = "shop.orders.v1"
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "shop.OrderErased"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order: UUIDv5 of its table and key."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderRecorded(Event):
+    """An order of the webshop, as it stands: told once for what was there before, and after each change."""
+
+    topic: ClassVar[str | None] = "shop.orders.v1"
+    aggregate_type: ClassVar[str] = "order"
+    event_type: ClassVar[str] = "shop.OrderRecorded"
+    schema_version: ClassVar[int] = 1
+
+    order_id: UUID
+    """The order: UUIDv5 of its table and key."""
+    customer_id: str
+    """The customer: UUIDv5 of table and key."""
+    status: str
+    """PENDING, CONFIRMED once it is shipped, or CANCELLED."""
+    lines: tuple[RecordedLine, ...]
+    """What was ordered."""
+    total: int
+    """Sum over the lines, in minor units."""
+    currency: str
+    """ISO 4217 code of the currency."""
+    placed_at: str
+    """When it was placed: RFC 3339, in UTC."""
+    shipped_at: str | None = None
+    """When it was shipped; null until then."""
+    provenance: str
+    """Where this is from: `snapshot`, a row as it stands and not its history."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.order_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "order_id": self.order_id,
+            "customer_id": self.customer_id,
+            "status": self.status,
+            "lines": [item.to_avro() for item in self.lines],
+            "total": self.total,
+            "currency": self.currency,
+            "placed_at": self.placed_at,
+            "shipped_at": self.shipped_at,
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            order_id=datum["order_id"],
+            customer_id=datum["customer_id"],
+            status=datum["status"],
+            lines=tuple(map(RecordedLine.from_avro, datum["lines"])),
+            total=datum["total"],
+            currency=datum["currency"],
+            placed_at=datum["placed_at"],
+            shipped_at=datum["shipped_at"],
+            provenance=datum["provenance"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductErased(Event):
+    """A product of the webshop was deleted."""
+
+    topic: ClassVar[str | None] = "shop.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "shop.ProductErased"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product: UUIDv5 of its table and key."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductRecorded(Event):
+    """A product of the webshop, as it stands: told once for what was there before, and after each change."""
+
+    topic: ClassVar[str | None] = "shop.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "shop.ProductRecorded"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product: UUIDv5 of its table and key."""
+    name: str
+    """What the product is called in the webshop."""
+    unit_price: int
+    """Price of one unit, in minor units of the currency."""
+    currency: str
+    """ISO 4217 code of the currency."""
+    stock: int
+    """Units that can be sold; what is ordered has left it."""
+    on_sale: bool
+    """Whether the webshop sells it."""
+    provenance: str
+    """Where this is from: `snapshot`, a row as it stands and not its history."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+            "name": self.name,
+            "unit_price": self.unit_price,
+            "currency": self.currency,
+            "stock": self.stock,
+            "on_sale": self.on_sale,
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+            name=datum["name"],
+            unit_price=datum["unit_price"],
+            currency=datum["currency"],
+            stock=datum["stock"],
+            on_sale=datum["on_sale"],
+            provenance=datum["provenance"],
+        )
+
+
 EVENTS: Mapping[str, type[Event]] = MappingProxyType(
     {
         "waybill.inventory.StockCommitted": StockCommitted,
@@ -1523,6 +1928,8 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
         "waybill.inventory.StockReleased": StockReleased,
         "waybill.inventory.StockReserved": StockReserved,
         "waybill.inventory.ProductDelisted": ProductDelisted,
+        "waybill.inventory.ProductImportErased": ProductImportErased,
+        "waybill.inventory.ProductImported": ProductImported,
         "waybill.inventory.ProductListed": ProductListed,
         "waybill.inventory.ProductRenamed": ProductRenamed,
         "waybill.inventory.ProductRepriced": ProductRepriced,
@@ -1543,6 +1950,8 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
         "waybill.order.OrderCancelled": OrderCancelled,
         "waybill.order.OrderCharged": OrderCharged,
         "waybill.order.OrderConfirmed": OrderConfirmed,
+        "waybill.order.OrderImportErased": OrderImportErased,
+        "waybill.order.OrderImported": OrderImported,
         "waybill.order.OrderPlaced": OrderPlaced,
         "waybill.order.OrderReserved": OrderReserved,
         "waybill.order.OrderPaymentClosed": OrderPaymentClosed,
@@ -1554,6 +1963,10 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
         "waybill.payment.PaymentRefundRequested": PaymentRefundRequested,
         "waybill.payment.PaymentRequested": PaymentRequested,
         "waybill.payment.PaymentVoidRequested": PaymentVoidRequested,
+        "shop.OrderErased": OrderErased,
+        "shop.OrderRecorded": OrderRecorded,
+        "shop.ProductErased": ProductErased,
+        "shop.ProductRecorded": ProductRecorded,
     }
 )
 """The current class of each event, by Avro full name."""
@@ -1566,6 +1979,8 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.inventory.StockReleased", 1): "inventory.events.v1/StockReleased.v1.avsc",
         ("waybill.inventory.StockReserved", 1): "inventory.events.v1/StockReserved.v1.avsc",
         ("waybill.inventory.ProductDelisted", 1): "inventory.products.v1/ProductDelisted.v1.avsc",
+        ("waybill.inventory.ProductImportErased", 1): "inventory.products.v1/ProductImportErased.v1.avsc",
+        ("waybill.inventory.ProductImported", 1): "inventory.products.v1/ProductImported.v1.avsc",
         ("waybill.inventory.ProductListed", 1): "inventory.products.v1/ProductListed.v1.avsc",
         ("waybill.inventory.ProductRenamed", 1): "inventory.products.v1/ProductRenamed.v1.avsc",
         ("waybill.inventory.ProductRepriced", 1): "inventory.products.v1/ProductRepriced.v1.avsc",
@@ -1586,6 +2001,8 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.order.OrderCancelled", 1): "order.events.v1/OrderCancelled.v1.avsc",
         ("waybill.order.OrderCharged", 1): "order.events.v1/OrderCharged.v1.avsc",
         ("waybill.order.OrderConfirmed", 1): "order.events.v1/OrderConfirmed.v1.avsc",
+        ("waybill.order.OrderImportErased", 1): "order.events.v1/OrderImportErased.v1.avsc",
+        ("waybill.order.OrderImported", 1): "order.events.v1/OrderImported.v1.avsc",
         ("waybill.order.OrderPlaced", 1): "order.events.v1/OrderPlaced.v1.avsc",
         ("waybill.order.OrderReserved", 1): "order.events.v1/OrderReserved.v1.avsc",
         ("waybill.order.OrderPaymentClosed", 1): "order.private/OrderPaymentClosed.v1.avsc",
@@ -1599,6 +2016,10 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
         ("waybill.payment.PaymentRefundRequested", 1): "payment.private/PaymentRefundRequested.v1.avsc",
         ("waybill.payment.PaymentRequested", 1): "payment.private/PaymentRequested.v1.avsc",
         ("waybill.payment.PaymentVoidRequested", 1): "payment.private/PaymentVoidRequested.v1.avsc",
+        ("shop.OrderErased", 1): "shop.orders.v1/OrderErased.v1.avsc",
+        ("shop.OrderRecorded", 1): "shop.orders.v1/OrderRecorded.v1.avsc",
+        ("shop.ProductErased", 1): "shop.products.v1/ProductErased.v1.avsc",
+        ("shop.ProductRecorded", 1): "shop.products.v1/ProductRecorded.v1.avsc",
     }
 )
 """The file of each version of each event, below the folder of the schemas."""

@@ -15,6 +15,8 @@ class AggregateRow(models.Model):
     """In which something is still to happen; there is an index of these rows alone, so counting them is cheap."""
     end_statuses: ClassVar[Sequence[str]] = ()
     """In which the aggregate has ended; how long that took is measured."""
+    unmeasured_statuses: ClassVar[Sequence[str]] = ()
+    """Of these, those in which it ended elsewhere: how long that took says nothing of the service."""
 
     version: "models.IntegerField[int, int]" = models.IntegerField(default=0)
     created_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
@@ -32,6 +34,11 @@ class AggregateRow(models.Model):
     def has_ended(self) -> bool:
         """Tell whether the aggregate stands in one of its end statuses."""
         return getattr(self, "status", None) in self.end_statuses
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether it has ended, and how long that took is of interest."""
+        return self.has_ended and getattr(self, "status", None) not in self.unmeasured_statuses
 
 
 class CopyRow(models.Model):

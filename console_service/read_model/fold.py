@@ -18,6 +18,8 @@ STEPS: Final = {
     "OrderConfirmed": "CONFIRMED",
     "OrderCancellationStarted": "CANCELLING",
     "OrderCancelled": "CANCELLED",
+    "OrderImported": "IMPORTED",
+    "OrderImportErased": "ERASED",
 }
 STOCK: Final = {
     "StockReserved": "RESERVED",
@@ -32,7 +34,18 @@ PAYMENT: Final = {
     "PaymentRefunded": "REFUNDED",
 }
 # What a line about an event shows of its payload: nothing that says who somebody is.
-SHOWN: Final = ("reason", "code", "kind", "channel", "charge_id", "refund_id", "provider", "settled_by", "sku")
+SHOWN: Final = (
+    "reason",
+    "status",
+    "code",
+    "kind",
+    "channel",
+    "charge_id",
+    "refund_id",
+    "provider",
+    "settled_by",
+    "sku",
+)
 
 
 class Note(NamedTuple):
@@ -56,6 +69,7 @@ class Note(NamedTuple):
     total: int | None
     currency: str | None
     reason: str | None
+    placed_at: str | None
 
     @classmethod
     def of(cls, event: Event, message: Message) -> "Note":
@@ -81,6 +95,7 @@ class Note(NamedTuple):
             total=getattr(event, "total", None),
             currency=getattr(event, "currency", None),
             reason=getattr(event, "reason", None),
+            placed_at=getattr(event, "placed_at", None),
         )
 
 
@@ -114,8 +129,8 @@ class OrderNote:
             self.stock_version, self.stock = note.version, STOCK[note.event_type]
         elif note.event_type in PAYMENT and note.version > self.payment_version:
             self.payment_version, self.payment = note.version, PAYMENT[note.event_type]
-        if note.event_type == "OrderPlaced":
-            self.placed_at, self.total, self.currency = note.recorded_at, note.total, note.currency
+        if note.event_type in {"OrderPlaced", "OrderImported"}:
+            self.placed_at, self.total, self.currency = note.placed_at or note.recorded_at, note.total, note.currency
 
 
 def orders(notes: Iterable[Note]) -> list[OrderNote]:

@@ -38,7 +38,8 @@ ON CONFLICT (order_id) DO UPDATE SET
                   ELSE known.reason END,
     version = greatest(known.version, excluded.version),
     placed_at = coalesce(known.placed_at, excluded.placed_at),
-    total = coalesce(known.total, excluded.total),
+    total = CASE WHEN excluded.version > known.version THEN coalesce(excluded.total, known.total)
+                 ELSE coalesce(known.total, excluded.total) END,
     currency = coalesce(known.currency, excluded.currency),
     stock = CASE WHEN excluded.stock_version > known.stock_version THEN excluded.stock ELSE known.stock END,
     stock_version = greatest(known.stock_version, excluded.stock_version),

@@ -14,8 +14,8 @@ from console_service.web.page import page
 from console_service.web.saga import waiting_of
 from console_service.web.usual import late, usual_times
 
-STEPS: Final = ("PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED")
-ENDED: Final = frozenset({"CONFIRMED", "CANCELLED"})
+STEPS: Final = ("PENDING", "RESERVED", "CHARGED", "CONFIRMED", "CANCELLING", "CANCELLED", "IMPORTED", "ERASED")
+ENDED: Final = frozenset({"CONFIRMED", "CANCELLED", "IMPORTED", "ERASED"})
 
 
 @page("console/orders.html", "Orders")

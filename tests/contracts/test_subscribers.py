@@ -28,6 +28,7 @@ from tests.support.secured_broker import SecuredBroker, secured_broker
 from tests.support.subscribers import Subscriber, subscriber
 from tests.support.tls_registry import PASSWORD, TOKEN, USER, Gateway, guarded
 from waybill.contracts.contracts import load
+from waybill.contracts.topics import topics
 
 LANGUAGES = [subscribers.python, subscribers.node, subscribers.go]
 each_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
@@ -57,7 +58,7 @@ class Feed:
     """Place of a record that no one can read → its key."""
 
     def topics(self) -> list[str]:
-        return sorted({contract.topic for contract in load() if contract.topic})
+        return sorted(topic.name for topic in topics() if not topic.written_by)
 
     def publish(self, keys: int, rounds: int) -> None:
         """Append every version of every public event, by topic in turn, to new aggregates; returns when it is out."""

@@ -13,7 +13,7 @@ from tests.release import versions
 from tests.support.migrating import migrate
 
 MIGRATING = "FROM pg_stat_activity WHERE application_name = 'order_service.migrate' AND wait_event_type = 'Lock'"
-FORGET = "DELETE FROM django_migrations WHERE app = 'order_service' AND name >= '0003'"
+FORGET = "DELETE FROM django_migrations WHERE app = 'order_service' AND name >= '0006'"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_lock_that_is_given_back_meanwhile_is_waited_for(database: ServiceData
 @pytest.mark.slow
 def test_an_index_that_is_built_concurrently_outwaits_an_old_transaction(database: ServiceDatabase) -> None:
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
-        owner.execute("DROP INDEX orders_open, orders_by_time")
+        owner.execute("DROP INDEX orders_of_customer_by_time")
         owner.execute(FORGET)
     with ThreadPoolExecutor(1) as thread, psycopg.connect(database.superuser_url, autocommit=True) as looking:
         with report(database.owner_url) as older:
@@ -95,7 +95,7 @@ def test_what_contracts_is_left_out_beside_the_code_before_and_run_afterwards(
     versions.migrate(version, "mark", versions.EXPANDS.replace("campaign", "mark"))
     refused = migrate(database, None, "--expand", checkout=tmp_path)
     assert refused.returncode == 1
-    said = "order_service.0007_mark depends on order_service.0006_contract_campaign, which contracts and has not run"
+    said = "order_service.0009_mark depends on order_service.0008_contract_campaign, which contracts and has not run"
     assert said in refused.stderr
     done = migrate(database, checkout=tmp_path)
     assert done.returncode == 0, done.stderr

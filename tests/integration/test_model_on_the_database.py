@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from notification_service.domain import Kind
-from schemas.events import OrderLine, StockLine
+from schemas.events import OrderImported, OrderLine, ProductImported, StockLine
 from tests.model.services import SERVICES
 from tests.support.databases import in_use
 from tests.support.orders import cause
@@ -47,6 +47,28 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "quantity": FEW,
     "change": st.integers(-2, 2),
     "limit": st.just(4),
+    "source_version": st.integers(1, 4),
+}
+# What the webshop tells; the command's own id is put in its place.
+STANDS: dict[str, st.SearchStrategy[Any]] = {
+    "ImportOrder": st.builds(
+        OrderImported,
+        **{name: FIELDS[name] for name in ("order_id", "customer_id", "currency", "source_version")},
+        status=st.sampled_from(("PENDING", "CONFIRMED")),
+        lines=LINES["order_service"],
+        total=FEW,
+        placed_at=st.just("2025-03-01T10:00:00.000000Z"),
+        shipped_at=st.none(),
+        provenance=st.just("snapshot"),
+    ),
+    "ImportProduct": st.builds(
+        ProductImported,
+        **{name: FIELDS[name] for name in ("sku", "unit_price", "currency", "source_version")},
+        name=st.sampled_from(("one", "two")),
+        on_hand=FEW,
+        for_sale=st.booleans(),
+        provenance=st.just("snapshot"),
+    ),
 }
 
 
@@ -55,7 +77,13 @@ def commands(service: Service) -> st.SearchStrategy[Any]:
     fields = {**FIELDS, "lines": LINES.get(service.name, st.nothing())}
     text = st.sampled_from(("one", "two"))
     return st.one_of(
-        st.builds(kind, **{name: fields.get(name, text) for name in kind.__dataclass_fields__})
+        st.builds(
+            kind,
+            **{
+                name: STANDS[kind.__name__] if name == "stands" else fields.get(name, text)
+                for name in kind.__dataclass_fields__
+            },
+        )
         for kind in get_args(service.domain.Command)
     )
 
@@ -87,6 +115,9 @@ class Machine(RuleBasedStateMachine):
             changes["sku"] = f"{command.sku}-{self.examples}"
         if hasattr(command, "lines"):
             changes["lines"] = tuple(replace(line, sku=f"{line.sku}-{self.examples}") for line in command.lines)
+        if hasattr(command, "stands"):
+            own = {name: changes[name] for name in ("order_id", "sku") if name in changes}
+            changes["stands"] = replace(command.stands, **own)
         return replace(command, **changes)
 
     def follow(self, batch: list[Any]) -> tuple[list[Any], list[tuple[int, ...]]]:

@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from tests.model.order import AGGREGATES, PAYMENT, OrderState
+from tests.model.order import AGGREGATES, NOTIFICATION, PAYMENT, OrderState
+from tests.model.outside import Ledger
 from tests.model.scopes import Scope
 from waybill.testing.decisions import NO_ROW, Decisions, Fault
 
@@ -52,6 +53,9 @@ def always(decisions: Decisions, order: OrderState) -> None:
                 and status["reservation"] not in {"RESERVED", "COMMITTED"}
                 and status["payment"] in {"NONE", "DECLINED", "VOIDED", "REFUNDED"}
             )
+        case "IMPORTED" | "ERASED":
+            others = {status[name] for name in ("reservation", "payment")} | {order.rows[NOTIFICATION]}
+            good = others == {"NONE", NO_ROW} and ledger == Ledger() and not (order.due or order.mails)
         case _:
             good = ledger.refunds + bool(settled) <= ledger.charges <= 1
     if not good:
@@ -60,6 +64,9 @@ def always(decisions: Decisions, order: OrderState) -> None:
 
 def at_the_end(decisions: Decisions, order: OrderState, scope: Scope) -> None:
     """Raise Fault unless the order has ended well."""
+    if scope.told:
+        _as_in_the_webshop(decisions, order, scope)
+        return
     if order.rows[0] == NO_ROW:
         return
     status = statuses(decisions, order)
@@ -79,6 +86,15 @@ def at_the_end(decisions: Decisions, order: OrderState, scope: Scope) -> None:
     if scope.mail:
         paid = bool(ledger.refunds) or _settled_by(decisions, order) == "paid_elsewhere"
         _told(rows["order"], rows["notification"], order, paid_back=paid)
+
+
+def _as_in_the_webshop(decisions: Decisions, order: OrderState, scope: Scope) -> None:
+    row, last = decisions.rows[order.rows[0]], scope.told[-1]
+    stands = (row.status, row.imported_status, row.source_version) if row else None
+    status = getattr(last, "status", None)
+    wanted = ("IMPORTED" if status else "ERASED", status, len(scope.told))
+    if stands != wanted:
+        raise Fault(f"the webshop's order is shown as {stands}; it stands as {wanted}")
 
 
 def _told(row: Any, notification: Any, order: OrderState, *, paid_back: bool) -> None:

@@ -16,6 +16,9 @@ from payment_service import provider
 from payment_service import reactions as payment_reactions
 from payment_service.provider import asking
 from schemas.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
     PaymentRefundRequested,
     PaymentVoided,
     StockCommitted,
@@ -23,7 +26,7 @@ from schemas.events import (
     StockReleased,
     StockReserved,
 )
-from tests.model.scopes import ACROSS, COUNTED, LAMP, PRICED, THREE, Scope
+from tests.model.scopes import ACROSS, CANCELLED, COUNTED, ERASED, LAMP, PRICED, SHIPPED, THREE, WEBSHOP, Scope
 from waybill.deciders.outcomes import Ignored, Unavailable
 
 PLAIN = Scope(name="plain", says="one order, cancelled at any point", baskets=(LAMP,), stock=(("LAMP", 1),), lost=False)
@@ -40,6 +43,8 @@ PRICING = replace(PLAIN, name="pricing", staff=(PRICED,), cancels=False, placed=
 FORGETFUL = replace(PLAIN, name="forgetful", cancels=False, deadline=True, errors=True)
 FREE = replace(PLAIN, name="free", price=0)
 SETTLED = replace(PLAIN, name="settled", settles=True)
+IMPORTED = replace(PLAIN, name="imported", placed=False, mail=True, told=(WEBSHOP, SHIPPED, CANCELLED))
+OPEN_THERE = replace(IMPORTED, name="open there", told=(WEBSHOP,))
 DROPPED = Ignored("a mutant")
 
 
@@ -112,6 +117,35 @@ def _as_if(status: Any) -> Callable[[Any, Any, Callable[..., Any]], Any]:
 
 def _says_nothing() -> None:
     raise Unavailable("a mutant")
+
+
+def _as_placed_here(command: Any, _: Any, __: Any) -> Any:
+    stands = command.stands
+    return [
+        OrderPlaced(
+            order_id=stands.order_id,
+            customer_id=stands.customer_id,
+            lines=stands.lines,
+            total=stands.total,
+            currency=stands.currency,
+            payment_method="tok",
+        )
+    ]
+
+
+def _as_confirmed_here(command: Any, state: Any, real: Any) -> Any:
+    stands, told = command.stands, real(command, state)
+    if not isinstance(told, list) or stands.status != "CONFIRMED":
+        return told
+    fields = {name: getattr(stands, name) for name in ("order_id", "customer_id", "lines", "total", "currency")}
+    return [*told, OrderConfirmed(**fields)]
+
+
+def _as_cancelled_here(command: Any, state: Any, real: Any) -> Any:
+    stands, told = command.stands, real(command, state)
+    if not isinstance(told, list) or stands.status != "CANCELLED":
+        return told
+    return [*told, OrderCancelled(order_id=stands.order_id, customer_id=stands.customer_id, reason="CUSTOMER_REQUEST")]
 
 
 def _released_blindly(command: Any, state: Any, _: Any) -> Any:
@@ -362,6 +396,55 @@ MUTANTS = (
         gives(lambda event, _: orders.MarkPaymentReturned(order_id=event.order_id)),
         PLAIN,
         "stays CANCELLING",
+    ),
+    Mutant(
+        "an order of the webshop is told of as one that was placed",
+        orders,
+        DECIDE,
+        decides(orders.ImportOrder, "NONE", _as_placed_here),
+        OPEN_THERE,
+        "the webshop's order is shown as",
+    ),
+    Mutant(
+        "an order of the webshop that was shipped is told of as confirmed",
+        orders,
+        DECIDE,
+        decides(orders.ImportOrder, "IMPORTED", _as_confirmed_here),
+        IMPORTED,
+        "an order is CONFIRMED, its reservation NONE",
+    ),
+    Mutant(
+        "an order of the webshop that was cancelled is told of as cancelled",
+        orders,
+        DECIDE,
+        decides(orders.ImportOrder, "IMPORTED", _as_cancelled_here),
+        IMPORTED,
+        "is IMPORTED, its reservation NONE, its payment NONE, 0 charges, 0 refunds",
+        beside=((orders, "evolve", evolves(orders.OrderCancelled, lambda order, *_: order)),),
+    ),
+    Mutant(
+        "a client cancels an order of the webshop",
+        orders,
+        DECIDE,
+        decides(orders.CancelOrder, "IMPORTED", _as_if(orders.Status.PENDING)),
+        OPEN_THERE,
+        "the webshop's order is shown as",
+    ),
+    Mutant(
+        "an older state of the webshop's order follows a newer one",
+        orders,
+        DECIDE,
+        decides(orders.ImportOrder, "IMPORTED", lambda command, *_: [command.stands]),
+        replace(IMPORTED, again=True),
+        "the webshop's order is shown as",
+    ),
+    Mutant(
+        "a late copy brings an erased order back",
+        orders,
+        DECIDE,
+        decides(orders.ImportOrder, "ERASED", lambda command, *_: [command.stands]),
+        replace(IMPORTED, again=True, told=(WEBSHOP, ERASED)),
+        "the webshop's order is shown as",
     ),
     Mutant(
         "a delisted product stays on the price list",

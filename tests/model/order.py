@@ -23,8 +23,11 @@ OWNER = {"order": "order", "reservation": "inventory", "payment": "payment", "no
 OF_SERVICE = {service: n for n, service in enumerate(OWNER.values())}
 STOCK = OF_SERVICE["inventory"]
 PAYMENT = OF_SERVICE["payment"]
+NOTIFICATION = OF_SERVICE["notification"]
 UNDER_WAY = -1  # no command has come of a call yet
 LATE_SECONDS = 13 * 3600  # past `provider_ask_for`
+FROM_THE_WEBSHOP = "shop.orders.v1"
+PRODUCTS = ("inventory.products.v1", "shop.products.v1")
 LONGEST_LOG = 24  # events in one queue: more, and something goes round in circles
 
 
@@ -98,16 +101,15 @@ class OrderSteps:
     def __post_init__(self) -> None:
         told = [name for name in self.decisions.services if name != "notification" or self.scope.mail]
         self.readers = [
-            (name, topic)
-            for name in told
-            for topic in self.decisions.services[name].topics
-            if topic != "inventory.products.v1"
+            (name, topic) for name in told for topic in self.decisions.services[name].topics if topic not in PRODUCTS
         ]
         self.names = list(OWNER.values())
 
     def unplaced(self) -> OrderState:
-        """Return an order before it is placed."""
-        return OrderState((NO_ROW,) * len(AGGREGATES), (Queue(),) * len(self.readers))
+        """Return an order before it is placed; one of the webshop with all that is told of it on its way."""
+        told = tuple(map(self.decisions.events, self.scope.told))
+        queues = [Queue(waiting=told if topic == FROM_THE_WEBSHOP else ()) for _, topic in self.readers]
+        return OrderState((NO_ROW,) * len(AGGREGATES), tuple(queues))
 
     def place(self, service: int) -> tuple[str, str]:
         """Return where this order's row of a service stands."""
@@ -155,7 +157,7 @@ class OrderSteps:
 
     def steps(self, order: OrderState) -> Iterator[Step]:
         """Yield every step in which no product takes part."""
-        if order.rows[0] == NO_ROW:
+        if order.rows[0] == NO_ROW and not self.scope.told:
             return
         for n, (reader, topic) in enumerate(self.readers):
             if self.scope.dead_letters:
@@ -192,6 +194,11 @@ class OrderSteps:
         for event in dict.fromkeys(queue.seen):
             yield f"{reader} reads {type(name[event]).__name__} again", event, queue, False
 
+    def _version(self, event: int) -> int:
+        """Return which event of the webshop's it is; of others nobody asks."""
+        told = self.decisions.events[event]
+        return self.scope.told.index(told) + 1 if told in self.scope.told else 1
+
     def _seen(self, queue: Queue, event: int) -> tuple[int, ...]:
         return (*queue.seen, event) if self.scope.again else ()
 
@@ -206,7 +213,7 @@ class OrderSteps:
 
     def _read(self, order: OrderState, n: int, event: int, says: str, forced: bool) -> Step:
         reader, _ = self.readers[n]
-        command = self.decisions.reaction(reader, event)
+        command = self.decisions.reaction(reader, event, self._version(event))
         assert command is not None  # events that nobody reacts to are in no queue
         outcome, after = self.decided(order, OF_SERVICE[reader], command)
         if outcome.refused:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from inventory_service.domain import CorrectStock, DelistProduct, ReceiveStock, ReviseProduct
+from schemas.events import OrderErased, OrderRecorded, RecordedLine
+from waybill.contracts.event import Event
 
 Basket = tuple[tuple[str, int], ...]  # SKU, units
 LAMP: Basket = (("LAMP", 1),)
@@ -43,6 +46,8 @@ class Scope:
     """What each of the staff does, one after the other."""
     rewinds: int = 0
     """How often the price list is read again from any earlier place on."""
+    told: tuple[Event, ...] = ()
+    """What the webshop tells of the order, first to last, no event twice; it is then placed by nobody here."""
 
 
 def _revised(price: int) -> ReviseProduct:
@@ -55,6 +60,21 @@ COUNTED = (
     ReceiveStock(sku="LAMP", quantity=2, reason="delivery", limit=LIMIT),
     CorrectStock(sku="LAMP", change=-2, reason="count", limit=LIMIT),
 )
+
+WEBSHOP = OrderRecorded(
+    order_id=UUID(int=1),
+    customer_id="ann",
+    status="PENDING",
+    lines=(RecordedLine(sku="LAMP", quantity=1, unit_price=100),),
+    total=100,
+    currency="EUR",
+    placed_at="2025-03-01T10:00:00.000000Z",
+    provenance="snapshot",
+)
+SHIPPED = replace(WEBSHOP, status="CONFIRMED", shipped_at="2025-03-02T10:00:00.000000Z")
+CANCELLED = replace(WEBSHOP, status="CANCELLED")
+ERASED = OrderErased(order_id=UUID(int=1))
+AGAIN = replace(WEBSHOP, placed_at="2025-04-01T10:00:00.000000Z")
 
 BOUND = (
     Scope(
@@ -147,9 +167,22 @@ BOUND = (
         rewinds=1,
         lost=False,
     ),
+    Scope(
+        name="webshop",
+        says="an order of the webshop, open, shipped, cancelled, erased, there again; any message again; cancel, mails",
+        baskets=(LAMP,),
+        stock=(("LAMP", 1),),
+        placed=False,
+        told=(WEBSHOP, SHIPPED, CANCELLED, ERASED, AGAIN),
+        again=True,
+        dead_letters=True,
+        deadline=True,
+        mail=True,
+        lost=False,
+    ),
 )
 # Thousands of states, seconds each; the others have a hundred thousand and more.
-SMALL = frozenset({"again", "provider", "free", "two", "three", "dead-letters", "lines"})
+SMALL = frozenset({"again", "webshop", "provider", "free", "two", "three", "dead-letters", "lines"})
 _named = {scope.name: scope for scope in BOUND}
 
 

@@ -146,7 +146,7 @@ class StateSpace:
         return found
 
     def _couple(self, n: int, order: OrderState, shared: Shared) -> Iterator[tuple[Move, int]]:
-        if order.rows[0] == NO_ROW:
+        if order.rows[0] == NO_ROW and not self.scope.told:
             if all(shared.prices[self.skus.index(sku)].unit_price is not None for sku, _ in self.scope.baskets[n]):
                 placed = self._placed(n, order, shared)
                 yield Move(self.words("a client places it"), self.numbers[n](placed), forced=False), self.shared(shared)

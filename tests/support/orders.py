@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 from order_service.domain import PlaceOrder
-from schemas.events import OrderLine, OrderPlaced
+from schemas.events import OrderImported, OrderLine, OrderPlaced
 from waybill.deciders.unit_of_work import Caused
 from waybill.observability.telemetry import Cause, new_id
 
@@ -34,4 +34,21 @@ def placed(order_id: UUID | None = None, *, sku: str = "LAMP", quantity: int = 2
         total=1999 * quantity,
         currency="EUR",
         payment_method="tok_ok",
+    )
+
+
+def imported(
+    order_id: UUID | None = None, *, status: str = "PENDING", total: int = 3998, version: int = 1
+) -> OrderImported:
+    """The event of one order of the webshop."""
+    return OrderImported(
+        order_id=order_id or uuid4(),
+        customer_id="ann",
+        status=status,
+        lines=LINES,
+        total=total,
+        currency="EUR",
+        placed_at="2025-03-01T10:00:00.000000Z",
+        provenance="snapshot",
+        source_version=version,
     )

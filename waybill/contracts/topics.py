@@ -7,6 +7,9 @@ cluster, so that is a setting of the deployment (`Copies`).
     ["bookings.events.v1"]
     partitions = 12
     retention_days = -1          # kept for ever
+
+    ["rooms.events.v1"]
+    written_by = "rooms"         # another team's; their .avsc files are copied here
 """
 
 import tomllib
@@ -34,6 +37,11 @@ class Topic:
     """A subscriber may be away for a fortnight; older history comes from the outbox. FOR_EVER keeps all."""
     max_message_bytes: int = 1024 * 1024
     """The relay keeps what is larger as a dead letter, unsent."""
+    written_by: str = ""
+    """Another team's project that writes it, by the name in `ce_source`; its contracts are copied here.
+
+    Where it is missing it is made all the same, so that a reader can start before that project does.
+    """
 
     @property
     def retention_ms(self) -> int:
@@ -114,6 +122,10 @@ def _topic(name: str, given: object) -> Topic:
     for setting, value in settings.items():
         if setting not in known:
             raise ContractError(f"{FILE}: [{name!r}] {setting}: a topic has {', '.join(known)}")
+        if setting == "written_by":
+            if not isinstance(value, str) or not value.strip():
+                raise ContractError(f"{FILE}: [{name!r}] written_by = {value!r}: it is the name of another project")
+            continue
         least = FOR_EVER if setting == "retention_days" else 1
         if type(value) is not int or value < least or value == 0:
             raise ContractError(f"{FILE}: [{name!r}] {setting} = {value!r}: it is a whole number from 1 on")

@@ -61,7 +61,16 @@ class Models(Protocol):
         ...
 
 
-Reaction = Callable[[Any], Command | Copy | None]
+class Versioned(Protocol):
+    """A message, as far as a reaction may want to know it."""
+
+    @property
+    def version(self) -> int:
+        """Return the version that the event gave its aggregate. Raises Unreadable."""
+        ...
+
+
+Reaction = Callable[..., Command | Copy | None]
 Attempt = Callable[[Any, Any, "Tried"], Command | None]
 Settle = Callable[[Any, "Settlement"], Command]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
@@ -103,7 +112,11 @@ class Task:
 
 
 def on(event: type[Event]) -> Callable[[Marked], Marked]:
-    """Mark a function as the reaction to an event."""
+    """Mark a function as the reaction to an event.
+
+    Where its second parameter is `version`, that is the version which the event gave its aggregate: of use for state
+    that is told again and again, and of which an older one must not follow a newer one.
+    """
 
     def mark(function: Marked) -> Marked:
         function.__dict__["reacts_to"] = event
@@ -166,6 +179,11 @@ def settles(task: Attempt) -> Callable[[Marked], Marked]:
     return mark
 
 
+def reacted(reaction: Reaction, event: Event, message: Versioned) -> Command | Copy | None:
+    """Return what a reaction makes of an event. Raises Unreadable where it wants a version that is not there."""
+    return reaction(event, message.version) if "version" in reaction.__annotations__ else reaction(event)
+
+
 def command_of(reaction: Reaction) -> type:
     """Return the type of command, or copy, that a reaction returns, by its annotation."""
     returned = reaction.__annotations__["return"]
@@ -213,10 +231,10 @@ class Service:
             found[event.event_type] = (event, function)
         return found
 
-    def react(self, event: Event, message: object) -> Command | Copy | None:  # noqa: ARG002 - as every subscriber takes it
-        """Return what follows from an event that there is a reaction to."""
+    def react(self, event: Event, message: Versioned) -> Command | Copy | None:
+        """Return what follows from an event that there is a reaction to. Raises Unreadable."""
         _, reaction = self.reaction_to[event.event_type]
-        return reaction(event)
+        return reacted(reaction, event, message)
 
     @cached_property
     def topics(self) -> list[str]:

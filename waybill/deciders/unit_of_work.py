@@ -139,7 +139,7 @@ def handle(service: Service, commands: Sequence[Caused], *, new: bool = False) -
         outbox.write(batch.appended)
         if batch.appended:
             failpoint.reach("unit_of_work.appended")
-        ended = [row for row_id, row in batch.changed.items() if row.has_ended and not _has_ended(loaded.get(row_id))]
+        ended = [row for row_id, row in batch.changed.items() if row.is_measured and not _has_ended(loaded.get(row_id))]
         # After the commit, so that no line tells of an event that was rolled back.
         transaction.on_commit(partial(_tell, batch.appended, ended))
         deadlines.schedule(service, batch.appended)
@@ -226,7 +226,8 @@ def _decide(service: Service, commands: Sequence[Caused], loaded: Mapping[RowId,
 def _set_times(changed: Mapping[RowId, AggregateRow], loaded: Mapping[RowId, AggregateRow]) -> None:
     now = timezone.now()
     for row_id, row in changed.items():
-        row.created_at = loaded[row_id].created_at if row_id in loaded else now
+        # A row that was made elsewhere says itself when.
+        row.created_at = loaded[row_id].created_at if row_id in loaded else row.created_at or now
         row.updated_at = now
 
 

@@ -113,6 +113,7 @@ def label_sets(service: Service, requests: LabelSets = ()) -> Mapping[Name, Labe
             {"aggregate_type": table.aggregate_type, "status": str(status)}
             for table in tables
             for status in table.end_statuses
+            if status not in table.unmeasured_statuses
         ],
         "aggregate_open": [
             {"aggregate_type": table.aggregate_type, "status": str(status)}

@@ -1,7 +1,8 @@
 """Lists a page at a time, with a way on and a way back that no insertion shifts: keyset cursors.
 
 A cursor is the key of the row that the page begins behind, and the direction. A client takes it from a link and knows
-nothing of what is in it. UUIDv7 keys rise with the time of creation, so a range of time is a range of keys.
+nothing of what is in it. UUIDv7 keys rise with the time of creation, so a range of time is a range of keys; where rows
+came from elsewhere too, under keys of another kind, the key is the time with the primary key behind it.
 """
 
 import base64
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja.params.functions import Query
 from pydantic import AwareDatetime, BeforeValidator
@@ -24,6 +25,7 @@ from waybill.rest.problem import not_valid
 
 MOST: Final = 100  # rows of a page, and ids of a request for several
 AFTER, BEFORE = ">", "<"
+BETWEEN: Final = " "  # two columns of a key; neither a time nor a primary key of ours has one
 CLOCKS: Final = timedelta(hours=1)  # between the clock that made a key and the one that set `created_at`, at most
 RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -73,28 +75,44 @@ class Page:
         return answer(200, body, link=", ".join(f'<{url}>; rel="{rel}"' for rel, url in self.links.items()))
 
 
-def page(request: HttpRequest, rows: QuerySet[Any], column: str, limit: int, cursor: str | None) -> Page:
-    """Return up to `limit` rows by a unique column (`-column`: falling).
+def page(
+    request: HttpRequest, rows: QuerySet[Any], column: str, limit: int, cursor: str | None, *, then: str | None = None
+) -> Page:
+    """Return up to `limit` rows by a unique column, or by a column and `then` a unique one (`-column`: both falling).
 
     Raises a 422 where the cursor is not one of ours.
     """
-    name, falling = column.lstrip("-"), column.startswith("-")
-    direction, key = AFTER, None
+    falling = column.startswith("-")
+    names = [column.lstrip("-"), *([then] if then else [])]
+    direction, keys = AFTER, None
     if cursor is not None:
-        direction, key = _decoded(cursor, rows.model._meta.get_field(name))  # noqa: SLF001 - Django's documented _meta
-        smaller = falling is (direction == AFTER)
-        rows = rows.filter(**{f"{name}__{'lt' if smaller else 'gt'}": key})
+        # Django's documented _meta
+        direction, keys = _decoded(cursor, [rows.model._meta.get_field(name) for name in names])  # noqa: SLF001
+        rows = rows.filter(_beyond(names, keys, "lt" if falling is (direction == AFTER) else "gt"))
     forward = direction == AFTER
-    found = list(rows.order_by(column if forward else _reversed(column))[: limit + 1])
+    found = list(rows.order_by(*(f"-{name}" if falling is forward else name for name in names))[: limit + 1])
     more, found = len(found) > limit, found[:limit]
     if not forward:
         found.reverse()
     links = {"first": _link(request, None)}
     if found and (more or not forward):
-        links["next"] = _link(request, f"{AFTER}{getattr(found[-1], name)}")
-    if found and (more if not forward else key is not None):
-        links["prev"] = _link(request, f"{BEFORE}{getattr(found[0], name)}")
+        links["next"] = _link(request, AFTER + _key(found[-1], names))
+    if found and (more if not forward else keys is not None):
+        links["prev"] = _link(request, BEFORE + _key(found[0], names))
     return Page(found, links)
+
+
+def _beyond(names: list[str], keys: list[Any], than: str) -> Q:
+    first = Q(**{f"{names[0]}__{than}": keys[0]})
+    if len(names) == 1:
+        return first
+    # The first condition follows from the second, and is what an index can begin at.
+    return Q(**{f"{names[0]}__{than}e": keys[0]}) & (first | Q(**{f"{names[1]}__{than}": keys[1]}))
+
+
+def _key(row: Any, names: list[str]) -> str:
+    values = [getattr(row, name) for name in names]
+    return BETWEEN.join(value.isoformat() if isinstance(value, datetime) else str(value) for value in values)
 
 
 def created(
@@ -116,10 +134,6 @@ def _first_uuid7(moment: datetime, shift: timedelta) -> UUID:
     return UUID(int=min(max(since, 0), 2**48 - 1) << 80)
 
 
-def _reversed(column: str) -> str:
-    return column[1:] if column.startswith("-") else f"-{column}"
-
-
 def _link(request: HttpRequest, cursor: str | None) -> str:
     query = request.GET.copy()
     query.pop("cursor", None)
@@ -128,12 +142,13 @@ def _link(request: HttpRequest, cursor: str | None) -> str:
     return f"{request.path}?{query.urlencode()}" if query else request.path
 
 
-def _decoded(cursor: str, field: Any) -> tuple[str, Any]:
-    """Return the direction and the key that `_link` encoded. PostgreSQL takes no NUL, and we write none."""
+def _decoded(cursor: str, fields: list[Any]) -> tuple[str, list[Any]]:
+    """Return the direction and the keys that `_link` encoded. PostgreSQL takes no NUL, and we write none."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         if text[:1] in (AFTER, BEFORE) and text.isprintable():
-            return text[0], field.to_python(text[1:])
+            given = text[1:].split(BETWEEN) if len(fields) > 1 else [text[1:]]
+            return text[0], [field.to_python(one) for field, one in zip(fields, given, strict=True)]
     except (ValueError, ValidationError):
         pass
     raise not_valid("cursor", "not a cursor of this list; start again without it")

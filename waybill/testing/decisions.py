@@ -14,7 +14,7 @@ from waybill.contracts.event import Event
 from waybill.deciders import decision, rebuild
 from waybill.deciders.decision import RowId
 from waybill.deciders.outcomes import Ignored, Refused
-from waybill.deciders.service import Command, Copy, Service
+from waybill.deciders.service import Command, Copy, Service, reacted
 
 NO_ROW: Final = 0
 Thing = TypeVar("Thing")
@@ -50,6 +50,12 @@ class Numbered(Generic[Thing]):
         return len(self.things)
 
 
+class Told(NamedTuple):
+    """What a reaction may know of a message."""
+
+    version: int
+
+
 class Outcome(NamedTuple):
     """What came of a command: rows that changed, events, and it all in words."""
 
@@ -75,10 +81,10 @@ class Decisions:
         """Return how many different decisions were made."""
         return len(self._decided)
 
-    def reaction(self, service: str, event: int) -> int | None:
+    def reaction(self, service: str, event: int, version: int = 1) -> int | None:
         """Return the command that the event becomes; None where nobody reacts."""
         found = self.services[service].reaction_to.get(self.events[event].event_type)
-        command = None if found is None else found[1](self.events[event])
+        command = None if found is None else reacted(found[1], self.events[event], Told(version))
         return None if command is None else self.commands(command)
 
     def handle(self, service: str, command: int, rows: tuple[tuple[RowId, int], ...]) -> Outcome:

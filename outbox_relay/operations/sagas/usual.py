@@ -24,9 +24,9 @@ LOOKED_AT: Final = 2_000  # newest rows among which they are: in an outage all o
 SHORTEST: Final = timedelta(seconds=SILENT_SECONDS)
 TIMES: Final = 3
 
-# Keys rise with time, so the newest are read by the primary key.
+# By the index on the time of creation: keys of rows that came from elsewhere do not rise with time.
 NEWEST: Final = """
-SELECT key FROM (SELECT {key}::text AS key, status FROM {table} ORDER BY {key} DESC LIMIT %(looked_at)s) AS newest
+SELECT key FROM (SELECT {key}::text AS key, status FROM {table} ORDER BY created_at DESC LIMIT %(looked_at)s) AS newest
 WHERE status = %(end)s LIMIT %(most)s
 """
 # By the unique index on aggregate and version.

@@ -9,10 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from order_service.service import service as orders
-from schemas.events import NotificationSent
+from schemas.events import NotificationSent, OrderImportErased
 from tests.support.console import confirmed, note, shows
 from tests.support.databases import in_use
-from tests.support.orders import place, placed
+from tests.support.orders import imported, place, placed
 from tests.support.webhooks import told_at_webhooks, tried_three_times
 from waybill.deciders.unit_of_work import handle
 
@@ -52,6 +52,20 @@ def test_those_that_wait_stand_longest_first(console, services):
     note(confirmed(uuid4()))
     assert through(console, "/orders?open=1") == ids
     assert through(console, "/orders?older=60") == ids
+
+
+def test_an_order_of_the_webshop_stands_where_it_was_placed_and_is_none_that_waits(console, services):
+    (own,) = many(1)
+    theirs = uuid4()
+    note([(imported(theirs), 1), (imported(theirs, status="CONFIRMED", total=5000, version=2), 2)], START)
+    assert through(console, "/orders") == [own, theirs]
+    assert through(console, "/orders?open=1") == [own]
+    assert through(console, "/orders?step=IMPORTED") == [theirs]
+    page = console.get(f"/orders/{theirs}").content.decode()
+    assert "2025-03-01 10:00" in page
+    assert "50.00" in page or "5000" in page
+    note([(OrderImportErased(order_id=theirs, source_version=3), 3)], START)
+    assert through(console, "/orders?step=IMPORTED") == []
 
 
 def test_orders_of_one_moment_are_all_there(console, services):

@@ -52,7 +52,9 @@ def test_a_server_that_is_away_and_a_file_that_is_missing_have_their_exit_codes(
 
 def test_the_whole_way_from_plan_to_verify(shop, tmp_path):
     mapping = tmp_path / "migrate.toml"
-    mapping.write_text((MONOLITH / "migrate.toml").read_text() + SERVICE)
+    own, found, _ = (MONOLITH / "migrate.toml").read_text().partition("# What the reference services have")
+    assert found
+    mapping.write_text(own + SERVICE)
     chosen = ("--json", "--mapping", str(mapping), "--aggregate", "order")
 
     def answered(*verb: str, code: int = 0, **variables: str) -> dict:

@@ -1,8 +1,14 @@
+from dataclasses import replace
 from uuid import UUID
 
+import pytest
+
+from catalogue.book import plan
 from order_service.domain import (
     CancelOrder,
+    EraseImport,
     ExpireOrder,
+    ImportOrder,
     MarkCharged,
     MarkDeclined,
     MarkOutOfStock,
@@ -21,6 +27,8 @@ from schemas.events import (
     OrderCancelled,
     OrderCharged,
     OrderConfirmed,
+    OrderImported,
+    OrderImportErased,
     OrderLine,
     OrderPaymentClosed,
     OrderPlaced,
@@ -28,6 +36,7 @@ from schemas.events import (
     OrderStockClosed,
 )
 from tests.support.pairs import reachable
+from tests.support.services import SERVICES
 from waybill.deciders.outcomes import Ignored, Refused
 from waybill.testing import Scenario
 
@@ -50,6 +59,24 @@ COMMANDS = [
     MarkDeclined(order_id=ID),
     MarkStockReleased(order_id=ID),
     MarkPaymentReturned(order_id=ID),
+]
+IMPORTED = OrderImported(
+    order_id=ID,
+    customer_id="ann",
+    status="PENDING",
+    lines=LINES,
+    total=13998,
+    currency="EUR",
+    placed_at="2025-03-01T10:00:00.000000Z",
+    provenance="snapshot",
+    source_version=4,
+)
+SHIPPED = replace(IMPORTED, status="CONFIRMED", shipped_at="2025-03-02T10:00:00.000000Z", source_version=5)
+ERASED = OrderImportErased(order_id=ID, source_version=6)
+FROM_THE_WEBSHOP = [
+    ImportOrder(order_id=ID, stands=IMPORTED),
+    ImportOrder(order_id=ID, stands=SHIPPED),
+    EraseImport(order_id=ID, source_version=6),
 ]
 order = Scenario(decide, evolve, Order(order_id=ID))
 
@@ -126,7 +153,7 @@ def test_nothing_happens_to_an_order_that_was_never_placed():
 
 
 def test_every_state_that_can_be_reached_decides_every_command():
-    states = reachable(decide, evolve, Order(order_id=ID), COMMANDS)
+    states = reachable(decide, evolve, Order(order_id=ID), [*COMMANDS, *FROM_THE_WEBSHOP])
     assert {state.status for state in states} == set(Status) - {Status.CHARGED}
 
 
@@ -134,3 +161,40 @@ def test_a_cancelled_or_confirmed_order_stays_so():
     for state in reachable(decide, evolve, Order(order_id=ID), COMMANDS):
         if state.status in {Status.CONFIRMED, Status.CANCELLED}:
             assert all(isinstance(decide(command, state), Ignored | Refused) for command in COMMANDS)
+
+
+def test_each_state_of_an_order_of_the_webshop_is_one_event_and_nothing_else():
+    told, shipped, erased = FROM_THE_WEBSHOP
+    order.when(told).then(IMPORTED)
+    order.given(IMPORTED).when(shipped).then(SHIPPED)
+    order.given(IMPORTED, SHIPPED).when(erased).then(ERASED)
+
+
+@pytest.mark.parametrize("given", [(IMPORTED, SHIPPED), (IMPORTED, SHIPPED, ERASED)], ids=["imported", "erased"])
+def test_an_older_state_never_follows_a_newer_one(given):
+    for older in FROM_THE_WEBSHOP[:2]:
+        order.given(*given).when(older).then(Ignored)
+
+
+def test_what_was_erased_and_is_there_again_is_taken_in_again():
+    again = replace(IMPORTED, source_version=7)
+    order.given(IMPORTED, ERASED).when(ImportOrder(order_id=ID, stands=again)).then(again)
+
+
+@pytest.mark.parametrize("given", [(IMPORTED,), (SHIPPED,), (IMPORTED, ERASED)], ids=["open", "shipped", "erased"])
+def test_no_client_deadline_or_service_moves_an_order_of_the_webshop(given):
+    for command in COMMANDS:
+        expected = Refused if isinstance(command, PlaceOrder | CancelOrder) else Ignored
+        order.given(*given).when(command).then(expected)
+    order.given(IMPORTED).when(CancelOrder(order_id=ID)).then("imported_order")
+
+
+def test_an_order_that_was_placed_here_is_not_overwritten_from_the_webshop():
+    for command in FROM_THE_WEBSHOP:
+        order.given(PLACED).when(command).then("conflict")
+
+
+def test_nothing_is_due_and_nobody_reacts_to_an_order_of_the_webshop():
+    for told in (OrderImported, OrderImportErased):
+        assert not [name for name in SERVICES if told.event_type in plan(name).reaction_to]
+        assert told not in plan("order_service").due_after

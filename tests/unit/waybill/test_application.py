@@ -104,6 +104,7 @@ def test_each_folder_is_a_topic_with_what_the_file_says_of_it(schemas: Path):
     [
         ('["c.v1"]\n', r"topics\.toml: \['c\.v1'\]: there is no folder c\.v1/"),
         ('["a.v1"]\npartition = 3\n', r"\['a\.v1'\] partition: a topic has partitions, retention_days, max_message"),
+        ('["a.v1"]\nwritten_by = ""\n', "written_by = '': it is the name of another project"),
         ('["a.v1"]\npartitions = 0\n', "partitions = 0: it is a whole number from 1 on"),
         ('["a.v1"]\nretention_days = true\n', "retention_days = True"),
         ('"a.v1" = 3\n', "'a.v1' is 3; write a table"),

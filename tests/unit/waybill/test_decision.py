@@ -1,14 +1,15 @@
 """What follows from a command is one pure function; the unit of work, the fold check and the model stand on it."""
 
 import ast
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from devstack.folder import CHECKOUT
-from order_service.domain import CancelOrder, MarkCharged, MarkReserved, PlaceOrder
+from order_service.domain import CancelOrder, ImportOrder, MarkCharged, MarkReserved, PlaceOrder
 from order_service.service import service as orders
-from schemas.events import OrderLine
+from schemas.events import OrderImported, OrderLine
 from waybill.deciders import decision
 from waybill.deciders.outcomes import Ignored, Refused
 
@@ -20,6 +21,19 @@ PLACE = PlaceOrder(
     lines=(OrderLine(sku="LAMP", quantity=2, unit_price=5),),
     currency="EUR",
     payment_method="tok",
+)
+
+
+IMPORTED = OrderImported(
+    order_id=ORDER_ID,
+    customer_id="ann",
+    status="CONFIRMED",
+    lines=PLACE.lines,
+    total=10,
+    currency="EUR",
+    placed_at="2025-03-01T10:00:00.000000Z",
+    provenance="snapshot",
+    source_version=1,
 )
 
 
@@ -83,3 +97,11 @@ def test_nothing_else_evolves_a_state_that_rows_hold():
     }
     # The scenario of a decider's tests, and what derives a saga's table, have states alone, and no row.
     assert found == {"waybill/deciders/decision.py", "waybill/testing/scenario.py", "waybill/sagas/deriving.py"}
+
+
+def test_what_ended_elsewhere_has_ended_is_not_measured_and_says_when_it_began():
+    row = after(ImportOrder(order_id=ORDER_ID, stands=IMPORTED))[ROW_ID]
+    assert (row.has_ended, row.is_measured) == (True, False)
+    assert row.created_at == datetime(2025, 3, 1, 10, tzinfo=UTC)
+    confirmed = after(PLACE, MarkReserved(order_id=ORDER_ID), MarkCharged(order_id=ORDER_ID, charge_id="ch_1"))[ROW_ID]
+    assert (confirmed.has_ended, confirmed.is_measured, confirmed.created_at) == (True, True, None)

@@ -26,6 +26,7 @@ def test_a_consumer_shows_its_counters_at_zero_before_it_has_read_anything():
     known = {"topic": "inventory.events.v1", "type": "waybill.inventory.StockReserved", "outcome": "applied"}
     assert value("consumer_processed_total", **known) is not None
     assert value("aggregate_completion_seconds_count", aggregate_type="order", status="CONFIRMED") is not None
+    assert value("aggregate_completion_seconds_count", aggregate_type="order", status="IMPORTED") is None
 
 
 def test_what_happens_between_two_scrapes_is_counted_in_the_next():

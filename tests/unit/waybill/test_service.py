@@ -1,6 +1,7 @@
 import dataclasses
 import importlib
 import types
+import uuid
 
 import pytest
 
@@ -9,11 +10,12 @@ from order_service.service import service as order
 from payment_service.service import service as payment
 from schemas.events import OrderPlaced, StockReserved
 from waybill.deciders.service import Service, after, on, settles
+from waybill.testing.decisions import Told
 
 
 def test_topics_follow_from_the_events_reacted_to():
-    assert order.topics == ["inventory.events.v1", "inventory.products.v1", "payment.events.v1"]
-    assert inventory.topics == ["order.events.v1"]
+    assert order.topics == ["inventory.events.v1", "inventory.products.v1", "payment.events.v1", "shop.orders.v1"]
+    assert inventory.topics == ["order.events.v1", "shop.products.v1"]
 
 
 def test_tables_follow_from_the_rows():
@@ -33,6 +35,19 @@ def test_two_reactions_to_one_event_are_refused():
     plan = Service("twice", types.ModuleType("d"), reactions, types.ModuleType("m"))
     with pytest.raises(TypeError, match="StockReserved"):
         _ = plan.reaction_to
+
+
+def test_a_reaction_that_wants_the_version_is_given_it():
+    reactions = types.ModuleType("reactions")
+
+    @on(StockReserved)
+    def stock_reserved(event: StockReserved, version: int) -> int:
+        return version
+
+    reactions.stock_reserved = stock_reserved
+    plan = Service("told", types.ModuleType("d"), reactions, types.ModuleType("m"))
+    event = StockReserved(order_id=uuid.UUID(int=1), lines=())
+    assert plan.react(event, Told(version=7)) == 7
 
 
 def test_a_service_says_which_task_an_operator_may_settle_and_only_one():

@@ -207,6 +207,92 @@ class OrderRecorded(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProductErased(Event):
+    """A product of the webshop was deleted."""
+
+    topic: ClassVar[str | None] = "shop.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "shop.ProductErased"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product: UUIDv5 of its table and key."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductRecorded(Event):
+    """A product of the webshop, as it stands: told once for what was there before, and after each change."""
+
+    topic: ClassVar[str | None] = "shop.products.v1"
+    aggregate_type: ClassVar[str] = "product"
+    event_type: ClassVar[str] = "shop.ProductRecorded"
+    schema_version: ClassVar[int] = 1
+
+    sku: str
+    """The product: UUIDv5 of its table and key."""
+    name: str
+    """What the product is called in the webshop."""
+    unit_price: int
+    """Price of one unit, in minor units of the currency."""
+    currency: str
+    """ISO 4217 code of the currency."""
+    stock: int
+    """Units that can be sold; what is ordered has left it."""
+    on_sale: bool
+    """Whether the webshop sells it."""
+    provenance: str
+    """Where this is from: `snapshot`, a row as it stands and not its history."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return self.sku
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "sku": self.sku,
+            "name": self.name,
+            "unit_price": self.unit_price,
+            "currency": self.currency,
+            "stock": self.stock,
+            "on_sale": self.on_sale,
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            sku=datum["sku"],
+            name=datum["name"],
+            unit_price=datum["unit_price"],
+            currency=datum["currency"],
+            stock=datum["stock"],
+            on_sale=datum["on_sale"],
+            provenance=datum["provenance"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CategoryRemoved(Event):
     """The row of a category is gone."""
 
@@ -656,6 +742,8 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
     {
         "shop.OrderErased": OrderErased,
         "shop.OrderRecorded": OrderRecorded,
+        "shop.ProductErased": ProductErased,
+        "shop.ProductRecorded": ProductRecorded,
         "shop.CategoryRemoved": CategoryRemoved,
         "shop.CategoryStored": CategoryStored,
         "shop.CustomerRemoved": CustomerRemoved,
@@ -674,6 +762,8 @@ SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
     {
         ("shop.OrderErased", 1): "shop.orders.v1/OrderErased.v1.avsc",
         ("shop.OrderRecorded", 1): "shop.orders.v1/OrderRecorded.v1.avsc",
+        ("shop.ProductErased", 1): "shop.products.v1/ProductErased.v1.avsc",
+        ("shop.ProductRecorded", 1): "shop.products.v1/ProductRecorded.v1.avsc",
         ("shop.CategoryRemoved", 1): "shop.rows.categories.v1/CategoryRemoved.v1.avsc",
         ("shop.CategoryStored", 1): "shop.rows.categories.v1/CategoryStored.v1.avsc",
         ("shop.CustomerRemoved", 1): "shop.rows.customers.v1/CustomerRemoved.v1.avsc",
