@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from catalogue import asyncapi, book, kubernetes, pages, problems, reference, saga, tables, workflows
+from catalogue import asyncapi, book, kubernetes, pages, problems, reference, saga, scaling, tables, workflows
 from devstack import manifests
 from devstack.folder import CHECKOUT
 from devstack.supply import licences
@@ -41,6 +41,7 @@ def committed() -> dict[Path, str]:
         **problems.pages(),
         **reference.pages(),
         saga.PAGE: saga.page(),
+        scaling.PAGE: scaling.page(),
         saga.TABLE: saga.derived().in_json(),
         **workflows.workflows(),
         **kubernetes.overlays(),

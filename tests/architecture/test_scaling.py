@@ -6,6 +6,7 @@ import tomllib
 import pytest
 import yaml
 
+from catalogue import scaling
 from devstack.folder import CHECKOUT
 from waybill.contracts.topics import topics
 from waybill.observability.metrics import METRICS
@@ -57,3 +58,23 @@ def test_the_manifests_have_the_same_limits(kind):
     assert (float(asked["threshold"]), limits["metric"] in asked["query"]) == (limits["limit_seconds"], True)
     if kind == "worker":  # a consumer's maximum is that of what it reads: each overlay has it
         assert said["maxReplicaCount"] == limits["at_most"]
+
+
+def test_a_program_that_costs_twice_as_much_ends_at_half_the_rate_and_needs_twice_as_many():
+    most = {"web": 8, "consumer": 6, "relay": 1}
+
+    def ends(web_ms: float) -> dict[str, float]:
+        cost = {"order.web": web_ms, "order.consumer": 0.5, "order.relay": 0.5, "postgres": 3.0}
+        return {one.program: round(one.rate) for one in scaling.limits(cost, most, bulk_rate=80_000)}
+
+    assert ends(2) == {"order.web": 4000, "order.consumer": 12_000, "order.relay": 20_000}
+    assert ends(4) == ends(2) | {"order.web": 2000}
+    assert scaling.needs("order.web", 1_000 * 2, 600) == "4 (2.0 cores)"
+    assert scaling.needs("order.web", 1_000 * 4, 600) == "7 (4.0 cores)"
+
+
+def test_the_page_of_rates_has_todays_costs_and_limits():
+    text = scaling.PAGE.read_text()
+    assert text == scaling.page(), "run: make docs"
+    for kind in ("worker", "web"):
+        assert f".{kind}: {SCALING[kind]['at_most']} of one core each" in text
