@@ -81,7 +81,7 @@ def headers(version: Version, chapter: Chapter) -> dict[str, str]:
         recorded_epoch=0.0,
     )
     found = Records(chapter.producer).headers(row)
-    return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found}
+    return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found.items()}
 
 
 def _value(kind: FieldType, event: str, name: str) -> Any:

@@ -77,7 +77,7 @@ def record(contract: Contract, key: str, payload: bytes) -> tuple[bytes, dict[st
         recorded_at="2026-01-02T03:04:05.678901Z",
         recorded_epoch=1767323045.678901,
     )
-    headers = {name: _text(value) for name, value in records.headers(row)}
+    headers = {name: _text(value) for name, value in records.headers(row).items()}
     return records.value(row), headers
 
 

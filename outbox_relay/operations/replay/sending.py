@@ -50,17 +50,17 @@ class ReplayRecords(Records):
     def __init__(self, job: jobs.Job, writer: str) -> None:
         """Build the headers that all records of this job share; `writer` is the name that the service publishes by."""
         super().__init__(writer)
-        self._replay: Headers = [("ce_replayid", str(job.id).encode())]
+        self._replay: Headers = {"ce_replayid": str(job.id).encode()}
         if job.options.to_consumer:
-            self._replay.append(("ce_replaytarget", job.options.to_consumer.encode()))
+            self._replay["ce_replaytarget"] = job.options.to_consumer.encode()
         if job.options.reprocess:
-            self._replay.append(("ce_replayreprocess", b"true"))
+            self._replay["ce_replayreprocess"] = b"true"
         if job.options.effects:
-            self._replay.append(("ce_replayeffects", b"true"))
+            self._replay["ce_replayeffects"] = b"true"
 
     def headers(self, row: Fetched) -> Headers:
         """Return the record's headers."""
-        return super().headers(row) + self._replay
+        return super().headers(row) | self._replay
 
 
 class Throttle:

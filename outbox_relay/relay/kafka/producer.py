@@ -39,6 +39,8 @@ from outbox_relay.relay.kafka.records import KEY, TOPIC, Fetched, Records, Row
 from waybill.kafka.access import AWAY, REFUSALS, Login, one_line, tell
 
 QUEUE_RECORDS: Final = 1_000_000
+ANY_PARTITION: Final = -1  # the partitioner's choice
+NOW: Final = 0  # the record's timestamp
 
 # Whatever fails aborts the transaction, so nothing passes a refused record, and what expires leaves no hole.
 TRANSACTIONS: Final = {
@@ -169,7 +171,8 @@ class Sender:
                 batch.open = True
             batch.rows += len(rows)
             for row in rows:
-                produce(row[TOPIC], value(row), row[KEY], headers=headers(row), on_delivery=delivered)
+                # By position: to read the arguments by name costs the client a tenth of what a record costs here.
+                produce(row[TOPIC], value(row), row[KEY], ANY_PARTITION, delivered, None, NOW, headers(row))
         except (KafkaException, BufferError) as error:
             self._drain()
             raise BrokerUnavailable(reason_of(error)) from None

@@ -72,7 +72,8 @@ SIZE: Final = Row._fields.index("size")
 EPOCH: Final = Row._fields.index("recorded_epoch")
 TRACE: Final = Row._fields.index("traceparent")
 
-Headers = list[tuple[str, str | bytes | None]]
+# The client reads a dict faster than pairs; no name comes twice.
+Headers = dict[str, str | bytes | None]
 
 
 def source_of(service: str) -> str:
@@ -97,11 +98,11 @@ class Records:
 
     def __init__(self, service: str) -> None:
         """Build the headers that all records of this service share."""
-        self._constant: Headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_source", source_of(service).encode()),
-            ("content-type", b"application/avro"),
-        ]
+        self._constant: Headers = {
+            "ce_specversion": b"1.0",
+            "ce_source": source_of(service).encode(),
+            "content-type": b"application/avro",
+        }
         self._frames: dict[Kind, bytes] = {}
 
     def load(self, connection: psycopg.Connection) -> None:
@@ -122,25 +123,25 @@ class Records:
         (_, event_id, _, _, key, version, event_type, _, _, _, correlation_id, causation_id, trace, state, time, _) = (
             row
         )
-        headers: Headers = [
-            *self._constant,
-            ("ce_id", event_id),
-            ("ce_type", event_type),
-            ("ce_subject", key),
-            ("ce_time", time),
-            ("ce_sequence", str(version)),
-        ]
+        headers: Headers = {
+            **self._constant,
+            "ce_id": event_id,
+            "ce_type": event_type,
+            "ce_subject": key,
+            "ce_time": time,
+            "ce_sequence": str(version),
+        }
         if correlation_id:
-            headers.append(("ce_correlationid", correlation_id))
+            headers["ce_correlationid"] = correlation_id
         if causation_id:
-            headers.append(("ce_causationid", causation_id))
+            headers["ce_causationid"] = causation_id
         if trace:
-            headers.append(("traceparent", trace))
+            headers["traceparent"] = trace
         if state:
-            headers.append(("tracestate", state))
+            headers["tracestate"] = state
         return headers
 
     def size(self, row: Row) -> int:
         """Return an upper bound of the bytes that the broker counts for a record sent alone, before compression."""
-        headers = sum(len(name) + len(value or b"") + _VARINTS for name, value in self.headers(row))
+        headers = sum(len(name) + len(value or b"") + _VARINTS for name, value in self.headers(row).items())
         return _BATCH_HEADER + _VARINTS * 3 + len(row.aggregate_id.encode()) + row.size + _FRAME + headers

@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from threading import Event
 
+from outbox_relay.relay.program.allocator import keep_memory
 from outbox_relay.relay.program.exposure import expose
 from outbox_relay.relay.program.supervising import Program
 from outbox_relay.settings import RelaySettings
@@ -21,6 +22,7 @@ from waybill.tracing import export
 
 def main() -> None:
     """Run the relay; exits 0 when told to stop, and with one line where its settings are wrong."""
+    keep_memory()
     with json_lines("relay"):
         settings = read(RelaySettings)
         try:
