@@ -104,7 +104,7 @@ console-tests: .venv/.synced ## Go through a night shift in a browser and in a t
 	@exec $(RUN) tests.console $(ARGS)
 
 .PHONY: bench-saga
-bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS (ARGS=--quick)
+bench-saga: .venv/.synced ## Measure orders from POST to CONFIRMED beside Temporal and DBOS, or beside many of them (ARGS=--quick, ARGS=--grown)
 	@exec $(RUN) benchmarks.saga $(ARGS)
 
 .PHONY: bench-relay

@@ -268,12 +268,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a minute, to see that all works; keeps nothing")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="turns of each at each number in flight")
+    parser.add_argument("--grown", action="store_true", help="in place of peers: ours where many orders are there")
+    parser.add_argument("--orders", type=int, default=5_000_000, help="with --grown: how many (default: %(default)s)")
     given = parser.parse_args()
     end_tidily()
+    if given.grown:
+        grown(given)
+        return
     found = run(QUICK if given.quick else SAGAS, 1 if given.quick else given.repeats)
     if not given.quick:
         saga_page.keep(found)
     print(json.dumps({name: found[name] for name in saga_page.LAST_LINE if name in found}))
+
+
+def grown(given: argparse.Namespace) -> None:
+    """Measure what orders that are there already cost; a run with few of them, or a quick one, keeps nothing."""
+    from benchmarks.growth import grown as growth  # it measures with what stands here
+    from benchmarks.growth import page
+
+    found = growth.run(given.orders, QUICK if given.quick else SAGAS, 1 if given.quick else given.repeats)
+    if not given.quick and given.orders >= growth.LEAST_KEPT:
+        page.keep(found)
+    else:
+        print(page.tables(found))
+    print(json.dumps({name: value for name, value in found.items() if isinstance(value, float)}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What orders that are already there cost the next one."""
