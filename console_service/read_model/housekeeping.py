@@ -7,12 +7,13 @@ from django.db import connection
 from console_service.settings import ConsoleSettings
 from waybill.runtime.settings import read
 
-# What is open is kept, however old it is.
+# What is open is kept, however old it is. The statement's time: an index does not serve clock_timestamp(), which may
+# differ from row to row.
 ORDERS: Final = """
 WITH old AS (
     SELECT order_id FROM console_order
     WHERE status NOT IN ('PENDING', 'RESERVED', 'CHARGED', 'CANCELLING')
-      AND last_event_at < clock_timestamp() - make_interval(days => %s)
+      AND last_event_at < statement_timestamp() - make_interval(days => %s)
     ORDER BY last_event_at LIMIT %s
 ), events AS (
     DELETE FROM console_event USING old WHERE console_event.order_id = old.order_id
@@ -23,7 +24,7 @@ DELETE FROM console_order USING old WHERE console_order.order_id = old.order_id
 EVENTS: Final = """
 DELETE FROM console_event WHERE event_id IN (
     SELECT event_id FROM console_event
-    WHERE recorded_at < clock_timestamp() - make_interval(days => %s) AND order_id IS NULL
+    WHERE recorded_at < statement_timestamp() - make_interval(days => %s) AND order_id IS NULL
     ORDER BY recorded_at LIMIT %s)
 """
 SESSIONS: Final = """

@@ -38,11 +38,12 @@ REFUSALS: Final = ("malformed", "misdirected", "too_large", "slow", "rate_limite
 DEAD_LETTER_REASONS: Final = ("Unreadable", "SchemaUnknown", "CommandRefused", "defect", "behind")
 
 # A failed attempt puts off the time at which its row is due, so a row that was attempted counts too; of a task with
-# long retries it counts while it is due. Both halves have an index: waybill_due_task_next and _attempted.
+# long retries it counts while it is due. Both halves have an index: waybill_due_task_next and _attempted,
+# which clock_timestamp() would not use: it may differ from row to row.
 DUE_COUNT: Final = """
 SELECT task, count(*) FROM (
     (SELECT task FROM waybill_due_task
-     WHERE task = ANY(%(tasks)s::text[]) AND due_at <= clock_timestamp()
+     WHERE task = ANY(%(tasks)s::text[]) AND due_at <= statement_timestamp()
      AND (first_attempt_at IS NULL OR task = ANY(%(long)s::text[])) LIMIT %(most)s)
     UNION ALL
     (SELECT task FROM waybill_due_task WHERE task = ANY(%(tasks)s::text[]) AND first_attempt_at IS NOT NULL
@@ -51,7 +52,7 @@ SELECT task, count(*) FROM (
 """
 DUE_OLDEST: Final = """
 SELECT task, coalesce(date_part('epoch', clock_timestamp() - least(
-    (SELECT due_at FROM waybill_due_task WHERE waybill_due_task.task = asked.task AND due_at <= clock_timestamp()
+    (SELECT due_at FROM waybill_due_task WHERE waybill_due_task.task = asked.task AND due_at <= statement_timestamp()
     AND (first_attempt_at IS NULL OR asked.task = ANY(%(long)s::text[]))
      ORDER BY due_at LIMIT 1),
     (SELECT min(first_attempt_at) FROM waybill_due_task WHERE waybill_due_task.task = asked.task

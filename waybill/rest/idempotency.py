@@ -34,10 +34,11 @@ SELECT pg_try_advisory_xact_lock(hashtextextended(%(caller)s || ' ' || %(path)s 
           AND created_at > clock_timestamp() - make_interval(hours => %(hours)s))
 """
 
+# By the index on the time: it does not serve clock_timestamp(), which may differ from row to row.
 FORGET = """
 DELETE FROM waybill_idempotency_key WHERE (caller, path, key) IN (
     SELECT caller, path, key FROM waybill_idempotency_key
-    WHERE created_at <= clock_timestamp() - make_interval(hours => %s) ORDER BY created_at LIMIT %s)
+    WHERE created_at <= statement_timestamp() - make_interval(hours => %s) ORDER BY created_at LIMIT %s)
 """
 
 KEEP = """

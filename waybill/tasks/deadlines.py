@@ -37,13 +37,15 @@ FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_
 
 # For each task as many as it has room for, so that one that hangs leaves the others theirs. Fewest attempts first, then
 # longest due. SKIP LOCKED: two workers never take the same row at once.
+# The statement's time is the same for all rows; by the clock's, which may differ, no index finds what is due, and each
+# claim would read all that waits.
 # Materialized: a plan that looks for the chosen anew for each row finds others, and claims more than there is room for.
 CLAIM = """
 WITH chosen AS MATERIALIZED (
     SELECT free.id
     FROM unnest(%(tasks)s::text[], %(capacity)s::int[]) AS wanted (task, capacity),
          LATERAL (SELECT id FROM waybill_due_task WHERE waybill_due_task.task = wanted.task
-         AND due_at <= clock_timestamp()
+         AND due_at <= statement_timestamp()
                   ORDER BY attempts, due_at LIMIT wanted.capacity FOR UPDATE SKIP LOCKED) AS free
 ), claimed AS (
     UPDATE waybill_due_task
