@@ -83,7 +83,7 @@ model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep"
 	@exec $(RUN) tests.model $(ARGS)
 
 .PHONY: storefront-tests
-storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and half and half (ARGS=--without-go)
+storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and with some apps there (ARGS=--without-go)
 	@exec $(RUN) tests.storefront $(ARGS)
 
 .PHONY: containers

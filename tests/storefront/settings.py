@@ -1,6 +1,6 @@
-"""The shop's tests with each of its settings: in one database, on services, and half and half."""
+"""The shop's tests in one database, on services, and with some apps there and some here, as on the way out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +10,9 @@ from tests.storefront.shop import Outcome, Shop, alone, copied, with_services
 from tests.support import environments
 from tests.support.postgres import postgres_server
 
-ON_SERVICES = {"services": services.NAMES, "mixed": ("catalogue",)}
+HALF = {"orders_reviews": ("orders", "reviews")}
+STEPS = {"catalogue": ("catalogue",), "reviews": ("reviews",), "all_but_catalogue": ("customers", "orders", "reviews")}
+"""Sets of apps whose models live on services, by the name of the run with them."""
 
 
 @contextmanager
@@ -30,22 +32,22 @@ def storefront_on_services(folder: Path) -> Iterator[Shop]:
         yield Shop(copied(folder), _beside(folder), server)
 
 
-def outcomes(shops: tuple[Shop, Shop], *, go: bool) -> dict[str, Outcome]:
-    """Run the tests with every settings, two at a time, and return how each run ended."""
+def outcomes(shops: tuple[Shop, Shop], some: Mapping[str, Sequence[str]], *, go: bool) -> dict[str, Outcome]:
+    """Run the tests in one database, on services, and with only some apps on services; return how each run ended."""
     without, beside = shops
     with ThreadPoolExecutor(2) as together:
         runs: dict[str, Future[Outcome]] = {
-            "services": together.submit(_on_services, beside, "services", go=go),
-            "monolith": together.submit(without.test, "monolith", {}),
-            "mixed": together.submit(_on_services, beside, "mixed", go=go),
+            "services": together.submit(_on_services, beside, "services", services.NAMES, go=go),
+            "monolith": together.submit(without.test, "monolith", "monolith", {}),
+            **{name: together.submit(_on_services, beside, name, apps, go=go) for name, apps in some.items()},
         }
-        return {settings: run.result() for settings, run in runs.items()}
+        return {name: run.result() for name, run in runs.items()}
 
 
 def _beside(folder: Path) -> environments.Environment:
     return with_services(folder / "with_services", environments.build_wheel(folder / "wheel"))
 
 
-def _on_services(shop: Shop, settings: str, *, go: bool) -> Outcome:
-    with services.running(shop, ON_SERVICES[settings], settings, go=go) as variables:
-        return shop.test(settings, variables)
+def _on_services(shop: Shop, name: str, apps: Sequence[str], *, go: bool) -> Outcome:
+    with services.running(shop, apps, name, go=go) as variables:
+        return shop.test("services", name, variables | {"SHOP_ON_SERVICES": ",".join(apps)})

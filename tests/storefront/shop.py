@@ -38,13 +38,13 @@ class Shop:
     environment: Environment
     server: PostgresServer
 
-    def test(self, settings: str, variables: Mapping[str, str]) -> Outcome:
-        """Run its tests with one of its settings; what is skipped has failed."""
+    def test(self, settings: str, name: str, variables: Mapping[str, str]) -> Outcome:
+        """Run its tests with one of its settings, on a database of that name; what is skipped has failed."""
         command = ("-W", "error", "manage.py", "test", "--noinput", f"--settings=shop.settings.{settings}")
         done = subprocess.run(
             self.environment.command(*command),
             cwd=self.folder,
-            env=environments.surroundings(**variables, **database(self.server, settings)),
+            env=environments.surroundings(**variables, **database(self.server, name)),
             capture_output=True,
             text=True,
             timeout=TEST_SECONDS,

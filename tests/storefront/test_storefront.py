@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.storefront import services
-from tests.storefront.settings import outcomes, storefront
+from tests.storefront.settings import HALF, outcomes, storefront
 from tests.storefront.shop import MONOLITH
 from tests.storefront.walk import chromium, walks
 from tests.support.providers.process import free_port
@@ -29,10 +29,10 @@ def shops(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_webshops_tests_pass_in_one_database_on_services_and_half_and_half(shops):
-    found = outcomes(shops, go=services.why_not_go() is None)
-    assert {settings: outcome.said for settings, outcome in found.items() if outcome.failed} == {}
-    passed = {settings: outcome.passed for settings, outcome in found.items()}
-    assert passed == dict.fromkeys(("services", "monolith", "mixed"), passed["monolith"])
+    found = outcomes(shops, HALF, go=services.why_not_go() is None)
+    assert {name: outcome.said for name, outcome in found.items() if outcome.failed} == {}
+    passed = {name: outcome.passed for name, outcome in found.items()}
+    assert passed == dict.fromkeys(("services", "monolith", *HALF), passed["monolith"])
     assert passed["monolith"] >= LEAST_TESTS
     assert "waybill" not in shops[0].environment.packages()
 
@@ -43,6 +43,12 @@ def test_nothing_of_the_webshop_but_its_settings_knows_of_waybill():
     assert {path.relative_to(MONOLITH).parts[1] for path in files if "waybill" in path.read_text().lower()} == {
         "settings"
     }
+
+
+def test_an_app_that_the_shop_has_not_is_refused_by_name(shops):
+    _, beside = shops
+    said = beside.test("services", "unknown", {"SHOP_ON_SERVICES": "orders,refunds"})
+    assert "SHOP_ON_SERVICES names refunds; there are catalogue, customers, orders, reviews" in said.said
 
 
 def test_the_webshops_tests_empty_no_service_that_is_not_there_for_them(monkeypatch):

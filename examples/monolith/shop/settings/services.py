@@ -1,6 +1,11 @@
-"""The shop's own models on services; users, sessions and the admin's log in the local database."""
+"""The shop's models on services: all, or those of the apps that SHOP_ON_SERVICES names, as in `reviews,orders`.
+
+The others are in the local database, with users, sessions and the admin's log.
+"""
 
 import os
+
+from django.core.exceptions import ImproperlyConfigured
 
 from shop.settings.monolith import *  # noqa: F403 - the usual layers of Django settings
 from shop.settings.monolith import DATABASES, MIDDLEWARE, TEMPLATES
@@ -12,6 +17,9 @@ RESOURCES = {
     "reviews": {"reviews.review": "reviews"},
 }
 PORTS = {"catalogue": 8101, "customers": 8102, "orders": 8103, "reviews": 8104}
+MOVED = [name for name in os.environ.get("SHOP_ON_SERVICES", ",".join(RESOURCES)).split(",") if name]
+if unknown := sorted(set(MOVED) - RESOURCES.keys()):
+    raise ImproperlyConfigured(f"SHOP_ON_SERVICES names {', '.join(unknown)}; there are {', '.join(RESOURCES)}")
 
 
 def token():
@@ -30,7 +38,7 @@ def service(name):
 
 
 DATABASES["default"]["ENGINE"] = "waybill.rest_backend.postgresql"  # whose models may refer to those of services
-DATABASES |= {name: service(name) for name in RESOURCES}
+DATABASES |= {name: service(name) for name in MOVED}
 DATABASE_ROUTERS = ["waybill.rest_backend.router.ServiceRouter"]
 MIDDLEWARE = [
     "waybill.rest_backend.middleware.incoming.pass_on",
