@@ -170,7 +170,8 @@ class Monolith:
 
 def _chosen(arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Add which of the webshop's aggregates, where a test says nothing of them: the orders that everybody may see."""
-    return arguments if {"--aggregate", "--mapping"} & set(arguments) else (*arguments, "--aggregate", "order")
+    chosen = arguments[0] == "check" or {"--aggregate", "--mapping"} & set(arguments)
+    return arguments if chosen else (*arguments, "--aggregate", "order")
 
 
 @contextmanager

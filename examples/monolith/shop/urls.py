@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from shop.requests import health
+
 urlpatterns = [
     path("", include("shop.catalogue.urls")),
     path("cart/", include("shop.cart.urls")),
@@ -11,4 +13,5 @@ urlpatterns = [
     path("", include("shop.reviews.urls")),
     path("staff/", include("shop.staff.urls")),
     path("admin/", admin.site.urls),
+    path("healthz", health),
 ]

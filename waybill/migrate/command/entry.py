@@ -7,9 +7,9 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from waybill.migrate.command import guarding, looking, owning, telling
+from waybill.migrate.command import checking, guarding, looking, owning, telling
 from waybill.migrate.command.parsing import Verbs
-from waybill.migrate.command.project import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE, Project
+from waybill.migrate.command.project import DEPENDENCY_DOWN, EXITS, INTERRUPTED, USAGE
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def _run(given: argparse.Namespace) -> int:
 
     refusals = (MappingError, NotMigrated, CaptureIsOff, Refused, AppendRefused, ApplicationUnknown, ContractError)
     try:
-        return given.run(Project(given))
+        return given.run(given)
     except refusals as error:
         return _refused(str(error))
     except (DatabaseError, InterfaceError, OperationalError) as error:
@@ -58,6 +58,6 @@ def _refused(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m waybill migrate", description=__doc__, epilog=EXITS)
     verbs = Verbs(parser)
-    for module in (looking, telling, owning, guarding):
+    for module in (checking, looking, telling, owning, guarding):
         module.add(verbs)
     return parser

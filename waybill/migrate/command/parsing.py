@@ -18,10 +18,15 @@ class Verbs:
 
     def add(self, name: str, run: Callable[[Project], int], text: str) -> argparse.ArgumentParser:
         """Add a verb, and return its parser for arguments of its own."""
+        made = self.add_bare(name, lambda given: run(Project(given)), text)
+        made.add_argument("--aggregate", action="append", default=[], metavar="NAME", help="only this; repeatable")
+        return made
+
+    def add_bare(self, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        """Add a verb that needs no mapping and no app of Waybill's to be there."""
         made: argparse.ArgumentParser = self._verbs.add_parser(name, help=text, description=text, epilog=EXITS)
         made.set_defaults(run=run)
         made.add_argument("--mapping", help="the mapping file (default: WAYBILL['MAPPING'], or migrate.toml)")
-        made.add_argument("--aggregate", action="append", default=[], metavar="NAME", help="only this; repeatable")
         made.add_argument("--json", action="store_true", help="print JSON lines")
         return made
 

@@ -16,14 +16,13 @@ class Project:
 
     def __init__(self, given: argparse.Namespace) -> None:
         """Read the mapping file. Raises MappingError."""
-        from django.conf import settings
         from django.db import router
 
         from waybill.migrate.mapping import document
         from waybill.outbox.models import OutboxEvent
 
         self.given, self.using = given, router.db_for_write(OutboxEvent)
-        self.path = Path(given.mapping or getattr(settings, "WAYBILL", {}).get("MAPPING", DEFAULT))
+        self.path = mapping_of(given)
         self.mapped = document.load(self.path)
         unknown = sorted(set(given.aggregate) - self.mapped.aggregates.keys())
         if unknown:
@@ -38,6 +37,13 @@ class Project:
 
         with connections[self.using].cursor() as cursor:
             return build(aggregate, self.mapped.namespace, cursor)
+
+
+def mapping_of(given: argparse.Namespace) -> Path:
+    """Return the mapping file that was asked for, or that the settings name."""
+    from django.conf import settings
+
+    return Path(given.mapping or getattr(settings, "WAYBILL", {}).get("MAPPING", DEFAULT))
 
 
 def rows(project: Project, name: str) -> int:
