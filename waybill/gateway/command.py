@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,12 @@ def parser(program: str) -> argparse.ArgumentParser:
     serve.add_argument("--site", type=Path, required=True, help="YAML: addresses, listeners, keys, certificates")
     serve.add_argument("--folder", type=Path, required=True, help="where generations are kept, and Envoy watches")
     serve.set_defaults(verb=_serve)
+    publish = verbs.add_parser("publish", help="make other documents the current generation, while Envoy runs")
+    publish.add_argument("documents", type=Path, help="the folder with the *.yaml files")
+    publish.add_argument("--folder", type=Path, required=True, help="the folder of `serve`; its site stays")
+    publish.add_argument("--reason", required=True, help="why, for those who read it later")
+    publish.add_argument("--by", metavar="NAME", default=getpass.getuser(), help="who (default: the login)")
+    publish.set_defaults(verb=_publish)
     for name, does in MOVING.items():
         verbs.add_parser(name, help=does, add_help=False)  # they have arguments and exit codes of their own
     return top
@@ -81,6 +88,16 @@ def _compile(chosen: argparse.Namespace) -> int:
 def files(made: Configuration) -> dict[str, str]:
     """Return every file of a configuration by its path: what Envoy is started with, and what it watches."""
     return {"envoy.json": made.bootstrap()} | {f"current/{name}": text for name, text in made.files("1").items()}
+
+
+def _publish(chosen: argparse.Namespace) -> int:
+    folder = chosen.folder.absolute()
+    with generations.documents_alone(folder):
+        made = generations.publish(folder, read(chosen.documents), by=chosen.by, reason=chosen.reason)
+    is_applied = envoy.await_applied(Site.load(folder / generations.SITE).admin, made.number)
+    does = "Envoy has taken it" if is_applied else "Envoy does not answer: it takes it when it starts"
+    sys.stdout.write(f"generation {made.number}: {does}\n")
+    return _OK if is_applied else _REFUSED
 
 
 def _serve(chosen: argparse.Namespace) -> int:

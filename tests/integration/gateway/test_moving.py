@@ -15,6 +15,7 @@ from devstack.harness.wait import wait_until
 from tests.support.gateway.backends import serving
 from tests.support.gateway.running import running
 from waybill.gateway import generations
+from waybill.gateway.command import main
 from waybill.gateway.documents.document import Refused, parse
 from waybill.gateway.envoy import program as envoy
 
@@ -175,3 +176,25 @@ def test_what_is_refused_changes_nothing_and_the_first_generation_has_none_befor
             assert generations.numbers(gateway.folder) == [1]
             with gateway.client() as client:
                 assert client.get("/").json()["backend"] == "old"
+
+
+def test_other_documents_come_in_by_a_command_and_what_is_wrong_with_them_changes_nothing(tmp_path, capsys):
+    with ExitStack() as stack:
+        addresses = {f"default/{name}": stack.enter_context(serving(name)).address for name in ("old", "new")}
+        gateway = stack.enter_context(running(tmp_path / "home", weighted(1, 0), addresses))
+
+        def publish(text: str) -> int:
+            (tmp_path / "documents").mkdir(exist_ok=True)
+            (tmp_path / "documents" / "all.yaml").write_text(text)
+            return main(
+                ["publish", str(tmp_path / "documents"), f"--folder={gateway.folder}", "--reason=the next step"]
+            )
+
+        assert publish(weighted(0, 1)) == 0
+        assert capsys.readouterr().out == "generation 2: Envoy has taken it\n"
+        assert generations.current(gateway.folder).reason == "the next step"
+        with gateway.client() as client:
+            assert {client.get("/").json()["backend"] for _ in range(20)} == {"new"}
+        assert publish(weighted(0, 1).replace("HTTPRoute", "TCPRoute")) == 1
+        assert "TCPRoute" in capsys.readouterr().err
+        assert generations.current(gateway.folder).number == 2
