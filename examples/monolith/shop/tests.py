@@ -51,6 +51,9 @@ class QueryTests(ShopTestCase):
     def test_a_product(self):
         self.assert_few_queries(self.products[0].get_absolute_url(), "Bob Baker")
 
+    def test_the_reviews_of_a_product(self):
+        self.assert_few_queries(f"/products/{self.products[0].pk}/reviews/", "Bob Baker")
+
     def test_the_cart(self):
         self.as_customer()
         self.assert_few_queries("/cart/", "Cup 3")

@@ -25,6 +25,14 @@ class ReviewTests(ShopTestCase):
         self.assertContains(page, "<p>Boils fast</p>")
         self.assertContains(page, "<strong>Ann Able</strong>")
 
+    def test_all_reviews_of_a_product_are_listed_and_hidden_ones_are_not(self):
+        self.review(self.kettle)
+        path = f"/products/{self.kettle.pk}/reviews/"
+        self.assertContains(self.client.get(self.kettle.get_absolute_url()), f'href="{path}"')
+        self.assertContains(self.client.get(path), "<p>Boils fast</p>")
+        Review.objects.update(published=False)
+        self.assertContains(self.client.get(path), "Nobody has reviewed it yet.")
+
     def test_another_review_takes_the_place_of_the_first(self):
         self.review(self.kettle)
         self.review(self.kettle, stars=1, text="It leaks")

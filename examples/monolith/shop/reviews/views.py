@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.shortcuts import get_object_or_404, redirect
-from django.views.generic import View
+from django.views.generic import ListView, View
 
 from shop.catalogue.models import Product
 from shop.customers.access import CustomerRequired
@@ -32,3 +32,17 @@ class SaveReview(CustomerRequired, View):
 
     def has_bought(self, product):
         return OrderLine.objects.filter(product=product, order__customer=self.customer).exists()
+
+
+class ReviewList(ListView):
+    """All reviews of a product, in pages."""
+
+    template_name = "reviews/review_list.html"
+    paginate_by = 20
+
+    def get_queryset(self):
+        self.product = get_object_or_404(Product.objects.on_sale(), pk=self.kwargs["pk"])
+        return self.product.reviews.published()
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(product=self.product, **kwargs)
