@@ -86,6 +86,10 @@ model: .venv/.synced ## Go through every interleaving of the saga (ARGS="--deep"
 storefront-tests: .venv/.synced ## Run the webshop's tests (examples/monolith) in one database, on services, and with some apps there (ARGS=--without-go)
 	@exec $(RUN) tests.storefront $(ARGS)
 
+.PHONY: strangler
+strangler: .venv/.synced ## Follow docs/how-to/leave-a-monolith.md to its end, on real parts, while visitors use the shop (ARGS="--until 2.")
+	@exec $(RUN) tests.strangler $(ARGS)
+
 .PHONY: containers
 containers: .venv/.synced ## Build the images, confirm an order in docker-compose.kafka.yml, take it down (podman, root)
 	@.venv/bin/uv sync --quiet --frozen --inexact --group containers

@@ -8,7 +8,18 @@ import pytest
 from devstack.folder import CHECKOUT
 
 # Programs of their own, which tests run: they have modules beside their tests.
-PROGRAMS = {"alerts", "chaos", "console", "containers", "kubernetes", "model", "night", "release", "storefront"}
+PROGRAMS = {
+    "alerts",
+    "chaos",
+    "console",
+    "containers",
+    "kubernetes",
+    "model",
+    "night",
+    "release",
+    "storefront",
+    "strangler",
+}
 USERS = ("benchmarks", "catalogue", "deploy", "devstack", "examples", "waybill", "outbox_relay", "schemas")
 
 

@@ -1,0 +1,6 @@
+"""Where the shop, its services and their databases are while the page is followed."""
+
+PASSWORD = "kettles and pans"
+APPS = ("reviews", "catalogue", "orders", "customers")
+DATABASES = ("shop", *(f"{of}_{app}" for of in ("shop", "test") for app in APPS))
+TOPICS = "shop."
