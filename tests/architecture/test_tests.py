@@ -13,6 +13,7 @@ PROGRAMS = {
     "chaos",
     "console",
     "containers",
+    "handover",
     "kubernetes",
     "model",
     "night",
