@@ -46,6 +46,34 @@ def test_going_back_goes_back_to_what_was_replaced_and_further_back_to_what_is_n
     assert generations.rollback(folder).number == 1
 
 
+def only(name: str) -> tuple[Document, ...]:
+    return parse(texts(route=f"{{parentRefs: [{{name: g}}], rules: [{{backendRefs: [{{name: {name}}}]}}]}}"))
+
+
+def resources(folder: Path, number: int, kind: str) -> list[dict]:
+    return json.loads((folder / f"{number:04d}" / f"{kind}.json").read_text())["resources"]
+
+
+def test_a_new_backend_is_known_before_a_route_leads_to_it_and_a_dropped_one_for_a_generation_after(folder):
+    def known(number: int) -> set[str]:
+        return {one["name"] for one in resources(folder, number, "clusters")}
+
+    alone = generations.publish(folder, only("app"), by="ann", reason="")
+    made = generations.publish(folder, only("new"), by="ann", reason="instead")
+    after = generations.publish(folder, only("new"), by="ann", reason="")
+    prepared = generations.generation(folder, made.replaced)
+    assert (prepared.reason, prepared.replaced, prepared.number) == ("prepare: instead", alone.number, made.number - 1)
+    assert resources(folder, prepared.number, "routes-http") == resources(folder, alone.number, "routes-http")
+    assert known(prepared.number) == known(made.number) == {"r/0/app", "r/0/new"}
+    assert known(after.number) == {"r/0/new"}
+    assert generations.read(folder, prepared.number) == generations.read(folder, alone.number)
+
+
+def test_who_says_at_once_gets_one_generation(folder):
+    generations.publish(folder, only("app"), by="ann", reason="")
+    assert generations.publish(folder, only("new"), by="ann", reason="", at_once=True).number == 3
+
+
 def test_what_was_moved_stays_moved_at_a_new_start_on_the_same_documents_and_not_on_others(folder):
     generations.publish(folder, documents(5), by="ann", reason="")
     elsewhere = Site(backends=dict.fromkeys(SITE.backends, "10.0.0.1:80"), listeners=SITE.listeners)
