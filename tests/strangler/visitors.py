@@ -21,6 +21,7 @@ ADDRESS = {
     "city": "Leipzig",
 }
 PAUSE_SECONDS = 0.1
+ORDER_EVERY = 20  # a customer with more than 200 orders passes the bound of a filter across services
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Visitors:
             while not self._stopped.is_set():
                 number += 1
                 product = chance.choice(self.products)
-                if number % 3:
+                if number % ORDER_EVERY:
                     self._review(client, product, f"text {number}")
                 else:
                     self._order(client, product)
