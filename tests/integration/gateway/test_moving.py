@@ -180,7 +180,7 @@ def test_what_is_refused_changes_nothing_and_the_first_generation_has_none_befor
 
 def test_other_documents_come_in_by_a_command_and_what_is_wrong_with_them_changes_nothing(tmp_path, capsys):
     with ExitStack() as stack:
-        addresses = {f"default/{name}": stack.enter_context(serving(name)).address for name in ("old", "new")}
+        addresses = {name: stack.enter_context(serving(name)).address for name in ("old", "new")}
         gateway = stack.enter_context(running(tmp_path / "home", weighted(1, 0), addresses))
 
         def publish(text: str) -> int:
