@@ -91,7 +91,7 @@ def test_djangos_own_index_and_default_are_seen_in_a_copy_of_the_code(tmp_path: 
     versions.migrate(version, "fill", "migrations.RunPython(migrations.RunPython.noop)")
     *_, locks, marks, fills = (one for one in migrations.of(tmp_path, "order_service") if one.app == "order_service")
     assert [line.split(": ")[:2] for line in migrations.faults([locks, marks, fills])] == [
-        ["order_service.0005_by_status", "require-concurrent-index-creation"],
-        ["order_service.0006_mark", "ban-drop-default"],
-        ["order_service.0007_fill", "data-migration"],
+        ["order_service.0007_by_status", "require-concurrent-index-creation"],
+        ["order_service.0008_mark", "ban-drop-default"],
+        ["order_service.0009_fill", "data-migration"],
     ]
