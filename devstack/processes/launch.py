@@ -64,10 +64,10 @@ class Launch:
         """
         with ThreadPoolExecutor(max(1, len(self.plan))) as pool:
             complete = threading.Event()
-            for task in self.plan:
-                self.futures[task.name] = pool.submit(self.bring_up, task, complete)
-            complete.set()
             try:
+                for task in self.plan:
+                    self.futures[task.name] = pool.submit(self.bring_up, task, complete)
+                complete.set()
                 # Short waits, so that a signal is seen at once on every system.
                 pending = set(self.futures.values())
                 while pending and not self.failed():
@@ -75,6 +75,7 @@ class Launch:
                     _, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancelled.set()
+                complete.set()  # a signal may come before all tasks are there
         if failure := self.failed():
             raise failure
 
@@ -96,6 +97,8 @@ class Launch:
     def bring_up(self, task: Part | Step, complete: threading.Event) -> None:
         """Wait for what the task needs, then do it."""
         complete.wait()
+        if self.cancelled.is_set():
+            raise Cancelled
         for name in task.needs:
             while not self.futures[name].done():
                 self.pause()
