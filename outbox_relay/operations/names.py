@@ -5,12 +5,15 @@ the source of its records, is what the service itself says: nothing is guessed w
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 
+from outbox_relay.databases import full_name, short_name
 from outbox_relay.operations.topology import DependencyDown, Topology, ask
+from outbox_relay.relay.kafka.records import source_of
 
 RECORDED: Final = "SELECT name, settings_module FROM waybill_service"
 
@@ -33,6 +36,17 @@ def recorded(service: str, connection: psycopg.Connection) -> ServiceName:
     if found is None:
         raise _not_recorded(service, "table waybill_service is empty")
     return ServiceName(*found)
+
+
+def sources(service: str, connection: psycopg.Connection) -> frozenset[str]:
+    """Return each `ce_source` that the service's records may have: what it has recorded, and what its name would give.
+
+    One too many lets a record of another be asked about; one too few would hide a ghost. Raises psycopg.Error.
+    """
+    known = {short_name(service), full_name(service)}
+    with suppress(psycopg.errors.UndefinedTable):  # not migrated since
+        known.update(name for name, _ in connection.execute(RECORDED))
+    return frozenset(map(source_of, known))
 
 
 def groups(topology: Topology, services: Collection[str]) -> Mapping[str, str]:

@@ -63,7 +63,7 @@ def _tell_none(wanted: Wanted, service: str) -> None:
         screen.tell(f"no ghost on {', '.join(wanted.topics)} that is not acknowledged")
     else:
         record = f"{wanted.topics[0]}/{wanted.partition}/{wanted.offset}"
-        why = "the topic has no such record, its event is in an outbox, or it is acknowledged already"
+        why = "the topic has no such record, its event is in an outbox, another source's, or acknowledged already"
         screen.tell(f"no ghost at {record}: {why}; outbox verify --full --service {service} lists ghosts")
 
 

@@ -15,6 +15,7 @@ from outbox_relay.operations.events import listing
 from outbox_relay.operations.topology import DependencyDown, Topology, ask
 from outbox_relay.operations.verify import proof
 from outbox_relay.operations.verify.faults import Fault, Faults
+from waybill.commands.printing import printable
 
 Line = Mapping[str, Any]
 FAULT_WIDTHS: Final = {"kind": 12, "service": 12, "place": 32, "says": 60}
@@ -38,9 +39,11 @@ def _verify(given: Given, topology: Topology) -> int:
     for service, gone in proved.horizons.items():
         if proved.after[service] < gone.last:
             screen.tell(f"{service}: {partitions.said_of(gone)}; the log was proved from there on")
+    for source, count in sorted(proved.foreign.items()):
+        screen.tell(f"{count} events on the topics are of {printable(source)}, which is none of these services")
     counts = proved.counts() | faults.counts()
     if given.json:
-        screen.put_json([counts | {"after": proved.after}])
+        screen.put_json([counts | {"after": proved.after, "sources": proved.foreign}])
     else:
         started = {f"{service} after position": after for service, after in proved.after.items() if after}
         screen.put_record("does not match" if faults.found else "verified", counts | started)

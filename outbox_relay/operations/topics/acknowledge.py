@@ -1,18 +1,19 @@
 """Ghosts, records on a topic whose event is in no outbox, put on record as known.
 
 A ghost is there because a database lost what had been published: it was restored, a standby that lagged was promoted, a
-row was deleted. Or somebody else writes to the topic. The record stays where it is; once an operator has acknowledged
+row was deleted. Or a record names no source. One of a source that is none of these services' is no ghost: nobody here
+could have its event. The record stays where it is; once an operator has acknowledged
 it, `verify` counts it apart and does not fail for it, nor for the version that its key lacks. It is known again by its
 event, so a copy of it is acknowledged too, or by its offset where it names no event.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
 
-from outbox_relay.operations import audit, decisions
+from outbox_relay.operations import audit, decisions, names
 from outbox_relay.operations.decisions import Ghosts, Kind, Subject
 from outbox_relay.operations.topics import topic
 from outbox_relay.operations.topology import UNBOUNDED, DependencyDown, Topology, ask
@@ -44,18 +45,24 @@ def find(topology: Topology, wanted: Wanted, progress: Callable[[int, int], obje
     takes. Raises DependencyDown where a database or the broker does not answer.
     """
     known = Ghosts.united(_answers(topology, lambda _, connection: decisions.acknowledged(connection)))
+    own = {"", *frozenset[str]().union(*_answers(topology, names.sources))}
     seen: set[UUID] = set()
     for records in topic.read(topology.broker, dict.fromkeys(wanted.topics), progress):
         batch = [one for one in records if wanted.has(one)]
         committed = _committed(topology, batch)
         for record in batch:
-            if record.event_id in committed | seen or record.replay_target is not None:
+            if record.event_id in committed | seen or record.replay_target is not None or _is_others(record, own):
                 continue
             if known.has(record.event_id, record.topic, record.partition, record.offset):
                 continue
             if record.event_id is not None:
                 seen.add(record.event_id)
             yield record
+
+
+def _is_others(record: topic.TopicRecord, own: Collection[str]) -> bool:
+    """Say whether it is an event of a source that is not asked here; what cannot be read is never."""
+    return record.event_id is not None and record.failure is None and record.source not in own
 
 
 def acknowledge(topology: Topology, service: str, records: Sequence[topic.TopicRecord], reason: str, by: str) -> None:

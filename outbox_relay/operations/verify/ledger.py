@@ -5,12 +5,15 @@ The file has no name and is gone with the process, however that ends; it stands 
 so both halves of a row are written near each other.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from outbox_relay.operations.topics.topic import TopicRecord
+from outbox_relay.operations.verify.faults import Fault
 
 CACHE_KIB: Final = 8 * 1024  # and as much again while it sorts
 BATCH: Final = 5_000  # rows in memory at a time
@@ -20,18 +23,25 @@ BATCH: Final = 5_000  # rows in memory at a time
 TABLE: Final = """
 CREATE TABLE event (
     id BLOB PRIMARY KEY, service INTEGER, position INTEGER, topic INTEGER, key TEXT, version INTEGER, type INTEGER,
-    recorded REAL, passed INTEGER, found_in INTEGER, partition INTEGER, "offset" INTEGER, replayed INTEGER
+    recorded REAL, passed INTEGER, found_in INTEGER, partition INTEGER, "offset" INTEGER, replayed INTEGER,
+    source INTEGER
 ) WITHOUT ROWID
 """
+# Rows whose version before is not in their outbox; what another source told of is taken away.
+UNFOLLOWED: Final = """
+CREATE TABLE unfollowed (topic INTEGER, key TEXT, before INTEGER, service INTEGER, fault TEXT)
+"""
+BY_VERSION: Final = "CREATE INDEX by_version ON unfollowed (topic, key, before)"
+FOLLOW: Final = "DELETE FROM unfollowed WHERE topic = ? AND key = ? AND before = ? AND service IS NOT ?"
 COMMITTED: Final = """
 INSERT INTO event (id, service, position, topic, key, version, type, recorded, passed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 # The first sighting counts, but a record of its own counts more than a replay's.
 SEEN: Final = """
-INSERT INTO event (id, found_in, partition, "offset", key, version, replayed) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO event (id, found_in, partition, "offset", key, version, replayed, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET found_in = excluded.found_in, partition = excluded.partition,
-    "offset" = excluded."offset", replayed = excluded.replayed
+    "offset" = excluded."offset", replayed = excluded.replayed, source = excluded.source
 WHERE event."offset" IS NULL OR (event.replayed AND NOT excluded.replayed)
 """
 EVENT: Final = 'id, service, position, topic, key, version, type, recorded, passed, found_in, partition, "offset"'
@@ -39,9 +49,12 @@ ABSENT: Final = f"""
 SELECT {EVENT} FROM event WHERE position IS NOT NULL AND "offset" IS NULL ORDER BY service, position
 """  # noqa: S608 - constants
 # Records without an event so far: they are asked for once more, as the event may have been committed meanwhile.
-STRANGERS: Final = "SELECT id, key, version FROM event WHERE position IS NULL AND id > ? ORDER BY id LIMIT ?"
+STRANGERS: Final = (
+    "SELECT id, key, version, source IS NOT NULL FROM event WHERE position IS NULL AND id > ? ORDER BY id LIMIT ?"
+)
 KNOWN: Final = "UPDATE event SET service = ?, position = ? WHERE id = ?"
-GHOSTS: Final = f"SELECT {EVENT} FROM event WHERE position IS NULL"  # noqa: S608
+GHOSTS: Final = f"SELECT {EVENT} FROM event WHERE position IS NULL AND source IS NULL"  # noqa: S608
+FOREIGN: Final = "SELECT source, count(*) FROM event WHERE position IS NULL AND source IS NOT NULL GROUP BY source"
 # Keys together; who judges a key puts its records in their sequence.
 STANDING: Final = f"""
 SELECT {EVENT} FROM event WHERE "offset" IS NOT NULL AND NOT replayed AND type IS NOT NULL ORDER BY found_in, key
@@ -95,6 +108,7 @@ class Unmatched(NamedTuple):
     event_id: UUID
     key: str
     version: int
+    foreign: bool
 
 
 class Ledger:
@@ -105,7 +119,10 @@ class Ledger:
         self._file = sqlite3.connect("", isolation_level=None)
         for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}", "temp_store = FILE"):
             self._file.execute(f"PRAGMA {setting}")
-        self._file.execute(TABLE)
+        for table in (TABLE, UNFOLLOWED, BY_VERSION):
+            self._file.execute(table)
+        self._owners: dict[str, str] = {}
+        self._missed = False
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._topics: set[tuple[str, str]] = set()
@@ -129,6 +146,41 @@ class Ledger:
         )
         self._file.execute("COMMIT")
 
+    def own(self, service: str, sources: Iterable[str]) -> None:
+        """Take the `ce_source` of a service's records: before any record."""
+        self._owners |= dict.fromkeys(sources, service)
+
+    def miss(self, fault: Fault, before: int) -> None:
+        """Take a row of an outbox that does not have the version before it; a fault unless another source has."""
+        self._missed = True
+        values = (self._number(fault.topic or ""), fault.key, before, self._number(fault.service or ""))
+        self._file.execute("INSERT INTO unfollowed VALUES (?, ?, ?, ?, ?)", (*values, json.dumps(asdict(fault))))
+
+    def follow(self, records: Iterable[TopicRecord]) -> None:
+        """Take records for what stands before `miss`ed rows alone: versions that another source than theirs told."""
+        if not self._missed:
+            return
+        values = [
+            (self._number(one.topic), one.key, one.version, self._number(self._owners.get(one.source, "")))
+            for one in records
+            if one.source
+        ]
+        self._file.execute("BEGIN")
+        self._file.executemany(FOLLOW, values)
+        self._file.execute("COMMIT")
+
+    def unfollowed(self) -> Iterator[Fault]:
+        """Yield the rows whose version before nobody told."""
+        for (fault,) in self._file.execute("SELECT fault FROM unfollowed ORDER BY service, topic, key, before"):
+            yield Fault(**json.loads(fault))
+
+    def foreign(self) -> dict[str, int]:
+        """Return how many events there are, by `ce_source`, that no outbox here has and none would have."""
+        return {self._names[source]: count for source, count in self._file.execute(FOREIGN)}
+
+    def _foreign(self, source: str) -> int | None:
+        return self._number(source) if source and source not in self._owners else None
+
     def see(self, records: Iterable[TopicRecord]) -> None:
         """Take records that name an event, in their sequence."""
         number = self._number
@@ -136,7 +188,16 @@ class Ledger:
         self._file.executemany(
             SEEN,
             (
-                (one.event_id.bytes, number(one.topic), one.partition, one.offset, one.key, one.version, one.replayed)
+                (
+                    one.event_id.bytes,
+                    number(one.topic),
+                    one.partition,
+                    one.offset,
+                    one.key,
+                    one.version,
+                    one.replayed,
+                    self._foreign(one.source),
+                )
                 for one in records
                 if one.event_id is not None
             ),
@@ -148,7 +209,7 @@ class Ledger:
         last = b""
         while found := self._file.execute(STRANGERS, (last, BATCH)).fetchall():
             last = found[-1][0]
-            yield [Unmatched(UUID(bytes=one), key, version) for one, key, version in found]
+            yield [Unmatched(UUID(bytes=one), key, version, bool(foreign)) for one, key, version, foreign in found]
 
     def resolve(self, service: str, found: Iterable[tuple[UUID, int]]) -> None:
         """Note events, with their positions, that a second look has found in the service's outbox."""
@@ -160,7 +221,7 @@ class Ledger:
         return self._entries(ABSENT)
 
     def ghosts(self) -> Iterator[Entry]:
-        """Yield the records whose event no outbox has."""
+        """Yield the records of these services, or of nobody, whose event no outbox has."""
         return self._entries(GHOSTS)
 
     def standing(self) -> Iterator[Entry]:

@@ -121,7 +121,12 @@ def read(
             if not (
                 row.follows or _is_archived(connection, row) or went_with_a_ghost(connection, row.key, row.version - 1)
             ):
-                faults.add(_fault(outbox.service, row))
+                fault = _fault(outbox.service, row)
+                # Where another source had the aggregate before, its topic has what came before this row.
+                if row.before is None and row.topic is not None:
+                    ledger.miss(fault, row.version - 1)
+                else:
+                    faults.add(fault)
         ledger.commit(
             outbox.service,
             (
@@ -166,6 +171,7 @@ def _fault(service: str, row: OutboxRow) -> Fault:
     return Fault(
         kind="versions",
         service=service,
+        topic=row.topic,
         position=row.position,
         aggregate_type=row.aggregate_type,
         key=row.key,
@@ -193,5 +199,6 @@ def resolve(service: str, connection: psycopg.Connection, ledger: Ledger) -> int
 
 
 def _archived(connection: psycopg.Connection, records: Sequence[Unmatched]) -> list[UUID]:
+    records = [one for one in records if not one.foreign]
     values = ([one.event_id for one in records], [one.key for one in records], [one.version for one in records])
     return [event_id for (event_id,) in connection.execute(GONE, values)]

@@ -12,6 +12,10 @@ may be called a fault:
 No transaction is open for longer than a piece takes. A row that becomes visible after its piece was read is found by 3;
 one that becomes a dead letter or is published meanwhile was so before the cursor passed it.
 
+A topic may have two sources that take turns, as while rows change hands. A record belongs to who wrote it: one of a
+source that is none of these services' is counted by its name, and no ghost. A row whose version before is not in its
+outbox follows where a record of another source has that version, among those that were read.
+
 Rightly left out: events older than their topic keeps, or than the inbox remembers. A record that came twice is
 counted and is no fault, since that is what the relay promises. A replay puts old versions behind newer ones on
 purpose: its records are counted apart and not held against the order; one that is for all repairs what was lost. A
@@ -23,6 +27,7 @@ looked up as in 3, and nothing is asked of them: they were proved.
 Memory is bounded by the ledger's cache and a batch of each reading.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
@@ -62,6 +67,7 @@ class Proof:
     replayed: int = 0
     discarded: int = 0
     archived: int = 0
+    foreign: dict[str, int] = field(default_factory=dict[str, int])
     after: dict[str, int] = field(default_factory=dict[str, int])
     horizons: dict[str, Horizon] = field(default_factory=dict[str, Horizon])
     settled: dict[str, int] = field(default_factory=dict[str, int])
@@ -70,7 +76,7 @@ class Proof:
     def counts(self) -> dict[str, int]:
         """Return how much was looked at."""
         names = ("events", "records", "waiting", "repeated", "replayed", "discarded", "archived")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"other_sources": sum(self.foreign.values())}
 
 
 def prove(topology: Topology, services: Sequence[str], start: Start, faults: Faults, bar: Bar) -> Proof:
@@ -90,6 +96,7 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
 
         def read(service: str, connection: psycopg.Connection) -> OutboxState:
             outbox = outboxes.look(service, connection, _after(connection, start))
+            ledger.own(service, service_names.sources(service, connection))
             with bar(f"events of {service}") as progress:
                 outboxes.read(connection, outbox, ledger, faults, progress)
             return outbox
@@ -100,12 +107,14 @@ def prove(topology: Topology, services: Sequence[str], start: Start, faults: Fau
         with bar("records") as progress:
             for records in topic.read(kafka, _topics(states, ledger), progress):
                 topics.take(records)
+        deque(map(faults.add, ledger.unfollowed()), 0)
         gone = asked(list(states), lambda service, connection: outboxes.resolve(service, connection, ledger))
         proof.archived = sum(gone.values())
         _judge_absent(ledger, faults, proof)
         if states.keys().isdisjoint(proof.failures):  # else one that no longer answers may have them
             for entry in ledger.ghosts():
                 faults.add(_ghost(entry))
+        proof.foreign = ledger.foreign()
         judge_sequence(ledger.standing(), faults.add)
         proof.events, seen = ledger.counts()
         proof.discarded = sum(outbox.discarded for outbox in states.values())

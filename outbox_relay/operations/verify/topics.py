@@ -30,6 +30,7 @@ class Topics:
     def take(self, records: Collection[TopicRecord]) -> None:
         """Take records, in order within each partition."""
         self.records += len(records)
+        self._ledger.follow(records)
         self._ledger.see(self._naming_events(records))
 
     def _naming_events(self, records: Iterable[TopicRecord]) -> Iterator[TopicRecord]:
