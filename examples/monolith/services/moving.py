@@ -3,7 +3,20 @@
 from pathlib import Path
 
 INSTALLED_APPS = ["django_outbox_pattern", "waybill.outbox", "waybill.inbox", "waybill.migrate"]
-PERSONAL = ["author", "text", "name", "email", "phone", "street", "postcode", "city", "note"]
+PERSONAL = [
+    "author",
+    "text",
+    "name",
+    "email",
+    "phone",
+    "street",
+    "postcode",
+    "city",
+    "note",
+    "sender",
+    "recipients",
+    "content",
+]
 
 
 def waybill(name):

@@ -113,6 +113,49 @@ class StoredLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MailRequested(Event):
+    """A mail is to be sent."""
+
+    topic: ClassVar[str | None] = "shop.mails.v1"
+    aggregate_type: ClassVar[str] = "mail"
+    event_type: ClassVar[str] = "shop.MailRequested"
+    schema_version: ClassVar[int] = 1
+
+    mail_id: UUID
+    """The mail."""
+    sender: str
+    """Address that the mail server is told as the sender."""
+    recipients: tuple[str, ...]
+    """Addresses that it goes to, hidden ones too."""
+    content: str
+    """The mail with its headers and attachments, as seven-bit text (RFC 5322)."""
+
+    @property
+    def aggregate_id(self) -> str:
+        """Give the id of the aggregate it happened to, which is the key of its record."""
+        return str(self.mail_id)
+
+    def to_avro(self) -> dict[str, Any]:
+        """Give the fields as fastavro writes them."""
+        return {
+            "mail_id": self.mail_id,
+            "sender": self.sender,
+            "recipients": list(self.recipients),
+            "content": self.content,
+        }
+
+    @classmethod
+    def from_avro(cls, datum: Mapping[str, Any]) -> Self:
+        """Build it from the fields as fastavro reads them."""
+        return cls(
+            mail_id=datum["mail_id"],
+            sender=datum["sender"],
+            recipients=tuple(datum["recipients"]),
+            content=datum["content"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OrderErased(Event):
     """An order of the webshop was deleted."""
 
@@ -740,6 +783,7 @@ class ReviewStored(Event):
 
 EVENTS: Mapping[str, type[Event]] = MappingProxyType(
     {
+        "shop.MailRequested": MailRequested,
         "shop.OrderErased": OrderErased,
         "shop.OrderRecorded": OrderRecorded,
         "shop.ProductErased": ProductErased,
@@ -760,6 +804,7 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType(
 
 SOURCES: Mapping[tuple[str, int], str] = MappingProxyType(
     {
+        ("shop.MailRequested", 1): "shop.mails.v1/MailRequested.v1.avsc",
         ("shop.OrderErased", 1): "shop.orders.v1/OrderErased.v1.avsc",
         ("shop.OrderRecorded", 1): "shop.orders.v1/OrderRecorded.v1.avsc",
         ("shop.ProductErased", 1): "shop.products.v1/ProductErased.v1.avsc",

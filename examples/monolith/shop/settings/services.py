@@ -7,8 +7,9 @@ import os
 
 from django.core.exceptions import ImproperlyConfigured
 
+from shop.settings import moving
 from shop.settings.monolith import *  # noqa: F403 - the usual layers of Django settings
-from shop.settings.monolith import DATABASES, MIDDLEWARE, TEMPLATES
+from shop.settings.monolith import DATABASES, EMAIL_BACKEND, INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 RESOURCES = {
     "catalogue": {"catalogue.category": "categories", "catalogue.product": "products"},
@@ -49,3 +50,5 @@ MIDDLEWARE = [
     "waybill.rest_backend.middleware.form_errors.FormErrors",
 ]
 TEMPLATES[0]["OPTIONS"]["builtins"] = ["waybill.rest_backend.middleware.form_versions"]
+if EMAIL_BACKEND == "waybill.outbox.mail.OutboxBackend":
+    INSTALLED_APPS, WAYBILL = moving.INSTALLED_APPS, moving.WAYBILL  # which has the outbox
