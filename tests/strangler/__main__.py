@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from devstack.harness import stack as stacks
@@ -29,6 +30,7 @@ def main() -> int:
         print(f"not run: {reason}")
         return 1
     end_tidily()
+    began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="waybill-strangler-") as name,
         stacks.running(Path(name) / "stack", only=PARTS) as stack,
@@ -40,7 +42,7 @@ def main() -> int:
         except Lost as error:
             print(error)
             return 1
-        figures = kept(walked, visitors)
+        figures = {"seconds": round(time.monotonic() - began), **kept(walked, visitors)}
     print(json.dumps(figures))
     return int(bool(figures["failed_requests"] or figures["lost"]))
 

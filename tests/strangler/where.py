@@ -2,5 +2,5 @@
 
 PASSWORD = "kettles and pans"
 APPS = ("reviews", "catalogue", "orders", "customers")
-DATABASES = ("shop", *(f"shop_{app}" for app in APPS))
+DATABASES = ("shop", "test_shop", *(f"{kind}_{app}" for kind in ("shop", "test") for app in APPS))
 TOPICS = "shop."
