@@ -38,7 +38,7 @@ def main() -> int:
         watched(walked) as visitors,
     ):
         try:
-            walked.follow(page.blocks(until), visitors.at)
+            walked.follow(page.blocks(until), visitors.at, visitors.stop)
         except Lost as error:
             print(error)
             return 1

@@ -51,8 +51,16 @@ class Walk:
     def shop(self) -> Path:
         return self.folder / "monolith"
 
-    def follow(self, blocks: list[page.Block], reached: Callable[[page.Block], None] = lambda _: None) -> None:
-        """Run the blocks in order; `reached` gets each before it begins. Raises Lost."""
+    def follow(
+        self,
+        blocks: list[page.Block],
+        reached: Callable[[page.Block], None] = lambda _: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run the blocks in order; `reached` gets each before it begins, `ended` is called before programs end.
+
+        Raises Lost.
+        """
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
         script = self.folder / "page.sh"
@@ -72,6 +80,7 @@ class Walk:
             late.start()
             try:
                 self._read(running, lambda number: reached(blocks[number]))
+                ended()
             finally:
                 late.cancel()
                 _end(running)

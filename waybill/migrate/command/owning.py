@@ -29,7 +29,9 @@ def add(verbs: Verbs) -> None:
         handing.add_argument("--hold-seconds", type=positive, default=3.0, help="how long writes may wait (default: 3)")
         handing.add_argument("--settle-seconds", type=seconds, default=30.0, help="how long a difference may last")
         handing.add_argument("--gateway", metavar="FOLDER", help="the folder of the gateway that holds writes")
-        handing.add_argument("--route", metavar="NAME", help="its route: wait until nothing is in flight there")
+        handing.add_argument(
+            "--route", metavar="NAME", help="ROUTE or ROUTE/RULE: wait until nothing is in flight there"
+        )
         handing.add_argument("--reason", default="", metavar="TEXT", help="for the record")
     finishing = verbs.add("finish", _finish, "End the move on the side that gave the rows up. There is no way back.")
     finishing.add_argument("--reason", default="", metavar="TEXT", help="for the record")
