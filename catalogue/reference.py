@@ -21,9 +21,10 @@ PUBLIC: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "An outbox for models that are there": {
         "waybill.outbox": ("append", "Appended", "AppendRefused"),
         "waybill.outbox.outbox": ("history", "Recorded"),
+        "waybill.outbox.mail": ("OutboxBackend",),
         "waybill.contracts.event": ("Event",),
     },
-    "An inbox for handlers that are there": {"waybill.inbox": ("on", "Message")},
+    "An inbox for handlers that are there": {"waybill.inbox": ("on", "Message"), "waybill.inbox.mail": ("send",)},
     "Deciders and sagas": {
         "waybill.deciders.service": ("Service", "on", "settles", "Command", "Copy", "Rows", "Settlement"),
         "waybill.deciders.outcomes": (

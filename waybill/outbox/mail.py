@@ -1,7 +1,7 @@
 """A Django e-mail backend that makes each mail an event, in the transaction that is open: another service sends it.
 
     EMAIL_BACKEND = "waybill.outbox.mail.OutboxBackend"
-    WAYBILL = {…, "MAIL": "shop.MailRequested"}
+    WAYBILL = {…, "MAIL": "bookings.MailRequested"}
 
 The mail leaves if the transaction is committed, and only then; no request waits for a mail server. The event has the
 fields of `FIELDS`, of the types there; more are refused. `waybill.inbox.mail.send` sends what they say.
