@@ -8,13 +8,12 @@ from pathlib import Path
 
 from devstack.harness.stack import CHECKOUT
 from devstack.harness.wait import wait_until
+from devstack.ports import choose
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no outgoing connection is given before somebody does."""
+    return choose(("free",), {}, {})["free"]
 
 
 def listens(port: int) -> bool:
