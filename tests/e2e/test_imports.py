@@ -63,7 +63,8 @@ def here(stack: Stack, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> 
     with webshop(stack, tmp_path_factory.mktemp("webshop")) as made:
         made.fill(STOCK)
         captured(made, "product")
-        shop.until(lambda: shop.staff.get(PRODUCT).status_code == 200, "the product is shown")
+        # A consumer that another test has disturbed takes a while to be back.
+        wait_until(lambda: shop.staff.get(PRODUCT).status_code == 200, deadline_seconds=120, what="a product is shown")
         yield made
 
 

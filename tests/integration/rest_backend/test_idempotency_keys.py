@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx2
 import psutil
@@ -87,7 +88,8 @@ def test_a_service_that_is_killed_meanwhile_leaves_neither_row_nor_key(server, u
             lost = threads.submit(post, url, "Ada")
             blocked(server, 1)
             for child in psutil.Process().children():
-                if "tests.support.collection_server" in child.cmdline():
+                # By its port: the session's other services are children too.
+                if any(one.laddr.port == urlsplit(url).port for one in child.net_connections("tcp")):
                     child.kill()
                     child.wait()
             assert isinstance(lost.exception(), httpx2.TransportError)
