@@ -70,6 +70,10 @@ docs: .venv/.synced ## Write everything that follows from the code, and the even
 chaos: .venv/.synced ## Inject faults under load, recover, compare the records (DURATION=180 SEED= ARGS="--liveness")
 	@exec $(RUN) tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: chaos-mutants
+chaos-mutants: .venv/.synced ## See that `make chaos` finds each of the broken products
+	@WAYBILL_EVERY_MUTANT=1 exec $(RUN) pytest --slow -n 2 tests/chaos/test_runs.py $(ARGS)
+
 .PHONY: chaos-migrate
 chaos-migrate: .venv/.synced ## Move the webshop's orders to a service and back, under writers and faults (ARGS="--runs 1 --seed 7")
 	@exec $(RUN) tests.handover $(ARGS)

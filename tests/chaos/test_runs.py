@@ -1,6 +1,7 @@
 """A short run ends well; with a broken product it does not."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -20,6 +21,9 @@ ROBUST = (
     "kill -9 relay,kill -9 consumer,kill -9 worker,kill -9 at relay.acknowledged,kill -9 at consumer.committed,"
     "freeze before commit"
 )
+
+# Of the broken products; `make chaos-mutants` has them all, for minutes that CI has not.
+IN_CI = ("publish-before-commit", "refund-dropped")
 
 
 def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -46,7 +50,7 @@ def test_a_short_run_ends_well():
     assert counts["reached"] > 0
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", MUTANTS if os.environ.get("WAYBILL_EVERY_MUTANT") else IN_CI)
 def test_a_broken_product_is_found(name):
     arguments = ("--seed", "5", "--duration", "20", "--drain", "25", "--only", MUTANTS[name].fault)
     code, counts, said = chaos("--mutant", name, *arguments)
