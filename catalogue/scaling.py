@@ -47,7 +47,7 @@ def page() -> str:
     """Return the page."""
     saga, relay = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("saga", "relay"))
     settings = tomllib.loads(LIMITS.read_text())
-    (partitions,) = {topic.partitions for topic in topics()}
+    (partitions,) = {topic.partitions for topic in topics() if not topic.written_by}  # what orders go through
     most = {
         kind: partitions if one.get("at_most") == "partitions" else one.get("at_most", 1)
         for kind, one in settings.items()
