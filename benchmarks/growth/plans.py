@@ -45,7 +45,7 @@ def heard(stack: Stack, work: Callable[[], object]) -> dict[tuple[str, str], str
     _set(stack, {f"{name} = {value}" for name, value in LOGGED.items()})
     try:
         work()
-        time.sleep(HEARD_SECONDS)
+        time.sleep(HEARD_SECONDS)  # for what runs between orders
     finally:
         _set(stack, {f"{name} = DEFAULT" for name in LOGGED})
     with log.open("rb") as file:

@@ -17,30 +17,28 @@ from django.core.mail import get_connection
 from waybill.deciders.outcomes import Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-PERMANENT: Final = 500  # from here on, an answer of SMTP stays as it is
+CLOSING: Final = 421  # the server takes nothing at all just now
 
 
 def send(sender: str, recipients: Sequence[str], content: str) -> None:
     """Hand a mail to the server of Django's settings (EMAIL_HOST, …), as it was made.
 
-    Raises Unavailable where the server is away or asks to come again, and SMTPException where it refuses the mail for
-    good. Where it takes it for some recipients only, the others are logged.
+    Raises Unavailable while the server is away or closes, which counts against no mail, and SMTPException where it does
+    not take this one: another one may be taken. Where it takes it for some recipients only, the others are logged.
     """
     connection: Any = get_connection("django.core.mail.backends.smtp.EmailBackend")
     try:
         connection.open()
         refused = connection.connection.sendmail(sender, list(recipients), content.encode("ascii"))
-    except smtplib.SMTPRecipientsRefused as error:
-        if all(code >= PERMANENT for code, _ in error.recipients.values()):
-            raise
-        raise Unavailable(f"the mail server takes no recipient yet: {error}") from error
+    except smtplib.SMTPServerDisconnected as error:
+        raise Unavailable(f"the mail server is away: {error}") from error
     except smtplib.SMTPResponseException as error:
-        if error.smtp_code >= PERMANENT:
-            raise
-        raise Unavailable(f"the mail server asks to come again: {error}") from error
-    except (smtplib.SMTPServerDisconnected, OSError) as error:
-        if isinstance(error, smtplib.SMTPException) and not isinstance(error, smtplib.SMTPServerDisconnected):
-            raise
+        if error.smtp_code == CLOSING:
+            raise Unavailable(f"the mail server takes nothing now: {error}") from error
+        raise
+    except smtplib.SMTPException:
+        raise  # each is an OSError too
+    except OSError as error:
         raise Unavailable(f"the mail server is away: {error}") from error
     finally:
         connection.close()

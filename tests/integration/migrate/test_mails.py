@@ -55,14 +55,17 @@ class Mailbox:
     def __init__(self) -> None:
         self.kept: list[tuple[str, list[str], str]] = []
         self.answer = ""
+        self.answers: dict[str, str] = {}
+        """By subject, where another one than `answer`."""
         self.refused = 0
         self.controller = Controller(self, hostname="127.0.0.1", port=free_port())
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.answer:
+        text = envelope.original_content.decode("ascii")
+        if answer := next((one for name, one in self.answers.items() if f"Subject: {name}" in text), self.answer):
             self.refused += 1
-            return self.answer
-        self.kept.append((envelope.mail_from, envelope.rcpt_tos, envelope.original_content.decode("ascii")))
+            return answer
+        self.kept.append((envelope.mail_from, envelope.rcpt_tos, text))
         return "250 kept"
 
 
@@ -111,7 +114,7 @@ def addresses(stack: Stack) -> dict[str, str]:
 def test_a_mail_leaves_whole_if_what_it_is_about_is_committed(telling: Monolith, sending: Monolith, mailbox: Mailbox):
     telling.manage("contracts", "topics")
     telling.manage("contracts", "register")
-    mailbox.answer = "451 not now"
+    mailbox.answer = "421 not now"
     telling.manage("shell", "-c", SEND + TWO)
     telling.begin("-W", "error", "manage.py", "relay")
     sending.begin("-W", "error", "manage.py", "consume")
@@ -134,16 +137,22 @@ def test_a_mail_leaves_whole_if_what_it_is_about_is_committed(telling: Monolith,
     assert [one.get_content() for one in mail.iter_attachments()] == [bytes(range(256))]
 
 
-def test_a_mail_that_a_server_refuses_for_good_is_a_dead_letter_with_its_reason(telling, sending, mailbox):
+def test_a_mail_that_the_server_does_not_take_is_a_dead_letter_and_holds_up_no_other(telling, sending, mailbox):
     telling.manage("contracts", "topics")
     telling.manage("contracts", "register")
-    mailbox.answer = "554 never"
-    telling.manage("shell", "-c", SEND + 'send("refused")')
+    mailbox.answers = {"refused": "554 never", "greylisted": "451 later"}
+    telling.manage("shell", "-c", SEND + 'send("refused"); send("greylisted"); send("taken")')
     telling.begin("-W", "error", "manage.py", "relay")
     sending.begin("-W", "error", "manage.py", "consume")
     asked = "SELECT headers::text FROM received WHERE status = -1"
-    (reason,) = wait_until(lambda: sending.execute(asked), deadline_seconds=DEADLINE_SECONDS, what="a dead letter")
-    assert "never" in reason[0]
+    wait_until(lambda: len(sending.execute(asked)) > 1, deadline_seconds=DEADLINE_SECONDS, what="two dead letters")
+    reasons = " ".join(reason for (reason,) in sending.execute(asked))
+    assert ("never" in reasons, "later" in reasons) == (True, True)
+
+    def taken() -> bool:
+        return any("Subject: taken" in text for *_, text in mailbox.kept)
+
+    wait_until(taken, deadline_seconds=DEADLINE_SECONDS, what="the mail that is taken")
 
 
 def test_what_cannot_be_an_event_is_refused_where_it_is_sent(telling: Monolith):
