@@ -16,6 +16,7 @@ from waybill.runtime.condition import Condition
 STATISTICS_MS: Final = 1_000  # how often librdkafka reports; the longest that a broker's return is noticed late
 CURRENT_SECONDS: Final = 5.0  # two heartbeats
 SILENT_SECONDS: Final = 10.0  # three missed heartbeats; /readyz then names the broker
+HANGS_SECONDS = 60.0  # it asks for the topics every five
 
 
 class BrokerHealth:
@@ -32,6 +33,11 @@ class BrokerHealth:
     def answers(self) -> bool:
         """Say whether a broker answered in the last seconds: nothing to read means that all was read."""
         return self._connected and time.monotonic() - self._heard_at < CURRENT_SECONDS
+
+    @property
+    def hears_nothing(self) -> bool:
+        """Say whether no broker was heard for longer than a client that is well is ever silent beside one that is."""
+        return time.monotonic() - self._heard_at > HANGS_SECONDS
 
     def note(self, statistics: str) -> None:
         """Take librdkafka's statistics, as JSON."""

@@ -94,7 +94,8 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     handled: dict[Partition, Message] = {}
     try:
         while not stop.is_set():
-            watchdog.alive()
+            if not _client_hangs(broker, starts):
+                watchdog.alive()
             messages = poller.drain(settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
@@ -132,6 +133,15 @@ class PeriodicTasks:
         for task, due_at in self._due_at.items():
             if time.monotonic() > due_at:
                 self._due_at[task] = time.monotonic() + task()
+
+
+def _client_hangs(broker: BrokerHealth, starts: Starts) -> bool:
+    """Tell whether the consumer's client hears nothing of brokers that answer the one beside it: it must be made anew.
+
+    That was seen once after Kafka had frozen for three seconds. Its `close()` does not return either, so the program
+    gives no more sign of life, and the watchdog ends it.
+    """
+    return broker.hears_nothing and starts.is_answered
 
 
 def _check(kafka: Mapping[str, str]) -> None:

@@ -88,6 +88,7 @@ class Starts:
         self.admin: Any = AdminClient(options)
         self._asked: Mapping[str, Future[Any]] = {}
         self._ask_at = time.monotonic() + WATCH_SECONDS
+        self._answered_at = 0.0
         self._pending: dict[Partition, bool] = {}
         self._topic_ids: dict[str, str] = {}
         self._wait, self._next_at = retry_seconds, 0.0
@@ -103,6 +104,11 @@ class Starts:
     def topic_ids(self) -> Mapping[str, str]:
         """Return the ids of the topics that partitions were settled of."""
         return self._topic_ids
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether a broker has answered the last question on the topics, which another client asks."""
+        return time.monotonic() - self._answered_at < 2 * WATCH_SECONDS
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Take new partitions, paused; for `on_assign`."""
@@ -127,6 +133,7 @@ class Starts:
             found: dict[str, str] = {}
             with suppress(KafkaException):  # it is asked again
                 found = topic_ids(self._asked)
+                self._answered_at = time.monotonic()
             self._asked = {}
             anew = {topic for topic, topic_id in found.items() if topic_id != self._topic_ids.get(topic, topic_id)}
             again = [one for one in consumer.assignment() if one.topic in anew]
