@@ -116,8 +116,13 @@ class Leadership:
         metrics.put("outbox_relay_leader", 0, service=self.service)
         self.connection.close()
 
-    def take(self, wait: Callable[[float], object], stopping: Callable[[], bool]) -> bool:
-        """Block until this session leads; False when it was told to stop first. Raises psycopg.Error."""
+    def take(
+        self, stands_by: Callable[[], object], wait: Callable[[float], object], stopping: Callable[[], bool]
+    ) -> bool:
+        """Block until this session leads; False when it was told to stop first. Raises psycopg.Error.
+
+        `stands_by` is called once where another leads.
+        """
         standing_by = False
         while not stopping():
             if self._one(TRY, LOCK):
@@ -125,7 +130,7 @@ class Leadership:
                 metrics.put("outbox_relay_leader", 1, service=self.service)
                 return True
             if not standing_by:
-                log.info("relay_stands_by")
+                stands_by()
                 standing_by = True
             self._end_frozen_holder()
             watchdog.alive()

@@ -126,6 +126,7 @@ class InFlight:
 
     def _record(self, arrived: Sequence[Batch]) -> None:
         failpoint.reach("relay.acknowledged")
+        self._condition.recovered("broker")  # first: who sees the cursor move finds the relay ready
         cursor = arrived[-1].cursor
         refused = [row for batch in arrived for row in batch.refused]
         released = [event_id for batch in arrived for event_id in batch.released]
@@ -155,7 +156,6 @@ class InFlight:
         self._recording = None
         self.recorded = self._arrived[-1].cursor
         self._leadership.wrote(self.recorded.position)
-        self._condition.recovered("broker")
         _measure(self._service, self._arrived)
         for batch in self._arrived:
             published(self._service, batch, self._arrived_ns)

@@ -62,7 +62,7 @@ class Program:
             try:
                 with Leadership(self._outbox, self._settings.relay_stale_seconds) as leadership:
                     refuse_standby(leadership.connection)
-                    self._leads = leadership.take(self._stand_by, self._stopping.is_set)
+                    self._leads = leadership.take(self._stand_by, self._stopping.wait, self._stopping.is_set)
                     if self._leads:
                         self._lead(leadership)
             except psycopg.Error as error:
@@ -75,9 +75,9 @@ class Program:
             finally:
                 self._leads = False
 
-    def _stand_by(self, seconds: float) -> None:
+    def _stand_by(self) -> None:
         self.condition.recovered("database", "broker", "topic", "schema", "paused")
-        self._stopping.wait(seconds)
+        log.info("relay_stands_by")  # last: who reads it finds the relay ready
 
     def _lead(self, leadership: Leadership) -> None:
         check_server(leadership.connection, self._recorded)
