@@ -19,21 +19,34 @@ from tests.support.providers.process import free_port
 from waybill.runtime.watchdog import EXIT_CODE
 
 DEADLINE_SECONDS = 60
-# As the program, which waits for seconds in place of minutes; from some moment on its client is heard no more.
+# The program, which waits for seconds in place of minutes; three seconds after the first answer one of its clients is
+# heard no more.
 PROGRAM = """
-import runpy, sys, time
+import os, runpy, sys, time
+from confluent_kafka import KafkaError, KafkaException
 from waybill.consumer import broker_health, starts
-from waybill.runtime import watchdog
-broker_health.HANGS_SECONDS, starts.WATCH_SECONDS, watchdog.PATIENCE_SECONDS = 3.0, 0.5, 2
-note, until = broker_health.BrokerHealth.note, time.monotonic() + 8
-broker_health.BrokerHealth.note = lambda self, said: note(self, said) if time.monotonic() < until else None
+broker_health.HANGS_SECONDS, starts.WATCH_SECONDS, starts.UNANSWERED_SECONDS = 3.0, 0.5, 3.0
+note, topic_ids, hangs_from = broker_health.BrokerHealth.note, starts.topic_ids, []
+def heard(client, call, *arguments):
+    if client != os.environ["HANGS"] or not hangs_from or time.monotonic() < hangs_from[0]:
+        return call(*arguments)
+    if client == "admin client":
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+def ask(asked):
+    found = heard("admin client", topic_ids, asked)
+    hangs_from.append(time.monotonic() + 3)
+    return found
+broker_health.BrokerHealth.note = lambda self, said: heard("consumer", note, self, said)
+starts.topic_ids = ask
 sys.argv = ["waybill", "inventory_service", "consumer"]
 runpy.run_module("waybill", run_name="__main__")
 """
 
 
 @pytest.fixture
-def consumer(own_inventory: ServiceDatabase, broker: Broker, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def consumer(
+    own_inventory: ServiceDatabase, broker: Broker, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[subprocess.Popen[bytes]]:
     make_topics_anew(broker.bootstrap)
     port = free_port()
     told = {
@@ -41,6 +54,7 @@ def consumer(own_inventory: ServiceDatabase, broker: Broker, tmp_path: Path) -> 
         "WAYBILL_KAFKA_BOOTSTRAP": broker.bootstrap,
         "WAYBILL_PORT": str(port),
         "WAYBILL_ENVIRONMENT": "development",
+        "HANGS": request.param,
     }
 
     def ready() -> bool:
@@ -61,5 +75,9 @@ def consumer(own_inventory: ServiceDatabase, broker: Broker, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_client_that_hears_nothing_of_a_broker_that_answers_ends_the_consumer(consumer: subprocess.Popen[bytes]):
+@pytest.mark.parametrize("consumer", ["consumer", "admin client"], indirect=True)
+def test_a_client_that_hears_nothing_of_a_broker_that_answers_the_other_ends_the_consumer(
+    consumer: subprocess.Popen[bytes], tmp_path: Path
+):
     assert consumer.wait(DEADLINE_SECONDS) == EXIT_CODE
+    assert "program_hangs" in (tmp_path / "log").read_text()

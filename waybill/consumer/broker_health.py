@@ -16,7 +16,7 @@ from waybill.runtime.condition import Condition
 STATISTICS_MS: Final = 1_000  # how often librdkafka reports; the longest that a broker's return is noticed late
 CURRENT_SECONDS: Final = 5.0  # two heartbeats
 SILENT_SECONDS: Final = 10.0  # three missed heartbeats; /readyz then names the broker
-HANGS_SECONDS = 60.0  # it asks for the topics every five
+HANGS_SECONDS = 30.0  # ten missed heartbeats, and it asks for the topics every five seconds
 
 
 class BrokerHealth:

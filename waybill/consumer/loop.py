@@ -94,8 +94,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     handled: dict[Partition, Message] = {}
     try:
         while not stop.is_set():
-            if not _client_hangs(broker, starts):
-                watchdog.alive()
+            watchdog.alive()
             messages = poller.drain(settings.batch_size)
             if messages:
                 failpoint.reach("consumer.polled")
@@ -112,6 +111,8 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
                 _commit(loop, handled)
                 handled.clear()
             starts.watch(consumer)
+            if not messages:
+                _end_if_client_hangs(broker, starts)
             for partition in starts.pending:
                 handled.pop(partition, None)  # it may be of a log that is no longer there
             starts.settle(consumer)
@@ -135,13 +136,15 @@ class PeriodicTasks:
                 self._due_at[task] = time.monotonic() + task()
 
 
-def _client_hangs(broker: BrokerHealth, starts: Starts) -> bool:
-    """Tell whether the consumer's client hears nothing of brokers that answer the one beside it: it must be made anew.
+def _end_if_client_hangs(broker: BrokerHealth, starts: Starts) -> None:
+    """End the program where one of its two clients hears nothing of brokers that answer the other.
 
-    That was seen once after Kafka had frozen for three seconds. Its `close()` does not return either, so the program
-    gives no more sign of life, and the watchdog ends it.
+    To be called when a poll brought nothing, and so gave all that the client has to say. A broker that was frozen and
+    is fenced for it answers that there are topics and no brokers: librdkafka since 2.10 then forgets all brokers, and
+    may never ask for others (confluentinc/librdkafka#5301). Its `close()` may not return, so it is not called.
     """
-    return broker.hears_nothing and starts.is_answered
+    if (broker.hears_nothing and starts.is_answered) or (starts.hears_nothing and broker.answers):
+        watchdog.end("a Kafka client hears nothing of brokers that answer another", watchdog.REMEDY)
 
 
 def _check(kafka: Mapping[str, str]) -> None:

@@ -20,7 +20,6 @@ partition stays paused and is tried again with backoff; the others flow.
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -41,6 +40,7 @@ ANSWER_SECONDS: Final = 10.0  # of one call to the broker; other partitions are 
 LONGEST_WAIT: Final = 60.0
 WATCH_SECONDS: Final = 10.0  # between two looks at the topics' ids: a topic may be deleted and created while it is read
 GROUP: Final = ""  # stands for the group among the topics that are refused
+UNANSWERED_SECONDS: Final = 120.0  # twice `socket.timeout.ms`, after which the client tries another connection
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # of a broker before Kafka 2.8
 
 # A gap that is found again, after a crash or with more of the log gone, is the same one.
@@ -88,7 +88,8 @@ class Starts:
         self.admin: Any = AdminClient(options)
         self._asked: Mapping[str, Future[Any]] = {}
         self._ask_at = time.monotonic() + WATCH_SECONDS
-        self._answered_at = 0.0
+        self._answered_at: float | None = None
+        self._unanswered_since: float | None = None
         self._pending: dict[Partition, bool] = {}
         self._topic_ids: dict[str, str] = {}
         self._wait, self._next_at = retry_seconds, 0.0
@@ -107,8 +108,13 @@ class Starts:
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether a broker has answered the last question on the topics, which another client asks."""
-        return time.monotonic() - self._answered_at < 2 * WATCH_SECONDS
+        """Say whether a broker answered the admin client of late."""
+        return self._answered_at is not None and time.monotonic() - self._answered_at < 2 * WATCH_SECONDS
+
+    @property
+    def hears_nothing(self) -> bool:
+        """Say whether no broker has answered the admin client for longer than it keeps a silent connection."""
+        return self._unanswered_since is not None and time.monotonic() - self._unanswered_since > UNANSWERED_SECONDS
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Take new partitions, paused; for `on_assign`."""
@@ -130,18 +136,28 @@ class Starts:
     def watch(self, consumer: Consumer) -> None:
         """Pause and settle anew what belongs to a topic that was created anew meanwhile; blocks for nothing."""
         if self._asked and all(answer.done() for answer in self._asked.values()):
-            found: dict[str, str] = {}
-            with suppress(KafkaException):  # it is asked again
-                found = topic_ids(self._asked)
-                self._answered_at = time.monotonic()
+            found = self._hear()
             self._asked = {}
             anew = {topic for topic, topic_id in found.items() if topic_id != self._topic_ids.get(topic, topic_id)}
             again = [one for one in consumer.assignment() if one.topic in anew]
             consumer.pause(again)
             self._pending |= {(one.topic, one.partition): False for one in again}
         if not self._asked and self._topic_ids and time.monotonic() > self._ask_at:
-            self._ask_at = time.monotonic() + WATCH_SECONDS
+            now = time.monotonic()
+            self._ask_at = now + WATCH_SECONDS
+            self._unanswered_since = self._unanswered_since or now
             self._asked = self._ask_ids(list(self._topic_ids))
+
+    def _hear(self) -> dict[str, str]:
+        """Return the ids that were asked for, none where that failed: they are asked for again."""
+        try:
+            found = topic_ids(self._asked)
+        except KafkaException as error:
+            if error.args[0].code() < 0:  # librdkafka's own, and no broker's answer
+                return {}
+            found = {}
+        self._answered_at, self._unanswered_since = time.monotonic(), None
+        return found
 
     def settle(self, consumer: Consumer) -> None:
         """Let what can be settled flow; blocks some 10 s at most where the broker does not answer."""

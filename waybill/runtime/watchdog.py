@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
@@ -48,6 +48,12 @@ def alive() -> None:
     """Give a sign of life, whether or not the work gets anywhere; of no effect in a thread that is not watched."""
     if _loop.sign is not None:
         _loop.sign.set()
+
+
+def end(reason: str, remedy: str) -> NoReturn:
+    """End the process at once: something in it would not let an ordinary end come to its end."""
+    log.critical("program_hangs", reason=reason, remedy=remedy)
+    os._exit(EXIT_CODE)
 
 
 def _watch(work: str, patience_seconds: int, sign: threading.Event, over: threading.Event) -> None:
