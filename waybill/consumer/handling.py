@@ -124,22 +124,21 @@ def _stop_if_too_many(message: Message, reason: str, settings: Settings) -> None
 def _apply(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> None:
     """Inbox rows, rows and events of a batch, in one transaction."""
     with processed(subscriber.name, messages), transaction.atomic():
-        blocked = inbox.blocked_keys(subscriber.name, messages)
+        fresh, blocked = inbox.receive(subscriber.name, messages, retention_days=settings.inbox_days)
         flowing = [m for m in messages if (m.topic, m.key) not in blocked]
         for behind in (m for m in messages if (m.topic, m.key) in blocked):
             waits_for = blocked[behind.topic, behind.key]
             inbox.add_dead_letter(
                 subscriber.name, behind, inbox.BEHIND, retention_days=settings.inbox_days, schema_id=waits_for
             )
-        handle(subscriber, flowing, settings)
+        handle(subscriber, flowing, fresh)
 
 
-def handle(subscriber: Subscriber, messages: Sequence[Message], settings: Settings) -> str | None:
+def handle(subscriber: Subscriber, messages: Sequence[Message], fresh: set[str]) -> str | None:
     """Apply messages of which none waits behind a dead letter; call it inside a transaction, which it may fail.
 
-    Returns why nothing came of them, where nothing did.
+    `fresh` are the inbox ids that this transaction noted. Returns why nothing came of them, where nothing did.
     """
-    fresh = inbox.receive(subscriber.name, messages, retention_days=settings.inbox_days)
     commands: list[Caused] = []
     copies: list[Copied] = []
     # Within one batch: a record may come twice, and one that is to be handled again has an inbox id of its own beside

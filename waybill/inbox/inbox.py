@@ -12,34 +12,47 @@ what operators read and choose by: readable text of bounded length, whatever the
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 from django_outbox_pattern.choices import StatusChoice  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from waybill.consumer.message import Message, cut, readable
+from waybill.deciders.outcomes import Unreadable
 from waybill.observability.telemetry import new_id
 
 REASON_CHARACTERS = 8_000  # of a reason: an error may quote a whole value
 HEADER_CHARACTERS = 1_000  # of each header, for people; `body` has all of it
 
-# A message that comes again returns nothing, whether it was handled or is a dead letter. The program makes the ids,
-# which rise with time: PostgreSQL itself does from version 18 on.
-RECEIVE = """
+# One that comes again changes nothing. The program makes the ids, which rise with time: PostgreSQL itself does from
+# version 18 on.
+ADD = """
 INSERT INTO received (id, msg_id, headers, body, added, expires_at, retry, status)
-SELECT id, msg_id, headers::jsonb, body::jsonb, now(), now() + make_interval(days => %s), 0, %s
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS new (id, msg_id, headers, body)
+VALUES (%s, %s, %s, %s, now(), now() + make_interval(days => %s), 0, %s)
 ON CONFLICT (msg_id) DO NOTHING
-RETURNING msg_id
 """
 
-# Locked, so that a message that is to wait behind these is there before a redrive can release them, or flows after it.
-BLOCKED_KEYS = """
-SELECT headers->>'topic', headers->>'key', (headers->>'schema_id')::int FROM received
-WHERE status = -1 AND headers->>'key' = ANY(%s) AND headers->>'consumer' = %s
-FOR SHARE
+# The dead letters of these keys are locked, so that a message that is to wait behind them is there before a redrive can
+# release them, or flows after it; what waits is not noted here. A message that comes again returns nothing, whether it
+# was handled or is a dead letter.
+RECEIVE = """
+WITH blocked AS MATERIALIZED (
+    SELECT headers->>'topic' AS topic, headers->>'key' AS key, (headers->>'schema_id')::int AS schema_id
+    FROM received
+    WHERE status = -1 AND headers->>'key' = ANY(%(blocking)s::text[]) AND headers->>'consumer' = %(consumer)s
+    FOR SHARE
+), noted AS (
+    INSERT INTO received (id, msg_id, added, expires_at, retry, status)
+    SELECT id, msg_id, now(), now() + make_interval(days => %(days)s), 0, %(status)s
+    FROM unnest(%(ids)s::uuid[], %(msg_ids)s::text[], %(topics)s::text[], %(keys)s::text[])
+         AS new (id, msg_id, topic, key)
+    WHERE NOT EXISTS (SELECT FROM blocked WHERE blocked.topic = new.topic AND blocked.key = new.key)
+    ON CONFLICT (msg_id) DO NOTHING
+    RETURNING msg_id
+)
+SELECT msg_id, NULL, NULL, NULL FROM noted UNION ALL SELECT NULL, topic, key, schema_id FROM blocked
 """
 
 # By id, which rises with time: neither a clock nor a scan. What was redriven counts as handled; what waits for its
@@ -84,27 +97,44 @@ DELETE FROM received WHERE id IN (
 """
 
 
-def receive(consumer: str, messages: Sequence[Message], *, retention_days: int) -> set[str]:
-    """Note the messages as received; returns the inbox ids that are here for the first time.
+class Receipt(NamedTuple):
+    """What became of messages that came."""
+
+    fresh: set[str]
+    """The inbox ids that are here for the first time."""
+    blocked: dict[tuple[str, str], int | None]
+    """The (topic, key) pairs that have a dead letter already, and the schema id that it waits for."""
+
+
+def receive(consumer: str, messages: Sequence[Message], *, retention_days: int, redriven: bool = False) -> Receipt:
+    """Note the messages as received of which none waits behind a dead letter; one that is redriven never does.
 
     An event that is to be handled again counts as received too: should it come by itself later, that is a copy.
+    One whose id nobody can read is not noted.
     """
-    ids = {f"{consumer}:{known_by}": known_by for m in messages for known_by in (m.inbox_id, m.event_id)}
-    if not ids:
-        return set()
-    nothing = [None] * len(ids)
+    ids = {f"{consumer}:{known_by}": (known_by, m) for m in messages for known_by in _known_by(m)}
+    values = {
+        "consumer": consumer,
+        "blocking": [] if redriven else list({m.key for m in messages}),
+        "days": retention_days,
+        "status": StatusChoice.SUCCEEDED,
+        "ids": [new_id() for _ in ids],
+        "msg_ids": list(ids),
+        "topics": [m.topic for _, m in ids.values()],
+        "keys": [m.key for _, m in ids.values()],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            RECEIVE, [retention_days, StatusChoice.SUCCEEDED, [new_id() for _ in ids], list(ids), nothing, nothing]
-        )
-        return {ids[row[0]] for row in cursor.fetchall()}
+        cursor.execute(RECEIVE, values)
+        found = cursor.fetchall()
+    fresh = {ids[msg_id][0] for msg_id, *_ in found if msg_id is not None}
+    return Receipt(fresh, {(topic, key): schema_id for msg_id, topic, key, schema_id in found if msg_id is None})
 
 
-def blocked_keys(consumer: str, messages: Iterable[Message]) -> dict[tuple[str, str], int | None]:
-    """Return which (topic, key) pairs of these have a dead letter already, and the schema id that it waits for."""
-    with connection.cursor() as cursor:
-        cursor.execute(BLOCKED_KEYS, [list({m.key for m in messages}), consumer])
-        return {(topic, key): schema_id for topic, key, schema_id in cursor.fetchall()}
+def _known_by(message: Message) -> Sequence[str]:
+    try:
+        return message.inbox_id, message.event_id
+    except Unreadable:
+        return ()
 
 
 def add_dead_letter(
@@ -126,15 +156,9 @@ def add_dead_letter(
     if schema_id is not None:
         headers["schema_id"] = schema_id
     with connection.cursor() as cursor:
-        values = [
-            retention_days,
-            StatusChoice.FAILED,
-            [new_id()],
-            [message.received_as(consumer)],
-            [json.dumps(headers)],
-            [json.dumps(body)],
-        ]
-        cursor.execute(RECEIVE, values)
+        known_by = message.received_as(consumer)
+        values = [new_id(), known_by, json.dumps(headers), json.dumps(body), retention_days, StatusChoice.FAILED]
+        cursor.execute(ADD, values)
 
 
 def stored(consumer: str, message: Message, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -154,7 +154,8 @@ def _release(subscriber: Subscriber, row_id: UUID, settings: Settings, note: Not
             return None
         message = inbox.read_stored(*map(_json, taken))
         with processed(subscriber.name, [message]):
-            ignored = handling.handle(subscriber, [message], settings)
+            received = inbox.receive(subscriber.name, [message], retention_days=settings.inbox_days, redriven=True)
+            ignored = handling.handle(subscriber, [message], received.fresh)
         note(row_id, Outcome.IGNORED if ignored else Outcome.HANDLED, ignored)
         return ignored
 
