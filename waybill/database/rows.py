@@ -45,12 +45,17 @@ def save(model: Model, rows: Sequence[Any]) -> None:
 
     A copy that is there is updated only by the same version of its source or a newer one.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(*saving(model, rows))
+
+
+def saving(model: Model, rows: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return the statement that saves the rows, and its values."""
     table = _table(model)
     columns = [[getattr(row, name) for row in rows] for name in table.names]
     for n in table.json_at:
         columns[n] = [json.dumps(value) for value in columns[n]]
-    with connection.cursor() as cursor:
-        cursor.execute(table.upsert, columns)
+    return table.upsert, columns
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
@@ -34,9 +34,15 @@ SELECT event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_t
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::int[], %s::bytea[], %s::text[])
      WITH ORDINALITY AS new (event_id, topic, aggregate_type, aggregate_id, aggregate_version, event_type,
                              schema_version, payload, metadata, nth)
-WHERE current_setting('synchronous_commit') <> 'off'
+WHERE current_setting('synchronous_commit') <> 'off'{and_written}
 ORDER BY nth
 """
+# Evaluated before the first row is inserted, so `written` is done by the time that the events take their positions;
+# PostgreSQL would run statements that nothing asks for after the others.
+AND_WRITTEN: Final = " AND (SELECT count(*) FROM written) >= 0"
+
+Statement = tuple[str, Sequence[Any]]
+"""One that writes, without a RETURNING, and its values."""
 
 HISTORY = """
 SELECT event_id, aggregate_version, event_type, schema_version, payload, recorded_at
@@ -59,24 +65,40 @@ class Appended:
     event_id: str = field(default_factory=new_id)
 
 
-def write(events: Sequence[Appended], using: str = DEFAULT_DB_ALIAS) -> None:
+def write(events: Sequence[Appended], using: str = DEFAULT_DB_ALIAS, *, after: Sequence[Statement] = ()) -> None:
     """Write events to the outbox of a database, in the transaction that is open there.
 
+    `after`: what is written before them, in this sequence and in the same round trip; none sees what another wrote.
     Raises AppendRefused outside a transaction, with synchronous_commit off, or where an event is larger than its topic
     takes; TypeError or ValueError where an event breaks its schema.
     """
     if not events:
+        with connections[using].cursor() as cursor:
+            for statement in after:
+                cursor.execute(*statement)
         return
     refuse_without_transaction(using)
     begun = [_begin(appended) for appended in events] if spans.is_on() else [None] * len(events)
     rows = [_row(appended, span) for appended, span in zip(events, begun, strict=True)]
     with connections[using].cursor() as cursor:
-        cursor.execute(APPEND, [list(column) for column in zip(*rows, strict=True)])
+        text = _append_after(tuple(text for text, _ in after))
+        before = [value for _, values in after for value in values]
+        cursor.execute(text, [*before, *(list(column) for column in zip(*rows, strict=True))])
         if cursor.rowcount != len(rows):
             raise AppendRefused("synchronous_commit is off: a crash could remove what was already published")
     if any(begun):
         transaction.on_commit(lambda: [span.end() for span in begun if span], using)  # none of what is rolled back
     transaction.on_commit(_wake_relay, using)
+
+
+@cache
+def _append_after(texts: tuple[str, ...]) -> str:
+    """Return one statement that appends once these have written."""
+    if not texts:
+        return APPEND.format(and_written="")
+    parts = [f"part_{n} AS ({text} RETURNING 1)" for n, text in enumerate(texts)]
+    written = " UNION ALL ".join(f"SELECT 1 FROM part_{n}" for n in range(len(texts)))  # noqa: S608 - names of our own
+    return f"WITH {', '.join(parts)}, written AS ({written}) {APPEND.format(and_written=AND_WRITTEN)}"
 
 
 def refuse_without_transaction(using: str) -> None:

@@ -27,13 +27,16 @@ from waybill.runtime.settings import settings
 
 if TYPE_CHECKING:
     from waybill.deciders.service import Service
-    from waybill.outbox.outbox import Appended
+    from waybill.outbox.outbox import Appended, Statement
 
+# The guard is that of the append: where it refuses the events, nothing here may point to them.
 SCHEDULE = """
 INSERT INTO waybill_due_task (task, event_id, due_at)
 SELECT task, event_id, clock_timestamp() + make_interval(secs => delay_seconds)
 FROM unnest(%s::text[], %s::uuid[], %s::float8[]) AS new (task, event_id, delay_seconds)
+WHERE current_setting('synchronous_commit') <> 'off'
 """
+FINISH = "DELETE FROM waybill_due_task WHERE id = ANY(%s::bigint[])"
 
 # For each task as many as it has room for, so that one that hangs leaves the others theirs. Fewest attempts first, then
 # longest due. SKIP LOCKED: two workers never take the same row at once.
@@ -132,18 +135,20 @@ class Claimed:
             raise CannotBegin(f"the event {self.cause.causation_id} cannot be read: {error}") from error
 
 
-def schedule(service: "Service", appended: "Sequence[Appended]") -> None:
-    """Write the due rows that these events ask for; inside the open transaction."""
+def changes(service: "Service", appended: "Sequence[Appended]", finished: Sequence[int]) -> "list[Statement]":
+    """Return what writes the due rows that these events ask for, and what removes those whose work is done.
+
+    To be executed with `outbox.write` in the open transaction: that a row's event is there is checked at the end.
+    """
     rows = [
         (task.name, a.event_id, task.delay.total_seconds())
         for a in appended
         for task in service.due_after.get(type(a.event), ())
     ]
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(SCHEDULE, [list(column) for column in zip(*rows, strict=True)])
     if any(delay_seconds <= 0 for _, _, delay_seconds in rows):
         transaction.on_commit(_wake_worker)
+    scheduled = [(SCHEDULE, [list(column) for column in zip(*rows, strict=True)])] if rows else []
+    return [*scheduled, *([(FINISH, [list(finished)])] if finished else [])]
 
 
 def _wake_worker() -> None:
@@ -198,13 +203,6 @@ def put_off(claimed: Claimed, error: BaseException, *, retry_seconds: float, rem
             cursor.execute(
                 PUT_OFF, {**values, "retry": retry_seconds, "look_up_only": look_up_only, "seconds": seconds}
             )
-
-
-def finish(claimed: Sequence[Claimed]) -> None:
-    """Remove rows whose work is done; inside the transaction that records what came of it."""
-    if claimed:
-        with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM waybill_due_task WHERE id = ANY(%s)", [[c.id for c in claimed]])
 
 
 def marked(aggregate_type: str, keys: Sequence[str]) -> set[str]:

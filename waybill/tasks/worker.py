@@ -3,7 +3,8 @@
 A worker claims due rows, loads the states they are about in one SELECT, and makes the attempts in threads with no
 transaction open, so that a slow provider holds no lock and stops nobody. Each task has threads of its own: where one
 kind of call hangs, the others go on. What comes of the attempts is handled in batches: the commands and the removal of
-their due rows commit together.
+their due rows commit together. After a look that left nothing due behind, the next is made once a wake-up signal has
+come or `worker_poll_seconds` are over, and not after each attempt.
 """
 
 import time
@@ -15,7 +16,7 @@ from threading import Event as Flag
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 
 from waybill.contracts.event import Event
 from waybill.database import rows
@@ -51,16 +52,19 @@ def work(service: Service, settings: Settings, stop: Flag, condition: Condition)
     most = max(1, settings.worker_threads * len(service.tasks))
     with WakeUpSignal(settings.worker_wake_up) as wake_up, Threads(most, "attempt") as threads:
         worker = Worker(service, settings, threads)
-        stop_by = float("inf")
+        stop_by, look_at = float("inf"), 0.0
         while not stop.is_set() or (worker.busy and time.monotonic() < stop_by):
             watchdog.alive()
             if stop.is_set():
                 stop_by = min(stop_by, time.monotonic() + STOP_SECONDS)
             try:
-                if not stop.is_set():
-                    worker.start()
-                if not worker.settle():
-                    wake_up.wait(settings.worker_poll_seconds)
+                if not stop.is_set() and time.monotonic() >= look_at:
+                    more = worker.start()
+                    look_at = 0.0 if more else time.monotonic() + settings.worker_poll_seconds
+                under_way = worker.settle()
+                signalled = wake_up.wait(0.0 if under_way else look_at - time.monotonic())
+                if signalled or not wake_up.works:
+                    look_at = 0.0
                 condition.recovered("database")
             except Exception as error:
                 if not may_succeed_later(error):
@@ -98,12 +102,12 @@ class Worker:
         claimed = [*self.under_way.values(), *(one for one, _ in self.answered)]
         return sorted({one.key for one in claimed})
 
-    def start(self) -> None:
-        """Claim as many due rows of each task as it has free threads, and attempt them."""
+    def start(self) -> bool:
+        """Claim as many due rows of each task as it has free threads, and attempt them; say whether more may be due."""
         busy = Counter(claimed.task for claimed in self.under_way.values())
         capacity = {task: self.settings.worker_threads - busy[task] for task in self.service.tasks}
         if not any(capacity.values()):
-            return
+            return bool(capacity)
         claimed = deadlines.claim(
             capacity, lease_seconds=self.settings.worker_lease_seconds, retry_seconds=self.settings.retry_seconds
         )
@@ -116,6 +120,8 @@ class Worker:
                 attempt = self.threads.submit(_attempt, self.service, found.get(c.key), traced, span, self.settings)
                 self.under_way[attempt] = traced
                 self.begun.append(attempt)
+        taken = Counter(c.task for c in claimed)
+        return any(taken[task] == free for task, free in capacity.items())
 
     def settle(self) -> bool:
         """Wait for answers, TOGETHER_SECONDS at most, and record them; returns whether anything was under way.
@@ -204,14 +210,13 @@ def _record(service: Service, done: Done) -> list[tuple[Claimed, BaseException]]
     return []
 
 
-@unit_of_work.retried
 def _record_together(service: Service, done: Done) -> None:
     if not done:
         return
     traces = [str(c.cause.traceparent) for c, _ in done if spans.is_sampled(c.cause.traceparent)]
-    with spans.joined(f"record {service.name}", traces, alone=len(done) == 1), transaction.atomic():
-        unit_of_work.handle(service, [Caused(command, claimed.cause) for claimed, command in done if command])
-        deadlines.finish([claimed for claimed, _ in done])
+    commands = [Caused(command, claimed.cause) for claimed, command in done if command]
+    with spans.joined(f"record {service.name}", traces, alone=len(done) == 1):
+        unit_of_work.handle(service, commands, finished=[claimed.id for claimed, _ in done])
     for claimed, _ in done:
         metrics.inc("worker_attempts_total", task=claimed.task, outcome="done")
 

@@ -6,6 +6,7 @@ fifty times a second. Django's own wrappers cost one look-up a statement where n
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from django.db import connections
@@ -14,6 +15,8 @@ from django.db.backends.signals import connection_created
 from waybill.tracing import spans
 
 TABLE: Final = re.compile(r'\b(?:INTO|FROM|UPDATE|JOIN)\s+"?(\w+)', re.IGNORECASE)
+INNERMOST: Final = re.compile(r"\([^()]*\)")
+LAST: Final = re.compile(r"^.*?(?=\b(?:SELECT|INSERT|UPDATE|DELETE)\b)", re.DOTALL | re.IGNORECASE)
 LONGEST_TEXT: Final = 2_000
 
 
@@ -35,11 +38,10 @@ def _traced(execute: Callable[..., Any], sql: Any, params: Any, many: bool, cont
     if not spans.is_recording():
         return execute(sql, params, many, context)
     text = sql if isinstance(sql, str) else ""
-    verb = text.split(None, 1)[0].upper() if text.strip() else "SQL"
-    table = TABLE.search(text)
+    verb, table = _named(text)
     # Values never stand in the text: they are parameters.
     with spans.span(
-        f"{verb} {table[1]}" if table else verb,
+        f"{verb} {table}" if table else verb,
         "client",
         attributes={
             "db.system.name": "postgresql",
@@ -49,3 +51,15 @@ def _traced(execute: Callable[..., Any], sql: Any, params: Any, many: bool, cont
         },
     ):
         return execute(sql, params, many, context)
+
+
+@lru_cache(1_000)
+def _named(text: str) -> tuple[str, str | None]:
+    """Return what a statement does, and to which table; of several in one (WITH), what the last of them does."""
+    if text.lstrip()[:4].upper() == "WITH":
+        while (outer := INNERMOST.sub("", text)) != text:
+            text = outer
+        text = LAST.sub("", text)
+    verb = text.split(None, 1)[0].upper() if text.strip() else "SQL"
+    table = TABLE.search(text)
+    return verb, table[1] if table else None
