@@ -28,6 +28,7 @@ from devstack.harness.stack import CHECKOUT, Stack
 
 RESULTS: Final = Path(__file__).parent / "results" / "migrate.json"
 MONOLITH: Final = CHECKOUT / "examples" / "monolith"
+AGGREGATE: Final = "order"
 GOALS: Final = {"capture_cost": 0.25, "p99_during_backfill": 1.3}
 THINK_SECONDS: Final = 0.005
 RATE: Final = 1_000
@@ -202,6 +203,7 @@ def _writers(url: str, seconds: float, limits: Sequence[str]) -> dict[str, float
     time.sleep(seconds)  # writers alone: what the rest is compared with
     programs = [_migrate("run"), _migrate("backfill", "--outbox", str(10**9), *limits)]
     while _told(url) == 0:
+        assert not any(program.poll() for program in programs), "a program refused; it says why"
         time.sleep(0.05)  # a look costs the database CPU, and nothing is measured yet
     during.set()
     began = time.monotonic()
@@ -233,12 +235,12 @@ def _backfill(url: str, orders: int) -> dict[str, float]:
     _forget(url)
     mapped = document.load(MONOLITH / "migrate.toml")
     with connections["default"].cursor() as cursor:
-        built = building.build(mapped.aggregates["order"], mapped.namespace, cursor)
+        built = building.build(mapped.aggregates[AGGREGATE], mapped.namespace, cursor)
     began = time.perf_counter()
     limits = backfill.Limits(queue=10**9, outbox=10**9)
     backfill.run(built, "default", limits, is_stopping=lambda: False, told=lambda *_: None)
     queued = time.perf_counter()
-    while appending.drain_once({"order": built}, "default").taken:
+    while appending.drain_once({AGGREGATE: built}, "default").taken:
         pass
     ended, told = time.perf_counter(), _told(url)
     assert told >= orders
@@ -259,11 +261,11 @@ def _told(url: str) -> int:
 def _aggregate() -> Any:
     from waybill.migrate.mapping import document
 
-    return document.load(MONOLITH / "migrate.toml").aggregates["order"]
+    return document.load(MONOLITH / "migrate.toml").aggregates[AGGREGATE]
 
 
 def _migrate(*arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "waybill", "migrate", *arguments]
+    command = [sys.executable, "-m", "waybill", "migrate", *arguments, "--aggregate", AGGREGATE]
     return subprocess.Popen(command, cwd=MONOLITH, stdout=subprocess.DEVNULL)
 
 
