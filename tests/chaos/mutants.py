@@ -33,8 +33,8 @@ def publish_before_commit() -> None:
     honest = outbox.write
     producers: list[Any] = []
 
-    def write(events: Any, using: str = "default") -> None:
-        honest(events, using)
+    def write(events: Any, using: str = "default", **more: Any) -> None:
+        honest(events, using, **more)
         if not producers:
             producers.append(confluent_kafka.Producer(dict(settings().kafka)))
         for one in events:
