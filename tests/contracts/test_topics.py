@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from devstack.harness.wait import wait_until
 from waybill.contracts import topics as declared
 from waybill.contracts.command import main
 from waybill.contracts.topics import FOR_EVER, Topic, topics
@@ -45,6 +46,12 @@ def create(bootstrap: str, topic: Topic, partitions: int, **config: str) -> None
     admin = AdminClient({"bootstrap.servers": bootstrap})
     settings = topic.config() | {name.replace("_", "."): value for name, value in config.items()}
     admin.create_topics([NewTopic(topic.name, partitions, 1, config=settings)])[topic.name].result(DEADLINE_SECONDS)
+    # The answer may come before the broker itself has heard of the topic.
+    wait_until(
+        lambda: topic.name in admin.list_topics(timeout=DEADLINE_SECONDS).topics,
+        deadline_seconds=DEADLINE_SECONDS,
+        what="the topic is there",
+    )
 
 
 def test_missing_topics_are_created_as_described(kafka_bootstrap: str) -> None:

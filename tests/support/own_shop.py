@@ -9,13 +9,12 @@ from uuid import uuid4
 
 import psycopg
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from devstack.harness.databases import Server, ServiceDatabase
-from devstack.harness.wait import wait_until
 from schemas.events import ProductListed
 from tests.support.broker import Broker
 from tests.support.programs import Program, program
+from tests.support.topics import delete_topics
 from waybill.contracts import codec
 from waybill.contracts.contracts import load
 from waybill.contracts.topics import topics
@@ -87,17 +86,5 @@ def open_shop(server: Server, broker: Broker) -> Iterator[Shop]:
 
 def make_topics_anew(bootstrap: str) -> None:
     """Make every topic without a record; what the groups have committed goes with the former ones."""
-    _delete_topics(bootstrap)
+    delete_topics(bootstrap, [topic.name for topic in topics()])
     create_missing(topics(), bootstrap, TOPICS_SECONDS)
-
-
-def _delete_topics(bootstrap: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-
-    def there() -> list[str]:
-        return sorted({topic.name for topic in topics()} & admin.list_topics(timeout=TOPICS_SECONDS).topics.keys())
-
-    if names := there():
-        for deleted in admin.delete_topics(names).values():
-            deleted.result(TOPICS_SECONDS)
-        wait_until(lambda: not there(), deadline_seconds=TOPICS_SECONDS, what="the topics deleted")

@@ -13,8 +13,12 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 import psycopg
+from confluent_kafka.admin import AdminClient
 
 from devstack.harness.stack import CHECKOUT, Stack
+from devstack.harness.wait import wait_until
+from outbox_relay.operations.topics.topic import committed
+from tests.support import topics
 from tests.support.environments import surroundings
 
 FOLDER: Final = CHECKOUT / "examples" / "monolith"
@@ -40,6 +44,10 @@ WITH placed AS (
 INSERT INTO orders_orderline (order_id, product_id, name, price, quantity)
     SELECT id, %(customer)s, 'Pan', 19.99, 1 FROM placed
 """
+READERS: Final = {
+    "shop.orders.v1": ("order_service", "console_service"),
+    "shop.products.v1": ("inventory_service", "console_service"),
+}
 
 
 def told_as(table: str, key: int) -> str:
@@ -135,3 +143,22 @@ def webshop(stack: Stack, folder: Path) -> Iterator[Webshop]:
             program.wait(STOP_SECONDS)
         with psycopg.connect(stack.superuser_url, autocommit=True) as server:
             server.execute(f"DROP DATABASE {made.name} WITH (FORCE)")
+        _remove_records(stack.kafka)
+
+
+def _remove_records(kafka: str) -> None:
+    """Remove what the webshop's topics have, once it was read: to `outbox verify` it has no row any more."""
+    ends = {topic: topics.ends(kafka, topic) for topic in READERS}
+
+    def are_read() -> bool:
+        return all(
+            committed({"bootstrap.servers": kafka}, group, [topic])[topic, end.partition] >= end.offset
+            for topic, groups in READERS.items()
+            for group in groups
+            for end in ends[topic]
+        )
+
+    wait_until(are_read, deadline_seconds=60, what="every reader is past the end of the webshop's topics")
+    admin = AdminClient({"bootstrap.servers": kafka})  # kept: its answers end with it
+    for removed in admin.delete_records([end for places in ends.values() for end in places]).values():
+        removed.result(30)

@@ -13,6 +13,7 @@ from devstack.harness.stack import Stack
 from devstack.harness.wait import wait_until
 from tests.support.moving import MONOLITH, Monolith
 from tests.support.providers.process import free_port
+from tests.support.topics import delete_topics
 
 DEADLINE_SECONDS = 60
 SEND = """
@@ -88,7 +89,8 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def telling(shop: Monolith, stack: Stack) -> Monolith:
-    """The shop, whose mails are events."""
+    """The shop, whose mails are events, of which none was there before."""
+    delete_topics(stack.kafka, ["shop.mails.v1"])
     shop.variables |= BACKEND | addresses(stack) | {"WAYBILL_PORT": str(free_port())}
     return shop
 
