@@ -21,6 +21,7 @@ from uuid import UUID
 
 from benchmarks.peers.process import Peer
 from benchmarks.web_program import WebProgram, free_port, until_answering, web_program
+from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import CHECKOUT
 
 RESULTS: Final = Path(__file__).parent / "results" / "api.json"
@@ -33,6 +34,7 @@ Turn = dict[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and keep."""
+    end_tidily()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; keeps nothing")
     quick = parser.parse_args(arguments).quick

@@ -24,6 +24,7 @@ import psycopg
 
 from devstack import tokens
 from devstack.harness.databases import Server, ServiceDatabase
+from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import CHECKOUT, Stack
 from devstack.harness.wait import wait_until
 
@@ -68,6 +69,7 @@ FROM generate_series(1, %(letters)s) AS n
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the rows, ask for the pages, print each median and one JSON object."""
+    end_tidily()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.console", description=__doc__)
     parser.add_argument("--orders", type=int, default=ORDERS_MADE)
     parser.add_argument("--dead-letters", type=int, default=DEAD_LETTERS_MADE)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.saga import AFTERWARDS_SECONDS, Waybill
+from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import Stack, running
 
 RESULTS: Final = Path(__file__).parent / "results" / "footprint.json"
@@ -59,6 +60,7 @@ def peak_mib(pid: int) -> float:
 
 def main() -> None:
     """Measure, keep the figures and print them."""
+    end_tidily()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.footprint", description=__doc__)
     parser.add_argument("--orders", type=int, default=ORDERS, help="how many; fewer than %(default)s keep nothing")
     chosen = parser.parse_args()

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from benchmarks.meter import p50_and_p99
+from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import CHECKOUT, Stack
 
 RESULTS: Final = Path(__file__).parent / "results" / "migrate.json"
@@ -62,6 +63,7 @@ INSERT INTO orders_order (customer_id, status, placed_at, name, email, street, p
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and keep."""
+    end_tidily()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.migrate", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; keeps nothing")
     quick = parser.parse_args(arguments).quick

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.web_program import web_program
+from devstack.harness.interrupts import end_tidily
 from devstack.harness.stack import CHECKOUT
 
 RESULTS: Final = Path(__file__).parent / "results" / "overload.json"
@@ -26,6 +27,7 @@ GOALS: Final = {"goodput_at_2x": 0.8, "p99_ms_at_2x": 1_000}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and keep."""
+    end_tidily()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of a minute; keeps nothing")
     quick = parser.parse_args(arguments).quick
