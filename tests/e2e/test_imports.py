@@ -9,10 +9,9 @@ import pytest
 
 from devstack.harness.stack import Stack, order_at_rest, sent
 from devstack.harness.wait import wait_until
-from outbox_relay.operations.topics.topic import committed
-from tests.support import topics
 from tests.support.outbox_command import outbox
 from tests.support.shop import Shop, key
+from tests.support.topics import wait_until_read
 from tests.support.webshop import FIRST, Webshop, told_as, webshop
 
 EACH, STOCK = 20, 500
@@ -95,7 +94,7 @@ def moved(before: Any, here: Webshop, shop: Shop, customer: httpx.Client) -> dic
     here.execute(CHANGE)
     here.migrate("run", "--until-empty", aggregate="order")
     until_shown(shop, LATER)
-    passed(shop.stack, "order.events.v1")
+    wait_until_read(shop.stack.kafka, "order.events.v1", READERS)
     own = sent(customer.post("/v1/orders", json=BODY, headers=key()), 202)
     assert order_at_rest(customer, own["id"])["status"] == "CONFIRMED"
     shop.until(lambda: shop.mails(own), "the mail of an order that was placed here")
@@ -122,17 +121,6 @@ def until_shown(shop: Shop, statuses: dict[str, int]) -> None:
         return dict(seen) == statuses
 
     wait_until(look, deadline_seconds=60, what=f"shown as {statuses}", seen=seen)
-
-
-def passed(stack: Stack, topic: str) -> None:
-    """Wait until every reader has gone past what is on the topic now."""
-    ends = topics.ends(stack.kafka, topic)
-
-    def look() -> bool:
-        read = [committed({"bootstrap.servers": stack.kafka}, group, [topic]) for group in READERS]
-        return all(one[topic, end.partition] >= end.offset for one in read for end in ends)
-
-    wait_until(look, deadline_seconds=60, what=f"every reader is past the end of {topic}")
 
 
 def test_a_product_of_the_webshop_is_shown_and_can_be_ordered_once_it_is_owned(here, before, shop):

@@ -25,7 +25,7 @@ PROGRAM = """
 import os, runpy, sys, time
 from confluent_kafka import KafkaError, KafkaException
 from waybill.consumer import broker_health, starts
-broker_health.HANGS_SECONDS, starts.WATCH_SECONDS, starts.UNANSWERED_SECONDS = 3.0, 0.5, 3.0
+broker_health.CURRENT_SECONDS, starts.WATCH_SECONDS, broker_health.HANGS_SECONDS = 3.0, 0.5, 3.0
 note, topic_ids, hangs_from = broker_health.BrokerHealth.note, starts.topic_ids, []
 def heard(client, call, *arguments):
     if client != os.environ["HANGS"] or not hangs_from or time.monotonic() < hangs_from[0]:

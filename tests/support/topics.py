@@ -1,4 +1,4 @@
-"""Where topics end, and the mark of a record that no relay wrote."""
+"""Topics of a broker: where they end, whether they were read, and how to be rid of them."""
 
 from collections.abc import Collection
 
@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devstack.harness.wait import wait_until
+from outbox_relay.operations.topics.topic import committed
 
 ARBITRARY = "arbitrary"  # a header: the record was put there by a fault, and belongs to no outbox
 
@@ -19,6 +20,18 @@ def ends(bootstrap: str, topic: str) -> list[TopicPartition]:
         return [TopicPartition(p.topic, p.partition, consumer.get_watermark_offsets(p, timeout=10)[1]) for p in places]
     finally:
         consumer.close()
+
+
+def wait_until_read(bootstrap: str, topic: str, groups: Collection[str]) -> list[TopicPartition]:
+    """Wait until every group has gone past what is on the topic now; returns where that ends."""
+    places = ends(bootstrap, topic)
+
+    def are_past() -> bool:
+        read = [committed({"bootstrap.servers": bootstrap}, group, [topic]) for group in groups]
+        return all(one[topic, end.partition] >= end.offset for one in read for end in places)
+
+    wait_until(are_past, deadline_seconds=60, what=f"every reader is past the end of {topic}")
+    return places
 
 
 def delete_topics(bootstrap: str, names: Collection[str]) -> None:

@@ -16,10 +16,8 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 
 from devstack.harness.stack import CHECKOUT, Stack
-from devstack.harness.wait import wait_until
-from outbox_relay.operations.topics.topic import committed
-from tests.support import topics
 from tests.support.environments import surroundings
+from tests.support.topics import wait_until_read
 
 FOLDER: Final = CHECKOUT / "examples" / "monolith"
 NAMESPACE: Final = UUID("3e8b4c7e-0d7c-4c7d-9b43-5b6a3d0c6f52")  # of migrate.toml
@@ -148,17 +146,7 @@ def webshop(stack: Stack, folder: Path) -> Iterator[Webshop]:
 
 def _remove_records(kafka: str) -> None:
     """Remove what the webshop's topics have, once it was read: to `outbox verify` it has no row any more."""
-    ends = {topic: topics.ends(kafka, topic) for topic in READERS}
-
-    def are_read() -> bool:
-        return all(
-            committed({"bootstrap.servers": kafka}, group, [topic])[topic, end.partition] >= end.offset
-            for topic, groups in READERS.items()
-            for group in groups
-            for end in ends[topic]
-        )
-
-    wait_until(are_read, deadline_seconds=60, what="every reader is past the end of the webshop's topics")
+    ends = [end for topic, groups in READERS.items() for end in wait_until_read(kafka, topic, groups)]
     admin = AdminClient({"bootstrap.servers": kafka})  # kept: its answers end with it
-    for removed in admin.delete_records([end for places in ends.values() for end in places]).values():
+    for removed in admin.delete_records(ends).values():
         removed.result(30)

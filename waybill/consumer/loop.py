@@ -12,7 +12,7 @@ import structlog
 from django.db import connection
 
 from waybill.consumer import handling, positions, skips
-from waybill.consumer.broker_health import STATISTICS_MS, BrokerHealth
+from waybill.consumer.broker_health import STATISTICS_MS, BrokerHealth, ClientWatch
 from waybill.consumer.housekeeping import clean
 from waybill.consumer.message import Message
 from waybill.consumer.polling import SILENT, Poller
@@ -81,6 +81,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
     starts = Starts(subscriber.name, kafka, condition, settings.retry_seconds)
     poller = Poller(consumer, broker, starts.out_of_range, starts.refused)
     loop = _Loop(consumer, subscriber, settings, stop, condition, poller, starts)
+    clients = ClientWatch(broker, starts)
     consumer.subscribe(list(subscriber.topics), on_assign=starts.assigned)
     log.info("consuming", topics=subscriber.topics)
     periodic = PeriodicTasks(
@@ -112,7 +113,7 @@ def consume(subscriber: Subscriber, settings: Settings, stop: Flag, condition: C
                 handled.clear()
             starts.watch(consumer)
             if not messages:
-                _end_if_client_hangs(broker, starts)
+                clients.look()
             for partition in starts.pending:
                 handled.pop(partition, None)  # it may be of a log that is no longer there
             starts.settle(consumer)
@@ -134,17 +135,6 @@ class PeriodicTasks:
         for task, due_at in self._due_at.items():
             if time.monotonic() > due_at:
                 self._due_at[task] = time.monotonic() + task()
-
-
-def _end_if_client_hangs(broker: BrokerHealth, starts: Starts) -> None:
-    """End the program where one of its two clients hears nothing of brokers that answer the other.
-
-    To be called when a poll brought nothing, and so gave all that the client has to say. A broker that was frozen and
-    is fenced for it answers that there are topics and no brokers: librdkafka since 2.10 then forgets all brokers, and
-    may never ask for others (confluentinc/librdkafka#5301). Its `close()` may not return, so it is not called.
-    """
-    if (broker.hears_nothing and starts.is_answered) or (starts.hears_nothing and broker.answers):
-        watchdog.end("a Kafka client hears nothing of brokers that answer another", watchdog.REMEDY)
 
 
 def _check(kafka: Mapping[str, str]) -> None:
