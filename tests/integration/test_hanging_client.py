@@ -24,8 +24,8 @@ DEADLINE_SECONDS = 60
 PROGRAM = """
 import os, runpy, sys, time
 from confluent_kafka import KafkaError, KafkaException
-from waybill.consumer import broker_health, starts
-broker_health.CURRENT_SECONDS, starts.WATCH_SECONDS, broker_health.HANGS_SECONDS = 3.0, 0.5, 3.0
+from waybill.consumer import broker_health, client_watch, starts
+broker_health.CURRENT_SECONDS, starts.WATCH_SECONDS, client_watch.HANGS_SECONDS = 3.0, 0.5, 3.0
 note, topic_ids, hangs_from = broker_health.BrokerHealth.note, starts.topic_ids, []
 def heard(client, call, *arguments):
     if client != os.environ["HANGS"] or not hangs_from or time.monotonic() < hangs_from[0]:

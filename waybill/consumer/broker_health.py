@@ -1,4 +1,4 @@
-"""Whether the brokers answer a consumer, by librdkafka's statistics, and whether only one of its clients hears them.
+"""Whether the brokers answer a consumer, by librdkafka's statistics.
 
 A healthy connection is never silent: a consumer that has nothing to read asks for records twice a second, and one
 without a partition sends a heartbeat every three seconds. So a broker hangs that is connected and silent for longer,
@@ -9,19 +9,13 @@ Rejected: asking for the metadata (`list_topics`), which blocks the poll loop fo
 
 import json
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from waybill.runtime import watchdog
 from waybill.runtime.condition import Condition
-
-if TYPE_CHECKING:
-    from waybill.consumer.starts import Starts
 
 STATISTICS_MS: Final = 1_000  # how often librdkafka reports; the longest that a broker's return is noticed late
 CURRENT_SECONDS: Final = 5.0  # two heartbeats
 SILENT_SECONDS: Final = 10.0  # three missed heartbeats; /readyz then names the broker
-HANGS_SECONDS: Final = 60.0  # several times what the slower client takes to be back after an outage
-HANG_REMEDY: Final = "whoever watches this program starts it anew; a broker that was frozen or fenced is a known cause"
 
 
 class BrokerHealth:
@@ -62,32 +56,6 @@ class BrokerHealth:
         self._refusal = reason
         if not self._connected:
             self._condition.fails("broker", reason, operator_needed=True)
-
-
-class ClientWatch:
-    """End the program where one of its two clients goes on hearing nothing of brokers that answer the other.
-
-    A broker that was frozen and is fenced for it answers that there are topics and no brokers: librdkafka since 2.10
-    then forgets all brokers, and may never ask for others (confluentinc/librdkafka#5301). Its `close()` may not return,
-    so it is not called. After an outage the one client is back before the other, so it has to last.
-    """
-
-    def __init__(self, broker: BrokerHealth, starts: "Starts") -> None:
-        """Take who tells of the consumer, and who of the admin client."""
-        self._broker, self._starts = broker, starts
-        self._since: float | None = None
-
-    def look(self) -> None:
-        """Call it when a poll brought nothing, and so gave all that the client has to say."""
-        consumer_hangs = self._starts.is_answered and not self._broker.answers
-        admin_client_hangs = self._broker.answers and self._starts.hears_nothing
-        if not (consumer_hangs or admin_client_hangs):
-            self._since = None
-        elif self._since is None:
-            self._since = time.monotonic()
-        elif time.monotonic() - self._since > HANGS_SECONDS:
-            who = "consumer" if consumer_hangs else "admin client"
-            watchdog.end(f"the {who} hears nothing of brokers that answer another client", HANG_REMEDY)
 
 
 def idle_seconds(statistics: str) -> float | None:

@@ -12,7 +12,8 @@ import structlog
 from django.db import connection
 
 from waybill.consumer import handling, positions, skips
-from waybill.consumer.broker_health import STATISTICS_MS, BrokerHealth, ClientWatch
+from waybill.consumer.broker_health import STATISTICS_MS, BrokerHealth
+from waybill.consumer.client_watch import ClientWatch
 from waybill.consumer.housekeeping import clean
 from waybill.consumer.message import Message
 from waybill.consumer.polling import SILENT, Poller

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from waybill.consumer import broker_health
-from waybill.consumer.broker_health import HANGS_SECONDS, ClientWatch
+from waybill.consumer import client_watch
+from waybill.consumer.client_watch import HANGS_SECONDS, ClientWatch
 
 LONG = int(HANGS_SECONDS) + 2
 BACK_LATER = 20  # seconds by which one client is back before the other
@@ -22,8 +22,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
         raise Ended(reason)
 
     now = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(broker_health, "time", SimpleNamespace(monotonic=lambda: now.seconds))
-    monkeypatch.setattr(broker_health.watchdog, "end", end)
+    monkeypatch.setattr(client_watch, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(client_watch.watchdog, "end", end)
     return now
 
 
